@@ -1,0 +1,41 @@
+# make demo: set up and run the miniature study.   make test: set up and run the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint environment lock clean
+.DEFAULT_GOAL := demo
+
+demo: environment
+	@$(BIN)/snakemake --profile profiles/local
+	@$(BIN)/langarith results results/miniature
+
+test: environment
+	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST)
+
+lint: environment
+	$(BIN)/ruff format --check workflow tests
+	$(BIN)/ruff check workflow tests
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+environment: $(READY)
+
+$(READY): envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	@echo "Setting up .venv from envs/requirements.lock (once, about two minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What the project asks for is in envs/requirements.in; this writes down what it gets.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet -r envs/requirements.in
+	.venv-lock/bin/python envs/write_lock.py
+	rm -rf .venv-lock
+
+clean:
+	rm -rf .venv .snakemake results/miniature results/nano

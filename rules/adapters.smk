@@ -1,0 +1,69 @@
+# MAD-X steps 1 and 2: language adapters on raw text, task adapters on top of the task language's.
+
+
+rule train_language_adapter:
+    message:
+        "Training the language adapter {wildcards.language}@{wildcards.budget} of {wildcards.model}, seed {wildcards.seed}"
+    input:
+        encoder=encoder,
+        tokenizer=tokenizer,
+        initial=initial_adapter("language"),
+        tokens=token_streams,
+    output:
+        adapter=expand(f"{LANGUAGE_ADAPTER}/{{file}}", file=ADAPTER_FILES, allow_missing=True),
+        metrics=f"{LANGUAGE_ADAPTER}/metrics.jsonl",
+        record=f"{LANGUAGE_ADAPTER}/provenance.json",
+    log:
+        f"{LOGS}/train_language_adapter/{{model}}-{{language}}@{{budget}}-seed{{seed}}.log",
+    params:
+        recipe=STUDY.training.language_adapter.model_dump(),
+        budget=lambda wildcards: grid.tokens(wildcards.budget),
+        validation_documents=STUDY.corpora.validation_documents,
+        checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
+        + f"{wildcards.model}/language/{wildcards.language}@{wildcards.budget}/seed{wildcards.seed}",
+        code=fingerprint("train_language_adapter"),
+    threads: STUDY.training.language_adapter.threads
+    resources:
+        gpu=1,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/train_language_adapter.py"
+
+
+rule train_task_adapter:
+    message:
+        "Training the {wildcards.task} adapter of {wildcards.model}, seed {wildcards.seed}"
+    input:
+        encoder=encoder,
+        tokenizer=tokenizer,
+        initial=initial_adapter("task"),
+        language_adapter=task_language_adapter,
+        train=task_split("train", STUDY.task_language),
+        validation=task_split("validation", STUDY.task_language),
+        test=task_split("test", STUDY.task_language),
+        checked=checked(STUDY.task_language),
+    output:
+        adapter=expand(
+            f"{TASK_ADAPTER}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True
+        ),
+        task=f"{TASK_ADAPTER}/task.json",
+        metrics=f"{TASK_ADAPTER}/metrics.jsonl",
+        record=f"{TASK_ADAPTER}/provenance.json",
+    log:
+        f"{LOGS}/train_task_adapter/{{model}}-{{task}}-seed{{seed}}.log",
+    params:
+        recipe=lambda wildcards: grid.task_training(STUDY, wildcards.task).model_dump(),
+        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, STUDY.task_language),
+        language=STUDY.task_language,
+        tokens_per_batch=STUDY.evaluation.tokens_per_batch,
+        checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
+        + f"{wildcards.model}/task/{wildcards.task}/seed{wildcards.seed}",
+        code=fingerprint("train_task_adapter"),
+    threads: lambda wildcards: grid.task_training(STUDY, wildcards.task).threads
+    resources:
+        gpu=1,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/train_task_adapter.py"

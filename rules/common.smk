@@ -1,0 +1,244 @@
+# Path patterns and input functions. What a study means is in workflow/langarith/study.py.
+
+import os
+
+from langarith import study as grid
+from langarith.errors import InputError
+from langarith.provenance import fingerprint, write_json
+
+# Jobs import the library from here, wherever they run.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
+
+
+def load_study():
+    """The study after --configfile, or config.yaml; --config overrides top-level keys."""
+    try:
+        if len(STUDY_FILES) > 1:
+            raise InputError(
+                f"two studies are named ({', '.join(STUDY_FILES)}): give one, which may say "
+                "'extends: OTHER'"
+            )
+        study = grid.load(STUDY_FILES[0], workflow.config_settings.config)
+        grid.refuse_foreign_results(study)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    return study
+
+
+STUDY = load_study()
+STUDY_FILE = STUDY_FILES[0]
+R = STUDY.results_dir
+CHECKPOINTS = STUDY.checkpoint_dir or f"{R}/checkpoints"
+ENVIRONMENT = f"{workflow.basedir}/envs/langarith.yaml"
+
+# --- path patterns (the contract of docs/layout.md) ---
+TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+ENCODER_FILES = ["config.json", "model.safetensors"]
+TOKENIZER = f"{R}/models/{{model}}/tokenizer"
+ENCODER = f"{R}/models/{{model}}/encoder"
+TOKENS = f"{R}/tokens/{{model}}/{{language}}/{{shard}}.arrow"
+ADAPTER_FILES = ["adapter_config.json", "adapter.safetensors"]
+HEAD_FILES = ["head_config.json", "model_head.safetensors"]
+INITIAL = f"{R}/adapters/{{model}}/initial/{{kind}}"
+LANGUAGE_ADAPTER = f"{R}/adapters/{{model}}/language/{{language}}@{{budget}}/seed{{seed}}"
+TASK_ADAPTER = f"{R}/adapters/{{model}}/task/{{task}}/seed{{seed}}"
+CELL = f"{R}/evaluation/{{model}}/{{task}}/{{target}}/{{method}}/{{left}}+{{right}}/seed{{seed}}"
+TABLE = f"{R}/tables/{{experiment}}.csv"
+FIGURE = f"{R}/figures/{{experiment}}"
+LOGS = f"{R}/logs"
+
+
+wildcard_constraints:
+    model="[^/]+",
+    task="[^/]+",
+    language="[A-Za-z-]+",
+    target="[A-Za-z-]+",
+    budget=r"full|\d+[kMB]?",
+    left=r"[A-Za-z-]+(@\d+[kMB]?)?",
+    right=r"[A-Za-z-]+(@\d+[kMB]?)?",
+    seed=r"\d+",
+    shard="[^/]+",
+    kind="language|task",
+
+
+onstart:
+    Path(R).mkdir(parents=True, exist_ok=True)
+    Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
+
+
+# --- what a job reads ---
+def folder_files(folder, names, **wildcards):
+    return [f"{folder.format(**wildcards)}/{name}" for name in names]
+
+
+def tokenizer(wildcards):
+    """Tokenizer files of a model."""
+    spec = STUDY.models[wildcards.model]
+    folder = TOKENIZER if spec.source == "pretrain" else grid.model_folder(spec)
+    return folder_files(folder, TOKENIZER_FILES[:2], model=wildcards.model)
+
+
+def encoder(wildcards):
+    """Weights and configuration of a base model."""
+    spec = STUDY.models[wildcards.model]
+    folder = ENCODER if spec.source == "pretrain" else grid.model_folder(spec)
+    return folder_files(folder, ENCODER_FILES, model=wildcards.model)
+
+
+def shard_name(path):
+    """A shard's file name without its suffixes: what its token stream is called."""
+    name = Path(path).name
+    for suffix in (".gz", ".txt", ".jsonl", ".parquet"):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def raw_shard(wildcards):
+    """The raw shard that a token stream is made from."""
+    shards = {shard_name(path): path for path in grid.shards(STUDY, wildcards.language)}
+    return shards[wildcards.shard]
+
+
+def token_streams(wildcards):
+    """Token streams of a language in the order in which budgets read them."""
+    return [
+        TOKENS.format(model=wildcards.model, language=wildcards.language, shard=shard_name(path))
+        for path in grid.shards(STUDY, wildcards.language)
+    ]
+
+
+def initial_adapter(kind):
+    """The common initialisation that adapters of a kind start from."""
+    return lambda wildcards: folder_files(
+        INITIAL, ADAPTER_FILES, model=wildcards.model, kind=kind
+    )
+
+
+def language_adapter(model, operand, seed):
+    """Files of one language adapter."""
+    operand = grid.Operand.parse(operand)
+    return folder_files(
+        LANGUAGE_ADAPTER,
+        ADAPTER_FILES,
+        model=model,
+        language=operand.language,
+        budget=operand.budget,
+        seed=seed,
+    )
+
+
+def operand_adapter(side):
+    """The language adapter on one side of a merge."""
+    return lambda wildcards: language_adapter(
+        wildcards.model, getattr(wildcards, side), wildcards.seed
+    )
+
+
+def task_language_adapter(wildcards):
+    """The language adapter below a task adapter: the task language's, of the same seed."""
+    return language_adapter(wildcards.model, STUDY.task_language, wildcards.seed)
+
+
+def task_adapter(wildcards):
+    """Files of a trained task adapter, its head and its label set."""
+    return folder_files(
+        TASK_ADAPTER,
+        [*ADAPTER_FILES, *HEAD_FILES, "task.json"],
+        model=wildcards.model,
+        task=wildcards.task,
+        seed=wildcards.seed,
+    )
+
+
+def task_split(split, language=None):
+    """The file of one split; of the cell's target where no language is given."""
+    return lambda wildcards: grid.task_file(
+        STUDY, wildcards.task, language or wildcards.target, split
+    )
+
+
+def checked(language=None):
+    """Proof that files which users bring can be read; what the project makes needs none."""
+
+    def proof(wildcards):
+        if STUDY.tasks[wildcards.task].source == "miniature":
+            return []
+        return CHECK.format(task=wildcards.task, language=language or wildcards.target)
+
+    return proof
+
+
+# --- what an experiment asks for ---
+def cells(experiment):
+    try:
+        return grid.cells(STUDY, experiment)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def cell_file(cell, name):
+    return f"{CELL.format(**cell.wildcards)}/{name}"
+
+
+def selections(wildcards):
+    """The chosen lambda and scores of every cell of an experiment."""
+    return [cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)]
+
+
+def task_runs(cells):
+    """(model, task, seed) of the task adapters below some cells."""
+    return list(dict.fromkeys((cell.model, cell.task, cell.seed) for cell in cells))
+
+
+def task_scores(wildcards):
+    """Scores of the task adapters on their own language: a reference row."""
+    return [
+        f"{TASK_ADAPTER.format(model=model, task=task, seed=seed)}/task.json"
+        for model, task, seed in task_runs(cells(wildcards.experiment))
+    ]
+
+
+def training_logs(wildcards):
+    """Metrics logs of every adapter that the study's experiments stand on."""
+    found = []
+    for cell in grid.all_cells(STUDY):
+        for operand in (cell.left, cell.right):
+            found.append(
+                LANGUAGE_ADAPTER.format(
+                    model=cell.model,
+                    language=operand.language,
+                    budget=operand.budget,
+                    seed=cell.seed,
+                )
+            )
+        found.append(TASK_ADAPTER.format(model=cell.model, task=cell.task, seed=cell.seed))
+    return [f"{folder}/metrics.jsonl" for folder in dict.fromkeys(found)]
+
+
+def experiment_results(name):
+    """A named target's files; a function, so that only a target that is asked for must be whole."""
+    if name not in STUDY.experiments:
+        return lambda _: missing_experiment(name)
+    return expand(
+        ["{table}", "{figure}.pdf", "{figure}.png"],
+        table=TABLE.format(experiment=name),
+        figure=FIGURE.format(experiment=name),
+    )
+
+
+def missing_experiment(name):
+    raise WorkflowError(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
+
+
+def learning_curves():
+    return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
+
+
+def caption():
+    """What every figure states: where its numbers come from."""
+    return {"study": STUDY.name, "note": STUDY.note, "models": list(STUDY.models), "seeds": STUDY.seeds}

@@ -1,0 +1,88 @@
+# Raw text and task data: told by the miniature world, or files that are there already.
+
+CHECK = f"{R}/checks/{{task}}/{{language}}.json"
+MINIATURE = f"{R}/miniature"
+
+
+if STUDY.corpora.source == "miniature":
+
+    rule write_miniature_corpus:
+        message:
+            "Telling the raw text of {wildcards.language}"
+        output:
+            shards=expand(
+                f"{MINIATURE}/raw/{{language}}/{{shard}}",
+                shard=[Path(path).name for path in grid.shards(STUDY, "{language}")],
+                allow_missing=True,
+            ),
+            record=f"{MINIATURE}/raw/{{language}}/provenance.json",
+        log:
+            f"{LOGS}/write_miniature_corpus/{{language}}.log",
+        params:
+            documents=STUDY.corpora.documents,
+            code=fingerprint("write_miniature_corpus"),
+        conda:
+            ENVIRONMENT
+        script:
+            "../workflow/scripts/write_miniature_corpus.py"
+
+
+if any(task.source == "miniature" for task in STUDY.tasks.values()):
+
+    rule write_miniature_task:
+        message:
+            "Telling {wildcards.task} examples in {wildcards.language}"
+        output:
+            train=f"{MINIATURE}/{{task}}/{{language}}/train.{{suffix}}",
+            validation=f"{MINIATURE}/{{task}}/{{language}}/validation.{{suffix}}",
+            test=f"{MINIATURE}/{{task}}/{{language}}/test.{{suffix}}",
+            record=f"{MINIATURE}/{{task}}/{{language}}/{{suffix}}.provenance.json",
+        log:
+            f"{LOGS}/write_miniature_task/{{task}}-{{language}}.{{suffix}}.log",
+        params:
+            type=lambda wildcards: grid.task_type(STUDY, wildcards.task),
+            examples=lambda wildcards: STUDY.tasks[wildcards.task].examples,
+            code=fingerprint("write_miniature_task"),
+        wildcard_constraints:
+            suffix="conll|tsv|json",
+        conda:
+            ENVIRONMENT
+        script:
+            "../workflow/scripts/write_miniature_task.py"
+
+
+rule check_task_data:
+    message:
+        "Reading the {wildcards.task} files of {wildcards.language} to their end"
+    localrule: True
+    input:
+        lambda wildcards: sorted(
+            {
+                grid.task_file(STUDY, wildcards.task, wildcards.language, split)
+                for split in grid.needed_splits(STUDY, wildcards.language)
+            }
+        ),
+    output:
+        check=CHECK,
+        record=f"{CHECK}.provenance.json",
+    log:
+        f"{LOGS}/check_task_data/{{task}}-{{language}}.log",
+    params:
+        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.language),
+        code=fingerprint("check_task_data"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/check_task_data.py"
+
+
+rule check:
+    message:
+        "Reading the study and every file that it names"
+    localrule: True
+    params:
+        study=STUDY_FILE,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/check.py"

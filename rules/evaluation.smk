@@ -1,0 +1,43 @@
+# MAD-X step 4, the paper's own: merge, choose lambda on validation, test. One job is one sweep.
+
+
+def sweep_outputs(method):
+    lambdas = STUDY.lambdas[method].values() if method in STUDY.lambdas else ()
+    folder = CELL.replace("{method}", method)
+    return {
+        "selected": f"{folder}/selected.json",
+        "curve": [f"{folder}/lambda={weight:.2f}.json" for weight in lambdas],
+        "predictions": f"{folder}/predictions.parquet",
+        "record": f"{folder}/provenance.json",
+    }
+
+
+rule sweep_la:
+    message:
+        "Sweeping lambda: {wildcards.task} in {wildcards.target} with {wildcards.left}+{wildcards.right}, {wildcards.model}, seed {wildcards.seed}"
+    input:
+        encoder=encoder,
+        tokenizer=tokenizer,
+        task_adapter=task_adapter,
+        left=operand_adapter("left"),
+        right=operand_adapter("right"),
+        train=task_split("train", STUDY.task_language),
+        validation=task_split("validation"),
+        test=task_split("test"),
+        checked=checked(),
+    output:
+        **sweep_outputs("la"),
+    log:
+        f"{LOGS}/sweep_la/{{model}}-{{task}}-{{target}}-{{left}}+{{right}}-seed{{seed}}.log",
+    params:
+        lambdas=STUDY.lambdas["la"].values(),
+        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.target),
+        tokens_per_batch=STUDY.evaluation.tokens_per_batch,
+        code=fingerprint("sweep_la"),
+    threads: STUDY.evaluation.threads
+    resources:
+        gpu=1,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/sweep_la.py"

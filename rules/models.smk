@@ -1,0 +1,100 @@
+# The tokenizer, token streams, the base model and the initialisation of its adapters.
+
+
+rule train_tokenizer:
+    message:
+        "Training the tokenizer of {wildcards.model}"
+    input:
+        shards=lambda wildcards: [
+            path
+            for language in STUDY.models[wildcards.model].languages
+            for path in grid.shards(STUDY, language)
+        ],
+    output:
+        tokenizer=expand(f"{TOKENIZER}/{{file}}", file=TOKENIZER_FILES, allow_missing=True),
+        record=f"{TOKENIZER}/provenance.json",
+    log:
+        f"{LOGS}/train_tokenizer/{{model}}.log",
+    params:
+        vocabulary=lambda wildcards: STUDY.models[wildcards.model].vocabulary,
+        max_length=lambda wildcards: STUDY.models[wildcards.model].max_length,
+        text_column=STUDY.corpora.text_column,
+        code=fingerprint("train_tokenizer"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/train_tokenizer.py"
+
+
+rule tokenize_shard:
+    message:
+        "Tokenising {wildcards.language}, shard {wildcards.shard}, for {wildcards.model}"
+    input:
+        shard=raw_shard,
+        tokenizer=tokenizer,
+    output:
+        tokens=TOKENS,
+        record=f"{TOKENS}.provenance.json",
+    log:
+        f"{LOGS}/tokenize_shard/{{model}}-{{language}}-{{shard}}.log",
+    params:
+        text_column=STUDY.corpora.text_column,
+        code=fingerprint("tokenize_shard"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/tokenize_shard.py"
+
+
+rule pretrain_model:
+    message:
+        "Pretraining {wildcards.model}"
+    input:
+        tokenizer=tokenizer,
+        tokens=lambda wildcards: [
+            TOKENS.format(model=wildcards.model, language=language, shard=shard_name(path))
+            for language in STUDY.models[wildcards.model].languages
+            for path in grid.shards(STUDY, language)
+        ],
+    output:
+        encoder=expand(f"{ENCODER}/{{file}}", file=ENCODER_FILES, allow_missing=True),
+        metrics=f"{ENCODER}/metrics.jsonl",
+        record=f"{ENCODER}/provenance.json",
+    log:
+        f"{LOGS}/pretrain_model/{{model}}.log",
+    params:
+        model=lambda wildcards: STUDY.models[wildcards.model].model_dump(),
+        shards=lambda wildcards: {
+            language: len(grid.shards(STUDY, language))
+            for language in STUDY.models[wildcards.model].languages
+        },
+        validation_documents=STUDY.corpora.validation_documents,
+        checkpoints=lambda wildcards: f"{CHECKPOINTS}/models/{wildcards.model}",
+        code=fingerprint("pretrain_model"),
+    threads: lambda wildcards: STUDY.models[wildcards.model].training.threads
+    resources:
+        gpu=1,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/pretrain_model.py"
+
+
+rule initialise_adapters:
+    message:
+        "Drawing the initialisation that all adapters of {wildcards.model} share"
+    input:
+        encoder=encoder,
+    output:
+        language=expand(f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True),
+        task=expand(f"{INITIAL}/{{file}}", kind="task", file=ADAPTER_FILES, allow_missing=True),
+        record=f"{R}/adapters/{{model}}/initial/provenance.json",
+    log:
+        f"{LOGS}/initialise_adapters/{{model}}.log",
+    params:
+        adapters=STUDY.adapters.model_dump(),
+        code=fingerprint("initialise_adapters"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/initialise_adapters.py"

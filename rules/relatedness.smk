@@ -1,0 +1,43 @@
+# Which language is related to which: asked of URIEL on request, never while the grid is read.
+
+RELATED_PROPOSAL = f"{R}/related_languages.yaml"
+
+
+rule rank_related_languages:
+    message:
+        "Asking URIEL, through lang2vec, which languages are related"
+    output:
+        table=f"{R}/tables/related_languages.csv",
+        proposal=RELATED_PROPOSAL,
+        record=f"{R}/tables/related_languages.csv.provenance.json",
+    log:
+        f"{LOGS}/rank_related_languages/{STUDY.name}.log",
+    params:
+        languages=STUDY.languages,
+        task_language=STUDY.task_language,
+        related=STUDY.related,
+        code=fingerprint("rank_related_languages"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/rank_related_languages.py"
+
+
+rule related_languages:
+    localrule: True
+    input:
+        rules.rank_related_languages.output,
+
+
+rule lock_related_languages:
+    message:
+        "Accepting the proposed related languages beside the study"
+    localrule: True
+    input:
+        proposal=RELATED_PROPOSAL,
+    params:
+        lock=str(grid.lock_file(Path(STUDY_FILE))),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/lock_related_languages.py"

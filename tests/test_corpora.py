@@ -1,0 +1,284 @@
+"""Readers of raw text, token streams and chunks of a budget."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from langarith.corpora import (
+    count_stream,
+    read_documents,
+    read_lines,
+    read_stream,
+    tokenize_documents,
+)
+from langarith.errors import InputError
+
+TEXTS = ["Where is a pen?", "Öl\u2028ist\x85 teuer", "  spaced ", "ที่นี่"]
+
+
+def write_stream(path: Path, documents: Iterable[list[int]], batch: int = 2) -> Path:
+    rows = list(documents)
+    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
+    with pa.ipc.new_file(str(path), schema) as writer:
+        for i in range(0, len(rows), batch):
+            writer.write_batch(pa.record_batch({"input_ids": rows[i : i + batch]}, schema=schema))
+    return path
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    words = ["<s>", "</s>", "<unk>", "a", "b", "c"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    return tokenizer
+
+
+# ---------------------------------------------------------------- documents
+
+
+def text_file(path: Path) -> Path:
+    path.write_bytes("\ufeff".encode() + "\r\n\n \n".join([*TEXTS, ""]).encode())
+    return path
+
+
+def gzip_file(path: Path) -> Path:
+    path.write_bytes(gzip.compress("\n".join(TEXTS).encode()))
+    return path
+
+
+def json_lines(path: Path) -> Path:
+    data = "\n".join(json.dumps({"id": 1, "text": text}) for text in TEXTS).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def parquet_file(path: Path) -> Path:
+    pq.write_table(pa.table({"id": range(len(TEXTS)), "text": TEXTS}), path, row_group_size=2)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.txt", text_file),
+        ("a.txt.gz", gzip_file),
+        ("a.jsonl", json_lines),
+        ("a.jsonl.gz", json_lines),
+        ("a.parquet", parquet_file),
+    ],
+)
+def test_every_format_gives_the_same_documents(
+    tmp_path: Path, name: str, write: Callable[[Path], Path]
+) -> None:
+    assert list(read_documents(write(tmp_path / name))) == TEXTS
+
+
+def test_text_column_can_be_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
+    assert list(read_documents(tmp_path / "a.parquet", text_column="body")) == ["x"]
+
+
+def parquet_bytes(**columns: list[object]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+HALF_GZIP = gzip.compress(np.random.default_rng(0).bytes(4000).hex().encode())[:1500]
+ERRORS = {
+    "unknown suffix": ("a.csv", b"text\nx\n", "none of the known suffixes"),
+    "empty text": ("a.txt", b"\n \n", "holds no document"),
+    "empty json lines": ("a.jsonl", b"", "holds no document"),
+    "empty parquet": ("a.parquet", parquet_bytes(text=pa.array([], pa.string())), "no document"),
+    "half gzip": ("a.txt.gz", HALF_GZIP, "cut short"),
+    "damaged gzip": ("a.txt.gz", HALF_GZIP[:200] + b"\xff" * 200, "cut short or not gzip"),
+    "no gzip": ("a.txt.gz", b"plain text", "not gzip"),
+    "not utf-8": ("a.txt", "gut\nÖl\n".encode("latin-1"), "line 2: byte 1 of the line"),
+    "utf-16": ("a.txt", "text".encode("utf-16"), "line 1: byte 1"),
+    "no parquet": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "not a whole"),
+    "no column": ("a.parquet", parquet_bytes(title=["x"], body=["y"]), "(title, body)"),
+    "number column": ("a.parquet", parquet_bytes(text=[1]), "holds int64, not text"),
+    "null text": ("a.parquet", parquet_bytes(text=["x", None]), "row 2"),
+    "no key": ("a.jsonl", b'{"text": "x"}\n{"body": "y"}\n', "line 2: no key 'text' (body)"),
+    "no object": ("a.jsonl", b'["x"]\n', "not an object"),
+    "no string": ("a.jsonl", b'{"text": 3}\n', "line 1: 'text' is not a string"),
+    "no json": ("a.jsonl", b'{"text": "x"}\n{"text"\n', "line 2: not valid JSON"),
+    "half a character": ("a.jsonl", b'{"text": "\\ud83d"}\n', "surrogate"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_faulty_file_is_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
+    name, content, fragment = ERRORS[case]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(read_documents(path))
+    message = str(caught.value)
+    assert str(path) in message
+    assert fragment in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_missing_file_is_refused_before_reading(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_documents(tmp_path / "none.txt")
+
+
+def test_folder_and_missing_file_have_no_lines(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        list(read_lines(tmp_path))
+    with pytest.raises(InputError, match="does not exist"):
+        list(read_lines(tmp_path / "none.conll"))
+
+
+# ---------------------------------------------------------------- token streams
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_stream_holds_each_document_with_its_special_tokens(
+    tmp_path: Path, tokenizer: Tokenizer, batch: int
+) -> None:
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding()
+    path = tmp_path / "deep" / "a.arrow"
+    tokens = tokenize_documents(iter(["a b c a", "", "c d"]), tokenizer, path, batch=batch)
+    with pa.ipc.open_file(str(path)) as reader:
+        table = reader.read_all()
+        assert reader.num_record_batches == -(-3 // batch)
+    assert table.schema.field("input_ids").type == pa.list_(pa.int32())
+    assert table["input_ids"].to_pylist() == [[0, 3, 4, 5, 3, 1], [0, 1], [0, 5, 2, 1]]
+    assert tokens == 12
+    assert count_stream(path) == (3, 12)
+    assert [file.name for file in path.parent.iterdir()] == ["a.arrow"]
+
+
+def test_failed_stream_leaves_what_was_there(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def broken() -> Iterable[str]:
+        yield "a"
+        raise InputError("half a file")
+
+    path = tmp_path / "a.arrow"
+    path.write_text("old")
+    with pytest.raises(InputError, match="half a file"):
+        tokenize_documents(broken(), tokenizer, path, batch=1)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.arrow"]
+    assert path.read_text() == "old"
+
+
+# ---------------------------------------------------------------- chunks
+
+corpora = st.lists(  # shards of documents of tokens
+    st.lists(st.lists(st.integers(0, 250_000), max_size=9), max_size=7), min_size=1, max_size=4
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    shards=corpora,
+    held_out=st.integers(0, 8),
+    length=st.integers(1, 6),
+    budget=st.one_of(st.none(), st.integers(1, 60)),
+)
+def test_chunks_equal_naive_reference(
+    tmp_path: Path,
+    shards: list[list[list[int]]],
+    held_out: int,
+    length: int,
+    budget: int | None,
+) -> None:
+    documents = [document for shard in shards for document in shard]
+
+    def cut(part: list[list[int]]) -> list[list[int]]:
+        flat = [token for document in part for token in document]
+        return [flat[i : i + length] for i in range(0, len(flat) - length + 1, length)]
+
+    validation, train = cut(documents[:held_out]), cut(documents[held_out:])
+    asked = None if budget is None else -(-budget // length)
+    paths = [write_stream(tmp_path / f"{i}.arrow", shard) for i, shard in enumerate(shards)]
+
+    def read() -> object:
+        return read_stream(paths, validation_documents=held_out, chunk_length=length, budget=budget)
+
+    if not validation or len(train) < (asked or 1):
+        with pytest.raises(InputError, match=r"0\.arrow.*tokens.*\.$"):
+            read()
+        return
+    split = read()
+    assert split.train.dtype == split.validation.dtype == np.int32
+    assert split.train.tolist() == train[:asked]
+    assert split.validation.tolist() == validation
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(budgets=st.tuples(st.integers(1, 300), st.integers(1, 300)), length=st.integers(1, 12))
+def test_smaller_budget_is_a_prefix(tmp_path: Path, budgets: tuple[int, int], length: int) -> None:
+    path = write_stream(tmp_path / "a.arrow", [list(range(i, i + 16)) for i in range(25)])
+    small, large = (
+        read_stream([path], validation_documents=3, chunk_length=length, budget=budget)
+        for budget in sorted(budgets)
+    )
+    assert np.array_equal(large.train[: len(small.train)], small.train)
+    assert np.array_equal(large.validation, small.validation)
+    assert len(small.train) == -(-min(budgets) // length)
+
+
+def test_files_beyond_the_budget_are_not_opened(tmp_path: Path) -> None:
+    first = write_stream(tmp_path / "a.arrow", [[1] * 4, [2] * 8])
+    paths = [first, tmp_path / "not there.arrow"]
+    split = read_stream(paths, validation_documents=1, chunk_length=4, budget=7)
+    assert split.train.tolist() == [[2] * 4, [2] * 4]
+
+
+def test_chunks_own_their_memory(tmp_path: Path) -> None:
+    path = write_stream(tmp_path / "a.arrow", [[1] * 4, [2] * 8])
+    split = read_stream([path], validation_documents=1, chunk_length=4, budget=None)
+    split.train[:] = 7
+    path.unlink()
+    assert split.validation.tolist() == [[1] * 4]
+
+
+@pytest.mark.parametrize(
+    ("held_out", "budget", "fragments"),
+    [
+        (1, 9, ["8 training tokens", "the budget of 9", "12 (3 chunks of 4)", "lower the budget"]),
+        (2, None, ["0 training tokens", "2 of 2 documents", "hold out fewer"]),
+        (0, None, ["the first 0 documents hold 0 tokens", "hold out more"]),
+    ],
+)
+def test_short_corpus_is_refused(
+    tmp_path: Path, held_out: int, budget: int | None, fragments: list[str]
+) -> None:
+    path = write_stream(tmp_path / "a.arrow", [[1] * 5, [2] * 8])
+    with pytest.raises(InputError) as caught:
+        read_stream([path], validation_documents=held_out, chunk_length=4, budget=budget)
+    for fragment in [str(path), *fragments]:
+        assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1 but not for long"])
+def test_damaged_stream_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.arrow"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a whole token stream"):
+        count_stream(path)

@@ -1,0 +1,161 @@
+"""The metrics against seqeval, transformers and their `evaluate` modules."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from pathlib import Path
+
+import pytest
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
+from transformers.data.metrics import squad_metrics
+
+from langarith.tasks import TASKS
+from langarith.tasks.ner import NerExample, entity_f1
+from langarith.tasks.nli import LABELS, NliExample, accuracy
+from langarith.tasks.qa import QaExample, exact_match, normalise, squad, token_f1
+
+TAGS = ["O", "O", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
+ARTICLES = ["a", "an", "the", "The", "A", "theatre", "another", "da"]
+WORDS = [
+    "Anna",
+    "Straße",
+    "STRASSE",
+    "İstanbul",
+    "东京",
+    "हिन्दी",
+    "naïve",
+    "e\u0301",
+    "1,000",
+    "U.S.",
+]
+MARKS = ["", "", "!", "«", "、", "--", "'s", "。", "\u00a0", "  ", "$", "“x”"]
+
+
+def tag_sequences(n: int, seed: int) -> list[list[str]]:
+    """Any tags, so that spans starting with I- are among them."""
+    rng, lengths = random.Random(seed), random.Random(0)
+    return [rng.choices(TAGS, k=lengths.randint(1, 15)) for _ in range(n)]
+
+
+def answers(n: int, seed: int) -> list[str]:
+    rng = random.Random(seed)
+    return [
+        " ".join(rng.choice(ARTICLES + WORDS) + rng.choice(MARKS) for _ in range(rng.randint(1, 4)))
+        for _ in range(n)
+    ]
+
+
+# ---------------------------------------------------------------- NER
+
+
+def test_ner_equals_seqeval() -> None:
+    gold, predicted = tag_sequences(200, 1), tag_sequences(200, 2)
+    examples = [NerExample("1", ("x",) * len(tags), tuple(tags)) for tags in gold]
+    score = TASKS["ner"].score(predicted, examples)
+    assert score == {
+        "f1": 100 * f1_score(gold, predicted),
+        "f1_strict": 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2),
+    }
+    assert tuple(score) == TASKS["ner"].metrics
+    assert 0 < score["f1_strict"] < score["f1"] < 100
+
+
+def test_span_that_starts_inside_counts_in_default_mode_only() -> None:
+    assert entity_f1([["I-LOC"]], [["B-LOC"]]) == {"f1": 100.0, "f1_strict": 0.0}
+
+
+def test_no_entities_anywhere_score_nothing_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert entity_f1([["O"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+        assert entity_f1([["O", "O"]], [["B-LOC", "O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+        assert entity_f1([["B-LOC"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+
+
+# ---------------------------------------------------------------- NLI
+
+
+def test_accuracy_is_the_share_of_equal_labels() -> None:
+    examples = [NliExample("1", "p", "h", label) for label in (*LABELS, "neutral")]
+    assert TASKS["nli"].score(["neutral"] * 4, examples) == {"accuracy": 50.0}
+    with pytest.raises(ValueError, match="longer"):
+        accuracy(["neutral"], ["neutral", "neutral"])
+
+
+# ---------------------------------------------------------------- QA
+
+
+def test_squad_equals_transformers() -> None:
+    predicted = answers(600, 1)
+    # Half of the gold answers are near their prediction, so that all kinds of scores occur.
+    gold = [
+        p.upper() if i % 2 else a
+        for i, (p, a) in enumerate(zip(predicted, answers(600, 2), strict=True))
+    ]
+    compared = [
+        (p, a) for p, a in zip(predicted, gold, strict=True) if normalise(p) or normalise(a)
+    ]
+    scores = set()
+    for prediction, answer in compared:
+        assert normalise(prediction) == squad_metrics.normalize_answer(prediction)
+        assert exact_match(prediction, answer) == squad_metrics.compute_exact(answer, prediction)
+        f1 = squad_metrics.compute_f1(answer, prediction)
+        assert token_f1(prediction, answer) == pytest.approx(f1)
+        scores.add(round(f1, 2))
+    assert len(compared) > 500
+    assert len(scores) > 5
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "exact", "f1"),
+    [
+        ("the  Anna!", "ANNA", 1, 1),
+        ("a theatre", "theatre", 1, 1),
+        ("«Anna»", "Anna", 0, 0),  # only ASCII punctuation is stripped
+        ("1,000", "1000", 1, 1),
+        ("东京都", "东京", 0, 0),  # one word each: no white space
+        ("Anna Anna", "Anna", 0, 2 / 3),
+        ("", "Anna", 0, 0),
+        ("The", "a", 1, 0),  # both empty once normalised: v1.1 gives F1 0, v2.0 would give 1
+    ],
+)
+def test_squad_by_hand(prediction: str, answer: str, exact: float, f1: float) -> None:
+    assert exact_match(prediction, answer) == exact
+    assert token_f1(prediction, answer) == pytest.approx(f1)
+
+
+def test_best_gold_answer_counts() -> None:
+    example = QaExample("1", "q", "c", ("Anna Old", "Anna"), (0, 0), "a.json")
+    other = QaExample("2", "q", "c", ("Harbour",), (0,), "a.json")
+    assert TASKS["qa"].score(["anna", "x"], [example, other]) == {"f1": 50.0, "exact_match": 50.0}
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+def test_evaluate_modules_agree_and_need_no_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_EVALUATE_OFFLINE", "1")
+    from langarith.tasks.metrics import AccuracyMetric, SeqevalMetric, SquadMetric  # slow import
+
+    gold, predicted = tag_sequences(30, 1), tag_sequences(30, 2)
+    words = [random.Random(seed).choices(LABELS, k=40) for seed in (1, 2)]
+    texts, references = (
+        answers(40, 1),
+        [[a, b] for a, b in zip(answers(40, 2), answers(40, 3), strict=True)],
+    )
+    for metric, predictions, targets, function in (
+        (SeqevalMetric, predicted, gold, entity_f1),
+        (AccuracyMetric, words[0], words[1], accuracy),
+        (SquadMetric, texts, references, squad),
+    ):
+        module = metric(cache_dir=str(tmp_path))
+        score = module.compute(predictions=predictions, references=targets)
+        assert score == function(predictions, targets)
+        module.add_batch(predictions=predictions[:15], references=targets[:15])
+        module.add_batch(predictions=predictions[15:], references=targets[15:])
+        assert module.compute() == score

@@ -1,0 +1,196 @@
+"""The miniature's languages and the files it writes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from langarith import miniature
+from langarith.errors import InputError
+from langarith.miniature import language as languages
+from langarith.miniature import world
+from langarith.miniature.scripts import SCRIPTS, spell
+from langarith.miniature.telling import Teller, Value, distinct_words, text
+
+CODES = miniature.languages()
+TASKS = ("ner", "nli", "qa")
+
+
+def write(tmp_path: Path, task: str, code: str, split: str = "test", n: int = 60, **more) -> str:
+    path = tmp_path / f"{task}-{code}-{split}"
+    miniature.write_task(task, code, path, split=split, examples=n, **more)
+    return path.read_text(encoding="utf-8")
+
+
+def conll(content: str) -> list[list[list[str]]]:
+    blocks = content.strip("\n").split("\n\n")
+    return [[line.split("\t") for line in block.split("\n")] for block in blocks]
+
+
+def test_the_study_languages_have_a_file():
+    assert {"en", "es", "fr", "de", "ru", "bg", "tr", "el", "sw", "hi", "it"} <= set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_template_can_be_spoken(code):
+    language = languages.load(code)
+    teller = Teller(language, random.Random(0))
+    for template in (*language.templates(), language.subject, language.pronoun):
+        for gender in (0, 1):
+            said = text(teller.say(template, {"person": Value("Mira Velo", "PER", gender)}))
+            assert not re.search(r"[{}|]|  ", said)
+            assert said == said.strip()
+    for name, fact in language.facts.items():
+        relation = world.RELATIONS[name]
+        assert len(fact.tell) >= 3
+        for template in (*fact.tell, fact.deny):
+            assert "{" + relation.slot + "}" in template
+            assert "{" + relation.about + "}" in template or "{subject}" in template
+        for template in fact.ask:
+            assert "{" + relation.about + "}" in template
+            assert "{" + relation.slot + "}" not in template
+    for template in language.templates():  # names are never inflected
+        slots = re.sub(r"\{(\w+:)?[^{}|]*\|[^{}|]*\}", "x", template)
+        assert not re.search(r"\w\{|\}\w|\}['’]", slots.replace("-x", "")), template
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_language_has_words_enough_of_its_own(code):
+    own = distinct_words(languages.load(code))
+    assert len(own) >= 250
+    for other in CODES:
+        if other != code:
+            shared = own & distinct_words(languages.load(other))
+            assert len(shared) <= 0.25 * len(own), (code, other, sorted(shared))
+
+
+def test_names_are_spelt_in_every_script():
+    assert spell("verkos", SCRIPTS["latin"]) == "Verkos"
+    assert spell("verkos", SCRIPTS["cyrillic"]) == "Веркос"
+    assert spell("verkos", SCRIPTS["greek"]) == "Βέρκος"
+    assert spell("verkos", SCRIPTS["devanagari"]) == "वेर्कोस"
+
+
+def test_held_out_names_are_not_in_training_text():
+    known, held_out = world.names(True), world.names(False)
+    pools = [
+        [*n.first[0], *n.first[1], *n.surnames, *n.cities, *n.brands] for n in (known, held_out)
+    ]
+    assert not set(pools[0]) & set(pools[1])
+    assert set(known.surnames) & set(known.cities)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_ner_is_valid_iob2(tmp_path, code):
+    sentences = conll(write(tmp_path, "ner", code, n=150))
+    assert len(sentences) == 150
+    tags = Counter()
+    for sentence in sentences:
+        before = "O"
+        for token, tag in sentence:
+            assert token
+            assert not token.isspace()
+            assert tag == "O" or tag[:2] == "B-" or before[1:] == tag[1:]
+            before = tag
+            tags[tag] += 1
+    assert {"O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC"} <= set(tags)
+    assert any(all(tag == "O" for _, tag in sentence) for sentence in sentences)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_nli_labels_are_balanced(tmp_path, code):
+    header, *rows = write(tmp_path, "nli", code, n=60).splitlines()
+    assert header == "premise\thypothesis\tlabel"
+    cells = [row.split("\t") for row in rows]
+    assert Counter(label for *_, label in cells) == dict.fromkeys(
+        ("entailment", "neutral", "contradiction"), 20
+    )
+    assert all(premise != hypothesis for premise, hypothesis, _ in cells)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_qa_answers_are_in_their_context(tmp_path, code):
+    data = json.loads(write(tmp_path, "qa", code, n=61))["data"]
+    paragraphs = [p for article in data for p in article["paragraphs"]]
+    entries = [(p["context"], qa) for p in paragraphs for qa in p["qas"]]
+    assert len({article["title"] for article in data}) == len(data) > 1
+    assert len(entries) == len({qa["id"] for _, qa in entries}) == 61
+    for context, qa in entries:
+        (answer,) = qa["answers"]
+        start = answer["answer_start"]
+        assert answer["text"]
+        assert context[start : start + len(answer["text"])] == answer["text"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_splits_share_no_example_even_with_another_seed(tmp_path, task):
+    def examples(split: str, seed: int) -> set[str]:
+        content = write(tmp_path, task, "en", split, n=300, seed=seed)
+        if task == "ner":
+            return {" ".join(token for token, _ in sentence) for sentence in conll(content)}
+        if task == "nli":
+            return {row.rpartition("\t")[0] for row in content.splitlines()[1:]}
+        data = json.loads(content)["data"]
+        return {p["context"] for article in data for p in article["paragraphs"]}
+
+    found = [examples(s, seed) for seed, s in enumerate(("train", "validation", "test"))]
+    for one, other in itertools.combinations(found, 2):
+        assert not one & other
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_equal_arguments_give_equal_files(tmp_path, task):
+    one = write(tmp_path / "a", task, "ru")
+    assert one == write(tmp_path / "b", task, "ru")
+    assert one != write(tmp_path / "c", task, "ru", seed=1)
+    assert [p.name for p in (tmp_path / "a").iterdir()] == [f"{task}-ru-test"]
+
+
+def test_corpus(tmp_path):
+    paths = [tmp_path / "one" / f"{i}.parquet" for i in range(3)]
+    miniature.write_corpus("hi", paths, documents=200)
+    tables = [pq.read_table(path) for path in paths]
+    assert [table.num_rows for table in tables] == [66, 67, 67]
+    assert tables[0].column_names == ["id", "title", "text"]
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert len({row["id"] for row in rows}) == len({row["text"] for row in rows}) == 200
+    assert all(30 <= len(row["text"].split()) <= 120 for row in rows)
+    assert all(row["title"] for row in rows)
+    again = [tmp_path / "two" / path.name for path in paths]
+    miniature.write_corpus("hi", again, documents=200)
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
+
+
+def test_a_language_is_one_file(tmp_path, monkeypatch):
+    english = (languages.FOLDER / "en.yaml").read_text(encoding="utf-8")
+    (tmp_path / "pidgin.yaml").write_text(english.replace(" was born ", " bin born "))
+    monkeypatch.setattr(languages, "FOLDER", tmp_path)
+    assert miniature.languages() == ("pidgin",)
+    assert "bin born" in write(tmp_path / "out", "nli", "pidgin", n=300)
+    (tmp_path / "torn.yaml").write_text(english.replace("{furniture}", "{funiture}"))
+    with pytest.raises(InputError, match=r"torn\.yaml: .*'funiture'.*did you mean 'furniture'"):
+        write(tmp_path / "out", "nli", "torn")
+    (tmp_path / "half.yaml").write_text(english.replace("  lives:", "  dwells:"))
+    with pytest.raises(InputError, match=r"half\.yaml: 'lives' is missing"):
+        write(tmp_path / "out", "nli", "half")
+
+
+def test_mistakes_are_told_in_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"does not speak 'xx' \(known: bg, .*languages/xx\.yaml"):
+        miniature.write_corpus("xx", [tmp_path / "x.parquet"], documents=1)
+    with pytest.raises(InputError, match="no task 'nerr'.*did you mean 'ner'"):
+        write(tmp_path, "nerr", "en")
+    with pytest.raises(InputError, match="no split 'dev'"):
+        write(tmp_path, "ner", "en", "dev")
+    with pytest.raises(InputError, match="no knob 'crowds'.*did you mean 'crowd'"):
+        write(tmp_path, "qa", "en", crowds=1)
+    with pytest.raises(InputError, match="No more than .* en sentences for NER"):
+        write(tmp_path, "ner", "en", n=10**6, plain=1)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,119 @@
+"""Related languages from URIEL, held against the paper's Table 2."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from langarith import relatedness
+from langarith.errors import InputError
+
+PAPER = ["ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "tr", "ur", "vi", "zh"]
+RELATED = ["sw", "ru", "fr", "es", "fr", "es", "ur", "bg", "ar", "bg", "hi", "ru", "ar"]
+TABLE_2 = dict(zip(PAPER, RELATED, strict=True))
+INDO_EUROPEAN = {"bg", "de", "el", "es", "fr", "hi", "ru", "ur"}
+
+
+@pytest.fixture(scope="module")
+def features() -> dict[str, relatedness.Features]:
+    # lang2vec takes seconds: one question for all tests.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return relatedness.query([*PAPER, "en", "as", "nb", "eu", "ceb"])
+
+
+@pytest.fixture(scope="module")
+def rows(features) -> list[relatedness.Row]:
+    return relatedness.relatedness_table([*PAPER, "en"], features=features)
+
+
+def tie_set(rows: list[relatedness.Row], target: str) -> set[str]:
+    return {row.candidate for row in rows if row.target == target and row.tie_set}
+
+
+def test_every_language_is_found_in_the_family_tree(features):
+    assert [name for name, found in features.items() if not found.family] == ["eu"]
+    assert "F_Sinitic" in features["zh"].family
+    assert {len(found.syntax) for found in features.values()} == {103}
+
+
+@pytest.mark.parametrize(
+    ("target", "related"),
+    [("bg", "ru"), ("ru", "bg"), ("es", "fr"), ("fr", "es"), ("hi", "ur"), ("ur", "hi")],
+)
+def test_pairs_with_a_unique_partner(rows, target, related):
+    assert tie_set(rows, target) == {related}
+
+
+@pytest.mark.parametrize("target", ["de", "el"])
+def test_tied_among_the_indo_european_languages(rows, target):
+    assert tie_set(rows, target) == INDO_EUROPEAN - {target}
+
+
+@pytest.mark.parametrize("target", ["ar", "sw", "tr", "vi", "zh"])
+def test_tied_among_all(rows, target):
+    assert tie_set(rows, target) == set(PAPER) - {target}
+
+
+def test_the_papers_choices_lie_in_the_tie_sets(rows):
+    assert {t for t, related in TABLE_2.items() if related not in tie_set(rows, t)} == set()
+
+
+def test_the_table_is_whole_and_ranked(rows):
+    for target in [*PAPER, "en"]:
+        own = [row for row in rows if row.target == target]
+        assert {row.candidate for row in own} == set(PAPER) - {target}
+        assert [row.rank for row in own] == list(range(1, len(own) + 1))
+        assert [row.chosen for row in own] == [True] + [False] * (len(own) - 1)
+        keys = [(-row.shared_family, row.distance, row.candidate) for row in own]
+        assert keys == sorted(keys)
+        assert all(0 <= row.distance <= 1 for row in own)
+
+
+def test_choices(features):
+    chosen = relatedness.choose(PAPER, [*PAPER, "as"], features=features)
+    agreeing = {target for target in PAPER if chosen[target] == TABLE_2[target]}
+    assert agreeing >= {"bg", "ru", "es", "fr", "hi", "ur"}
+    assert chosen["as"] in {"hi", "ur"}
+    assert "en" not in relatedness.choose([*PAPER, "en"], PAPER, features=features).values()
+    anyone = relatedness.choose([*PAPER, "en"], ["de"], exclude=(), features=features)
+    assert anyone == {"de": "en"}
+
+
+def made_up(family: str, syntax: str) -> relatedness.Features:
+    return relatedness.Features(frozenset(family), tuple(float(x) for x in syntax))
+
+
+def test_rank_takes_family_then_distance_then_alphabet():
+    world = {
+        "t": made_up("ABC", "0000"),
+        "far cousin": made_up("AB", "1111"),
+        "near stranger": made_up("A", "0000"),
+        "b": made_up("A", "0001"),
+        "a": made_up("A", "1000"),
+    }
+    assert relatedness.rank("t", world, world) == [
+        relatedness.Candidate("far cousin", 2, 1.0),
+        relatedness.Candidate("near stranger", 1, 0.0),
+        relatedness.Candidate("a", 1, 0.25),
+        relatedness.Candidate("b", 1, 0.25),
+    ]
+
+
+def test_codes():
+    assert relatedness.uriel_codes(["en", "zh", "ar", "sw", "ceb"]) == {
+        "en": "eng",
+        "zh": "cmn",
+        "ar": "arb",
+        "sw": "swh",
+        "ceb": "ceb",
+    }
+    assert set(relatedness.uriel_codes(relatedness.VARIETIES)) == set(relatedness.VARIETIES)
+    with pytest.raises(InputError, match="does not know the language 'qq'"):
+        relatedness.uriel_codes(["en", "qq"])
+
+
+def test_a_target_without_candidates_is_refused(features):
+    with pytest.raises(InputError, match="'de' could be related to"):
+        relatedness.relatedness_table(["de", "en"], features=features)

@@ -1,0 +1,572 @@
+"""Readers, encodings and decodings of the three tasks, and their refusals."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import trainers as tokenizer_trainers
+from transformers import PreTrainedTokenizerFast, XLMRobertaTokenizerFast
+
+from langarith.errors import InputError
+from langarith.tasks import TASKS, get
+from langarith.tasks.ner import Ner, NerExample
+from langarith.tasks.nli import LABELS, Nli
+from langarith.tasks.qa import Qa, QaExample
+
+NER, NLI, QA = Ner(), Nli(), Qa()
+WORDS = ["Anna", "lives", "in", "Old", "Harbour", "and", "works", "for", "Küste", "AG", "东京", "."]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A small tokenizer made like XLM-R's."""
+    raw = Tokenizer(models.Unigram())
+    raw.normalizer = normalizers.Sequence([normalizers.Replace("\u200b", ""), normalizers.NFKC()])
+    raw.pre_tokenizer = pre_tokenizers.Metaspace()
+    raw.decoder = decoders.Metaspace()
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    rng = random.Random(1)
+    text = [" ".join(rng.choices(WORDS, k=12)) for _ in range(200)]
+    raw.train_from_iterator(
+        text,
+        tokenizer_trainers.UnigramTrainer(
+            vocab_size=60, special_tokens=specials, unk_token=specials[3], show_progress=False
+        ),
+    )
+    raw.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return XLMRobertaTokenizerFast(tokenizer_object=raw)
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refusal(task: Any, path: Path, **cut: str) -> str:
+    with pytest.raises(InputError) as caught:
+        task.read(path, **cut)
+    message = str(caught.value)
+    assert str(path) in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message
+
+
+# ---------------------------------------------------------------- registry
+
+
+def test_registry_names_each_kind() -> None:
+    assert list(TASKS) == ["ner", "nli", "qa"]
+    assert all(get(kind).kind == kind for kind in TASKS)
+    assert [get(kind).metrics[0] for kind in TASKS] == ["f1", "accuracy", "f1"]
+    with pytest.raises(InputError, match="'nil' is unknown"):
+        get("nil")
+
+
+def test_import_is_light() -> None:
+    heavy = ["torch", "transformers", "evaluate", "datasets", "sklearn", "seqeval", "pandas"]
+    code = f"import langarith.tasks, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- NER
+
+CONLL = (
+    "-DOCSTART- -X- O O\n\nAnna\tB-PER\nlives\tO\nin O\nOld NNP B-LOC\nHarbour\tI-LOC\r\n\n\n"
+    "\u200b\tO\n\u00a0x\u3000\tB-ORG\n \nKüste\tO"
+)
+
+
+def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conll", CONLL)
+    assert NER.read(path) == [
+        NerExample(
+            "3", ("Anna", "lives", "in", "Old", "Harbour"), ("B-PER", "O", "O", "B-LOC", "I-LOC")
+        ),
+        NerExample("10", ("\u200b", "\u00a0x\u3000"), ("O", "B-ORG")),
+        NerExample("13", ("Küste",), ("O",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("Anna\tB-PER\nlives\n", "line 2: a token or its tag is missing"),
+        ("Anna\tB-PER\n\tO\n", "line 2: a token or its tag is missing"),
+        ("Anna\t\n", "line 1: a token or its tag is missing"),
+        ("Anna\tPER\n", "line 1: 'PER' is not an IOB2 tag"),
+        ("Anna\tB-\n", "'B-' is not an IOB2 tag"),
+        ("Anna\tS-PER\n", "'S-PER' is not an IOB2 tag"),
+        ("Anna\tO\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span; convert"),
+        ("Anna\tB-PER\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span"),
+        ("Anna\tB-PER\n\nKüste\tI-PER\n", "line 3: 'I-PER' continues no PER span"),
+        ("", "holds no sentence"),
+        ("\n-DOCSTART- -X- O\n\n", "holds no sentence"),
+        ("Küste\tO\n".encode("latin-1"), "line 1: byte 2"),
+    ],
+)
+def test_faulty_conll_is_refused(tmp_path: Path, content: str | bytes, fragment: str) -> None:
+    assert fragment in refusal(NER, write(tmp_path / "a.conll", content))
+
+
+@pytest.mark.parametrize("task", [NER, NLI, QA])
+def test_missing_file_is_refused(tmp_path: Path, task: Any) -> None:
+    for name in ["a.tsv", "a.jsonl", "a.parquet"] if task is NLI else ["a.json"]:
+        assert "does not exist" in refusal(task, tmp_path / name)
+
+
+@pytest.mark.parametrize("task", [NER, NLI])
+def test_only_qa_is_cut(tmp_path: Path, task: Any) -> None:
+    assert "only qa files" in refusal(task, tmp_path / "a", cut="half", split="test")
+
+
+def sentence(*pairs: tuple[str, str]) -> NerExample:
+    return NerExample("1", tuple(w for w, _ in pairs), tuple(t for _, t in pairs))
+
+
+def test_labels_hold_both_marks_of_each_type_in_order() -> None:
+    examples = [sentence(("x", "B-PER"), ("y", "O")), sentence(("z", "B-LOC"))]
+    assert NER.labels(examples) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert NER.labels([sentence(("y", "O"))]) == ("O",)
+
+
+def encode_ner(
+    examples: list[NerExample], tokenizer: Any, max_length: int = 128, training: bool = True
+) -> Any:
+    labels = ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
+    return NER.encode(examples, tokenizer, max_length=max_length, labels=labels, training=training)
+
+
+def random_sentences(n: int) -> list[NerExample]:
+    rng = random.Random(2)
+    sentences = []
+    for _ in range(n):
+        words, tags = rng.choices(WORDS, k=rng.randint(1, 30)), []
+        for _ in words:
+            inside = [f"I-{tags[-1][2:]}"] if tags and tags[-1] != "O" else []
+            tags.append(rng.choice(["O", "B-LOC", "B-ORG", *inside]))
+        sentences.append(sentence(*zip(words, tags, strict=True)))
+    return sentences
+
+
+def test_ner_gold_survives_encoding_and_decoding(tokenizer: Any) -> None:
+    examples = random_sentences(50)
+    features = encode_ner(examples, tokenizer, max_length=1000)
+    assert features.dropped_words == 0
+    assert features.lengths().tolist() == [len(row) for row in features.columns["input_ids"]]
+    # Anything may stand where the label is ignored, and padding follows.
+    outputs = [
+        np.array([3 if x < 0 else x for x in row] + [4] * 3) for row in features.columns["labels"]
+    ]
+    predictions = NER.decode(features, outputs, examples)
+    assert predictions == [NER.gold(example) for example in examples]
+    assert NER.score(predictions, examples) == {"f1": 100.0, "f1_strict": 100.0}
+    json.dumps(predictions)
+
+
+def test_only_the_first_subword_is_labelled(tokenizer: Any) -> None:
+    examples = [sentence(("Anna", "B-LOC"), ("KüsteKüste", "I-LOC"), (".", "O"))]
+    features = encode_ner(examples, tokenizer)
+    row, starts = features.columns["labels"][0], features.alignment[0]
+    assert [row[i] for i in starts] == [1, 2, 0]
+    assert sum(x != -100 for x in row) == 3
+    assert len(row) == len(features.columns["input_ids"][0])
+    assert "labels" not in encode_ner(examples, tokenizer, training=False).columns
+
+
+def test_truncated_words_are_counted_and_predicted_outside(tokenizer: Any) -> None:
+    examples = [sentence(*[("Anna", "B-LOC")] * 40), sentence(("Anna", "B-LOC"))]
+    features = encode_ner(examples, tokenizer, max_length=12)
+    assert features.lengths().tolist()[0] == 12
+    kept = int((features.alignment[0] >= 0).sum())
+    assert 0 < kept < 40
+    assert features.dropped_words == 40 - kept
+    predictions = NER.decode(features, [np.ones(12, dtype=int), np.ones(12, dtype=int)], examples)
+    assert predictions == [["B-LOC"] * kept + ["O"] * (40 - kept), ["B-LOC"]]
+
+
+def test_word_without_subwords_is_predicted_outside(tokenizer: Any) -> None:
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
+    bare.backend_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    bare.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    examples = [sentence(("Anna", "B-LOC"), ("\u200b", "B-LOC"), ("Anna", "B-LOC"))]
+    features = encode_ner(examples, bare)
+    assert features.alignment[0][1] == -1
+    assert features.dropped_words == 0
+    ones = [np.ones(features.lengths()[0], dtype=int)]
+    assert NER.decode(features, ones, examples) == [["B-LOC", "O", "B-LOC"]]
+
+
+def test_type_unknown_to_training_is_ignored_in_loss_and_missed_in_score(tokenizer: Any) -> None:
+    examples = [sentence(("Anna", "B-PER"), ("Küste", "B-ORG"))]
+    features = encode_ner(examples, tokenizer)
+    outputs = [np.array([max(x, 0) for x in row]) for row in features.columns["labels"]]
+    predictions = NER.decode(features, outputs, examples)
+    assert predictions == [["O", "B-ORG"]]
+    assert NER.score(predictions, examples)["f1"] == pytest.approx(100 * 2 / 3)
+
+
+def test_features_must_match_sentences(tokenizer: Any) -> None:
+    examples = random_sentences(2)
+    features = encode_ner(examples, tokenizer)
+    outputs = [np.zeros(200, dtype=int)] * 2
+    with pytest.raises(ValueError, match="2 features for 1"):
+        NER.decode(features, outputs, examples[:1])
+
+
+# ---------------------------------------------------------------- NLI
+
+PAIRS = [('He said "no', "He spoke", "entailment"), ("A\u2028b", "'c' \"", "contradiction")]
+
+
+def test_nli_formats_agree(tmp_path: Path) -> None:
+    rows = "".join("\t".join(pair) + "\n" for pair in PAIRS)
+    tsv = write(tmp_path / "a.tsv", "premise\thypothesis\tlabel\n" + rows + "\n")
+    keys = ("premise", "hypothesis", "label")
+    objects = [dict(zip(keys, pair, strict=True)) for pair in PAIRS]
+    lines = write(tmp_path / "a.jsonl", "\n".join(json.dumps({"n": 1, **o}) for o in objects))
+    pq.write_table(pa.Table.from_pylist(objects), tmp_path / "words.parquet")
+    numbered = [{**o, "label": LABELS.index(o["label"])} for o in objects]
+    pq.write_table(pa.Table.from_pylist(numbered), tmp_path / "numbers.parquet")
+    for path in (tsv, lines, tmp_path / "words.parquet", tmp_path / "numbers.parquet"):
+        assert [(e.premise, e.hypothesis, e.label) for e in NLI.read(path)] == PAIRS
+    assert [e.id for e in NLI.read(tsv)] == ["2", "3"]
+    assert [e.id for e in NLI.read(lines)] == ["1", "2"]
+
+
+def test_nli_columns_may_come_in_any_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "label\thypothesis\tpremise\n2\th\tp\n0\th\tp\n1\th\tp\n")
+    examples = NLI.read(path)
+    assert [e.label for e in examples] == ["contradiction", "entailment", "neutral"]
+    assert (examples[0].premise, examples[0].hypothesis) == ("p", "h")
+    assert NLI.labels(examples[:1]) == LABELS
+
+
+HEADER = "premise\thypothesis\tlabel\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fragment"),
+    [
+        ("a.tsv", HEADER + "p\th\t0\np\th\tq\t0\n", "line 3 has 4 columns instead of 3"),
+        ("a.tsv", HEADER + "p\th\n", "line 2 has 2 columns"),
+        ("a.tsv", "p\th\t0\n", "line 1: the header is 'p\th\t0'"),
+        ("a.tsv", HEADER + "p\th\t0\n\np\th\t0\n", "line 3 is blank"),
+        ("a.tsv", HEADER + "p\th\t3\n", "line 2: label '3' is unknown"),
+        ("a.tsv", HEADER + "p\th\tEntailment\n", "label 'Entailment' is unknown"),
+        ("a.tsv", HEADER + "p\t \t0\n", "line 2: no text under 'hypothesis'"),
+        ("a.tsv", HEADER, "holds no pair"),
+        ("a.tsv", "", "holds no pair"),
+        ("a.csv", HEADER, "unknown kind"),
+        ("a.tsv", (HEADER + "ö\th\t0\n").encode("latin-1"), "line 2: byte 1"),
+        ("a.jsonl", '{"premise": "p", "label": 0}\n', "line 1 lacks 'hypothesis'"),
+        ("a.jsonl", "3\n", "line 1 lacks 'premise'"),
+        ("a.jsonl", '{"premise": "p", "hypothesis": 3, "label": 0}\n', "under 'hypothesis'"),
+        ("a.jsonl", '{"premise": "p", "hypothesis": "h", "label": true}\n', "label 'True'"),
+        ("a.jsonl", '{"premise": "p"\n', "line 1: not valid JSON"),
+        ("a.parquet", "PAR1", "not a whole parquet file"),
+    ],
+)
+def test_faulty_nli_is_refused(
+    tmp_path: Path, name: str, content: str | bytes, fragment: str
+) -> None:
+    assert fragment in refusal(NLI, write(tmp_path / name, content))
+
+
+def test_faulty_nli_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"premise": ["p"], "hypothesis": ["h"]}), path)
+    assert "no column 'label'" in refusal(NLI, path)
+    pq.write_table(pa.table({"premise": ["p"], "hypothesis": ["h"], "label": [-1]}), path)
+    assert "row 1: label '-1'" in refusal(NLI, path)
+
+
+def nli_examples(tmp_path: Path) -> Any:
+    rng = random.Random(3)
+    rows = [
+        " ".join(rng.choices(WORDS, k=9)) + "\tAnna works\t" + str(rng.randrange(3))
+        for _ in range(30)
+    ]
+    return NLI.read(write(tmp_path / "a.tsv", HEADER + "\n".join(rows)))
+
+
+def test_nli_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any) -> None:
+    examples = nli_examples(tmp_path)
+    features = NLI.encode(examples, tokenizer, max_length=20, labels=LABELS, training=True)
+    assert set(features.columns) == {"input_ids", *NLI.label_columns}
+    assert features.lengths().max() == 20
+    predictions = NLI.decode(features, features.columns["labels"], examples)
+    assert predictions == [NLI.gold(example) for example in examples]
+    assert NLI.score(predictions, examples) == {"accuracy": 100.0}
+
+
+def test_segment_ids_are_kept_where_the_tokenizer_makes_them(
+    tmp_path: Path, tokenizer: Any
+) -> None:
+    bert = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
+    features = NLI.encode(
+        nli_examples(tmp_path), bert, max_length=99, labels=LABELS, training=False
+    )
+    assert set(features.columns) == {"input_ids", "token_type_ids"}
+
+
+# ---------------------------------------------------------------- QA
+
+
+def squad_file(path: Path, articles: list[list[tuple[str, list[dict[str, Any]]]]]) -> Path:
+    data = [
+        {"title": "t", "paragraphs": [{"context": c, "qas": questions} for c, questions in article]}
+        for article in articles
+    ]
+    return write(path, json.dumps({"version": "1.1", "data": data}))
+
+
+def ask(identity: str, *answers: tuple[str, int]) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "question": f"Who is {identity}?",
+        "answers": [{"text": text, "answer_start": start} for text, start in answers],
+    }
+
+
+def xquad(path: Path, sizes: list[int]) -> Path:
+    """Articles of these numbers of questions, two questions to a paragraph."""
+    count = iter(range(10_000))
+    articles = []
+    for size in sizes:
+        questions = [ask(f"q{next(count)}", ("Anna", 0)) for _ in range(size)]
+        articles.append([("Anna lives.", questions[i : i + 2]) for i in range(0, size, 2)])
+    return squad_file(path, articles)
+
+
+def test_squad_is_read_in_file_order_with_all_answers(tmp_path: Path) -> None:
+    context = "𝒳 东京 Anna"
+    path = squad_file(tmp_path / "a.json", [[(context, [ask("b", ("Anna", 5), ("东京", 2))])], []])
+    assert QA.read(path) == [
+        QaExample("b", "Who is b?", context, ("Anna", "东京"), (5, 2), str(path))
+    ]
+
+
+def test_half_cut_keeps_file_order(tmp_path: Path) -> None:
+    path = xquad(tmp_path / "a.json", [3, 6, 2])
+    parts = [QA.read(path, cut="half", split=split) for split in ("validation", "test")]
+    assert [len(part) for part in parts] == [6, 5]
+    assert [*parts[0], *parts[1]] == QA.read(path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "validation"), [([3, 6, 2], 3), ([3, 4, 3], 3), ([1, 1, 5, 1, 1], 2), ([9, 2], 9)]
+)
+def test_articles_cut_falls_at_the_nearest_border(
+    tmp_path: Path, sizes: list[int], validation: int
+) -> None:
+    path = xquad(tmp_path / "a.json", sizes)
+    parts = [QA.read(path, cut="articles", split=split) for split in ("validation", "test")]
+    assert [len(part) for part in parts] == [validation, sum(sizes) - validation]
+    assert [*parts[0], *parts[1]] == QA.read(path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut", "split", "fragment"),
+    [
+        ([1], "half", "test", "too few for the cut 'half'"),
+        ([8], "articles", "test", "8 questions in 1 articles, too few"),
+        ([8], "halves", "test", "cut 'halves' is unknown (did you mean 'half'?)"),
+        ([8], "half", "train", "split 'train' of a cut file"),
+    ],
+)
+def test_impossible_cut_is_refused(
+    tmp_path: Path, sizes: list[int], cut: str, split: str, fragment: str
+) -> None:
+    path = xquad(tmp_path / "a.json", sizes)
+    assert fragment in refusal(QA, path, cut=cut, split=split)
+
+
+@pytest.mark.parametrize(
+    ("question", "fragment"),
+    [
+        (ask("q7", ("Anna", 1)), "question 'q7' has the answer 'Anna' at 1, but the context does"),
+        (ask("q7", ("Anna", -11)), "(first at 0)"),
+        (ask("q7", ("Bob", 0)), "nowhere in the context"),
+        (ask("q7", ("Anna", "0")), "question 'q7' has the answer"),
+        (ask("q7"), "question 'q7' has no answer; SQuAD v1.1"),
+        (ask("q0", ("Anna", 0)), "the id 'q0' is used twice"),
+        (ask("q7", ("", 0)), "no text under question 'q7'.answers[0].text"),
+        ({**ask("q7"), "question": " "}, "no text under question 'q7'.question"),
+        ({"question": "Who?", "answers": []}, "no text under data[1].paragraphs[0].qas[0].id"),
+        ({"question": "Who?", "id": "x"}, "no list 'question 'x'.answers'"),
+        ("Who?", "data[1].paragraphs[0].qas[0].id"),
+    ],
+)
+def test_faulty_question_is_refused_in_either_half(
+    tmp_path: Path, question: Any, fragment: str
+) -> None:
+    articles = [[("Anna lives.", [ask("q0", ("Anna", 0))])], [("Anna lives.", [question])]]
+    path = squad_file(tmp_path / "a.json", articles)
+    assert fragment in refusal(QA, path)
+    assert fragment in refusal(QA, path, cut="half", split="validation")
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("", "not valid JSON"),
+        ('{"data":\n [', "at line 2, column"),
+        ("[]", "no list 'data'"),
+        ('{"data": []}', "holds no question"),
+        ('{"data": [{"title": "t"}]}', "no list 'data[0].paragraphs'"),
+        ('{"data": [{"paragraphs": [{"qas": []}]}]}', "data[0].paragraphs[0].context"),
+        ('{"data": [{"paragraphs": [{"context": "c"}]}]}', "no list 'data[0].paragraphs[0].qas'"),
+        ('{"data": "\\ud83d"}', "surrogate"),
+        (b"\xff\xfe{", "line 1: byte 1"),
+    ],
+)
+def test_faulty_json_is_refused(tmp_path: Path, content: str | bytes, fragment: str) -> None:
+    assert fragment in refusal(QA, write(tmp_path / "a.json", content))
+
+
+def qa_examples(n: int, words: int) -> list[QaExample]:
+    """Questions whose answers are runs of words at any place of contexts of this length."""
+    rng = random.Random(4)
+    examples = []
+    for i in range(n):
+        tokens = rng.choices(WORDS, k=rng.randint(3, words))
+        first = rng.randrange(len(tokens))
+        answer = " ".join(tokens[first : first + rng.randint(1, 3)])
+        start = len(" ".join(tokens[:first])) + (first > 0)
+        examples.append(
+            QaExample(str(i), "  Who works?", " ".join(tokens), (answer,), (start,), "a.json")
+        )
+    return examples
+
+
+def encode_qa(examples: list[QaExample], tokenizer: Any, training: bool, size: int = 60) -> Any:
+    return QA.encode(
+        examples, tokenizer, max_length=size, labels=(), stride=size // 3, training=training
+    )
+
+
+def peaks(features: Any, trained: Any) -> list[np.ndarray]:
+    """Logits, padded by two, that are high at the gold positions of the training features."""
+    outputs = []
+    for length, start, end in zip(
+        features.lengths(),
+        trained.columns["start_positions"],
+        trained.columns["end_positions"],
+        strict=True,
+    ):
+        logits = np.zeros((2, length + 2), dtype=np.float32)
+        logits[0, start] = logits[1, end] = 9
+        outputs.append(logits)
+    return outputs
+
+
+def test_qa_gold_survives_windows(tokenizer: Any) -> None:
+    examples = qa_examples(60, words=70)
+    features, trained = (encode_qa(examples, tokenizer, training) for training in (False, True))
+    assert features.columns["input_ids"] == trained.columns["input_ids"]
+    assert len(features) > len(examples)
+    assert features.lengths().max() == 60
+    assert features.example_index == sorted(features.example_index)
+    assert any(start == 0 for start in trained.columns["start_positions"])
+    predictions = QA.decode(features, peaks(features, trained), examples)
+    assert predictions == [example.answers[0] for example in examples]
+    assert QA.score(predictions, examples)["exact_match"] == 100
+
+
+def test_one_character_answer_has_positions_in_order(tokenizer: Any) -> None:
+    # XLM-R cuts a lone ideograph into an empty piece and the character, of equal offsets.
+    example = QaExample("1", "Who?", "东 Anna 京 Anna", ("京",), (7,), "a.json")
+    trained = encode_qa([example], tokenizer, training=True)
+    features = encode_qa([example], tokenizer, training=False)
+    assert 0 < trained.columns["start_positions"][0] <= trained.columns["end_positions"][0]
+    assert QA.decode(features, peaks(features, trained), [example]) == ["京"]
+
+
+def test_batches_do_not_show(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = qa_examples(23, words=60)
+    whole = encode_qa(examples, tokenizer, training=False)
+    monkeypatch.setattr("langarith.tasks.qa.ENCODE_BATCH", 5)
+    parts = encode_qa(examples, tokenizer, training=False)
+    assert parts.columns == whole.columns
+    assert parts.example_index == whole.example_index
+    assert all(np.array_equal(a, b) for a, b in zip(parts.alignment, whole.alignment, strict=True))
+
+
+def run_qa_reference(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int] | None:
+    """The loop of transformers' run_qa over one window."""
+    best = None
+    for start in np.argsort(logits[0])[-1:-21:-1].tolist():
+        for end in np.argsort(logits[1])[-1:-21:-1].tolist():
+            if offsets[start, 0] < 0 or offsets[end, 0] < 0:
+                continue
+            if end < start or end - start + 1 > 30:
+                continue
+            score = float(logits[0, start] + logits[1, end])
+            if best is None or score > best[0]:
+                best = (score, int(offsets[start, 0]), int(offsets[end, 1]))
+    return best
+
+
+def test_decoding_equals_the_loop_of_run_qa(tokenizer: Any) -> None:
+    examples = qa_examples(40, words=150)
+    features = encode_qa(examples, tokenizer, training=False, size=120)
+    rng = np.random.default_rng(5)
+    outputs = [rng.normal(size=(2, n)).astype(np.float32) for n in features.lengths()]
+    expected, best = [""] * len(examples), [-np.inf] * len(examples)
+    for index, offsets, logits in zip(
+        features.example_index, features.alignment, outputs, strict=True
+    ):
+        found = run_qa_reference(logits, offsets)
+        if found and found[0] > best[index]:
+            best[index] = found[0]
+            expected[index] = examples[index].context[found[1] : found[2]].strip()
+    assert QA.decode(features, outputs, examples) == expected
+    assert len(set(expected)) > 20
+
+
+def test_window_without_a_pair_answers_nothing(tokenizer: Any) -> None:
+    examples = qa_examples(1, words=3)
+    features = encode_qa(examples, tokenizer, training=False)
+    length = features.lengths()[0]
+    logits = np.zeros((2, length), dtype=np.float32)
+    logits[:] = -np.inf
+    assert QA.decode(features, [logits], examples) == [""]
+
+
+def test_training_features_cannot_be_decoded(tokenizer: Any) -> None:
+    examples = qa_examples(1, words=3)
+    with pytest.raises(ValueError, match="encoded for training"):
+        QA.decode(encode_qa(examples, tokenizer, training=True), [np.zeros((2, 60))], examples)
+
+
+def test_question_without_room_for_its_context_is_refused(tokenizer: Any) -> None:
+    example = QaExample("q9", "Anna " * 60, "Anna", ("Anna",), (0,), "a.json")
+    with pytest.raises(InputError, match=r"a\.json: question 'q9' has \d+ subwords"):
+        encode_qa([example], tokenizer, training=False)
+
+
+# ---------------------------------------------------------------- majority
+
+
+def test_majority_follows_the_training_data(tmp_path: Path) -> None:
+    train = [sentence(("a", "O"), ("b", "O"), ("c", "B-LOC"))]
+    assert NER.majority(train, [sentence(("x", "B-ORG"), ("y", "O"))]) == [["O", "O"]]
+    pairs = NLI.read(write(tmp_path / "a.tsv", HEADER + "p\th\t2\np\th\t1\np\th\t2\np\th\t1\n"))
+    assert NLI.majority(pairs, pairs[:1]) == ["neutral"]
+    assert QA.majority([], qa_examples(2, words=3)) == ["", ""]

@@ -1,0 +1,23 @@
+"""The one error that a user's mistake raises."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A mistake in a config or data file.
+
+    The message is one sentence that names the file or key, says what is wrong and gives the mend.
+    Scripts and the Snakefile print it without a traceback and exit with 1.
+    """
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` where a known word is close to `word`, else the list of known words."""
+    known = sorted(str(k) for k in known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    return f" (known: {', '.join(known)})" if known else ""

@@ -1,0 +1,179 @@
+"""The lambda sweep: load once, tokenise once, merge in place, evaluate; and the choice of lambda."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters import Stack
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from langarith import arithmetic, models
+from langarith.inference import Batches, predict
+from langarith.progress import Progress
+from langarith.provenance import write_json
+from langarith.tasks.base import Example, Task
+
+LANGUAGE, TASK = "language", "task"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Metrics in percent of one setting on one split, with its predictions by example."""
+
+    metrics: dict[str, float]
+    predictions: list[Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Validation curve by lambda, the chosen lambda, and test scores by lambda."""
+
+    validation: dict[float, dict[str, float]]
+    selected: float
+    test: dict[float, Scored]
+
+
+class Split:
+    """One split of one language, read, encoded and batched once."""
+
+    def __init__(
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        labels: Sequence[str],
+        max_length: int,
+        stride: int,
+        tokens_per_batch: int,
+    ) -> None:
+        self.task, self.examples = task, examples
+        self.features = task.encode(
+            examples, tokenizer, max_length=max_length, labels=tuple(labels), stride=stride, training=False
+        )
+        self.batches = Batches(
+            self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, models.device()
+        )
+
+    def score(self, model: PreTrainedModel) -> Scored:
+        """Run the model as it stands."""
+        dtype = models.precision("auto", models.device())
+        outputs = predict(model, self.batches, self.task.head, dtype)
+        predictions = self.task.decode(self.features, outputs, self.examples)
+        return Scored(self.task.score(predictions, self.examples), predictions)
+
+
+def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:
+    """The base model with Stack(language, task) and the task's head, on the device."""
+    model = models.load_encoder(encoder)
+    models.load_adapter(model, language, LANGUAGE, with_head=False)
+    models.load_adapter(model, task, TASK, with_head=True)
+    use_language_adapter(model, True)
+    return model.to(models.device())
+
+
+def use_language_adapter(model: PreTrainedModel, wanted: bool) -> None:
+    """Route through the language adapter and the task adapter, or through the latter alone."""
+    model.set_active_adapters(Stack(LANGUAGE, TASK) if wanted else TASK)
+
+
+def select(curve: Mapping[float, float], centre: float) -> float:
+    """The lambda with the highest validation score.
+
+    Of equal scores the one nearest `centre` wins (0.5 for language arithmetic: where validation
+    cannot tell, neither language is preferred), then the larger.
+    """
+    return min(curve, key=lambda w: (-curve[w], round(abs(w - centre), 6), -w))
+
+
+def sweep(
+    model: PreTrainedModel,
+    merge: Callable[[float], arithmetic.Tensors],
+    lambdas: Sequence[float],
+    validation: Split,
+    test: Split,
+    *,
+    always: Iterable[float],
+    centre: float,
+    what: str,
+) -> Sweep:
+    """Evaluate every merge on validation, choose one there, evaluate it and `always` on test.
+
+    Args:
+        merge: gives the merged language adapter at a lambda, named as in `read_adapter`.
+        always: lambdas that are evaluated on test whichever is chosen.
+    """
+    parameters = models.named_parameters(model, LANGUAGE)
+    metric = validation.task.metrics[0]
+    progress = Progress(what, len(lambdas), "lambda")
+    curve: dict[float, dict[str, float]] = {}
+    for done, weight in enumerate(lambdas, 1):
+        arithmetic.write_in_place(parameters, merge(weight))
+        curve[weight] = validation.score(model).metrics
+        progress.update(done, f"{metric} {curve[weight][metric]:.1f}")
+    selected = select({w: scores[metric] for w, scores in curve.items()}, centre)
+    tested = {}
+    for weight in sorted({selected, *always}):
+        arithmetic.write_in_place(parameters, merge(weight))
+        tested[weight] = test.score(model)
+    return Sweep(curve, selected, tested)
+
+
+def write(
+    outputs: Any,
+    cell: Mapping[str, str],
+    swept: Sweep,
+    validation: Split,
+    test: Split,
+    references: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Write a sweep: `lambda=*.json` per lambda, `selected.json`, `predictions.parquet`.
+
+    Args:
+        outputs: paths by name: `curve` (in the order of the lambdas), `selected`, `predictions`.
+        cell: the cell's wildcards.
+        references: test scores of what needs no merge, by method name.
+    """
+    counts = {"validation": len(validation.examples), "test": len(test.examples)}
+    for path, (weight, metrics) in zip(outputs.curve, swept.validation.items(), strict=True):
+        write_json(
+            path,
+            {**cell, "lambda": weight, "split": "validation", "metrics": metrics}
+            | {"examples": counts["validation"]},
+        )
+    write_json(
+        outputs.selected,
+        {
+            **cell,
+            "metric": validation.task.metrics[0],
+            "selected": swept.selected,
+            "examples": counts,
+            "validation": [{"lambda": w, "metrics": m} for w, m in swept.validation.items()],
+            "test": [{"lambda": w, "metrics": s.metrics} for w, s in swept.test.items()],
+            "references": {name: dict(metrics) for name, metrics in references.items()},
+            "dropped_words": test.features.dropped_words,
+            "padding": {"validation": validation.batches.padding, "test": test.batches.padding},
+        },
+    )
+    _write_predictions(Path(outputs.predictions), swept, test)
+
+
+def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[Any]] = {"lambda": [], "id": [], "prediction": [], "gold": []}
+    gold = [json.dumps(test.task.gold(example), ensure_ascii=False) for example in test.examples]
+    for weight, scored in swept.test.items():
+        columns["lambda"] += [weight] * len(gold)
+        columns["id"] += [example.id for example in test.examples]
+        columns["prediction"] += [json.dumps(p, ensure_ascii=False) for p in scored.predictions]
+        columns["gold"] += gold
+    partial = path.with_name(f".{path.name}.partial")
+    pq.write_table(pa.table(columns), partial, compression="zstd")
+    os.replace(partial, path)

@@ -1,0 +1,84 @@
+"""Forward passes over encoded examples in length-bucketed batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+
+def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices of features in batches of near-equal length, longest first.
+
+    Args:
+        lengths: tokens per feature.
+        tokens_per_batch: bound on rows x longest row of a batch, padding included.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    start = 0
+    while start < len(order):
+        size = max(1, tokens_per_batch // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """(rows, longest) int64, short rows filled with `value`."""
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+
+
+class Batches:
+    """Encoded examples, padded and moved to the device once, to be passed through many models.
+
+    A sweep runs the same examples through 21 merges: everything that does not depend on the
+    weights is done here, once.
+    """
+
+    def __init__(
+        self, columns: dict[str, list[list[int]]], pad_token: int, tokens_per_batch: int, on: torch.device
+    ) -> None:
+        rows = columns["input_ids"]
+        lengths = [len(row) for row in rows]
+        self.count = len(rows)
+        self.batches: list[tuple[list[int], dict[str, torch.Tensor]]] = []
+        padded = 0
+        for chosen in buckets(lengths, tokens_per_batch):
+            ids = pad([rows[i] for i in chosen], pad_token)
+            mask = pad([[1] * lengths[i] for i in chosen], 0)
+            padded += ids.numel()
+            inputs = {"input_ids": ids.to(on), "attention_mask": mask.to(on)}
+            if "token_type_ids" in columns:
+                inputs["token_type_ids"] = pad([columns["token_type_ids"][i] for i in chosen], 0).to(on)
+            self.batches.append((chosen, inputs))
+        self.lengths = lengths
+        self.padding = 1 - sum(lengths) / padded if padded else 0.0
+
+
+@torch.inference_mode()
+def predict(model: PreTrainedModel, batches: Batches, head: str, dtype: str) -> list[Any]:
+    """Outputs per feature, in the order of the features.
+
+    Returns:
+        tagging: int arrays (length,) of class ids; classification: ints; qa: float32 arrays
+        (2, length) of start and end logits.
+    """
+    model.eval()
+    kind = next(model.parameters()).device.type
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
+    pending: list[tuple[list[int], torch.Tensor]] = []
+    for chosen, inputs in batches.batches:
+        with torch.autocast(kind, dtype=half, enabled=half is not None):
+            out = model(**inputs)
+        if head == "qa":
+            pending.append((chosen, torch.stack([out.start_logits, out.end_logits], dim=1).float()))
+        else:
+            pending.append((chosen, out.logits.argmax(-1)))
+    # results leave the device once all batches are queued: a copy per batch would make it wait
+    outputs: list[Any] = [None] * batches.count
+    for chosen, result in pending:
+        for i, row in zip(chosen, result.cpu().numpy(), strict=True):
+            outputs[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
+    return outputs

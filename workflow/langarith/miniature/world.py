@@ -1,0 +1,147 @@
+"""The made-up world: who and what can be told of, and the facts there are about them.
+
+Names are coined in lower-case Latin letters that every script of `scripts` can spell. They begin
+with a consonant, so that no language has to elide or contract a word before them.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+KNOWN_SHARE = 0.7
+"""The share of names that training text may hold; the others occur in validation and test only."""
+
+# How many names of each kind are coined.
+_FIRST_NAMES, _SURNAMES, _CITIES, _BRANDS = 50, 150, 130, 80
+
+# Language and country codes whose CLDR names fit into every language's templates: a French
+# country must follow "en", a German one must have no article, a Russian language be an adjective.
+LANGUAGES = (
+    "fr",
+    "de",
+    "es",
+    "it",
+    "pt",
+    "ru",
+    "zh",
+    "ja",
+    "ar",
+    "tr",
+    "ko",
+    "pl",
+    "el",
+    "hu",
+    "fi",
+    "sv",
+)
+COUNTRIES = (
+    "FR",
+    "DE",
+    "IT",
+    "ES",
+    "BE",
+    "AT",
+    "PL",
+    "GR",
+    "NO",
+    "SE",
+    "FI",
+    "IE",
+    "HU",
+    "RO",
+    "BG",
+    "HR",
+    "RU",
+    "CN",
+    "IN",
+    "AR",
+    "CO",
+    "BO",
+    "DZ",
+    "TN",
+    "EG",
+    "ZM",
+    "TZ",
+    "EE",
+    "LT",
+    "TH",
+    "ID",
+    "MY",
+    "AU",
+    "AL",
+)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A kind of fact. `about` and `slot` name the template slots of its subject and its value;
+    a `single` one has one value per subject, so that another value contradicts it."""
+
+    about: str
+    slot: str
+    single: bool = True
+
+
+RELATIONS = {
+    "born": Relation("person", "date"),
+    "birthplace": Relation("person", "city"),
+    "lives": Relation("person", "city"),
+    "works": Relation("person", "org"),
+    "profession": Relation("person", "profession"),
+    "speaks": Relation("person", "language"),
+    "pet": Relation("person", "pet", single=False),
+    "food": Relation("person", "food"),
+    "friend": Relation("person", "friend"),
+    "trait": Relation("person", "trait"),
+    "based": Relation("org", "city"),
+    "founded": Relation("org", "year"),
+    "founder": Relation("org", "founder"),
+    "buys": Relation("org", "product", single=False),
+    "country": Relation("city", "country"),
+    "mayor": Relation("city", "mayor"),
+    "sight": Relation("city", "sight", single=False),
+}
+
+ORGANISATIONS = ("bank", "university", "museum", "radio", "factory", "club", "brand")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names to draw from. Some surnames are cities' names too, and organisations are called after
+    cities and surnames as well as by brands, so that only the context tells the kinds apart."""
+
+    first: tuple[tuple[str, ...], tuple[str, ...]]
+    surnames: tuple[str, ...]
+    cities: tuple[str, ...]
+    brands: tuple[str, ...]
+
+
+def _coin(rng: random.Random, taken: set[str], count: int, endings: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    while len(names) < count:
+        stem = "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(2))
+        name = stem + rng.choice(endings)
+        if name not in taken:
+            taken.add(name)
+            names.append(name)
+    return names
+
+
+@functools.cache
+def names(known: bool) -> Names:
+    """The names of training text, or (`known` false) those held out from it."""
+    rng, taken = random.Random("names"), set[str]()
+
+    def coin(count: int, endings: str) -> tuple[str, ...]:
+        coined = _coin(rng, taken, count, endings.split())
+        cut = round(count * KNOWN_SHARE)
+        return tuple(coined[:cut] if known else coined[cut:])
+
+    first = (coin(_FIRST_NAMES, "n r l s k"), coin(_FIRST_NAMES, "na ra la ta lia"))
+    surnames = coin(_SURNAMES, "nder rtin lsen ro ski mov nko rdi t ga")
+    cities = coin(_CITIES, "nia rdo burg lsk ntes polis vik grad mar ston ga ro")
+    brands = coin(_BRANDS, "tek lux ro mat nda go spor t")
+    return Names(first, surnames + cities[: len(cities) // 3], cities, brands)

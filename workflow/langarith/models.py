@@ -1,0 +1,253 @@
+"""Base models and adapters: load, initialise, save, and read and overwrite adapter weights by name."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+import transformers.utils.import_utils
+
+# transformers imports scikit-learn (2 s) for assisted text generation alone when it finds it.
+transformers.utils.import_utils._sklearn_available = False
+
+import adapters
+import torch
+from adapters import AutoAdapterModel, SeqBnConfig, SeqBnInvConfig
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from langarith.errors import InputError
+
+# Both announce every head that a folder never held, and adapters every pass without one.
+for _library in ("adapters", "transformers"):
+    logging.getLogger(_library).setLevel(logging.ERROR)
+
+ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
+HEAD_FILES = ("head_config.json", "model_head.safetensors")
+
+
+def device(name: str = "auto") -> torch.device:
+    """The device to compute on: a GPU where there is one."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(asked: str, on: torch.device) -> str:
+    """fp32, fp16 or bf16; `auto` is bf16 on GPUs that have it, fp16 on older ones, fp32 on the CPU."""
+    if asked != "auto":
+        return asked
+    if on.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a folder with tokenizer.json."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+
+
+def new_masked_lm(
+    spec: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast
+) -> XLMRobertaForMaskedLM:
+    """A randomly initialised XLM-R of the given size (a :class:`langarith.study.PretrainModel`)."""
+    return XLMRobertaForMaskedLM(
+        XLMRobertaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=spec["hidden_size"],
+            num_hidden_layers=spec["layers"],
+            num_attention_heads=spec["attention_heads"],
+            intermediate_size=spec["intermediate_size"],
+            # RoBERTa counts positions from the padding index + 1
+            max_position_embeddings=spec["max_length"] + 2,
+            bos_token_id=tokenizer.bos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            layer_norm_eps=1e-5,
+            type_vocab_size=1,
+        )
+    )
+
+
+def save_base(model: PreTrainedModel, folder: Path) -> None:
+    """Write config.json and model.safetensors, whole or not at all."""
+    staging = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging, safe_serialization=True)
+    _move(staging, folder)
+
+
+def _move(staging: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(staging.iterdir()):
+        os.replace(file, folder / file.name)
+    staging.rmdir()
+
+
+def load_masked_lm(path: str | Path) -> PreTrainedModel:
+    """A base model with its masked-language-modelling head, ready to take adapters.
+
+    MAD-X inverts the invertible adapter before the output embeddings (Pfeiffer et al., 2020b,
+    section 3.3). `adapters` 1.3 does so in its flexible heads alone, which lose the decoder's bias
+    on conversion; its models with a static head, used here, would leave the inverse out.
+    """
+    model = AutoModelForMaskedLM.from_pretrained(
+        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    )
+    adapters.init(model)
+    model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, args: (model.base_model.invertible_adapters_forward(args[0], rev=True), *args[1:])
+    )
+    return model
+
+
+def load_encoder(path: str | Path) -> PreTrainedModel:
+    """A base model without a head, ready to take adapters and flexible heads."""
+    model = AutoAdapterModel.from_pretrained(
+        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    )
+    for head in list(model.heads):
+        model.delete_head(head)
+    return model
+
+
+def language_config(shape: Mapping[str, Any]) -> SeqBnInvConfig:
+    """MAD-X: bottleneck after the output block, NICE invertible adapter at the embeddings."""
+    return SeqBnInvConfig(
+        reduction_factor=shape["reduction_factor"],
+        non_linearity=shape["non_linearity"],
+        inv_adapter="nice" if shape["invertible_reduction_factor"] else None,
+        inv_adapter_reduction_factor=shape["invertible_reduction_factor"] or 2,
+    )
+
+
+def task_config(shape: Mapping[str, Any]) -> SeqBnConfig:
+    """Pfeiffer: bottleneck after the output block, no invertible adapter."""
+    return SeqBnConfig(
+        reduction_factor=shape["reduction_factor"], non_linearity=shape["non_linearity"]
+    )
+
+
+def add_initialised(model: PreTrainedModel, name: str, config: Any, seed: int) -> None:
+    """Add an adapter whose every linear layer is drawn from a fresh generator: N(0, 0.02), bias 0.
+
+    The same seed for each layer is the authors' choice: every language and every run starts from
+    one point, so that differences of adapters are differences of training.
+    """
+    model.add_adapter(name, config=config)
+    with torch.no_grad():
+        for parameter in named_parameters(model, name).values():
+            if parameter.dim() > 1:
+                generator = torch.Generator().manual_seed(seed)
+                parameter.copy_(torch.empty_like(parameter).normal_(0, 0.02, generator=generator))
+            else:
+                parameter.zero_()
+
+
+def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Parameter]:
+    """An adapter's parameters, invertible subnets included, by a name free of model and adapter.
+
+    `roberta.encoder.layer.0.output.adapters.es.adapter_up.weight` becomes
+    `encoder.layer.0.output.adapters.adapter_up.weight`, so that adapters of two languages, or of
+    one adapter in two model classes, have equal names.
+    """
+    found = {}
+    for name, parameter in model.named_parameters():
+        plain = _plain_name(name, adapter)
+        if plain:
+            found[plain] = parameter
+    return dict(sorted(found.items()))
+
+
+def _plain_name(name: str, adapter: str) -> str | None:
+    match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
+    if not match:
+        return None
+    name = name.replace(match[0], f"{match[1]}.")
+    return re.sub(r"^\w+\.(?=encoder\.|invertible_adapters\.)", "", name)
+
+
+def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a saved adapter by the names of :func:`named_parameters`, float32 on the CPU.
+
+    Raises:
+        InputError: the folder holds no adapter in safetensors.
+    """
+    folder = Path(folder)
+    config, weights = (folder / name for name in ADAPTER_FILES)
+    if not config.is_file() or not weights.is_file():
+        raise InputError(f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder")
+    name = json.loads(config.read_text())["name"]
+    tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
+    return {key: value.float() for key, value in sorted(tensors.items()) if key}
+
+
+def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: bool) -> None:
+    """Write an adapter in AdapterHub format (safetensors), whole or not at all."""
+    staging = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    model.save_adapter(str(staging), name, with_head=with_head, use_safetensors=True)
+    _move(staging, folder)
+
+
+def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_head: bool) -> None:
+    """Load a saved adapter under the given name, refusing anything but safetensors."""
+    read_adapter(folder)
+    model.load_adapter(
+        str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
+    )
+
+
+def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
+    """Add the prediction head of a task: one linear layer, as the authors' scripts have it."""
+    if head == "tagging":
+        model.add_tagging_head(name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels)))
+    elif head == "classification":
+        model.add_classification_head(
+            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
+        )
+    else:
+        model.add_qa_head(name, num_labels=2, layers=1)
+
+
+def masked_lm_loss(
+    model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross-entropy over the masked positions of full chunks, logits computed there alone.
+
+    Gathering the masked positions before the head is exact: the head works position by position.
+    At 15 % masking it saves 85 % of the vocabulary projection, most of a step for XLM-R.
+
+    Args:
+        model: a masked-language model with adapters initialised.
+        input_ids: (batch, length) token ids, no padding.
+        labels: (batch, length) ids of masked positions, -100 elsewhere.
+    """
+    logits, wanted = masked_logits(model, input_ids, labels)
+    return nn.functional.cross_entropy(logits.float(), wanted)
+
+
+def masked_logits(
+    model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (masked, vocabulary) and labels (masked,) of the masked positions.
+
+    The inverse of the invertible adapter runs before the decoder (see :func:`load_masked_lm`).
+    """
+    hidden = model.base_model(input_ids=input_ids).last_hidden_state
+    chosen = labels != -100
+    head = model.lm_head if hasattr(model, "lm_head") else model.cls
+    # one sentence of all masked positions: the invertible adapter expects three dimensions
+    return head(hidden[chosen][None]).squeeze(0), labels[chosen]

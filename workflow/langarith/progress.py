@@ -1,0 +1,84 @@
+"""Lines that say how far a step is and how long it still takes, and the metrics log of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_console_fd: int | None = None
+
+
+def redirect_to(log: str | Path) -> None:
+    """Send this process's stdout and stderr to a log file, and keep the console for progress."""
+    global _console_fd  # noqa: PLW0603  the process has one console
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _console_fd = os.dup(2)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def say(line: str) -> None:
+    """One line on the console, and in the log where one is kept."""
+    print(line, file=sys.stderr, flush=True)
+    if _console_fd is not None:
+        os.write(_console_fd, f"{line}\n".encode())
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2.5 h`: two figures are enough to plan a coffee by."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """Says `what: done of total, time to go` at growing intervals, never more often than `every` s."""
+
+    def __init__(self, what: str, total: int, unit: str, every: float = 5.0) -> None:
+        self.what, self.total, self.unit, self.every = what, total, unit, every
+        self.start = self.said = time.monotonic()
+        self.first = 0
+
+    def resume(self, done: int) -> None:
+        """Start the clock at a step that is not the first."""
+        self.first, self.start = done, time.monotonic()
+
+    def update(self, done: int, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self.said < self.every or done <= self.first:
+            return
+        self.said = now
+        left = (now - self.start) / (done - self.first) * (self.total - done)
+        note = f", {note}" if note else ""
+        say(f"    {self.what}: {self.unit} {done} of {self.total}{note}, {duration(left)} to go")
+
+
+class MetricsLog:
+    """JSON lines, one per logged step; an interrupted run goes on where its log stopped."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, **values: Any) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop what a killed attempt logged after the checkpoint it left."""
+        rows = read_metrics(self.path) if self.path.is_file() else []
+        kept = [row for row in rows if row["step"] <= step]
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a metrics log."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]

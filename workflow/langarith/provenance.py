@@ -1,0 +1,247 @@
+"""Where a file comes from: code fingerprints and one record per job."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from langarith import progress
+from langarith.errors import InputError
+
+LIBRARY = Path(__file__).parent
+SCRIPTS = LIBRARY.parent / "scripts"
+_PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "numpy", "snakemake")
+
+
+# --- fingerprints -------------------------------------------------------------------------------
+
+
+def fingerprint(script: str) -> str:
+    """Hash of what a script does: its own code and that of the library rooms it imports.
+
+    Comments, docstrings and formatting do not move it, nor does the Python version. It is a
+    parameter of the script's rule, so that an edit reruns what it can change and nothing else.
+
+    Args:
+        script: name of a rule and of its script in workflow/scripts, without suffix.
+    """
+    seen: set[Path] = set()
+    queue = [SCRIPTS / f"{script}.py"]
+    while queue:
+        path = queue.pop()
+        if path not in seen:
+            seen.add(path)
+            queue += _rooms(path)
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(f"{path.name}:{_digest(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _digest(path: Path) -> str:
+    if path.suffix == ".py":
+        return hashlib.sha256(normal_form(_tree(path)).encode()).hexdigest()
+    return sha256(path)
+
+
+@cache
+def _rooms(path: Path) -> tuple[Path, ...]:
+    """Files of the library that a file imports."""
+    if path.suffix != ".py":
+        return ()
+    modules: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files: set[Path] = set()
+    for module in modules:
+        head, *rest = module.split(".")
+        # provenance and progress describe a job and leave its numbers alone
+        if head != "langarith" or rest in (["provenance"], ["progress"]):
+            continue
+        place = LIBRARY.joinpath(*rest)
+        if place.with_suffix(".py").is_file():
+            files.add(place.with_suffix(".py"))
+        elif rest and place.is_dir():
+            # a language of the miniature is data of its own: its file is a parameter of its jobs
+            files |= {f for f in place.rglob("*.py")} | set(place.glob("*.yaml"))
+    return tuple(sorted(files))
+
+
+def normal_form(node: Any) -> str:
+    """A syntax tree as text without docstrings, positions and fields that only some Pythons have."""
+    if isinstance(node, list):
+        return "[" + ",".join(normal_form(item) for item in node) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name in {"type_comment", "type_ignores", "type_params", "kind", "ctx"} or value in (None, []):
+            continue
+        if name == "body" and isinstance(value, list):
+            value = [item for item in value if not _is_text(item)]
+        fields.append(f"{name}={normal_form(value)}")
+    return f"{type(node).__name__}({','.join(fields)})"
+
+
+def _is_text(node: Any) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+# --- records ------------------------------------------------------------------------------------
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_path(output: str | Path) -> Path:
+    """Where the record of a job lies, by its first output: beside a file."""
+    return Path(f"{output}.provenance.json")
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """What the record that lies beside a file says of it, if size and time still agree."""
+    stat = path.stat()
+    for record in (record_path(path), path.parent / "provenance.json"):
+        if record.is_file():
+            told = json.loads(record.read_text(encoding="utf-8"))["outputs"].get(str(path))
+            if told and (told["size"], told["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns):
+                return told
+    return None
+
+
+def describe(paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Size, time and SHA-256 of files; what a record already knows is not read again."""
+    told = {}
+    for name in dict.fromkeys(paths):
+        path = Path(name)
+        files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+        for file in files:
+            stat = file.stat()
+            told[str(file)] = _known(file) or {
+                "sha256": sha256(file),
+                "size": stat.st_size,
+                "mtime_ns": stat.st_mtime_ns,
+            }
+    return told
+
+
+def _git() -> dict[str, Any] | None:
+    def ask(*command: str) -> str:
+        return subprocess.run(  # noqa: S603
+            ["git", "-C", str(LIBRARY), *command],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "dirty": bool(ask("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device() -> dict[str, str]:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return {"device": "cuda", "name": torch.cuda.get_device_name()}
+    return {"device": "cpu", "name": platform.processor() or platform.machine()}
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[None]:
+    """Run a script's work: log its output, record what it read and wrote, and word its mistakes.
+
+    The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
+    The record is written last, to the output named `record`, so that it stands for a whole job.
+    """
+    progress.redirect_to(snakemake.log[0])
+    started, clock = datetime.now(UTC), time.perf_counter()
+    try:
+        yield
+    except InputError as error:
+        progress.say(f"Error in {snakemake.rule}: {error}")
+        sys.exit(1)
+    outputs = [str(path) for path in snakemake.output if str(path) != str(snakemake.output.record)]
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    record = {
+        "rule": snakemake.rule,
+        "wildcards": dict(snakemake.wildcards.items()),
+        "inputs": describe(str(path) for path in snakemake.input),
+        "outputs": describe(outputs),
+        "parameters": plain(dict(snakemake.params.items())),
+        "log": str(snakemake.log[0]),
+        "git": _git(),
+        "versions": _versions(),
+        "host": socket.gethostname(),
+        **_device(),
+        "threads": snakemake.threads,
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "start": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
+    }
+    write_json(snakemake.output.record, record)
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)

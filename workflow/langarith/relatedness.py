@@ -1,0 +1,214 @@
+"""Which language is related to which: URIEL asked through lang2vec (section 4.1.1, Table 2).
+
+Two languages are the closer, the more nodes of URIEL's family tree (the `fam` features) they
+share. Many languages share equally many with several candidates: such ties are broken by the
+typological distance (normalised Hamming distance over the `syntax_knn` features), and then by the
+alphabet. All 13 choices of the paper's Table 2 lie in the sets of tied candidates, but no
+tie-break that we know of picks exactly them.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from langarith.errors import InputError
+
+# Where ISO 639-1 names a macrolanguage, URIEL's entry for it stops at the family node that all its
+# members share (zho: Sino-Tibetan alone), and some entries have no family at all (nob, nno, que,
+# twi). We take the standard variety or, where it is that which is bare, the macrolanguage.
+VARIETIES = {
+    "ar": "arb",
+    "az": "azj",
+    "fa": "pes",
+    "gn": "gug",
+    "ku": "kmr",
+    "mg": "plt",
+    "mn": "khk",
+    "ms": "zsm",
+    "nb": "nor",
+    "ne": "npi",
+    "nn": "nor",
+    "om": "gaz",
+    "qu": "quy",
+    "sq": "als",
+    "sw": "swh",
+    "tw": "aka",
+    "uz": "uzn",
+    "yi": "ydd",
+    "zh": "cmn",
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """What URIEL knows of one language."""
+
+    family: frozenset[str]
+    """Nodes of the family tree above the language; empty for isolates such as Basque."""
+    syntax: tuple[float, ...]
+    """The 103 binary `syntax_knn` features, gaps filled by URIEL's nearest-neighbour prediction."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A language that may stand in for a target, and how close it is."""
+
+    language: str
+    shared_family: int
+    """Family nodes in common with the target."""
+    distance: float
+    """Share, in [0, 1], of the syntactic features on which the two differ."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate of one target in the table of relatedness."""
+
+    target: str
+    candidate: str
+    shared_family: int
+    distance: float
+    rank: int
+    """1 for the closest."""
+    tie_set: bool
+    """Among the candidates that share the most family nodes with the target."""
+    chosen: bool
+
+
+def uriel_codes(languages: Iterable[str]) -> dict[str, str]:
+    """URIEL's code (ISO 639-3) of each language, given as ISO 639-1 or 639-3.
+
+    Raises `InputError` for the first language that URIEL does not have.
+    """
+    # Read from lang2vec's files, since importing its module takes seconds, since its letter
+    # lookup raises a bare Exception, and since its own list of languages lacks English.
+    import numpy  # noqa: PLC0415
+
+    data = resources.files("lang2vec") / "data"
+    letters = json.loads((data / "letter_codes.json").read_text(encoding="utf-8"))
+    with (data / "family_features.npz").open("rb") as file:
+        known = set(numpy.load(file)["langs"].tolist())
+
+    codes = {}
+    for language in languages:
+        code = VARIETIES.get(language, letters.get(language, language))
+        if code not in known:
+            raise InputError(
+                f"URIEL does not know the language '{language}': give its ISO 639-1 or 639-3 code, "
+                "or name its related language in the study under 'related'."
+            )
+        codes[language] = code
+    return codes
+
+
+def query(languages: Iterable[str]) -> dict[str, Features]:
+    """The features of all `languages`, in one question to lang2vec (several seconds).
+
+    Raises `InputError` for a language that URIEL does not have.
+    """
+    codes = uriel_codes(languages)
+    with warnings.catch_warnings():
+        # lang2vec 1.1.2 imports pkg_resources; the lock pins a setuptools that still has it.
+        warnings.filterwarnings("ignore", message=".*pkg_resources")
+        from lang2vec import lang2vec  # noqa: PLC0415
+
+    answer = lang2vec.get_features(sorted(set(codes.values())), "fam+syntax_knn", header=True)
+    names = [str(name) for name in answer["CODE"]]
+
+    def features(code: str) -> Features:
+        values = dict(zip(names, answer[code], strict=True))
+        return Features(
+            family=frozenset(name for name in names if name.startswith("F_") and values[name] == 1),
+            syntax=tuple(float(values[name]) for name in names if name.startswith("S_")),
+        )
+
+    return {language: features(code) for language, code in codes.items()}
+
+
+def rank(target: str, pool: Iterable[str], features: Mapping[str, Features]) -> list[Candidate]:
+    """The languages of `pool` but for `target` itself, the closest first.
+
+    Most shared family nodes first, then the smaller distance, then the alphabet.
+    """
+    own = features[target]
+    candidates = [
+        Candidate(
+            language=language,
+            shared_family=len(own.family & features[language].family),
+            distance=_hamming(own.syntax, features[language].syntax),
+        )
+        for language in set(pool) - {target}
+    ]
+    return sorted(candidates, key=lambda c: (-c.shared_family, c.distance, c.language))
+
+
+def relatedness_table(
+    languages: Sequence[str],
+    pool: Sequence[str] | None = None,
+    exclude: Sequence[str] = ("en",),
+    features: Mapping[str, Features] | None = None,
+) -> list[Row]:
+    """Every candidate of every target in `languages`, ranked; the first of each target is chosen.
+
+    Candidates come from `pool` (by default `languages`) without `exclude`: the task language is
+    the other operand of the sum already, and in Table 2 no language is paired with it. `features`
+    come from `query`, which is asked for what is needed where they are not given.
+
+    Raises `InputError` for a language that URIEL does not have, and a target without candidates.
+    """
+    pool = languages if pool is None else pool
+    candidates = [language for language in pool if language not in exclude]
+    if features is None:
+        features = query([*languages, *candidates])
+    rows = []
+    for target in dict.fromkeys(languages):
+        ranked = rank(target, candidates, features)
+        if not ranked:
+            raise InputError(
+                f"No language is left that '{target}' could be related to: "
+                "add one to 'languages', or name one under 'related'."
+            )
+        rows += [
+            Row(
+                target=target,
+                candidate=candidate.language,
+                shared_family=candidate.shared_family,
+                distance=candidate.distance,
+                rank=place,
+                tie_set=candidate.shared_family == ranked[0].shared_family,
+                chosen=place == 1,
+            )
+            for place, candidate in enumerate(ranked, start=1)
+        ]
+    return rows
+
+
+def choose(
+    languages: Sequence[str],
+    targets: Sequence[str],
+    exclude: Sequence[str] = ("en",),
+    features: Mapping[str, Features] | None = None,
+) -> dict[str, str]:
+    """The related language of each target, from the candidates `languages`; see the table."""
+    rows = relatedness_table(targets, pool=languages, exclude=exclude, features=features)
+    return {row.target: row.candidate for row in rows if row.chosen}
+
+
+def write_lock(path: Path, related: Mapping[str, str]) -> None:
+    """Write target: related pairs as the lock file that lies beside a study."""
+    lines = [f'"{target}": "{chosen}"\n' for target, chosen in sorted(related.items())]
+    path.write_text(
+        "# Related languages by URIEL: most shared family nodes, ties by syntactic distance.\n"
+        "# Proposed by `snakemake related_languages`; `related:` in the study goes before it.\n"
+        + "".join(lines),
+        encoding="utf-8",
+    )
+
+
+def _hamming(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x != y for x, y in zip(a, b, strict=True)) / len(a)

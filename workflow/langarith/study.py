@@ -1,0 +1,695 @@
+"""The grid: reads and validates a study, and enumerates its cells and the experiments as views on them.
+
+Pure Python that imports in milliseconds, because the Snakefile reads it at every start. A study is
+one YAML file; `extends:` names another whose top-level keys it replaces whole, never key by key.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from langarith.errors import InputError, did_you_mean
+
+SPLITS = ("validation", "test")
+_BUDGET = re.compile(r"^(\d+)([kMB]?)$")
+_UNIT = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+class Strict(BaseModel):
+    """A block of the study that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            known = {f.alias or name for name, f in cls.model_fields.items()}
+            for key in values:
+                if key not in known:
+                    raise ValueError(f"unknown key '{key}'{did_you_mean(key, known)}")
+        return values
+
+
+class Training(Strict):
+    """How one kind of module is trained (paper section 4.1.2). Exactly one of `steps`, `epochs`."""
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int = Field(ge=1)
+    accumulation: int = Field(1, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["linear", "constant", "cosine"] = "linear"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, ge=0)
+    evaluate_every: int | None = Field(None, ge=1)
+    chunk_length: int = Field(512, ge=8)
+    mask_probability: float = Field(0.15, gt=0, lt=1)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    threads: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of 'steps' and 'epochs'")
+        return self
+
+
+class AdapterShape(Strict):
+    """A bottleneck adapter after the output block (Pfeiffer), with or without a NICE invertible one."""
+
+    reduction_factor: float = Field(gt=0)
+    non_linearity: str = "gelu_new"
+    invertible_reduction_factor: float | None = Field(None, gt=0)
+
+
+class Adapters(Strict):
+    """Shapes of both adapters and the fixed seed of the initialisation they all start from."""
+
+    init_seed: int = 2147483647
+    language: AdapterShape = AdapterShape(reduction_factor=2, invertible_reduction_factor=2)
+    task: AdapterShape = AdapterShape(reduction_factor=16)
+
+
+class HubModel(Strict):
+    """A base model on the Hugging Face hub, pinned to a revision."""
+
+    source: Literal["hub"]
+    path: str
+    revision: str
+
+
+class FilesModel(Strict):
+    """A base model in a local folder: config.json, model.safetensors, tokenizer.json."""
+
+    source: Literal["files"]
+    path: str
+
+
+class PretrainModel(Strict):
+    """A small XLM-R-type encoder, tokenizer included, trained here on the listed languages."""
+
+    source: Literal["pretrain"]
+    languages: list[str] = Field(min_length=1)
+    vocabulary: int = Field(ge=200)
+    hidden_size: int = Field(ge=8)
+    layers: int = Field(ge=1)
+    attention_heads: int = Field(ge=1)
+    intermediate_size: int = Field(ge=8)
+    max_length: int = Field(512, ge=16)
+    seed: int = 0
+    training: Training
+
+
+ModelSpec = Annotated[HubModel | FilesModel | PretrainModel, Field(discriminator="source")]
+
+
+class _Corpora(Strict):
+    validation_documents: int = Field(1000, ge=1)
+    text_column: str = "text"
+
+
+class HubCorpora(_Corpora):
+    """Parquet shards of a dataset on the hub; `shards` says how many each language has."""
+
+    source: Literal["hub"]
+    path: str
+    config: str
+    revision: str
+    shards: dict[str, int]
+
+
+class FilesCorpora(_Corpora):
+    """Files of raw text: a path with {language}, or a list of them; `*` matches several shards."""
+
+    source: Literal["files"]
+    path: str | list[str]
+
+
+class MiniatureCorpora(_Corpora):
+    """Raw text told by the miniature world, written as parquet shards."""
+
+    source: Literal["miniature"]
+    documents: int = Field(ge=10)
+    shards: int = Field(1, ge=1)
+
+
+CorporaSpec = Annotated[
+    HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")
+]
+
+
+class _Task(Strict):
+    type: str | None = None
+    targets: list[str] = Field(min_length=1)
+    max_length: int = Field(128, ge=16)
+    stride: int = Field(128, ge=1)
+    cut: Literal["half", "articles"] | None = None
+    training: Training | None = None
+
+
+class HubTask(_Task):
+    """Task data on the hub, pinned to revisions."""
+
+    source: Literal["hub"]
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    path: str | None = None
+    revision: str
+
+
+class FilesTask(_Task):
+    """Task data in files. Paths may hold {language} and {split}.
+
+    Either `validation` and `test`, or one `path` that `cut` divides into both; then `validation`,
+    if given, is the task language's development file alone (for the choice of the checkpoint).
+    """
+
+    source: Literal["files"]
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FilesTask:
+        if self.path and (self.test or not self.cut):
+            raise ValueError("with 'path' give 'cut: half' or 'cut: articles' and no 'test'")
+        if not self.path and not (self.validation and self.test):
+            raise ValueError("give 'validation' and 'test', or one 'path' with 'cut'")
+        if self.cut and not self.path:
+            raise ValueError("'cut' divides one 'path'; name it, or remove 'cut'")
+        return self
+
+
+class MiniatureTask(_Task):
+    """Task data told by the miniature world; `examples` gives the number per split."""
+
+    source: Literal["miniature"]
+    examples: dict[Literal["train", "validation", "test"], int]
+
+
+TaskSpec = Annotated[HubTask | FilesTask | MiniatureTask, Field(discriminator="source")]
+
+
+class Lambdas(Strict):
+    """An evenly spaced lambda grid: both ends are in it."""
+
+    start: float = 0.0
+    stop: float = 1.0
+    step: float = Field(gt=0)
+
+    def values(self) -> tuple[float, ...]:
+        count = round((self.stop - self.start) / self.step)
+        return tuple(round(self.start + i * self.step, 2) for i in range(count + 1))
+
+    @model_validator(mode="after")
+    def _divides(self) -> Lambdas:
+        if self.stop < self.start:
+            raise ValueError(f"stop {self.stop} lies below start {self.start}; swap them")
+        parts = (self.stop - self.start) / self.step
+        if not math.isclose(parts, round(parts), abs_tol=1e-6):
+            raise ValueError(
+                f"step {self.step} does not divide the range {self.start} to {self.stop}; "
+                "take one that does, for example 0.05 or 0.1"
+            )
+        if any(abs(v * 100 - round(v * 100)) > 1e-6 for v in (self.start, self.stop, self.step)):
+            raise ValueError("lambdas are written with two decimals; round start, stop and step")
+        return self
+
+
+class Experiment(Strict):
+    """Which part of the grid an experiment looks at; all models, tasks and targets if not said."""
+
+    models: list[str] | None = None
+    tasks: list[str] | None = None
+    targets: list[str] | None = None
+
+
+class Evaluation(Strict):
+    """How merged adapters are evaluated: tokens in one length-bucketed batch, CPU threads of a job."""
+
+    tokens_per_batch: int = Field(8192, ge=64)
+    threads: int = Field(1, ge=1)
+
+
+class TrainingPlan(Strict):
+    """The recipes of language and task adapters; a task may name its own."""
+
+    language_adapter: Training
+    task_adapter: Training
+
+
+class Study(Strict):
+    """One study: everything that decides a number in its tables."""
+
+    name: str
+    note: str = ""
+    results_dir: str
+    checkpoint_dir: str | None = None
+    languages: list[str] = Field(min_length=2)
+    task_language: str
+    seeds: list[int] = Field(min_length=1)
+    models: dict[str, ModelSpec] = Field(min_length=1)
+    corpora: CorporaSpec
+    tasks: dict[str, TaskSpec] = Field(min_length=1)
+    related: dict[str, str] = Field(default_factory=dict)
+    budgets: dict[str, list[str]] = Field(default_factory=dict)
+    lambdas: dict[str, Lambdas]
+    adapters: Adapters = Adapters()
+    training: TrainingPlan
+    evaluation: Evaluation = Evaluation()
+    experiments: dict[str, Experiment] = Field(min_length=1)
+    allow_missing: bool = False
+
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _empty_means_all(cls, value: Any) -> Any:
+        return {k: v or {} for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _written_budgets(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: [str(b) for b in v] for k, v in value.items()}
+
+
+def _languages_are_words(data: Any, where: tuple[str, ...] = ()) -> Iterator[str]:
+    """YAML 1.1 reads the code `no` as false: find such slips wherever languages are listed."""
+    listed = {"languages", "targets"}
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            if isinstance(key, bool):
+                yield (
+                    f"{'.'.join(where)}: the key {key!r} was read by YAML as a truth value; quote "
+                    "the language code ('no' for Norwegian)"
+                )
+            yield from _languages_are_words(value, (*where, str(key)))
+    elif isinstance(data, list) and where and where[-1] in listed:
+        for item in data:
+            if not isinstance(item, str):
+                yield (
+                    f"{'.'.join(where)}: {item!r} is not a language code (YAML reads no as false); "
+                    "quote it ('no' for Norwegian)"
+                )
+    elif where and (where[-1] == "task_language" or "related" in where) and isinstance(data, bool):
+        yield f"{'.'.join(where)}: {data!r} is not a language code; quote it ('no' for Norwegian)"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """One YAML mapping, or an InputError that names the file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such study file; check the path after --configfile")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise InputError(
+            f"{path}:{line} not valid YAML ({getattr(error, 'problem', error)}); correct it"
+        ) from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: a study is a YAML mapping of keys; this file holds none")
+    return data
+
+
+def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The study file and those it extends, the file itself first."""
+    chain: list[tuple[Path, dict[str, Any]]] = []
+    here: Path | None = path
+    while here is not None:
+        if here.resolve() in {p.resolve() for p, _ in chain}:
+            raise InputError(f"{here}: 'extends' runs in a circle; remove one link")
+        data = read_yaml(here)
+        parent = data.pop("extends", None)
+        chain.append((here, data))
+        here = (here.parent / str(parent)) if parent else None
+    return chain
+
+
+def _sentence(file: Path, error: Mapping[str, Any]) -> str:
+    tags = {"hub", "files", "pretrain", "miniature"}
+    loc = [str(part) for part in error["loc"]]
+    # pydantic puts the union's tag between the name and the key: models.tiny.pretrain.vocabulary
+    loc = [p for i, p in enumerate(loc) if not (i and p in tags)]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    value = error.get("input")
+    if error["type"] == "missing":
+        return f"{file}: {'.'.join(loc)} is missing; add it"
+    if error["type"] == "union_tag_invalid":
+        expected = error["ctx"]["expected_tags"]
+        return f"{file}: {'.'.join(loc)}.source is {error['ctx']['tag']!r}; use one of {expected}"
+    if error["type"] == "union_tag_not_found":
+        return f"{file}: {'.'.join(loc)}.source is missing; add it (hub, files, pretrain, miniature)"
+    shown = "" if isinstance(value, dict | list) or error["type"] == "value_error" else f" {value!r}"
+    key = ".".join(loc) + ": " if loc else ""
+    return f"{file}: {key}{message}{' (found' + shown + ')' if shown else ''}"
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read, extend and validate a study.
+
+    Args:
+        path: the YAML file.
+        overrides: top-level keys given on the command line (`--config allow_missing=true`).
+
+    Raises:
+        InputError: one line for each thing that is wrong.
+    """
+    path = Path(path)
+    chain = read_chain(path)
+    data: dict[str, Any] = {}
+    for _, part in reversed(chain):
+        data |= part
+    data |= dict(overrides or {})
+    problems = [f"{path}: {problem}" for problem in _languages_are_words(data)]
+    if problems:
+        raise InputError("\n".join(problems))
+    try:
+        study = Study.model_validate(data)
+    except ValidationError as error:
+        raise InputError("\n".join(_sentence(path, e) for e in error.errors())) from error
+    study = study.model_copy(update={"related": _with_locks(study, [p for p, _ in chain])})
+    problems = [f"{path}: {problem}" for problem in _problems(study)]
+    if problems:
+        raise InputError("\n".join(problems))
+    return study
+
+
+def lock_file(study_file: Path) -> Path:
+    """Where the accepted choice of related languages of a study lies: beside it."""
+    return study_file.with_name(f"{study_file.stem}.related.yaml")
+
+
+def _with_locks(study: Study, files: Iterable[Path]) -> dict[str, str]:
+    related: dict[str, str] = {}
+    for file in reversed(list(files)):
+        lock = lock_file(file)
+        if lock.is_file():
+            related |= {str(k): str(v) for k, v in read_yaml(lock).items()}
+    known = set(study.languages)
+    locked = {t: r for t, r in related.items() if t in known and r in known}
+    return locked | study.related
+
+
+def _problems(study: Study) -> Iterator[str]:
+    """What no single key shows: names that must agree with other names."""
+    known = set(study.languages)
+
+    def languages(key: str, values: Iterable[str]) -> Iterator[str]:
+        for value in values:
+            if value not in known:
+                yield f"{key}: language '{value}' is not in 'languages'{did_you_mean(value, known)}"
+
+    if len(known) != len(study.languages):
+        yield "languages: a language is listed twice; remove one"
+    if len(set(study.seeds)) != len(study.seeds):
+        yield "seeds: a seed is listed twice; remove one"
+    yield from languages("task_language", [study.task_language])
+    yield from languages("budgets", study.budgets)
+    for target, related in study.related.items():
+        yield from languages("related", [target])
+        yield from languages(f"related.{target}", [related])
+        if target == related:
+            yield f"related.{target}: a language is not related to itself; name another"
+    for name, model in study.models.items():
+        if isinstance(model, PretrainModel):
+            yield from languages(f"models.{name}.languages", model.languages)
+            if model.hidden_size % model.attention_heads:
+                yield (
+                    f"models.{name}.attention_heads: {model.attention_heads} does not divide "
+                    f"hidden_size {model.hidden_size}"
+                )
+    for name, task in study.tasks.items():
+        yield from languages(f"tasks.{name}.targets", task.targets)
+        kind = task.type or name
+        if kind not in {"ner", "nli", "qa"}:
+            yield f"tasks.{name}.type: unknown task type '{kind}'{did_you_mean(kind, ['ner', 'nli', 'qa'])}"
+        if task.cut and kind != "qa":
+            yield f"tasks.{name}.cut: only qa divides one file; remove 'cut'"
+    for language, budgets in study.budgets.items():
+        for budget in budgets:
+            if budget != "full" and not _BUDGET.match(budget):
+                yield f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or full"
+    if "la" not in study.lambdas:
+        yield "lambdas.la is missing; add it, for example {start: 0, stop: 1, step: 0.05}"
+    elif (study.lambdas["la"].start, study.lambdas["la"].stop) != (0.0, 1.0):
+        yield "lambdas.la: language arithmetic runs from 0 to 1; set start: 0 and stop: 1"
+    elif 0.5 not in study.lambdas["la"].values():
+        yield (
+            f"lambdas.la.step: {study.lambdas['la'].step} leaves out lambda 0.5, which every table "
+            "reports; take a step that divides 0.5"
+        )
+    for name, experiment in study.experiments.items():
+        if name not in EXPERIMENTS:
+            yield f"experiments: unknown experiment '{name}'{did_you_mean(name, EXPERIMENTS)}"
+        for key, chosen, offered in (
+            ("models", experiment.models, set(study.models)),
+            ("tasks", experiment.tasks, set(study.tasks)),
+        ):
+            for value in chosen or ():
+                if value not in offered:
+                    yield (
+                        f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
+                        f"{did_you_mean(value, offered)}"
+                    )
+        yield from languages(f"experiments.{name}.targets", experiment.targets or ())
+    yield from _missing_files(study)
+
+
+def _missing_files(study: Study) -> Iterator[str]:
+    if isinstance(study.corpora, FilesCorpora):
+        for language in study.languages:
+            if not corpus_files(study.corpora, language):
+                shown = study.corpora.path if isinstance(study.corpora.path, str) else "the list"
+                yield (
+                    f"corpora.path: {shown} matches no file for language '{language}'; "
+                    "correct the path or remove the language"
+                )
+    for name, task in study.tasks.items():
+        if isinstance(task, FilesTask):
+            for language in dict.fromkeys([study.task_language, *task.targets]):
+                for split in needed_splits(study, language):
+                    file = task_file(study, name, language, split)
+                    if not Path(file).is_file():
+                        yield (
+                            f"tasks.{name}: file {file} ({language}, {split}) does not exist; "
+                            f"correct the path or remove '{language}' from tasks.{name}.targets"
+                        )
+    for name, model in study.models.items():
+        if isinstance(model, FilesModel):
+            for part in ("config.json", "model.safetensors", "tokenizer.json"):
+                if not (Path(model.path) / part).is_file():
+                    yield f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
+
+
+def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
+    """The raw files of one language, in their order."""
+    paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
+    found: list[str] = []
+    for path in paths:
+        found += sorted(glob.glob(path.replace("{language}", glob.escape(language))))
+    return found
+
+
+def shards(study: Study, language: str) -> list[str]:
+    """Paths of the raw shards of one language, in the order in which budgets read them."""
+    corpora = study.corpora
+    if isinstance(corpora, FilesCorpora):
+        return corpus_files(corpora, language)
+    if isinstance(corpora, MiniatureCorpora):
+        folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
+    else:
+        folder, count = f"resources/{corpora.path}/{corpora.config}.{language}", corpora.shards[language]
+    return [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+
+
+def task_file(study: Study, name: str, language: str, split: str) -> str:
+    """The file that holds one split of one language of a task."""
+    task = study.tasks[name]
+    if isinstance(task, MiniatureTask):
+        suffix = {"ner": "conll", "nli": "tsv", "qa": "json"}[task_type(study, name)]
+        return f"{study.results_dir}/miniature/{name}/{language}/{split}.{suffix}"
+    if split == "train":
+        path = task.train
+    elif task.path and not _own_development_file(study, task, language, split):
+        path = task.path
+    else:
+        path = str(task.validation if split == "validation" else task.test)
+    return path.replace("{language}", language).replace("{split}", split)
+
+
+def task_cut(study: Study, name: str, language: str, split: str) -> str | None:
+    """How the split's file is cut: None where the whole file is the split."""
+    task = study.tasks[name]
+    if split == "train" or _own_development_file(study, task, language, split):
+        return None
+    return task.cut
+
+
+def _own_development_file(study: Study, task: _Task, language: str, split: str) -> bool:
+    given = getattr(task, "validation", None) is not None
+    return given and split == "validation" and language == study.task_language
+
+
+def needed_splits(study: Study, language: str) -> tuple[str, ...]:
+    """The splits that a study reads of a task in a language: only the task language trains."""
+    return ("train", *SPLITS) if language == study.task_language else SPLITS
+
+
+def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
+    """How a task's files of one language are read: parameters of the jobs that do."""
+    spec = study.tasks[name]
+    return {
+        "type": task_type(study, name),
+        "max_length": spec.max_length,
+        "stride": spec.stride,
+        "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
+    }
+
+
+def model_folder(spec: HubModel | FilesModel) -> str:
+    """Where a base model that is not trained here lies."""
+    if isinstance(spec, HubModel):
+        return f"resources/hub/{spec.path}/{spec.revision}"
+    return spec.path
+
+
+def task_type(study: Study, name: str) -> str:
+    """ner, nli or qa: the task's `type`, or its name."""
+    return study.tasks[name].type or name
+
+
+def task_training(study: Study, name: str) -> Training:
+    """The task's own recipe, or the study's for all tasks."""
+    return study.tasks[name].training or study.training.task_adapter
+
+
+def tokens(budget: str) -> int | None:
+    """A budget in tokens: `10k` is 10000; None for `full`."""
+    if budget == "full":
+        return None
+    match = _BUDGET.match(budget)
+    if not match:
+        raise InputError(f"'{budget}' is not a token budget; write 10k, 1M, 1B or full")
+    return int(match[1]) * _UNIT[match[2]]
+
+
+# --- the grid -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A language adapter in a merge: its language and token budget. Written `fr` or `fr@10k`."""
+
+    language: str
+    budget: str = "full"
+
+    def __str__(self) -> str:
+        return self.language if self.budget == "full" else f"{self.language}@{self.budget}"
+
+    @classmethod
+    def parse(cls, text: str) -> Operand:
+        language, _, budget = text.partition("@")
+        return cls(language, budget or "full")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One sweep of the grid: θ_pre + λ·τ_left + (1−λ)·τ_right for every λ of the method."""
+
+    model: str
+    task: str
+    target: str
+    method: str
+    left: Operand
+    right: Operand
+    seed: int
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """The cell's place in the path patterns."""
+        return {
+            "model": self.model,
+            "task": self.task,
+            "target": self.target,
+            "method": self.method,
+            "left": str(self.left),
+            "right": str(self.right),
+            "seed": str(self.seed),
+        }
+
+
+def _places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
+    """(model, task, target) of an experiment, in the study's order; the task language is no target."""
+    view = study.experiments[name]
+    for model in view.models or study.models:
+        for task in view.tasks or study.tasks:
+            for target in study.tasks[task].targets:
+                if target != study.task_language and target in (view.targets or study.languages):
+                    yield model, task, target
+
+
+def zero_shot(study: Study) -> list[Cell]:
+    """LA_t(en, rel) for every target (section 4.2): both proxies are the ends of the sweep.
+
+    Raises:
+        InputError: a target without a related language.
+    """
+    cells = []
+    for model, task, target in _places(study, "zero_shot"):
+        if target not in study.related:
+            raise InputError(
+                f"related.{target} is not set: name it in the study, or run `snakemake "
+                "related_languages` and accept its proposal with `snakemake lock_related_languages`"
+            )
+        left, right = Operand(study.task_language), Operand(study.related[target])
+        if left != right:
+            cells += [Cell(model, task, target, "la", left, right, s) for s in study.seeds]
+    return cells
+
+
+EXPERIMENTS: dict[str, Callable[[Study], list[Cell]]] = {"zero_shot": zero_shot}
+
+
+def cells(study: Study, experiment: str) -> list[Cell]:
+    """The cells that an experiment looks at."""
+    return EXPERIMENTS[experiment](study)
+
+
+def all_cells(study: Study) -> list[Cell]:
+    """Every cell that some experiment looks at, once."""
+    return list(dict.fromkeys(c for name in study.experiments for c in cells(study, name)))
+
+
+def identity(study: Study) -> str:
+    """What `study.json` holds: the whole resolved study, with its name first."""
+    return json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def refuse_foreign_results(study: Study) -> None:
+    """Two studies never share a results folder: raise if `study.json` there has another name."""
+    there = Path(study.results_dir) / "study.json"
+    if there.is_file():
+        name = json.loads(there.read_text(encoding="utf-8")).get("name")
+        if name != study.name:
+            raise InputError(
+                f"results_dir: {study.results_dir} belongs to the study '{name}', and this one is "
+                f"'{study.name}'; give each study a results_dir of its own"
+            )

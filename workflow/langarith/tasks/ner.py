@@ -1,0 +1,208 @@
+"""Named-entity recognition on CoNLL files with IOB2 tags (WikiANN in the paper)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langarith.corpora import read_lines
+from langarith.errors import InputError
+from langarith.tasks.base import Features, Task, model_columns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+TAG = re.compile(r"O|[BI]-\S+")
+# A token may hold a no-break or ideographic space, which str.split() would take for a separator.
+COLUMNS = re.compile(r"[ \t]+")
+
+
+@dataclass(frozen=True)
+class NerExample:
+    """One sentence; `id` is the line number (from 1) of its first word."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+class Ner(Task[NerExample, list[str]]):
+    """Tagging of first subwords; a prediction is one tag per word."""
+
+    kind = "ner"
+    metrics = ("f1", "f1_strict")
+    head = "tagging"
+    label_columns = ("labels",)
+    max_length = 128
+
+    def read(
+        self, path: Path, *, cut: str | None = None, split: str | None = None
+    ) -> list[NerExample]:
+        """Sentences of a CoNLL file: word first, tag last on a line, blank line between sentences.
+
+        Columns are parted by tabs, or by spaces where the line has no tab. `-DOCSTART-` lines are
+        skipped. Errors: InputError for a line without a tag, a tag that is not O, B-X or I-X, an
+        I-X that continues no X, and a file without sentences.
+        """
+        self._refuse_cut(path, cut)
+        sentences: list[NerExample] = []
+        words: list[str] = []
+        tags: list[str] = []
+        first = 0
+
+        def close() -> None:
+            if words:
+                sentences.append(NerExample(str(first), tuple(words), tuple(tags)))
+                words.clear()
+                tags.clear()
+
+        for number, line in read_lines(path):
+            if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+                close()
+                continue
+            word, tag = _columns(line, f"{path}, line {number}")
+            _check_tag(tag, tags[-1] if tags else "O", f"{path}, line {number}")
+            if not words:
+                first = number
+            words.append(word)
+            tags.append(tag)
+        close()
+        if not sentences:
+            raise InputError(f"{path} holds no sentence; give lines of a token, a tab and a tag.")
+        return sentences
+
+    def labels(self, examples: Sequence[NerExample]) -> tuple[str, ...]:
+        """O, then B-X and I-X of every type X in the tags, types in alphabetical order."""
+        types = {tag[2:] for example in examples for tag in example.tags if tag != "O"}
+        return ("O", *(f"{mark}-{kind}" for kind in sorted(types) for mark in "BI"))
+
+    def encode(
+        self,
+        examples: Sequence[NerExample],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        max_length: int,
+        labels: tuple[str, ...],
+        stride: int = 128,
+        training: bool,
+    ) -> Features:
+        """One feature per sentence, truncated; the first subword of a word carries its label.
+
+        All other subwords are ignored (-100), as is a word whose type `labels` lacks.
+        `dropped_words` counts the words beyond the truncation (paper appendix: 128 subwords).
+        """
+        encoding = tokenizer(
+            [list(example.words) for example in examples],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=max_length,
+        )
+        columns = model_columns(encoding)
+        class_of = {label: i for i, label in enumerate(labels)}
+        starts: list[np.ndarray] = []
+        targets: list[list[int]] = []
+        dropped = 0
+        for i, example in enumerate(examples):
+            word_ids = encoding.word_ids(i)
+            start = np.full(len(example.words), -1, dtype=np.int64)
+            for position in range(len(word_ids) - 1, -1, -1):
+                if word_ids[position] is not None:
+                    start[word_ids[position]] = position
+            starts.append(start)
+            if encoding.encodings[i].overflowing:
+                kept = np.flatnonzero(start >= 0)
+                dropped += len(start) - (int(kept[-1]) + 1 if len(kept) else 0)
+            if training:
+                target = [IGNORED] * len(word_ids)
+                for position, tag in zip(start.tolist(), example.tags, strict=True):
+                    if position >= 0:
+                        target[position] = class_of.get(tag, IGNORED)
+                targets.append(target)
+        if training:
+            columns["labels"] = targets
+        return Features(columns, list(range(len(examples))), labels, starts, dropped)
+
+    def decode(
+        self, features: Features, outputs: Sequence[Any], examples: Sequence[NerExample]
+    ) -> list[list[str]]:
+        """One tag per word from class ids per subword.
+
+        A word without a subword, because truncation cut it off or the tokenizer deletes its
+        characters, is predicted O.
+        """
+        predictions = []
+        for start, classes in zip(features.alignment, outputs, strict=True):
+            ids = np.asarray(classes)[start]
+            predictions.append(
+                [
+                    features.labels[label] if position >= 0 else "O"
+                    for position, label in zip(start, ids, strict=True)
+                ]
+            )
+        if len(predictions) != len(examples):
+            raise ValueError(f"{len(predictions)} features for {len(examples)} sentences")
+        return predictions
+
+    def gold(self, example: NerExample) -> list[str]:
+        """The tags of the file."""
+        return list(example.tags)
+
+    def score(
+        self, predictions: Sequence[list[str]], examples: Sequence[NerExample]
+    ) -> dict[str, float]:
+        """Entity F1 (micro), see `entity_f1`."""
+        return entity_f1(predictions, [self.gold(example) for example in examples])
+
+    def majority(
+        self, train_examples: Sequence[NerExample], examples: Sequence[NerExample]
+    ) -> list[list[str]]:
+        """The most frequent training tag (in practice O) for every word."""
+        counts = Counter(tag for example in train_examples for tag in example.tags)
+        tag = max(self.labels(train_examples), key=lambda label: counts[label])
+        return [[tag] * len(example.words) for example in examples]
+
+
+def _columns(line: str, where: str) -> tuple[str, str]:
+    columns = line.rstrip(" ").split("\t") if "\t" in line else COLUMNS.split(line.strip(" "))
+    word, tag = columns[0], columns[-1].strip(" ")
+    if len(columns) < 2 or not word.strip(" ") or not tag:
+        raise InputError(
+            f"{where}: a token or its tag is missing; write the token, a tab, the tag."
+        )
+    return word, tag
+
+
+def _check_tag(tag: str, previous: str, where: str) -> None:
+    if not TAG.fullmatch(tag):
+        raise InputError(f"{where}: '{tag}' is not an IOB2 tag; write O, B-TYPE or I-TYPE.")
+    if tag.startswith("I-") and previous[2:] != tag[2:]:
+        raise InputError(
+            f"{where}: '{tag}' continues no {tag[2:]} span; convert the file to IOB2, where a span "
+            f"starts with B-{tag[2:]}."
+        )
+
+
+def entity_f1(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> dict[str, float]:
+    """Micro-averaged entity F1 in percent, by seqeval.
+
+    `f1`: seqeval's default mode, as the authors and XTREME report, which forgives a span that
+    starts with I-. `f1_strict`: IOB2, which does not. 0 where neither side has an entity.
+    """
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+
+    gold, predicted = [list(r) for r in references], [list(p) for p in predictions]
+    strict = f1_score(gold, predicted, mode="strict", scheme=IOB2, zero_division=0)
+    return {
+        "f1": 100 * float(f1_score(gold, predicted, zero_division=0)),
+        "f1_strict": 100 * float(strict),
+    }

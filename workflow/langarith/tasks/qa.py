@@ -1,0 +1,368 @@
+"""Extractive question answering on SQuAD v1.1 files (SQuAD and XQuAD in the paper)."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langarith.corpora import parse_json, read_lines
+from langarith.errors import InputError, did_you_mean
+from langarith.tasks.base import Features, Task, model_columns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CUTS = ("half", "articles")
+SPLITS = ("validation", "test")
+N_BEST = 20
+MAX_ANSWER = 30
+ENCODE_BATCH = 1000
+"""Examples tokenised at once: offsets of SQuAD's 88k windows together would take gigabytes."""
+
+
+@dataclass(frozen=True)
+class QaExample:
+    """One question; `id` is the file's own; `starts` count Unicode code points from 0.
+
+    `file` is where it was read, for messages."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    starts: tuple[int, ...]
+    file: str
+
+
+class Qa(Task[QaExample, str]):
+    """Span extraction; a prediction is a string, '' where nothing was found."""
+
+    kind = "qa"
+    metrics = ("f1", "exact_match")
+    head = "qa"
+    label_columns = ("start_positions", "end_positions")
+    max_length = 384
+
+    def read(
+        self, path: Path, *, cut: str | None = None, split: str | None = None
+    ) -> list[QaExample]:
+        """Questions of a SQuAD v1.1 file in file order, or one part of it.
+
+        cut 'half': validation is the first half of the questions, the odd one included, test the
+        second (XQuAD: 595 and 595, as the authors do; the cut may fall inside a paragraph).
+        cut 'articles': the cut falls between two articles, as near to half of the questions as it
+        gets, the earlier of two equally near; then no paragraph is in both parts.
+
+        The whole file is checked whichever part is asked for. Errors: InputError for broken JSON,
+        a missing key, an empty text, an id used twice, a question without answers (SQuAD v2), an
+        answer that its context does not have at `answer_start`, and a file too small to cut.
+        """
+        if cut is not None and cut not in CUTS:
+            raise InputError(f"{path}: cut '{cut}' is unknown{did_you_mean(cut, CUTS)}.")
+        if cut is not None and split not in SPLITS:
+            raise InputError(
+                f"{path}: split '{split}' of a cut file is unknown; ask for validation or test."
+            )
+        articles = _read_articles(path)
+        examples = [example for article in articles for example in article]
+        if not examples:
+            raise InputError(f"{path} holds no question; give SQuAD v1.1 JSON.")
+        if cut is None:
+            return examples
+        border = _border(articles, cut)
+        if not 0 < border < len(examples):
+            raise InputError(
+                f"{path} has {len(examples)} questions in {len(articles)} articles, too few for "
+                f"the cut '{cut}'; give separate validation and test files."
+            )
+        return examples[:border] if split == "validation" else examples[border:]
+
+    def labels(self, examples: Sequence[QaExample]) -> tuple[str, ...]:
+        """(): positions are no labels."""
+        return ()
+
+    def encode(
+        self,
+        examples: Sequence[QaExample],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        max_length: int,
+        labels: tuple[str, ...],
+        stride: int = 128,
+        training: bool,
+    ) -> Features:
+        """Question and window of the context; long contexts give several windows (features).
+
+        Neighbouring windows share `stride` subwords. For training, the first answer's first and
+        last subword are the positions; a window that lacks a part of it points at the CLS token
+        (as transformers' run_qa does). Training features cannot be decoded.
+
+        Errors: InputError for a question so long that no window of more than `stride` context
+        subwords is left beside it.
+        """
+        parts = [
+            self._encode(
+                examples[i : i + ENCODE_BATCH],
+                tokenizer,
+                first=i,
+                max_length=max_length,
+                stride=stride,
+                training=training,
+            )
+            for i in range(0, len(examples), ENCODE_BATCH)
+        ]
+        names = parts[0].columns if parts else {}
+        return Features(
+            {name: [row for part in parts for row in part.columns[name]] for name in names},
+            [index for part in parts for index in part.example_index],
+            labels,
+            [offsets for part in parts for offsets in part.alignment],
+        )
+
+    def _encode(
+        self,
+        examples: Sequence[QaExample],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        first: int,
+        max_length: int,
+        stride: int,
+        training: bool,
+    ) -> Features:
+        # Some questions begin with many spaces, which "only_second" could not truncate.
+        questions = [example.question.lstrip() for example in examples]
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - stride
+        lengths = map(len, tokenizer(questions, add_special_tokens=False)["input_ids"])
+        for example, length in zip(examples, lengths, strict=True):
+            if length >= room:
+                raise InputError(
+                    f"{example.file}: question '{example.id}' has {length} subwords, too many "
+                    f"for windows of {max_length} that share {stride}; shorten it."
+                )
+        encoding = tokenizer(
+            questions,
+            [example.context for example in examples],
+            truncation="only_second",
+            max_length=max_length,
+            stride=stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        columns = model_columns(encoding)
+        owners: list[int] = encoding["overflow_to_sample_mapping"]
+        alignment: list[np.ndarray] = []
+        positions: list[tuple[int, int]] = []
+        for i, owner in enumerate(owners):
+            offsets = np.array(encoding["offset_mapping"][i], dtype=np.int32)
+            in_context = np.array([part == 1 for part in encoding.sequence_ids(i)])
+            if training:
+                cls = encoding["input_ids"][i].index(tokenizer.cls_token_id)
+                positions.append(_positions(examples[owner], offsets, in_context, cls))
+            else:
+                alignment.append(np.where(in_context[:, None], offsets, -1))
+        if training:
+            columns["start_positions"] = [start for start, _ in positions]
+            columns["end_positions"] = [end for _, end in positions]
+        return Features(columns, [first + owner for owner in owners], (), alignment)
+
+    def decode(
+        self, features: Features, outputs: Sequence[Any], examples: Sequence[QaExample]
+    ) -> list[str]:
+        """The best span over all windows of each question, as transformers' run_qa finds it.
+
+        Per window, the 20 best starts and the 20 best ends are paired; a pair counts when both
+        lie in the context and it spans 1 to 30 subwords; its score is the sum of the two logits.
+        Equal scores: the earlier window, then the earlier start, then the earlier end wins. White
+        space at the edges of an answer is dropped. '' where no window has a pair.
+        """
+        if len(features.alignment) != len(features):
+            raise ValueError("features encoded for training cannot be decoded")
+        best = [-np.inf] * len(examples)
+        answers = [""] * len(examples)
+        rows = zip(features.example_index, features.alignment, outputs, strict=True)
+        for index, offsets, logits in rows:
+            found = _best_span(np.asarray(logits)[:, : len(offsets)], offsets)
+            if found is not None and found[0] > best[index]:
+                best[index] = found[0]
+                answers[index] = examples[index].context[found[1] : found[2]].strip()
+        return answers
+
+    def gold(self, example: QaExample) -> list[str]:
+        """All answers of the annotators."""
+        return list(example.answers)
+
+    def score(self, predictions: Sequence[str], examples: Sequence[QaExample]) -> dict[str, float]:
+        """See `squad`."""
+        return squad(predictions, [self.gold(example) for example in examples])
+
+    def majority(
+        self, train_examples: Sequence[QaExample], examples: Sequence[QaExample]
+    ) -> list[str]:
+        """The empty answer."""
+        return [""] * len(examples)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _read_articles(path: Path) -> list[list[QaExample]]:
+    """The questions of each article; a node of the JSON is named like data[0].paragraphs[2]."""
+    file = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
+    seen: set[str] = set()
+    articles = []
+    for at, article in _nodes(file, "data", "", path):
+        examples = []
+        for place, paragraph in _nodes(article, "paragraphs", at, path):
+            context = _text(paragraph, "context", place, path)
+            for where, question in _nodes(paragraph, "qas", place, path):
+                example = _question(question, context, where, path)
+                if example.id in seen:
+                    raise InputError(
+                        f"{path}: the id '{example.id}' is used twice; make it unique."
+                    )
+                seen.add(example.id)
+                examples.append(example)
+        articles.append(examples)
+    return articles
+
+
+def _nodes(node: Any, key: str, at: str, path: Path) -> Iterator[tuple[str, Any]]:
+    name = f"{at}.{key}".lstrip(".")
+    values = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(values, list):
+        raise InputError(f"{path}: no list '{name}'; give SQuAD v1.1 JSON.")
+    for i, value in enumerate(values):
+        yield f"{name}[{i}]", value
+
+
+def _text(node: Any, key: str, at: str, path: Path) -> str:
+    text = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"{path}: no text under {at}.{key}; write it or drop the entry.")
+    return text
+
+
+def _question(node: Any, context: str, at: str, path: Path) -> QaExample:
+    identity = _text(node, "id", at, path)
+    question = _text(node, "question", f"question '{identity}'", path)
+    answers: list[str] = []
+    starts: list[int] = []
+    for where, answer in _nodes(node, "answers", f"question '{identity}'", path):
+        text = _text(answer, "text", where, path)
+        start = answer.get("answer_start")
+        if not isinstance(start, int) or start < 0 or not context.startswith(text, start):
+            raise InputError(
+                f"{path}: question '{identity}' has the answer '{text}' at {start}, but the context"
+                f" does not; {_mend(context, text)}."
+            )
+        answers.append(text)
+        starts.append(start)
+    if not answers:
+        raise InputError(
+            f"{path}: question '{identity}' has no answer; SQuAD v1.1 has no unanswerable "
+            "questions, so drop it."
+        )
+    return QaExample(identity, question, context, tuple(answers), tuple(starts), str(path))
+
+
+def _mend(context: str, text: str) -> str:
+    at = context.find(text)
+    if at < 0:
+        return "correct the text, which is nowhere in the context"
+    return f"set answer_start to where it is in Unicode characters from 0 (first at {at})"
+
+
+def _border(articles: list[list[QaExample]], cut: str) -> int:
+    """How many questions, in file order, are validation."""
+    total = sum(map(len, articles))
+    if cut == "half":
+        return (total + 1) // 2
+    borders = np.cumsum([0, *map(len, articles)])
+    return int(min(borders, key=lambda border: abs(2 * int(border) - total)))
+
+
+# ---------------------------------------------------------------- windows
+
+
+def _positions(
+    example: QaExample, offsets: np.ndarray, in_context: np.ndarray, cls: int
+) -> tuple[int, int]:
+    """First and last subword of the first answer, or (cls, cls) where the window lacks a part.
+
+    The smallest run of subwords that covers the answer. run_qa counts from the other side, which
+    is the same but for XLM-R's empty piece: it shares its offset with the next subword, and
+    run_qa then ends a one-character answer before it starts.
+    """
+    start, end = example.starts[0], example.starts[0] + len(example.answers[0])
+    inside = np.flatnonzero(in_context)
+    if len(inside) == 0 or offsets[inside[0], 0] > start or offsets[inside[-1], 1] < end:
+        return cls, cls
+    covering = inside[(offsets[inside, 1] > start) & (offsets[inside, 0] < end)]
+    return (int(covering[0]), int(covering[-1])) if len(covering) else (cls, cls)
+
+
+def _best_span(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int] | None:
+    """(score, first character, end character) of the best span of one window, or None."""
+    starts, ends = _top(logits[0]), _top(logits[1])
+    starts, ends = starts[offsets[starts, 0] >= 0], ends[offsets[ends, 0] >= 0]
+    distance = ends[None, :] - starts[:, None]
+    scores = np.where(
+        (distance >= 0) & (distance < MAX_ANSWER),
+        logits[0, starts][:, None] + logits[1, ends][None, :],
+        -np.inf,
+    )
+    if scores.size == 0:
+        return None
+    row, column = divmod(int(scores.argmax()), len(ends))
+    score = float(scores[row, column])
+    if score == -np.inf:
+        return None
+    return score, int(offsets[starts[row], 0]), int(offsets[ends[column], 1])
+
+
+def _top(values: np.ndarray) -> np.ndarray:
+    """Positions of the `N_BEST` largest values, in order of position."""
+    if len(values) <= N_BEST:
+        return np.arange(len(values))
+    return np.sort(np.argpartition(values, -N_BEST)[-N_BEST:])
+
+
+# ---------------------------------------------------------------- metric
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalise(text: str) -> str:
+    """SQuAD v1.1: lower case, no ASCII punctuation, no a, an, the, single spaces."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def exact_match(prediction: str, answer: str) -> float:
+    """1.0 where both are equal once normalised, else 0.0."""
+    return float(normalise(prediction) == normalise(answer))
+
+
+def token_f1(prediction: str, answer: str) -> float:
+    """F1 of the two bags of normalised words, 0 to 1; 0.0 where either is empty, as in v1.1."""
+    predicted, gold = normalise(prediction).split(), normalise(answer).split()
+    shared = sum((Counter(predicted) & Counter(gold)).values())
+    return 2 * shared / (len(predicted) + len(gold)) if shared else 0.0
+
+
+def squad(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """SQuAD v1.1 F1 and exact match in percent: best over a question's answers, then the mean."""
+    pairs = list(zip(predictions, references, strict=True))
+    return {
+        "f1": 100 * sum(max(token_f1(p, a) for a in gold) for p, gold in pairs) / len(pairs),
+        "exact_match": 100
+        * sum(max(exact_match(p, a) for a in gold) for p, gold in pairs)
+        / len(pairs),
+    }

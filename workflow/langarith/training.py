@@ -1,0 +1,314 @@
+"""The training loop of adapters and small base models, on the Hugging Face Trainer."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from langarith import models
+from langarith.inference import pad
+from langarith.progress import MetricsLog, Progress
+
+MASK_SEED = 0
+_TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: the chosen checkpoint's step and validation value, and the last step."""
+
+    best_step: int
+    best_value: float
+    steps: int
+
+
+class Rows(torch.utils.data.Dataset):
+    """Rows of equal-length columns: token arrays (rows, length) or lists of ids."""
+
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self.columns = dict(columns)
+
+    def __len__(self) -> int:
+        return len(self.columns["input_ids"])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {name: column[index] for name, column in self.columns.items()}
+
+
+class MaskTokens(DataCollatorForLanguageModeling):
+    """The library's 80/10/10 masking of full chunks, without its slow row-by-row padding."""
+
+    def __call__(self, features: Sequence[Mapping[str, Any]], return_tensors: Any = None) -> dict:
+        rows = np.stack([row["input_ids"] for row in features])
+        return self.mask(torch.from_numpy(rows.astype(np.int64)))
+
+    def mask(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        special = torch.isin(rows, torch.tensor(self.tokenizer.all_special_ids))
+        ids, labels = self.torch_mask_tokens(rows.clone(), special_tokens_mask=special)
+        return {"input_ids": ids, "labels": labels}
+
+
+class PadRows:
+    """Pads a batch of encoded examples to its longest row; labels are padded with -100."""
+
+    def __init__(self, pad_token: int) -> None:
+        self.pad_token = pad_token
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = {
+            "attention_mask": pad([[1] * len(row["input_ids"]) for row in features], 0),
+        }
+        for name in features[0]:
+            rows = [row[name] for row in features]
+            if isinstance(rows[0], int):
+                batch[name] = torch.tensor(rows)
+            else:
+                fill = {"input_ids": self.pad_token, "labels": -100}.get(name, 0)
+                batch[name] = pad(rows, fill)
+        return batch
+
+
+def masked_validation(
+    model: PreTrainedModel,
+    chunks: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    probability: float,
+    batch_size: int,
+    dtype: str,
+) -> Callable[[], dict[str, float]]:
+    """A function that gives `loss`: mean cross-entropy in nats over masked tokens of held-out text.
+
+    Args:
+        chunks: (rows, length) token ids. Their masks are drawn once from a fixed seed, so that
+            every checkpoint, seed and language adapter is asked the same question.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(MASK_SEED)
+        masked = MaskTokens(tokenizer, mlm_probability=probability).mask(
+            torch.from_numpy(chunks.astype(np.int64))
+        )
+
+    @torch.inference_mode()
+    def validate() -> dict[str, float]:
+        model.eval()
+        on = next(model.parameters()).device
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
+        total, count = torch.zeros((), dtype=torch.float64, device=on), 0
+        for start in range(0, len(chunks), batch_size):
+            ids = masked["input_ids"][start : start + batch_size].to(on)
+            labels = masked["labels"][start : start + batch_size].to(on)
+            found = int((labels != -100).sum())
+            if found:
+                with torch.autocast(on.type, dtype=half, enabled=half is not None):
+                    loss = models.masked_lm_loss(model, ids, labels)
+                total += loss.double() * found
+                count += found
+        return {"loss": float(total) / max(count, 1)}
+
+    return validate
+
+
+class _Reporter(TrainerCallback):
+    """Metrics log, console progress and the clock of checkpoints."""
+
+    def __init__(self, log: MetricsLog, progress: Progress, save_minutes: float) -> None:
+        self.log, self.progress, self.every = log, progress, save_minutes * 60
+        self.saved = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.log.forget_after(state.global_step)
+        self.progress.total = state.max_steps
+        self.progress.resume(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.update(state.global_step)
+        if time.monotonic() - self.saved >= self.every:
+            self.saved = time.monotonic()
+            control.should_save = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "train_runtime" not in logs:
+            self.log.write(step=state.global_step, **logs)
+
+
+class _Trainer(Trainer):
+    """Keeps trainable parameters alone in its checkpoints, and the best of them aside.
+
+    Plain Trainer checkpoints hold the whole frozen model; AdapterTrainer's hold every loaded
+    adapter, and its best-model loading skips missing folders silently.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
+        validate: Callable[[], dict[str, float]],
+        metric: str,
+        sign: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
+        # our losses are means over a micro-batch: the Trainer must divide by the accumulation
+        self.model_accepts_loss_kwargs = False
+        self.remove_callback(PrinterCallback)
+
+    def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
+        return self.loss(model, inputs)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        values = self.validate()
+        self.model.train()
+        self.log({f"validation_{name}": value for name, value in values.items()})
+        value = self.sign * values[self.metric]
+        if self.state.best_metric is None or value > self.state.best_metric:
+            self.state.best_metric = value
+            self.state.best_global_step = self.state.global_step
+            self._write(Path(self.args.output_dir) / _BEST)
+        return {f"eval_{name}": v for name, v in values.items()}
+
+    def _write(self, path: Path) -> None:
+        tensors = {n: p.detach().cpu().contiguous() for n, p in self.model.named_parameters() if p.requires_grad}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial)
+        os.replace(partial, path)
+
+    def _read(self, path: Path) -> None:
+        tensors = load_file(path)
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(tensors[name])
+
+    def load_best(self) -> None:
+        """Go back to the best checkpoint's weights."""
+        self._read(Path(self.args.output_dir) / _BEST)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        self._write(folder / _TRAINABLE)
+        best = Path(str(self.args.output_dir)) / _BEST
+        if best.is_file():
+            shutil.copyfile(best, folder / _BEST)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        folder = Path(resume_from_checkpoint)
+        self._read(folder / _TRAINABLE)
+        if (folder / _BEST).is_file():
+            shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
+
+
+def train(
+    model: PreTrainedModel,
+    recipe: Mapping[str, Any],
+    *,
+    data: Rows,
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]],
+    loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
+    validate: Callable[[], dict[str, float]],
+    metric: str,
+    larger_is_better: bool,
+    seed: int,
+    checkpoints: Path,
+    log: MetricsLog,
+    what: str,
+    group_by_length: bool = False,
+    save_minutes: float = 10.0,
+) -> Outcome:
+    """Train what is trainable and leave the model at its best checkpoint on held-out data.
+
+    A killed run goes on from its last checkpoint when called again with the same recipe and seed;
+    the checkpoints are removed at the end.
+
+    Args:
+        recipe: a :class:`langarith.study.Training` as plain data.
+        data: training rows; their order, dropout and masks follow `seed`.
+        loss: mean loss of one micro-batch.
+        validate: held-out values; `metric` names the one that chooses the checkpoint.
+        checkpoints: a folder of this run's own.
+        save_minutes: time between checkpoints.
+    """
+    on = models.device()
+    dtype = models.precision(recipe["precision"], on)
+    written = json.dumps({"recipe": dict(recipe), "seed": seed, "rows": len(data)}, sort_keys=True)
+    note = checkpoints / _RECIPE
+    if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
+        shutil.rmtree(checkpoints)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    note.write_text(written)
+    epochs = recipe["epochs"]
+    micro = recipe["batch_size"]
+    steps_per_epoch = math.ceil(math.ceil(len(data) / micro) / recipe["accumulation"])
+    steps = recipe["steps"] or epochs * steps_per_epoch
+    every = recipe["evaluate_every"] or (steps_per_epoch if epochs else max(1, steps // 10))
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=recipe["accumulation"],
+        learning_rate=recipe["learning_rate"],
+        lr_scheduler_type=recipe["schedule"],
+        warmup_steps=recipe["warmup_steps"],
+        weight_decay=recipe["weight_decay"],
+        max_grad_norm=recipe["clip"],
+        optim="adamw_torch_fused",
+        seed=seed,
+        data_seed=seed,
+        use_cpu=on.type == "cpu",
+        bf16=dtype == "bf16",
+        fp16=dtype == "fp16",
+        eval_strategy="steps",
+        eval_steps=every,
+        logging_steps=every,
+        save_strategy="no",
+        save_total_limit=1,
+        group_by_length=group_by_length,
+        remove_unused_columns=False,
+        dataloader_pin_memory=on.type == "cuda",
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=collate,
+        callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes)],
+        loss=loss,
+        validate=validate,
+        metric=metric,
+        sign=1 if larger_is_better else -1,
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
+    if trainer.state.global_step % every:
+        trainer.evaluate()
+    trainer.load_best()
+    shutil.rmtree(checkpoints)
+    return Outcome(
+        best_step=int(trainer.state.best_global_step or 0),
+        best_value=abs(float(trainer.state.best_metric or 0.0)),
+        steps=trainer.state.global_step,
+    )

@@ -1,0 +1,9 @@
+"""Held-out values over steps of every adapter that was trained."""
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    from langarith import figures
+
+    figure = figures.learning_curves(list(snakemake.input.logs), snakemake.params.caption)
+    figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -1,0 +1,11 @@
+"""Accept the proposal: add it beside the study, where later runs read it. Old choices stay."""
+
+from pathlib import Path
+
+from langarith import relatedness, study
+
+lock = Path(snakemake.params.lock)
+accepted = study.read_yaml(lock) if lock.is_file() else {}
+proposed = study.read_yaml(Path(snakemake.input.proposal))
+relatedness.write_lock(lock, proposed | accepted)
+print(f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept")

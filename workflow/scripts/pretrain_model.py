@@ -1,0 +1,52 @@
+"""A small XLM-R-type encoder by masked language modelling on the corpora of its languages."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    import numpy as np
+    import torch
+    from transformers import set_seed
+
+    from langarith import corpora, models, progress, training
+
+    spec = snakemake.params.model
+    recipe = spec["training"]
+    torch.set_num_threads(snakemake.threads)
+    tokenizer = models.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
+    streams = iter(snakemake.input.tokens)
+    splits = [
+        corpora.read_stream(
+            [Path(next(streams)) for _ in range(count)],
+            validation_documents=snakemake.params.validation_documents,
+            chunk_length=recipe["chunk_length"],
+            budget=None,
+        )
+        for count in snakemake.params.shards.values()
+    ]
+    set_seed(spec["seed"])
+    model = models.new_masked_lm(spec, tokenizer).to(models.device())
+    dtype = models.precision(recipe["precision"], models.device())
+    training.train(
+        model,
+        recipe,
+        data=training.Rows({"input_ids": np.concatenate([split.train for split in splits])}),
+        collate=training.MaskTokens(tokenizer, mlm_probability=recipe["mask_probability"]),
+        loss=lambda model, batch: models.masked_lm_loss(model, batch["input_ids"], batch["labels"]),
+        validate=training.masked_validation(
+            model,
+            np.concatenate([split.validation for split in splits]),
+            tokenizer,
+            recipe["mask_probability"],
+            recipe["batch_size"],
+            dtype,
+        ),
+        metric="loss",
+        larger_is_better=False,
+        seed=spec["seed"],
+        checkpoints=Path(snakemake.params.checkpoints),
+        log=progress.MetricsLog(snakemake.output.metrics),
+        what=f"pretraining {snakemake.wildcards.model}",
+    )
+    models.save_base(model, Path(snakemake.output[0]).parent)

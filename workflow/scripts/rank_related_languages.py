@@ -1,0 +1,20 @@
+"""The table of tie sets and the proposed related language of every language (section 4.1.1)."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    import pandas as pd
+
+    from langarith import relatedness
+
+    params = snakemake.params
+    targets = [code for code in params.languages if code != params.task_language]
+    rows = relatedness.relatedness_table(targets, exclude=(params.task_language,))
+    table = pd.DataFrame([asdict(row) for row in rows])
+    table["in_study"] = [params.related.get(row.target) == row.candidate for row in rows]
+    table.to_csv(snakemake.output.table, index=False)
+    chosen = {row.target: row.candidate for row in rows if row.chosen}
+    relatedness.write_lock(Path(snakemake.output.proposal), chosen)

@@ -1,0 +1,15 @@
+"""The tidy table of an experiment, one row per cell, lambda, split and metric."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    from langarith import tables
+
+    rows = tables.rows(
+        snakemake.wildcards.experiment,
+        [Path(path) for path in snakemake.input.selected],
+        [Path(path) for path in snakemake.input.task_scores],
+    )
+    tables.write(rows, Path(snakemake.output.table))

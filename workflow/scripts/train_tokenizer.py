@@ -1,0 +1,16 @@
+"""A unigram tokenizer with XLM-R's special tokens, trained on the shards of a model's languages."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    from langarith import tokenizer
+
+    tokenizer.train(
+        [Path(path) for path in snakemake.input.shards],
+        Path(snakemake.output[0]).parent,
+        vocabulary=snakemake.params.vocabulary,
+        max_length=snakemake.params.max_length,
+        text_column=snakemake.params.text_column,
+    )

@@ -1,0 +1,15 @@
+"""Examples of one task in one language, told by the miniature world, in the task's usual format."""
+
+from pathlib import Path
+
+from langarith import miniature, provenance
+
+with provenance.job(snakemake):
+    for split, examples in snakemake.params.examples.items():
+        miniature.write_task(
+            snakemake.params.type,
+            snakemake.wildcards.language,
+            Path(snakemake.output[split]),
+            split=split,
+            examples=examples,
+        )
