@@ -295,6 +295,8 @@ def train(
         model=model,
         args=arguments,
         train_dataset=data,
+        # the Trainer wants one before it calls evaluate(), where `validate` has its own
+        eval_dataset=data,
         data_collator=collate,
         callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes)],
         loss=loss,

@@ -73,8 +73,9 @@ def write_task(
     whatever their seeds. Knobs are shares from 0 to 1 unless said otherwise, and all have defaults:
 
     any task: `unseen` 0.3, names that training text never holds (validation and test only).
-    ner: `plain` 0.2, sentences without names; `stories` 0.4, sentences with several names;
-        `lowercase` 0.1, sentences all in lower case.
+    ner: `plain` 0.2, examples without names (fewer where they run out); `stories` 0.4, sentences
+        with several names; `second` 0.3, examples of two sentences; `lowercase` 0.1, examples
+        in lower case.
     nli: `second` 0.5, premises of two sentences; `negated_entailment` 0.2, `negated_neutral` 0.35
         and `negated_contradiction` 0.5, negated hypotheses.
     qa: `questions` 2 (a number) per paragraph at most; `crowd` 0.4, paragraphs about two subjects
@@ -162,7 +163,7 @@ _PARAGRAPHS = 5  # of an article
 
 _Maker = Callable[[Teller, str, int, dict[str, float]], str]
 _TASKS: dict[str, tuple[_Maker, dict[str, float]]] = {
-    "ner": (_ner, {"plain": 0.2, "stories": 0.4, "lowercase": 0.1}),
+    "ner": (_ner, {"plain": 0.2, "stories": 0.4, "second": 0.3, "lowercase": 0.1}),
     "nli": (
         _nli,
         {

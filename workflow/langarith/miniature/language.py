@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Iterator
@@ -18,26 +19,11 @@ FOLDER = Path(__file__).with_name("languages")
 SLOT = re.compile(r"\{(?:(\w+):)?([^{}|]*)\|([^{}|]*)\}|\{(\w+)\}")
 """`{slot}`, or `{masculine|feminine}` with an optional `slot:` before it that says whose gender."""
 
-SLOTS = frozenset(
-    [
-        "person",
-        "subject",
-        "surname",
-        "friend",
-        "founder",
-        "mayor",
-        "city",
-        "place",
-        "org",
-        "country",
-        "language",
-        "month",
-        "weekday",
-        "date",
-        "year",
-        "number",
-    ]
+_SLOTS = (
+    "person subject surname friend founder mayor city place org country language month weekday "
+    "date year number"
 )
+SLOTS = frozenset(_SLOTS.split())
 
 Forms = tuple[str, str]
 """A word's masculine and feminine form, which are the same for most."""
@@ -115,6 +101,7 @@ def _load(path: Path) -> Language:
     try:
         data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         locale = babel.Locale.parse(data["locale"])
+        months, days = _calendar(str(locale))
         words = {name: tuple(map(_forms, data["words"][name])) for name in data["words"]
                  if name != "trait"}  # fmt: skip
         language = Language(
@@ -129,9 +116,9 @@ def _load(path: Path) -> Language:
             filler=tuple(data["filler"]),
             words=words,
             traits=tuple((_forms(one), _forms(other)) for one, other in data["words"]["trait"]),
-            months=tuple(locale.months["stand-alone"]["wide"][m] for m in range(1, 13)),
-            months_in_date=tuple(locale.months["format"]["wide"][m] for m in range(1, 13)),
-            weekdays=tuple(locale.days["stand-alone"]["wide"][d] for d in range(7)),
+            months=tuple(months["stand-alone"]["wide"][m] for m in range(1, 13)),
+            months_in_date=tuple(months["format"]["wide"][m] for m in range(1, 13)),
+            weekdays=tuple(days["stand-alone"]["wide"][d] for d in range(7)),
             countries=tuple(locale.territories[c] for c in world.COUNTRIES),
             languages=tuple(locale.languages[c] for c in world.LANGUAGES),
         )
@@ -148,6 +135,22 @@ def _load(path: Path) -> Language:
                     f"'{template}'{did_you_mean(match[4], known)}."
                 )
     return language
+
+
+def _calendar(locale: str) -> tuple[Any, Any]:
+    """CLDR's months and weekdays.
+
+    Babel writes the aliases it resolves into data that locales share (after Swahili, Turkish had
+    Swahili weekdays), so the aliases are resolved in a copy.
+    """
+    from babel import localedata  # noqa: PLC0415
+
+    shared = localedata.load(locale)
+    own: dict[str | int | None, Any] = {}
+    for part, value in shared.items():
+        own[part] = copy.deepcopy(value) if part in ("months", "days") else value
+    data = localedata.LocaleDataDict(own)
+    return data["months"], data["days"]
 
 
 def _fact(data: dict[str, Any]) -> Fact:

@@ -230,19 +230,23 @@ class Teller:
         title = entity.text if entity else text(sentences[0]).rstrip(".।")
         return title, " ".join(map(text, sentences))
 
-    def ner(self, *, plain: float, stories: float, lowercase: float) -> list[tuple[str, str]]:
-        """Tokens and IOB2 tags of a sentence."""
+    def ner(
+        self, *, plain: float, stories: float, second: float, lowercase: float
+    ) -> list[tuple[str, str]]:
+        """Tokens and IOB2 tags of a sentence or two."""
         draw = self.rng.random()
-        if draw < plain:
-            sentence = self.filler()
-        elif draw < plain + stories:
-            sentence = self.story()
-        else:
-            kind = self.rng.choice((*_KINDS, "person"))
-            sentence = self.fact(self.facts_about(kind, 1)[0], self.value(kind)).sentence
+        pieces: list[Piece] = []
+        for _ in range(1 + self.chance(second)):
+            if draw < plain:
+                pieces += self.filler()
+            elif draw < plain + stories:
+                pieces += self.story()
+            else:
+                kind = self.rng.choice((*_KINDS, "person"))
+                pieces += self.fact(self.facts_about(kind, 1)[0], self.value(kind)).sentence
         lower = self.chance(lowercase)
         tagged = []
-        for piece in sentence:
+        for piece in pieces:
             prefix = "B-"
             for token in _TOKEN.findall(piece.text.lower() if lower else piece.text):
                 tagged.append((token, prefix + piece.tag if piece.tag else "O"))

@@ -19,60 +19,13 @@ _FIRST_NAMES, _SURNAMES, _CITIES, _BRANDS = 50, 150, 130, 80
 
 # Language and country codes whose CLDR names fit into every language's templates: a French
 # country must follow "en", a German one must have no article, a Russian language be an adjective.
-LANGUAGES = (
-    "fr",
-    "de",
-    "es",
-    "it",
-    "pt",
-    "ru",
-    "zh",
-    "ja",
-    "ar",
-    "tr",
-    "ko",
-    "pl",
-    "el",
-    "hu",
-    "fi",
-    "sv",
+_LANGUAGES = "fr de es it pt ru zh ja ar tr ko pl el hu fi sv"
+_COUNTRIES = (
+    "FR DE IT ES BE AT PL GR NO SE FI IE HU RO BG HR RU CN IN AR CO BO DZ TN EG ZM TZ EE LT TH "
+    "ID MY AU AL"
 )
-COUNTRIES = (
-    "FR",
-    "DE",
-    "IT",
-    "ES",
-    "BE",
-    "AT",
-    "PL",
-    "GR",
-    "NO",
-    "SE",
-    "FI",
-    "IE",
-    "HU",
-    "RO",
-    "BG",
-    "HR",
-    "RU",
-    "CN",
-    "IN",
-    "AR",
-    "CO",
-    "BO",
-    "DZ",
-    "TN",
-    "EG",
-    "ZM",
-    "TZ",
-    "EE",
-    "LT",
-    "TH",
-    "ID",
-    "MY",
-    "AU",
-    "AL",
-)
+LANGUAGES = tuple(_LANGUAGES.split())
+COUNTRIES = tuple(_COUNTRIES.split())
 
 
 @dataclass(frozen=True)
@@ -141,7 +94,7 @@ def names(known: bool) -> Names:
         return tuple(coined[:cut] if known else coined[cut:])
 
     first = (coin(_FIRST_NAMES, "n r l s k"), coin(_FIRST_NAMES, "na ra la ta lia"))
-    surnames = coin(_SURNAMES, "nder rtin lsen ro ski mov nko rdi t ga")
+    surnames = coin(_SURNAMES, "lder rtin lsen ro ski mov nko rdi t ga")
     cities = coin(_CITIES, "nia rdo burg lsk ntes polis vik grad mar ston ga ro")
-    brands = coin(_BRANDS, "tek lux ro mat nda go spor t")
+    brands = coin(_BRANDS, "tek luk ro mat rda go spor t")
     return Names(first, surnames + cities[: len(cities) // 3], cities, brands)
