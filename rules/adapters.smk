@@ -56,7 +56,7 @@ rule train_task_adapter:
         recipe=lambda wildcards: grid.task_training(STUDY, wildcards.task).model_dump(),
         reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, STUDY.task_language),
         language=STUDY.task_language,
-        tokens_per_batch=STUDY.evaluation.tokens_per_batch,
+        batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/task/{wildcards.task}/seed{wildcards.seed}",
         code=fingerprint("train_task_adapter"),

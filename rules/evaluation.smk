@@ -32,7 +32,7 @@ rule sweep_la:
     params:
         lambdas=STUDY.lambdas["la"].values(),
         reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.target),
-        tokens_per_batch=STUDY.evaluation.tokens_per_batch,
+        batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         code=fingerprint("sweep_la"),
     threads: STUDY.evaluation.threads
     resources:

@@ -51,8 +51,10 @@ class Split:
         max_length: int,
         stride: int,
         tokens_per_batch: int,
+        precision: str,
     ) -> None:
         self.task, self.examples = task, examples
+        self.precision = models.precision(precision, models.device())
         self.features = task.encode(
             examples, tokenizer, max_length=max_length, labels=tuple(labels), stride=stride, training=False
         )
@@ -62,8 +64,7 @@ class Split:
 
     def score(self, model: PreTrainedModel) -> Scored:
         """Run the model as it stands."""
-        dtype = models.precision("auto", models.device())
-        outputs = predict(model, self.batches, self.task.head, dtype)
+        outputs = predict(model, self.batches, self.task.head, self.precision)
         predictions = self.task.decode(self.features, outputs, self.examples)
         return Scored(self.task.score(predictions, self.examples), predictions)
 

@@ -245,6 +245,7 @@ class Evaluation(Strict):
     """How merged adapters are evaluated: tokens in one length-bucketed batch, CPU threads of a job."""
 
     tokens_per_batch: int = Field(8192, ge=64)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     threads: int = Field(1, ge=1)
 
 

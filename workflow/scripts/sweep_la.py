@@ -26,7 +26,7 @@ with provenance.job(snakemake):
             labels=json.loads((adapter / "task.json").read_text())["labels"],
             max_length=reading["max_length"],
             stride=reading["stride"],
-            tokens_per_batch=snakemake.params.tokens_per_batch,
+            **snakemake.params.batches,
         )
         for split in ("validation", "test")
     )

@@ -28,7 +28,7 @@ with provenance.job(snakemake):
             task,
             examples[split],
             tokenizer,
-            tokens_per_batch=snakemake.params.tokens_per_batch,
+            **snakemake.params.batches,
             **shape,
         )
         for split in ("validation", "test")
