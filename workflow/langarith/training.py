@@ -170,6 +170,7 @@ class _Trainer(Trainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
+        self.evaluated = -1
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
@@ -178,6 +179,9 @@ class _Trainer(Trainer):
         return self.loss(model, inputs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        if self.state.global_step == self.evaluated:
+            return {}
+        self.evaluated = self.state.global_step
         values = self.validate()
         self.model.train()
         self.log({f"validation_{name}": value for name, value in values.items()})
@@ -305,8 +309,7 @@ def train(
         sign=1 if larger_is_better else -1,
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
-    if trainer.state.global_step % every:
-        trainer.evaluate()
+    trainer.evaluate()
     trainer.load_best()
     shutil.rmtree(checkpoints)
     return Outcome(

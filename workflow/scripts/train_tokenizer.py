@@ -1,4 +1,4 @@
-"""A unigram tokenizer with XLM-R's special tokens, trained on the shards of a model's languages."""
+"""A tokenizer with XLM-R's special tokens, trained on the shards of a model's languages."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ KNOWN_SHARE = 0.7
 """The share of names that training text may hold; the others occur in validation and test only."""
 
 # How many names of each kind are coined.
-_FIRST_NAMES, _SURNAMES, _CITIES, _BRANDS = 50, 150, 130, 80
+_FIRST_NAMES, _SURNAMES, _CITIES, _BRANDS = 24, 60, 50, 30
 
 # Language and country codes whose CLDR names fit into every language's templates: a French
 # country must follow "en", a German one must have no article, a Russian language be an adjective.
