@@ -1,5 +1,7 @@
 # Raw text and task data: told by the miniature world, or files that are there already.
 
+from langarith import miniature
+
 CHECK = f"{R}/checks/{{task}}/{{language}}.json"
 MINIATURE = f"{R}/miniature"
 
@@ -20,6 +22,7 @@ if STUDY.corpora.source == "miniature":
             f"{LOGS}/write_miniature_corpus/{{language}}.log",
         params:
             documents=STUDY.corpora.documents,
+            words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_corpus"),
         conda:
             ENVIRONMENT
@@ -42,6 +45,8 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
         params:
             type=lambda wildcards: grid.task_type(STUDY, wildcards.task),
             examples=lambda wildcards: STUDY.tasks[wildcards.task].examples,
+            difficulty=lambda wildcards: STUDY.tasks[wildcards.task].difficulty,
+            words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_task"),
         wildcard_constraints:
             suffix="conll|tsv|json",

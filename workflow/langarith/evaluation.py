@@ -56,7 +56,12 @@ class Split:
         self.task, self.examples = task, examples
         self.precision = models.precision(precision, models.device())
         self.features = task.encode(
-            examples, tokenizer, max_length=max_length, labels=tuple(labels), stride=stride, training=False
+            examples,
+            tokenizer,
+            max_length=max_length,
+            labels=tuple(labels),
+            stride=stride,
+            training=False,
         )
         self.batches = Batches(
             self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, models.device()

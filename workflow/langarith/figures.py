@@ -90,7 +90,9 @@ def zero_shot_scores(table: pd.DataFrame) -> pd.DataFrame:
             "merged": rows[rows["selected"].astype(str) == "True"],
         }
         parts.append(
-            pd.concat({k: v.set_index(place)["value"] for k, v in scores.items()}, axis=1).reset_index()
+            pd.concat(
+                {k: v.set_index(place)["value"] for k, v in scores.items()}, axis=1
+            ).reset_index()
         )
     return pd.concat(parts, ignore_index=True)
 
@@ -130,7 +132,11 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         handles, _ = axes[0][0].get_legend_handles_labels()
         figure.legend(
             handles,
-            [f"{source} adapter", "related language's adapter", f"language arithmetic ({source}, related)"],
+            [
+                f"{source} adapter",
+                "related language's adapter",
+                f"language arithmetic ({source}, related)",
+            ],
             loc="outside upper center",
             ncols=3,
             frameon=False,
@@ -148,7 +154,9 @@ def _models(names: Sequence[str]) -> str:
 def _bars(axis: Axes, scores: pd.DataFrame, *, rotate: bool) -> None:
     kinds = ("task_language", "related", "merged")
     targets = list(dict.fromkeys(scores["target"]))
-    per_target = {t: scores[scores["target"] == t].groupby("seed")[list(kinds)].mean() for t in targets}
+    per_target = {
+        t: scores[scores["target"] == t].groupby("seed")[list(kinds)].mean() for t in targets
+    }
     # the average of a seed is over targets, its spread over seeds
     per_target["avg."] = scores.groupby("seed")[list(kinds)].mean()
     width, top = 0.27, 0.0
@@ -181,7 +189,9 @@ def _bars(axis: Axes, scores: pd.DataFrame, *, rotate: bool) -> None:
             rotation=90 if rotate else 0,
         )
         top = max(top, height)
-    lowest = min(float((frame.mean() - frame.std(ddof=1).fillna(0.0)).min()) for frame in per_target.values())
+    lowest = min(
+        float((frame.mean() - frame.std(ddof=1).fillna(0.0)).min()) for frame in per_target.values()
+    )
     # bars start at zero unless that hides every difference; the axis says where they start
     floor = max(0.0, np.floor((lowest - 10) / 10) * 10) if lowest > 40 else 0.0
     axis.set_ylim(floor, top + (top - floor) * (0.30 if rotate else 0.16))
@@ -226,8 +236,14 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
                 )
             seen = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
             axis.legend(
-                seen.values(), seen.keys(), fontsize=7, ncols=2 if len(seen) > 3 else 1, frameon=False,
-                handlelength=1.0, columnspacing=0.8, labelspacing=0.2,
+                seen.values(),
+                seen.keys(),
+                fontsize=7,
+                ncols=2 if len(seen) > 3 else 1,
+                frameon=False,
+                handlelength=1.0,
+                columnspacing=0.8,
+                labelspacing=0.2,
             )
             axis.set_title(panel)
             axis.set_xlabel("step")

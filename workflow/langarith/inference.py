@@ -38,7 +38,11 @@ class Batches:
     """
 
     def __init__(
-        self, columns: dict[str, list[list[int]]], pad_token: int, tokens_per_batch: int, on: torch.device
+        self,
+        columns: dict[str, list[list[int]]],
+        pad_token: int,
+        tokens_per_batch: int,
+        on: torch.device,
     ) -> None:
         rows = columns["input_ids"]
         lengths = [len(row) for row in rows]
@@ -51,7 +55,9 @@ class Batches:
             padded += ids.numel()
             inputs = {"input_ids": ids.to(on), "attention_mask": mask.to(on)}
             if "token_type_ids" in columns:
-                inputs["token_type_ids"] = pad([columns["token_type_ids"][i] for i in chosen], 0).to(on)
+                inputs["token_type_ids"] = pad(
+                    [columns["token_type_ids"][i] for i in chosen], 0
+                ).to(on)
             self.batches.append((chosen, inputs))
         self.lengths = lengths
         self.padding = 1 - sum(lengths) / padded if padded else 0.0

@@ -71,6 +71,9 @@ def new_masked_lm(
             intermediate_size=spec["intermediate_size"],
             # RoBERTa counts positions from the padding index + 1
             max_position_embeddings=spec["max_length"] + 2,
+            hidden_dropout_prob=spec["dropout"],
+            attention_probs_dropout_prob=spec["dropout"],
+            initializer_range=spec["initializer_range"],
             bos_token_id=tokenizer.bos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -187,7 +190,9 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
     folder = Path(folder)
     config, weights = (folder / name for name in ADAPTER_FILES)
     if not config.is_file() or not weights.is_file():
-        raise InputError(f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder")
+        raise InputError(
+            f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder"
+        )
     name = json.loads(config.read_text())["name"]
     tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
     return {key: value.float() for key, value in sorted(tensors.items()) if key}
@@ -213,7 +218,9 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
     """Add the prediction head of a task: one linear layer, as the authors' scripts have it."""
     if head == "tagging":
-        model.add_tagging_head(name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels)))
+        model.add_tagging_head(
+            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
+        )
     elif head == "classification":
         model.add_classification_head(
             name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))

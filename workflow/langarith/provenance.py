@@ -98,7 +98,10 @@ def normal_form(node: Any) -> str:
         return repr(node)
     fields = []
     for name, value in ast.iter_fields(node):
-        if name in {"type_comment", "type_ignores", "type_params", "kind", "ctx"} or value in (None, []):
+        if name in {"type_comment", "type_ignores", "type_params", "kind", "ctx"} or value in (
+            None,
+            [],
+        ):
             continue
         if name == "body" and isinstance(value, list):
             value = [item for item in value if not _is_text(item)]

@@ -111,6 +111,8 @@ class PretrainModel(Strict):
     attention_heads: int = Field(ge=1)
     intermediate_size: int = Field(ge=8)
     max_length: int = Field(512, ge=16)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    initializer_range: float = Field(0.02, gt=0)
     seed: int = 0
     training: Training
 
@@ -148,9 +150,7 @@ class MiniatureCorpora(_Corpora):
     shards: int = Field(1, ge=1)
 
 
-CorporaSpec = Annotated[
-    HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")
-]
+CorporaSpec = Annotated[HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")]
 
 
 class _Task(Strict):
@@ -198,9 +198,13 @@ class FilesTask(_Task):
 
 
 class MiniatureTask(_Task):
-    """Task data told by the miniature world; `examples` gives the number per split."""
+    """Task data told by the miniature world; `examples` gives the number per split.
+
+    `difficulty` holds the knobs of :func:`langarith.miniature.write_task`.
+    """
 
     source: Literal["miniature"]
+    difficulty: dict[str, float] = Field(default_factory=dict)
     examples: dict[Literal["train", "validation", "test"], int]
 
 
@@ -357,8 +361,12 @@ def _sentence(file: Path, error: Mapping[str, Any]) -> str:
         expected = error["ctx"]["expected_tags"]
         return f"{file}: {'.'.join(loc)}.source is {error['ctx']['tag']!r}; use one of {expected}"
     if error["type"] == "union_tag_not_found":
-        return f"{file}: {'.'.join(loc)}.source is missing; add it (hub, files, pretrain, miniature)"
-    shown = "" if isinstance(value, dict | list) or error["type"] == "value_error" else f" {value!r}"
+        return (
+            f"{file}: {'.'.join(loc)}.source is missing; add it (hub, files, pretrain, miniature)"
+        )
+    shown = (
+        "" if isinstance(value, dict | list) or error["type"] == "value_error" else f" {value!r}"
+    )
     key = ".".join(loc) + ": " if loc else ""
     return f"{file}: {key}{message}{' (found' + shown + ')' if shown else ''}"
 
@@ -517,7 +525,10 @@ def shards(study: Study, language: str) -> list[str]:
     if isinstance(corpora, MiniatureCorpora):
         folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
     else:
-        folder, count = f"resources/{corpora.path}/{corpora.config}.{language}", corpora.shards[language]
+        folder, count = (
+            f"resources/{corpora.path}/{corpora.config}.{language}",
+            corpora.shards[language],
+        )
     return [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
 
 

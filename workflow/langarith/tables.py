@@ -51,7 +51,9 @@ def rows(
             plain |= {"lambda": None, "split": "test", "selected": False}
             for row in _scores(plain, metrics, cell["examples"]["test"]):
                 # cells of one target share its references
-                references[(method, *(row[k] for k in ("model", "task", "target", "seed", "metric")))] = row
+                references[
+                    (method, *(row[k] for k in ("model", "task", "target", "seed", "metric")))
+                ] = row
     for path in task_scores:
         run = json.loads(path.read_text(encoding="utf-8"))
         base = {
@@ -71,7 +73,10 @@ def rows(
 
 
 def _scores(base: dict[str, Any], metrics: dict[str, float], examples: int) -> list[dict[str, Any]]:
-    return [base | {"metric": name, "value": value, "examples": examples} for name, value in metrics.items()]
+    return [
+        base | {"metric": name, "value": value, "examples": examples}
+        for name, value in metrics.items()
+    ]
 
 
 def budget(left: str, right: str) -> str:

@@ -193,7 +193,11 @@ class _Trainer(Trainer):
         return {f"eval_{name}": v for name, v in values.items()}
 
     def _write(self, path: Path) -> None:
-        tensors = {n: p.detach().cpu().contiguous() for n, p in self.model.named_parameters() if p.requires_grad}
+        tensors = {
+            n: p.detach().cpu().contiguous()
+            for n, p in self.model.named_parameters()
+            if p.requires_grad
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         save_file(tensors, partial)

@@ -19,9 +19,7 @@ with provenance.job(snakemake):
     validation, test = (
         evaluation.Split(
             task,
-            task.read(
-                Path(snakemake.input[split]), cut=reading["cuts"][split], split=split
-            ),
+            task.read(Path(snakemake.input[split]), cut=reading["cuts"][split], split=split),
             tokenizer,
             labels=json.loads((adapter / "task.json").read_text())["labels"],
             max_length=reading["max_length"],

@@ -46,6 +46,4 @@ with provenance.job(snakemake):
         log=progress.MetricsLog(snakemake.output.metrics),
         what=f"language adapter {language}@{snakemake.wildcards.budget}, seed {seed}",
     )
-    models.save_adapter(
-        model, language, Path(snakemake.output.adapter[0]).parent, with_head=False
-    )
+    models.save_adapter(model, language, Path(snakemake.output.adapter[0]).parent, with_head=False)

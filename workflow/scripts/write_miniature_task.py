@@ -12,4 +12,5 @@ with provenance.job(snakemake):
             Path(snakemake.output[split]),
             split=split,
             examples=examples,
+            **snakemake.params.difficulty,
         )

@@ -35,6 +35,12 @@ def languages() -> tuple[str, ...]:
     return _language.codes()
 
 
+def words(language: str) -> str:
+    """A hash of a language's own file: what is told in it hangs on that file and on no other."""
+    path = _language.FOLDER / f"{language}.yaml"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
 def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: int = 0) -> None:
     """Write raw text: parquet files with the columns id, title and text.
 
