@@ -18,7 +18,7 @@ lint: environment
 	$(BIN)/ruff check workflow tests
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
-	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --configfile studies/miniature.yaml
 
 environment: $(READY)
 

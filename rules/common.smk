@@ -7,8 +7,10 @@ from langarith.errors import InputError
 from langarith.provenance import fingerprint, write_json
 
 # Jobs import the library from here, wherever they run.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(
+        [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
 )
 
 STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
@@ -114,9 +116,7 @@ def token_streams(wildcards):
 
 def initial_adapter(kind):
     """The common initialisation that adapters of a kind start from."""
-    return lambda wildcards: folder_files(
-        INITIAL, ADAPTER_FILES, model=wildcards.model, kind=kind
-    )
+    return lambda wildcards: folder_files(INITIAL, ADAPTER_FILES, model=wildcards.model, kind=kind)
 
 
 def language_adapter(model, operand, seed):
@@ -171,6 +171,19 @@ def checked(language=None):
         return CHECK.format(task=wildcards.task, language=language or wildcards.target)
 
     return proof
+
+
+# --- what a sweep writes ---
+def sweep_outputs(method):
+    """Files of one cell of a method: a score per lambda, the chosen one, predictions, record."""
+    lambdas = STUDY.lambdas[method].values() if method in STUDY.lambdas else ()
+    folder = CELL.replace("{method}", method)
+    return {
+        "selected": f"{folder}/selected.json",
+        "curve": [f"{folder}/lambda={weight:.2f}.json" for weight in lambdas],
+        "predictions": f"{folder}/predictions.parquet",
+        "record": f"{folder}/provenance.json",
+    }
 
 
 # --- what an experiment asks for ---
@@ -241,4 +254,9 @@ def learning_curves():
 
 def caption():
     """What every figure states: where its numbers come from."""
-    return {"study": STUDY.name, "note": STUDY.note, "models": list(STUDY.models), "seeds": STUDY.seeds}
+    return {
+        "study": STUDY.name,
+        "note": STUDY.note,
+        "models": list(STUDY.models),
+        "seeds": STUDY.seeds,
+    }

@@ -85,8 +85,11 @@ rule check:
     message:
         "Reading the study and every file that it names"
     localrule: True
+    log:
+        f"{LOGS}/check/{STUDY.name}.log",
     params:
         study=STUDY_FILE,
+        overrides=dict(workflow.config_settings.config),
     conda:
         ENVIRONMENT
     script:

@@ -1,17 +1,6 @@
 # MAD-X step 4, the paper's own: merge, choose lambda on validation, test. One job is one sweep.
 
 
-def sweep_outputs(method):
-    lambdas = STUDY.lambdas[method].values() if method in STUDY.lambdas else ()
-    folder = CELL.replace("{method}", method)
-    return {
-        "selected": f"{folder}/selected.json",
-        "curve": [f"{folder}/lambda={weight:.2f}.json" for weight in lambdas],
-        "predictions": f"{folder}/predictions.parquet",
-        "record": f"{folder}/provenance.json",
-    }
-
-
 rule sweep_la:
     message:
         "Sweeping lambda: {wildcards.task} in {wildcards.target} with {wildcards.left}+{wildcards.right}, {wildcards.model}, seed {wildcards.seed}"

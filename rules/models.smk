@@ -86,7 +86,9 @@ rule initialise_adapters:
     input:
         encoder=encoder,
     output:
-        language=expand(f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True),
+        language=expand(
+            f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True
+        ),
         task=expand(f"{INITIAL}/{{file}}", kind="task", file=ADAPTER_FILES, allow_missing=True),
         record=f"{R}/adapters/{{model}}/initial/provenance.json",
     log:

@@ -35,6 +35,8 @@ rule lock_related_languages:
     localrule: True
     input:
         proposal=RELATED_PROPOSAL,
+    log:
+        f"{LOGS}/lock_related_languages/{STUDY.name}.log",
     params:
         lock=str(grid.lock_file(Path(STUDY_FILE))),
     conda:

@@ -25,3 +25,19 @@ def pytest_sessionfinish(session, exitstatus):
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Path:
+    """A tiny random XLM-R on disk; see helpers.py."""
+    import helpers  # torch and transformers take seconds: only tests that need them pay
+
+    return helpers.make_base(tmp_path_factory.mktemp("base") / "xlm-r")
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """The tokenizer of `base`."""
+    import helpers
+
+    return helpers.make_tokenizer()

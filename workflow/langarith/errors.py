@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` where a known word is close to `word`, else the list of known words."""
+    """`` (did you mean 'x'?)`` where a known word is close to `word`, else all known words."""
     known = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(word), known, n=1)
     if close:

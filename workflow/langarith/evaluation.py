@@ -1,4 +1,4 @@
-"""The lambda sweep: load once, tokenise once, merge in place, evaluate; and the choice of lambda."""
+"""The lambda sweep: load once, tokenise once, merge in place, evaluate; the choice of lambda."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ METRIC_NAMES = {
     "exact_match": "exact match",
     "accuracy": "accuracy",
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -81,8 +81,8 @@ def zero_shot_scores(table: pd.DataFrame) -> pd.DataFrame:
     """
     test = table[(table["method"] == "la") & (table["split"] == "test")]
     parts = []
-    for task, rows in test.groupby("task", sort=False):
-        rows = rows[rows["metric"] == selection_metric(rows)]
+    for _, of_task in test.groupby("task", sort=False):
+        rows = of_task[of_task["metric"] == selection_metric(of_task)]
         place = ["model", "task", "target", "left", "right", "seed"]
         scores = {
             "task_language": rows[rows["lambda"] == 1.0],
@@ -222,7 +222,7 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
         )
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
-        palette = plt.get_cmap("tab20").colors
+        palette = mpl.color_sequences["tab20"]
         for axis, panel in zip(axes.flat, panels, strict=False):
             chosen = [run for run in runs if run["panel"] == panel]
             names = list(dict.fromkeys(run["name"] for run in chosen))

@@ -1,4 +1,4 @@
-"""Base models and adapters: load, initialise, save, and read and overwrite adapter weights by name."""
+"""Base models and adapters: load, initialise, save; adapter weights by name, to overwrite them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def device(name: str = "auto") -> torch.device:
 
 
 def precision(asked: str, on: torch.device) -> str:
-    """fp32, fp16 or bf16; `auto` is bf16 on GPUs that have it, fp16 on older ones, fp32 on the CPU."""
+    """fp32, fp16 or bf16; `auto`: bf16 on GPUs that have it, fp16 on older ones, fp32 on CPUs."""
     if asked != "auto":
         return asked
     if on.type != "cuda":

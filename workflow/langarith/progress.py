@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Says `what: done of total, time to go` at growing intervals, never more often than `every` s."""
+    """Says `what: done of total, time to go`, never more often than every `every` seconds."""
 
     def __init__(self, what: str, total: int, unit: str, every: float = 5.0) -> None:
         self.what, self.total, self.unit, self.every = what, total, unit, every

@@ -86,12 +86,12 @@ def _rooms(path: Path) -> tuple[Path, ...]:
             files.add(place.with_suffix(".py"))
         elif rest and place.is_dir():
             # a language of the miniature is data of its own: its file is a parameter of its jobs
-            files |= {f for f in place.rglob("*.py")} | set(place.glob("*.yaml"))
+            files |= {*place.rglob("*.py"), *place.glob("*.yaml")}
     return tuple(sorted(files))
 
 
 def normal_form(node: Any) -> str:
-    """A syntax tree as text without docstrings, positions and fields that only some Pythons have."""
+    """A syntax tree as text without docstrings, positions and fields of some Pythons alone."""
     if isinstance(node, list):
         return "[" + ",".join(normal_form(item) for item in node) + "]"
     if not isinstance(node, ast.AST):
@@ -103,9 +103,10 @@ def normal_form(node: Any) -> str:
             [],
         ):
             continue
+        told = value
         if name == "body" and isinstance(value, list):
-            value = [item for item in value if not _is_text(item)]
-        fields.append(f"{name}={normal_form(value)}")
+            told = [item for item in value if not _is_text(item)]
+        fields.append(f"{name}={normal_form(told)}")
     return f"{type(node).__name__}({','.join(fields)})"
 
 

@@ -87,7 +87,7 @@ def uriel_codes(languages: Iterable[str]) -> dict[str, str]:
     """
     # Read from lang2vec's files, since importing its module takes seconds, since its letter
     # lookup raises a bare Exception, and since its own list of languages lacks English.
-    import numpy  # noqa: PLC0415
+    import numpy
 
     data = resources.files("lang2vec") / "data"
     letters = json.loads((data / "letter_codes.json").read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def query(languages: Iterable[str]) -> dict[str, Features]:
     with warnings.catch_warnings():
         # lang2vec 1.1.2 imports pkg_resources; the lock pins a setuptools that still has it.
         warnings.filterwarnings("ignore", message=".*pkg_resources")
-        from lang2vec import lang2vec  # noqa: PLC0415
+        from lang2vec import lang2vec
 
     answer = lang2vec.get_features(sorted(set(codes.values())), "fam+syntax_knn", header=True)
     names = [str(name) for name in answer["CODE"]]

@@ -1,4 +1,4 @@
-"""The grid: reads and validates a study, and enumerates its cells and the experiments as views on them.
+"""The grid: reads and validates a study, enumerates its cells and the experiments as views on them.
 
 Pure Python that imports in milliseconds, because the Snakefile reads it at every start. A study is
 one YAML file; `extends:` names another whose top-level keys it replaces whole, never key by key.
@@ -70,7 +70,7 @@ class Training(Strict):
 
 
 class AdapterShape(Strict):
-    """A bottleneck adapter after the output block (Pfeiffer), with or without a NICE invertible one."""
+    """A bottleneck adapter after the output block (Pfeiffer); with a NICE invertible one or not."""
 
     reduction_factor: float = Field(gt=0)
     non_linearity: str = "gelu_new"
@@ -246,7 +246,7 @@ class Experiment(Strict):
 
 
 class Evaluation(Strict):
-    """How merged adapters are evaluated: tokens in one length-bucketed batch, CPU threads of a job."""
+    """How merges are evaluated: tokens in one length-bucketed batch, CPU threads of a job."""
 
     tokens_per_batch: int = Field(8192, ge=64)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -417,7 +417,7 @@ def _with_locks(study: Study, files: Iterable[Path]) -> dict[str, str]:
     return locked | study.related
 
 
-def _problems(study: Study) -> Iterator[str]:
+def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check after the other
     """What no single key shows: names that must agree with other names."""
     known = set(study.languages)
 
@@ -449,13 +449,19 @@ def _problems(study: Study) -> Iterator[str]:
         yield from languages(f"tasks.{name}.targets", task.targets)
         kind = task.type or name
         if kind not in {"ner", "nli", "qa"}:
-            yield f"tasks.{name}.type: unknown task type '{kind}'{did_you_mean(kind, ['ner', 'nli', 'qa'])}"
+            yield (
+                f"tasks.{name}.type: unknown task type '{kind}'"
+                f"{did_you_mean(kind, ['ner', 'nli', 'qa'])}"
+            )
         if task.cut and kind != "qa":
             yield f"tasks.{name}.cut: only qa divides one file; remove 'cut'"
     for language, budgets in study.budgets.items():
         for budget in budgets:
             if budget != "full" and not _BUDGET.match(budget):
-                yield f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or full"
+                yield (
+                    f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or "
+                    "full"
+                )
     if "la" not in study.lambdas:
         yield "lambdas.la is missing; add it, for example {start: 0, stop: 1, step: 0.05}"
     elif (study.lambdas["la"].start, study.lambdas["la"].stop) != (0.0, 1.0):
@@ -505,7 +511,9 @@ def _missing_files(study: Study) -> Iterator[str]:
         if isinstance(model, FilesModel):
             for part in ("config.json", "model.safetensors", "tokenizer.json"):
                 if not (Path(model.path) / part).is_file():
-                    yield f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
+                    yield (
+                        f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
+                    )
 
 
 def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
@@ -649,7 +657,7 @@ class Cell:
 
 
 def _places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
-    """(model, task, target) of an experiment, in the study's order; the task language is no target."""
+    """(model, task, target) of an experiment in the study's order, without the task language."""
     view = study.experiments[name]
     for model in view.models or study.models:
         for task in view.tasks or study.tasks:

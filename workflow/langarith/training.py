@@ -36,7 +36,7 @@ _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recip
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the chosen checkpoint's step and validation value, and the last step."""
+    """How a training ended: the chosen checkpoint's step and validation value, the last step."""
 
     best_step: int
     best_value: float

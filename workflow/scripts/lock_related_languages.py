@@ -8,4 +8,6 @@ lock = Path(snakemake.params.lock)
 accepted = study.read_yaml(lock) if lock.is_file() else {}
 proposed = study.read_yaml(Path(snakemake.input.proposal))
 relatedness.write_lock(lock, proposed | accepted)
-print(f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept")
+told = f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept"
+Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")
+print(told)

@@ -1,4 +1,4 @@
-"""LA_t(left, right) at every lambda: validation curve, chosen lambda, test scores (section 3.2.4)."""
+"""LA_t(left, right) at each lambda: validation curve, chosen lambda, test scores (3.2.4)."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,8 @@ with provenance.job(snakemake):
         test,
         always=(0.0, 0.5, 1.0),
         centre=0.5,
-        what=f"sweep {cell['task']} {cell['target']} {cell['left']}+{cell['right']}, seed {cell['seed']}",
+        what=f"sweep {cell['task']} {cell['target']} {cell['left']}+{cell['right']}, "
+        f"seed {cell['seed']}",
     )
     evaluation.use_language_adapter(model, False)
     references = {

@@ -47,8 +47,8 @@ def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: 
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
     120 words. Raises InputError for an unknown language and for more documents than can be told.
     """
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     teller = Teller(_language.load(language), random.Random(f"corpus/{language}/{seed}"))
     found = _distinct(teller.document, lambda row: row[1], f"{language} documents")

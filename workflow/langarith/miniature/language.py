@@ -95,8 +95,8 @@ def _forms(word: str) -> Forms:
 
 @functools.cache
 def _load(path: Path) -> Language:
-    import babel  # noqa: PLC0415
-    import yaml  # noqa: PLC0415
+    import babel
+    import yaml
 
     try:
         data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _calendar(locale: str) -> tuple[Any, Any]:
     Babel writes the aliases it resolves into data that locales share (after Swahili, Turkish had
     Swahili weekdays), so the aliases are resolved in a copy.
     """
-    from babel import localedata  # noqa: PLC0415
+    from babel import localedata
 
     shared = localedata.load(locale)
     own: dict[str | int | None, Any] = {}

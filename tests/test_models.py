@@ -1,0 +1,292 @@
+"""Base models and adapters: the masked-LM loss, initialisation, names, files, and merging in place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import helpers
+import pytest
+import torch
+from adapters import AutoAdapterModel
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from langarith import arithmetic, models
+from langarith.errors import InputError
+
+LANGUAGE = models.language_config(helpers.LANGUAGE_SHAPE)
+ARCHITECTURES = ("xlm-r", "mbert")
+
+
+@pytest.fixture(scope="module")
+def bases(base: Path, tmp_path_factory) -> dict[str, Path]:
+    mbert = helpers.make_base(tmp_path_factory.mktemp("base") / "mbert", "mbert")
+    return {"xlm-r": base, "mbert": mbert}
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def masked_lm(request, bases: dict[str, Path]) -> PreTrainedModel:
+    """A masked language model with one active, trainable language adapter."""
+    model = models.load_masked_lm(bases[request.param])
+    helpers.add_adapter(model, "es", seed=1)
+    model.train_adapter("es")
+    return model.eval()
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and labels of three chunks in which every seventh position is asked for."""
+    ids = helpers.chunks(3)
+    asked = torch.arange(ids.numel()).reshape(ids.shape) % 7 == 0
+    return ids, ids.masked_fill(~asked, -100)
+
+
+def copies(model: PreTrainedModel, name: str) -> dict[str, torch.Tensor]:
+    return {n: p.detach().clone() for n, p in models.named_parameters(model, name).items()}
+
+
+def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert list(left) == list(right)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+# ---------------------------------------------------------------- the masked-LM loss
+
+
+def test_loss_at_masked_positions_is_the_dense_loss(masked_lm: PreTrainedModel) -> None:
+    ids, labels = batch()
+    found = []
+    for loss in (
+        masked_lm(input_ids=ids, labels=labels).loss,
+        models.masked_lm_loss(masked_lm, ids, labels),
+    ):
+        masked_lm.zero_grad()
+        loss.backward()
+        parameters = models.named_parameters(masked_lm, "es")
+        found.append((loss.detach(), {n: p.grad.clone() for n, p in parameters.items()}))
+    (dense, dense_gradients), (gathered, gradients) = found
+    torch.testing.assert_close(gathered, dense, atol=1e-5, rtol=1e-5)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, dense_gradients[name], atol=1e-5, rtol=1e-5)
+        # the comparison says something only where there is a gradient: F and G have one, too
+        assert gradient.abs().max() > 1e-4, name
+
+
+def test_only_the_adapter_is_trained(masked_lm: PreTrainedModel) -> None:
+    trainable = {id(p) for p in masked_lm.parameters() if p.requires_grad}
+    assert trainable == {id(p) for p in models.named_parameters(masked_lm, "es").values()}
+
+
+def test_inverse_of_the_invertible_adapter_runs_before_the_decoder(
+    masked_lm: PreTrainedModel,
+) -> None:
+    """MAD-X, section 3.3: without the pre-hook of `load_masked_lm` this fails."""
+    ids, labels = batch()
+    decoder = masked_lm.get_output_embeddings()
+    hidden = masked_lm.base_model(input_ids=ids).last_hidden_state
+    head = getattr(masked_lm, "lm_head", None)
+    if head is not None:
+        transformed = head.layer_norm(nn.functional.gelu(head.dense(hidden)))
+    else:
+        transformed = masked_lm.cls.predictions.transform(hidden)
+
+    # NICE adds F(x2) to x1, then G(y1) to x2; its inverse subtracts in the opposite order
+    nice = masked_lm.base_model.invertible_adapters["es"]
+    y1, y2 = transformed.chunk(2, dim=-1)
+    x2 = y2 - nice.G(y1)
+    inverted = torch.cat([y1 - nice.F(x2), x2], dim=-1)
+    # the bare linear map: calling the decoder would run its hook
+    expected = nn.functional.linear(inverted, decoder.weight, decoder.bias)
+
+    torch.testing.assert_close(masked_lm(input_ids=ids).logits, expected, atol=1e-4, rtol=1e-4)
+    gathered, _ = models.masked_logits(masked_lm, ids, labels)
+    torch.testing.assert_close(gathered, expected[labels != -100], atol=1e-4, rtol=1e-4)
+    without = nn.functional.linear(transformed, decoder.weight, decoder.bias)
+    assert (expected - without).abs().max() > 0.1
+
+
+# ---------------------------------------------------------------- the common initialisation
+
+
+def initialised(base: Path, seed: int, around: int = 0) -> dict[str, torch.Tensor]:
+    model = models.load_encoder(base)
+    torch.manual_seed(around)
+    models.add_initialised(model, "es", LANGUAGE, seed)
+    return copies(model, "es")
+
+
+def test_initialisation_follows_its_own_seed_alone(base: Path) -> None:
+    first = initialised(base, seed=7)
+    assert_same(first, initialised(base, seed=7, around=1))
+    other = initialised(base, seed=8)
+    assert not any(torch.equal(first[n], other[n]) for n in first if n.endswith("weight"))
+
+
+def test_weights_are_drawn_from_a_narrow_normal_and_biases_are_zero(base: Path) -> None:
+    tensors = initialised(base, seed=7)
+    for name, tensor in tensors.items():
+        if name.endswith("bias"):
+            assert not tensor.any()
+        else:
+            # 128 draws at least: four standard errors
+            assert abs(float(tensor.mean())) < 4 * 0.02 / tensor.numel() ** 0.5
+            assert float(tensor.std()) == pytest.approx(0.02, rel=4 / (2 * tensor.numel()) ** 0.5)
+            assert float(tensor.abs().max()) < 0.1
+
+
+def test_every_layer_starts_from_the_same_draw(base: Path) -> None:
+    tensors = initialised(base, seed=7)
+    downs = [tensor for name, tensor in tensors.items() if name.endswith("adapter_down.0.weight")]
+    assert len(downs) == helpers.SIZES["layers"]
+    assert torch.equal(*downs)
+
+
+# ---------------------------------------------------------------- names and files
+
+
+def test_names_are_free_of_model_and_language(masked_lm: PreTrainedModel, bases) -> None:
+    encoder = models.load_encoder(masked_lm.config.name_or_path)
+    helpers.add_adapter(encoder, "sw", seed=2)
+    names = list(models.named_parameters(masked_lm, "es"))
+    assert names == list(models.named_parameters(encoder, "sw"))
+    assert names == sorted(names)
+    assert "encoder.layer.1.output.adapters.adapter_up.weight" in names
+    subnets = {name.split(".")[1] for name in names if name.startswith("invertible_adapters.")}
+    assert subnets == {"F", "G"}
+
+
+def test_a_language_whose_code_starts_anothers_is_told_apart(base: Path) -> None:
+    model = models.load_encoder(base)
+    helpers.add_adapter(model, "en", seed=1)
+    before = copies(model, "en")
+    helpers.add_adapter(model, "en-x", seed=2)
+    assert_same(before, copies(model, "en"))
+
+
+def test_saved_adapter_is_read_back_bitwise(masked_lm: PreTrainedModel, tmp_path: Path) -> None:
+    models.save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
+    read = models.read_adapter(tmp_path / "es")
+    assert_same(copies(masked_lm, "es"), read)
+
+    # an adapter trained below the masked-LM head is evaluated without it, under another name
+    encoder = models.load_encoder(masked_lm.config.name_or_path)
+    models.load_adapter(encoder, tmp_path / "es", "language", with_head=False)
+    assert_same(read, copies(encoder, "language"))
+
+
+def test_language_adapter_is_in_adapterhub_format_without_a_head(
+    masked_lm: PreTrainedModel, tmp_path: Path
+) -> None:
+    models.save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
+    # the masked-LM head would add the tied decoder: hundreds of megabytes for XLM-R
+    assert {p.name for p in (tmp_path / "es").iterdir()} == set(models.ADAPTER_FILES)
+    stock = AutoAdapterModel.from_pretrained(masked_lm.config.name_or_path)
+    name = stock.load_adapter(str(tmp_path / "es"))
+    assert name == "es"
+    assert_same(copies(masked_lm, "es"), copies(stock, name))
+
+
+def test_task_adapter_keeps_its_head(base: Path, tmp_path: Path) -> None:
+    model = models.load_encoder(base)
+    helpers.add_adapter(model, "task", 1, models.task_config(helpers.TASK_SHAPE))
+    models.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
+    models.save_adapter(model, "task", tmp_path / "ner", with_head=True)
+    written = {p.name for p in (tmp_path / "ner").iterdir()}
+    assert written == {*models.ADAPTER_FILES, *models.HEAD_FILES}
+
+    stock = AutoAdapterModel.from_pretrained(base)
+    name = stock.load_adapter(str(tmp_path / "ner"), set_active=True)
+    model.set_active_adapters("task")
+    ids = helpers.chunks(2)
+    model.eval(), stock.eval()
+    assert torch.equal(model(input_ids=ids).logits, stock(input_ids=ids).logits)
+    assert stock.heads[name].config["label2id"] == {"O": 0, "B-LOC": 1, "I-LOC": 2}
+
+
+def test_saving_again_replaces_the_files_and_leaves_no_others(base: Path, tmp_path: Path) -> None:
+    model = models.load_encoder(base)
+    for seed in (1, 2):
+        helpers.add_adapter(model, f"n{seed}", seed)
+        models.save_adapter(model, f"n{seed}", tmp_path / "es", with_head=False)
+    assert_same(copies(model, "n2"), models.read_adapter(tmp_path / "es"))
+    assert [p.name for p in tmp_path.iterdir()] == ["es"]
+    # safetensors hold no code: nothing is ever unpickled
+    assert set(load_file(tmp_path / "es" / "adapter.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(None, id="no folder"),
+        pytest.param((), id="empty folder"),
+        pytest.param(("adapter_config.json",), id="no weights"),
+        pytest.param(("adapter.safetensors",), id="no configuration"),
+        pytest.param(("adapter_config.json", "pytorch_adapter.bin"), id="pickled weights"),
+    ],
+)
+def test_folder_without_an_adapter_is_refused(
+    base: Path, tmp_path: Path, files: tuple[str, ...] | None
+) -> None:
+    folder = tmp_path / "es"
+    if files is not None:
+        folder.mkdir()
+        for name in files:
+            (folder / name).write_text(json.dumps({"name": "es"}))
+    with pytest.raises(InputError, match="no adapter_config.json and adapter.safetensors there"):
+        models.read_adapter(folder)
+    model = models.load_encoder(base)
+    with pytest.raises(InputError, match=f"^{folder}: "):
+        models.load_adapter(model, folder, "language", with_head=False)
+
+
+# ---------------------------------------------------------------- merging in place
+
+
+@pytest.fixture
+def ends(base: Path, tmp_path: Path) -> tuple[dict[str, torch.Tensor], ...]:
+    """Two language adapters as a sweep reads them."""
+    model = models.load_encoder(base)
+    for seed, name in enumerate(("en", "es")):
+        helpers.add_adapter(model, name, seed)
+        models.save_adapter(model, name, tmp_path / name, with_head=False)
+    return models.read_adapter(tmp_path / "en"), models.read_adapter(tmp_path / "es")
+
+
+def invertible(tensors: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name in tensors if name.startswith("invertible_adapters.")}
+
+
+def test_invertible_adapter_takes_part_in_merging(base: Path, ends) -> None:
+    """`average_adapter` of the adapters library drops it silently on a model with a head."""
+    left, right = ends
+    model = models.load_encoder(base)
+    models.add_initialised(model, "language", LANGUAGE, seed=9)
+    models.add_head(model, "language", "tagging", ["O", "B-LOC", "I-LOC"])
+    parameters = models.named_parameters(model, "language")
+    arithmetic.write_in_place(parameters, arithmetic.interpolate(left, right, 0.3))
+    nice = model.base_model.invertible_adapters["language"]
+    merged = {f"invertible_adapters.{name}": p for name, p in nice.named_parameters()}
+    assert set(merged) == invertible(left)
+    assert len(merged) == 8  # F and G: two linear layers each, weight and bias
+    for name, parameter in merged.items():
+        expected = 0.3 * left[name] + 0.7 * right[name]
+        torch.testing.assert_close(parameter.detach(), expected)
+        assert not torch.allclose(left[name], right[name])
+
+
+@torch.no_grad()
+def test_merging_moves_the_output_where_only_invertible_parameters_differ(base: Path, ends) -> None:
+    left, other = ends
+    right = left | {name: other[name] for name in invertible(left)}
+    model = models.load_encoder(base).eval()
+    models.add_initialised(model, "language", LANGUAGE, seed=9)
+    model.set_active_adapters("language")
+    outputs = {}
+    for weight in (0.0, 0.5, 1.0):
+        arithmetic.write_in_place(
+            models.named_parameters(model, "language"), arithmetic.interpolate(left, right, weight)
+        )
+        outputs[weight] = model(input_ids=helpers.chunks(2)).last_hidden_state
+    for a, b in ((0.0, 0.5), (0.5, 1.0), (0.0, 1.0)):
+        assert (outputs[a] - outputs[b]).abs().max() > 0.01

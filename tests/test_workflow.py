@@ -1,0 +1,278 @@
+"""The workflow as users run it: what a dry run plans after each kind of change, and whole runs.
+
+Everything happens in copies of the house, so that a test may edit the code as a user would.
+"""
+
+import filecmp
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from langarith import study as grid
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+
+PARTS = ("Snakefile", "rules", "workflow", "profiles", "studies", "envs")
+
+
+def build_house(root: Path, folder: Path) -> Path:
+    """A copy of what the workflow is made of."""
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = root / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    return folder
+
+
+def snakemake(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a house as a user would, on two cores."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *arguments],
+        cwd=house,
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run(house: Path, *arguments: str) -> str:
+    """A run that must succeed."""
+    done = snakemake(house, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(house: Path, *arguments: str) -> Counter[str]:
+    """Jobs by rule that a dry run plans, less the targets that only gather."""
+    text = run(house, "-n", *arguments)
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", text, re.M | re.S)
+    rows = [line.split() for line in table[1].splitlines()] if table else []
+    return Counter({name: int(count) for name, count in rows if name not in {"all", "zero_shot"}})
+
+
+def expected(study: grid.Study) -> Counter[str]:
+    """Jobs of a whole miniature study, counted from its grid."""
+    cells = grid.all_cells(study)
+    operands = {(c.model, str(o), c.seed) for c in cells for o in (c.left, c.right)}
+    tasks = {(c.model, c.task, c.seed) for c in cells}
+    corpora = {grid.Operand.parse(o).language for _, o, _ in operands} | set(
+        study.models["tiny"].languages
+    )
+    files = {(c.task, c.target) for c in cells} | {(c.task, study.task_language) for c in cells}
+    return Counter(
+        write_miniature_corpus=len(corpora),
+        write_miniature_task=len(files),
+        train_tokenizer=1,
+        tokenize_shard=len(corpora) * study.corpora.shards,
+        pretrain_model=1,
+        initialise_adapters=1,
+        train_language_adapter=len(operands),
+        train_task_adapter=len(tasks),
+        sweep_la=len(cells),
+        tabulate=len(study.experiments),
+        draw_zero_shot=1,
+        draw_learning_curves=1,
+    )
+
+
+def overlay(house: Path, name: str, **keys: object) -> str:
+    """A study that extends nano, beside it, and keeps its results folder."""
+    path = house / "studies" / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"extends": "nano.yaml", **keys}))
+    return f"studies/{name}.yaml"
+
+
+NANO = ("--configfile", "studies/nano.yaml")
+
+
+@pytest.fixture(scope="module")
+def house(root, tmp_path_factory) -> Path:
+    """A house in which the nano study has run to its end."""
+    house = build_house(root, tmp_path_factory.mktemp("nano") / "house")
+    run(house, *NANO)
+    return house
+
+
+@pytest.fixture
+def copy(house, tmp_path) -> Path:
+    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
+    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace text in a file that must hold it."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
+    house = build_house(root, tmp_path / "house")
+    study = grid.load(root / "studies/miniature.yaml")
+    assert planned(house, "--profile", "profiles/local") == expected(study)
+
+
+def test_a_finished_study_has_nothing_to_do(house):
+    assert "Nothing to be done" in run(house, "-n", *NANO)
+
+
+def test_every_job_left_a_record_and_a_log(house):
+    results = house / "results/nano"
+    records = [json.loads(p.read_text()) for p in results.rglob("*provenance.json")]
+    counted = Counter(record["rule"] for record in records)
+    assert counted == expected(grid.load(house / "studies/nano.yaml"))
+    for record in records:
+        assert (house / record["log"]).is_file()
+        assert set(record["inputs"]) >= set() and record["outputs"]
+        for path, told in record["outputs"].items():
+            assert (house / path).stat().st_size == told["size"]
+
+
+def test_nothing_is_written_outside_results(house, root):
+    there = {path.name for path in house.iterdir()}
+    assert there == {*PARTS, "results", ".snakemake"}
+    assert not list(house.rglob("*.partial")) and not list(house.rglob("checkpoints/*/*"))
+
+
+def test_two_fresh_runs_give_identical_tables(house, root, tmp_path):
+    again = build_house(root, tmp_path / "house")
+    run(again, *NANO, "results/nano/tables/zero_shot.csv")
+    table = "results/nano/tables/zero_shot.csv"
+    assert filecmp.cmp(house / table, again / table, shallow=False)
+
+
+def test_the_table_has_the_columns_and_rows_of_the_contract(house):
+    import pandas as pd
+
+    table = pd.read_csv(house / "results/nano/tables/zero_shot.csv", keep_default_na=False)
+    assert list(table.columns) == (
+        "experiment,model,task,target,method,left,right,budget,seed,lambda,split,selected,"
+        "metric,value,examples"
+    ).split(",")
+    la = table[(table.method == "la") & (table.metric == "f1") & (table.target == "es")]
+    lambdas = grid.load(house / "studies/nano.yaml").lambdas["la"].values()
+    assert sorted(la[la.split == "validation"]["lambda"].astype(float)) == list(lambdas)
+    assert {0.0, 0.5, 1.0} <= set(la[la.split == "test"]["lambda"].astype(float))
+    assert set(table.method) == {"la", "none", "majority", "madx"}
+
+
+# --- a change reruns what it can change, and nothing else ---
+
+
+def test_adding_a_seed_computes_its_cells_alone(copy):
+    study = overlay(copy, "more", seeds=[1, 2])
+    before, after = (grid.load(copy / f"studies/{n}.yaml") for n in ("nano", "more"))
+    new = expected(after) - expected(before)
+    assert planned(copy, "--configfile", study) == new + Counter(
+        tabulate=1, draw_zero_shot=1, draw_learning_curves=1
+    )
+
+
+def test_adding_a_language_computes_its_cells_alone(copy):
+    nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
+    nano["tasks"]["ner"]["targets"].append("it")
+    study = overlay(
+        copy,
+        "italian",
+        languages=["en", "es", "fr", "it"],
+        tasks=nano["tasks"],
+        related={"es": "fr", "fr": "es", "it": "es"},
+    )
+    # Italian is a target that borrows Spanish: its examples and its sweep are all that is new
+    assert planned(copy, "--configfile", study) == Counter(
+        write_miniature_task=1, sweep_la=1, tabulate=1, draw_zero_shot=1
+    )
+
+
+def test_adding_a_language_as_an_operand_trains_its_adapter(copy):
+    study = overlay(
+        copy, "pair", languages=["en", "es", "fr", "it"], related={"es": "it", "fr": "es"}
+    )
+    shards = grid.load(copy / study).corpora.shards
+    assert planned(copy, "--configfile", study) == Counter(
+        write_miniature_corpus=1,
+        tokenize_shard=shards,
+        train_language_adapter=1,
+        sweep_la=1,
+        tabulate=1,
+        draw_zero_shot=1,
+        draw_learning_curves=1,
+    )
+
+
+def test_adding_a_task_trains_its_adapter_and_sweeps(copy):
+    nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
+    nano["tasks"]["nli"] = {**nano["tasks"]["ner"], "targets": ["es"]}
+    study = overlay(copy, "tasks", tasks=nano["tasks"])
+    assert planned(copy, "--configfile", study) == Counter(
+        write_miniature_task=2,
+        train_task_adapter=1,
+        sweep_la=1,
+        tabulate=1,
+        draw_zero_shot=1,
+        draw_learning_curves=1,
+    )
+
+
+def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy):
+    study = overlay(copy, "finer", lambdas={"la": {"start": 0, "stop": 1, "step": 0.05}})
+    assert planned(copy, "--configfile", study) == Counter(sweep_la=2, tabulate=1, draw_zero_shot=1)
+
+
+def test_a_comment_reruns_nothing(copy):
+    for file in ("workflow/langarith/training.py", "workflow/scripts/sweep_la.py"):
+        path = copy / file
+        path.write_text(path.read_text() + "\n# a remark\n")
+    assert "Nothing to be done" in run(copy, "-n", *NANO)
+
+
+def test_editing_a_figure_draws_it_anew_and_trains_nothing(copy):
+    edit(copy / "workflow/langarith/figures.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5")
+    assert planned(copy, *NANO) == Counter(draw_zero_shot=1, draw_learning_curves=1)
+
+
+def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
+    edit(copy / "workflow/langarith/arithmetic.py", "CANCELS = 1e-9", "CANCELS = 1e-8")
+    plan = planned(copy, *NANO)
+    assert plan["sweep_la"] == 2
+    assert not plan["train_language_adapter"] and not plan["pretrain_model"]
+
+
+def test_editing_the_training_code_trains_anew(copy):
+    edit(copy / "workflow/langarith/training.py", "MASK_SEED = 0", "MASK_SEED = 1")
+    plan = planned(copy, *NANO)
+    whole = expected(grid.load(copy / "studies/nano.yaml"))
+    for rule in ("pretrain_model", "train_language_adapter", "train_task_adapter", "sweep_la"):
+        assert plan[rule] == whole[rule]
+    assert not plan["train_tokenizer"] and not plan["tokenize_shard"]
+
+
+def test_two_studies_never_share_a_results_folder(copy):
+    study = overlay(copy, "other", name="other")
+    done = snakemake(copy, "-n", "--configfile", study)
+    assert done.returncode == 1
+    assert "belongs to the study 'nano'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_related_languages_are_proposed_and_accepted(copy):
+    study = overlay(copy, "asked", related={})
+    done = snakemake(copy, "-n", "--configfile", study)
+    assert done.returncode == 1 and "snakemake related_languages" in done.stdout + done.stderr
+    run(copy, "--configfile", study, "related_languages")
+    table = (copy / "results/nano/tables/related_languages.csv").read_text()
+    assert table.startswith("target,candidate,shared_family,distance,rank,tie_set,chosen")
+    run(copy, "--configfile", study, "lock_related_languages")
+    assert grid.load(copy / study).related == {"es": "fr", "fr": "es"}
+    assert "Nothing to be done" in run(copy, "-n", "--configfile", study)

@@ -1,0 +1,51 @@
+"""The command line of the library: `langarith results`, `langarith check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from langarith import check, study
+from langarith.errors import InputError
+
+
+def results(folder: Path) -> str:
+    """The figures, tables and reports of a study, one line each."""
+    kinds = {"Figures": "figures/*.p[dn][fg]", "Tables": "tables/*.csv", "Reports": "report*.*"}
+    lines = []
+    for kind, pattern in kinds.items():
+        found = sorted(path for path in folder.glob(pattern))
+        if found:
+            lines += [f"{kind}:", *(f"  {path}" for path in found)]
+    if not lines:
+        raise InputError(f"{folder}: no figure or table there yet; run the study first")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("results", help="name what a study has drawn")
+    listing.add_argument("folder", type=Path)
+    checking = commands.add_parser("check", help="read a study and every file that it names")
+    checking.add_argument("study", type=Path)
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "results":
+            print(results(chosen.folder))
+            return 0
+        problems = check.problems(study.load(chosen.study))
+    except InputError as error:
+        problems = str(error).splitlines()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return 1
+    print(f"{chosen.study}: every file can be read to its end")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

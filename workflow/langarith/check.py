@@ -1,0 +1,52 @@
+"""Everything that only the data can tell, asked of all files of a study at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from langarith import corpora, study, tasks
+from langarith.errors import InputError
+
+
+def problems(of: study.Study) -> list[str]:
+    """One sentence for each file of a study that cannot be used as the study says.
+
+    Files that the workflow makes or downloads itself, and that are not there yet, are passed over.
+    """
+    return [*_corpora(of), *_tasks(of)]
+
+
+def _corpora(of: study.Study) -> Iterator[str]:
+    for language in of.languages:
+        words, budgets = 0, [study.tokens(b) or 0 for b in of.budgets.get(language, [])]
+        try:
+            for path in study.shards(of, language):
+                if not Path(path).exists():
+                    continue
+                for document in corpora.read_documents(
+                    Path(path), text_column=of.corpora.text_column
+                ):
+                    words += len(document)
+        except InputError as error:
+            yield str(error)
+            continue
+        # a token is one character at least, so this never refuses what would do
+        if words and budgets and words < max(budgets):
+            yield (
+                f"budgets.{language}: the corpus of {language} has {words} characters, too few for "
+                f"a budget of {max(budgets)} tokens; add text or lower the budget"
+            )
+
+
+def _tasks(of: study.Study) -> Iterator[str]:
+    for name, spec in of.tasks.items():
+        task = tasks.get(study.task_type(of, name))
+        for language in dict.fromkeys([of.task_language, *spec.targets]):
+            for split, cut in study.task_reading(of, name, language)["cuts"].items():
+                path = Path(study.task_file(of, name, language, split))
+                if path.exists():
+                    try:
+                        task.read(path, cut=cut, split=split)
+                    except InputError as error:
+                        yield str(error)
