@@ -8,10 +8,12 @@ READY := .venv/.ready
 
 demo: environment
 	@$(BIN)/snakemake --profile profiles/local
+	@$(BIN)/snakemake --profile profiles/local --report results/miniature/report.html --quiet
 	@$(BIN)/langarith results results/miniature
 
 test: environment
-	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -m slow $(PYTEST)
 
 lint: environment
 	$(BIN)/ruff format --check workflow tests

@@ -81,35 +81,29 @@ def folder_files(folder, names, **wildcards):
 def tokenizer(wildcards):
     """Tokenizer files of a model."""
     spec = STUDY.models[wildcards.model]
-    folder = TOKENIZER if spec.source == "pretrain" else grid.model_folder(spec)
+    folder = TOKENIZER if spec.source == "pretrain" else spec.path
     return folder_files(folder, TOKENIZER_FILES[:2], model=wildcards.model)
 
 
 def encoder(wildcards):
     """Weights and configuration of a base model."""
     spec = STUDY.models[wildcards.model]
-    folder = ENCODER if spec.source == "pretrain" else grid.model_folder(spec)
+    folder = ENCODER if spec.source == "pretrain" else spec.path
     return folder_files(folder, ENCODER_FILES, model=wildcards.model)
-
-
-def shard_name(path):
-    """A shard's file name without its suffixes: what its token stream is called."""
-    name = Path(path).name
-    for suffix in (".gz", ".txt", ".jsonl", ".parquet"):
-        name = name.removesuffix(suffix)
-    return name
 
 
 def raw_shard(wildcards):
     """The raw shard that a token stream is made from."""
-    shards = {shard_name(path): path for path in grid.shards(STUDY, wildcards.language)}
+    shards = {grid.shard_name(path): path for path in grid.shards(STUDY, wildcards.language)}
     return shards[wildcards.shard]
 
 
 def token_streams(wildcards):
     """Token streams of a language in the order in which budgets read them."""
     return [
-        TOKENS.format(model=wildcards.model, language=wildcards.language, shard=shard_name(path))
+        TOKENS.format(
+            model=wildcards.model, language=wildcards.language, shard=grid.shard_name(path)
+        )
         for path in grid.shards(STUDY, wildcards.language)
     ]
 

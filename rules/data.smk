@@ -74,6 +74,10 @@ rule check_task_data:
         f"{LOGS}/check_task_data/{{task}}-{{language}}.log",
     params:
         reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.language),
+        files=lambda wildcards: {
+            split: grid.task_file(STUDY, wildcards.task, wildcards.language, split)
+            for split in grid.needed_splits(STUDY, wildcards.language)
+        },
         code=fingerprint("check_task_data"),
     conda:
         ENVIRONMENT

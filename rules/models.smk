@@ -52,7 +52,7 @@ rule pretrain_model:
     input:
         tokenizer=tokenizer,
         tokens=lambda wildcards: [
-            TOKENS.format(model=wildcards.model, language=language, shard=shard_name(path))
+            TOKENS.format(model=wildcards.model, language=language, shard=grid.shard_name(path))
             for language in STUDY.models[wildcards.model].languages
             for path in grid.shards(STUDY, language)
         ],

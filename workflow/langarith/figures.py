@@ -53,7 +53,8 @@ def save(figure: Figure, paths: Sequence[str | Path]) -> None:
     for path in map(Path, paths):
         partial = path.with_name(f".{path.name}.partial{path.suffix}")
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        figure.savefig(partial, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
+        with mpl.rc_context(STYLE):
+            figure.savefig(partial, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
         os.replace(partial, path)
     plt.close(figure)
 
@@ -177,6 +178,7 @@ def _bars(axis: Axes, scores: pd.DataFrame, *, rotate: bool) -> None:
                 error_kw={"elinewidth": 0.6, "capsize": 1.2, "capthick": 0.6},
             )
         gain = means["merged"] - max(means["task_language"], means["related"])
+        gain = round(gain, 1) + 0.0  # never "-0.0"
         height = max(means[k] + spread[k] for k in kinds)
         axis.annotate(
             f"{gain:+.1f}",

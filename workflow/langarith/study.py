@@ -10,6 +10,7 @@ import glob
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,13 +127,12 @@ class _Corpora(Strict):
 
 
 class HubCorpora(_Corpora):
-    """Parquet shards of a dataset on the hub; `shards` says how many each language has."""
+    """Parquet shards of a dataset on the hub, pinned to a revision."""
 
     source: Literal["hub"]
     path: str
     config: str
     revision: str
-    shards: dict[str, int]
 
 
 class FilesCorpora(_Corpora):
@@ -440,6 +440,19 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
     for name, model in study.models.items():
         if isinstance(model, PretrainModel):
             yield from languages(f"models.{name}.languages", model.languages)
+            longest = {
+                f"models.{name}.training.chunk_length": model.training.chunk_length,
+                "training.language_adapter.chunk_length": (
+                    study.training.language_adapter.chunk_length
+                ),
+                **{f"tasks.{t}.max_length": task.max_length for t, task in study.tasks.items()},
+            }
+            for key, length in longest.items():
+                if length > model.max_length:
+                    yield (
+                        f"{key}: {length} subwords do not fit into models.{name}.max_length "
+                        f"{model.max_length}; lower it or raise that"
+                    )
             if model.hidden_size % model.attention_heads:
                 yield (
                     f"models.{name}.attention_heads: {model.attention_heads} does not divide "
@@ -485,7 +498,23 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
                         f"{did_you_mean(value, offered)}"
                     )
         yield from languages(f"experiments.{name}.targets", experiment.targets or ())
+    yield from _from_the_hub(study)
     yield from _missing_files(study)
+
+
+HUB = (
+    "'hub' is not built yet; download the files and use 'files' (docs/your_own_data.md), or run "
+    "another study, for example --configfile studies/miniature.yaml"
+)
+
+
+def _from_the_hub(study: Study) -> Iterator[str]:
+    specs: dict[str, Any] = {f"models.{name}": spec for name, spec in study.models.items()}
+    specs |= {"corpora": study.corpora}
+    specs |= {f"tasks.{name}": spec for name, spec in study.tasks.items()}
+    for key, spec in specs.items():
+        if spec.source == "hub":
+            yield f"{key}.source: {HUB}"
 
 
 def _missing_files(study: Study) -> Iterator[str]:
@@ -497,6 +526,13 @@ def _missing_files(study: Study) -> Iterator[str]:
                     f"corpora.path: {shown} matches no file for language '{language}'; "
                     "correct the path or remove the language"
                 )
+            names = Counter(shard_name(path) for path in corpus_files(study.corpora, language))
+            for shard, count in names.items():
+                if count > 1:
+                    yield (
+                        f"corpora.path: {count} files of language '{language}' are called {shard}; "
+                        "give each shard a name of its own"
+                    )
     for name, task in study.tasks.items():
         if isinstance(task, FilesTask):
             for language in dict.fromkeys([study.task_language, *task.targets]):
@@ -505,7 +541,11 @@ def _missing_files(study: Study) -> Iterator[str]:
                     if not Path(file).is_file():
                         yield (
                             f"tasks.{name}: file {file} ({language}, {split}) does not exist; "
-                            f"correct the path or remove '{language}' from tasks.{name}.targets"
+                            + (
+                                "correct the path"
+                                if language == study.task_language
+                                else f"correct the path or remove '{language}' from the targets"
+                            )
                         )
     for name, model in study.models.items():
         if isinstance(model, FilesModel):
@@ -525,18 +565,22 @@ def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
     return found
 
 
+def shard_name(path: str) -> str:
+    """A shard's file name without its suffixes: what its token stream is called."""
+    name = Path(path).name
+    for suffix in (".gz", ".txt", ".jsonl", ".parquet"):
+        name = name.removesuffix(suffix)
+    return name
+
+
 def shards(study: Study, language: str) -> list[str]:
     """Paths of the raw shards of one language, in the order in which budgets read them."""
     corpora = study.corpora
     if isinstance(corpora, FilesCorpora):
         return corpus_files(corpora, language)
-    if isinstance(corpora, MiniatureCorpora):
-        folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
-    else:
-        folder, count = (
-            f"resources/{corpora.path}/{corpora.config}.{language}",
-            corpora.shards[language],
-        )
+    if isinstance(corpora, HubCorpora):
+        raise InputError(f"corpora.source: {HUB}")
+    folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
     return [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
 
 
@@ -582,13 +626,6 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
         "stride": spec.stride,
         "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
     }
-
-
-def model_folder(spec: HubModel | FilesModel) -> str:
-    """Where a base model that is not trained here lies."""
-    if isinstance(spec, HubModel):
-        return f"resources/hub/{spec.path}/{spec.revision}"
-    return spec.path
 
 
 def task_type(study: Study, name: str) -> str:

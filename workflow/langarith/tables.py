@@ -89,7 +89,7 @@ def write(table_rows: list[dict[str, Any]], path: Path) -> None:
     """Write a tidy table with unrounded values, whole or not at all."""
     frame = pd.DataFrame(table_rows, columns=COLUMNS)
     partial = path.with_name(f".{path.name}.partial")
-    frame.to_csv(partial, index=False, float_format=repr)
+    frame.to_csv(partial, index=False)
     os.replace(partial, path)
 
 

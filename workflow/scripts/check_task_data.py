@@ -7,8 +7,8 @@ from langarith import provenance, tasks
 with provenance.job(snakemake):
     reading = snakemake.params.reading
     task = tasks.get(reading["type"])
-    counts = {}
-    for path in snakemake.input:
-        for split, cut in reading["cuts"].items():
-            counts[f"{path}:{split}"] = len(task.read(Path(path), cut=cut, split=split))
+    counts = {
+        split: len(task.read(Path(path), cut=reading["cuts"][split], split=split))
+        for split, path in snakemake.params.files.items()
+    }
     provenance.write_json(snakemake.output.check, counts)

@@ -1,0 +1,115 @@
+"""The miniature must be learnable without being trivial: the whole study is run, and held to it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from langarith import study as grid
+from test_workflow import build_house, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+
+
+@pytest.fixture(scope="module")
+def study(root) -> grid.Study:
+    return grid.load(root / "studies/miniature.yaml")
+
+
+@pytest.fixture(scope="module")
+def results(root, study, tmp_path_factory) -> Path:
+    """The results of the miniature study, with an adapter of every language."""
+    house = build_house(root, tmp_path_factory.mktemp("miniature") / "house")
+    adapters = [
+        f"{study.results_dir}/adapters/tiny/language/{language}@full/seed{study.seeds[0]}/"
+        "adapter.safetensors"
+        for language in study.languages
+    ]
+    run(house, "--configfile", "studies/miniature.yaml", "all", *adapters)
+    return house / study.results_dir
+
+
+@pytest.fixture(scope="module")
+def selections(results) -> list[dict]:
+    return [json.loads(p.read_text()) for p in sorted(results.rglob("selected.json"))]
+
+
+def scores_at_home(results: Path, task: str) -> list[float]:
+    """Test scores of a task adapter on English, by seed, in percent of its selection metric."""
+    runs = sorted((results / f"adapters/tiny/task/{task}").glob("seed*/task.json"))
+    return [next(iter(json.loads(path.read_text())["test"].values())) for path in runs]
+
+
+@pytest.mark.parametrize(
+    ("task", "least", "most"), [("ner", 50, 97), ("qa", 50, 97), ("nli", 45, 97)]
+)
+def test_english_is_learnt_and_not_trivial(results, task, least, most):
+    assert all(least <= score <= most for score in scores_at_home(results, task))
+
+
+def test_in_some_task_every_target_lies_well_below_english(results, selections, study):
+    def gaps(task: str) -> list[float]:
+        english = np.mean(scores_at_home(results, task))
+        best = {}
+        for cell in selections:
+            if cell["task"] == task:
+                score = next(
+                    p["metrics"][cell["metric"]]
+                    for p in cell["test"]
+                    if p["lambda"] == cell["selected"]
+                )
+                best.setdefault(cell["target"], []).append(score)
+        return [float(english - np.mean(scores)) for scores in best.values()]
+
+    assert any(min(gaps(task)) >= 5 for task in study.tasks)
+
+
+def test_lambda_matters_in_at_least_half_of_the_cells(selections):
+    curves = [[p["metrics"][cell["metric"]] for p in cell["validation"]] for cell in selections]
+    assert np.mean([max(curve) - min(curve) >= 1 for curve in curves]) >= 0.5
+
+
+def test_each_language_is_told_best_by_its_own_adapter(results, study):
+    from langarith import arithmetic, corpora, models, training
+
+    seed, recipe = study.seeds[0], study.training.language_adapter
+    tokenizer = models.load_tokenizer(results / "models/tiny/tokenizer")
+    model = models.load_masked_lm(results / "models/tiny/encoder")
+    folders = {
+        language: results / f"adapters/tiny/language/{language}@full/seed{seed}"
+        for language in study.languages
+    }
+    models.load_adapter(model, folders["en"], "language", with_head=False)
+    parameters = models.named_parameters(model, "language")
+    losses: dict[str, dict[str, float]] = {language: {} for language in study.languages}
+    held_out = {
+        language: training.masked_validation(
+            model,
+            corpora.read_stream(
+                sorted((results / f"tokens/tiny/{language}").glob("*.arrow")),
+                validation_documents=study.corpora.validation_documents,
+                chunk_length=recipe.chunk_length,
+                budget=None,
+            ).validation,
+            tokenizer,
+            recipe.mask_probability,
+            batch_size=32,
+            dtype="fp32",
+        )
+        for language in study.languages
+    }
+    for adapter in ("none", *study.languages):
+        model.set_active_adapters(None if adapter == "none" else "language")
+        if adapter != "none":
+            arithmetic.write_in_place(parameters, models.read_adapter(folders[adapter]))
+        for language, validate in held_out.items():
+            losses[language][adapter] = validate()["loss"]
+    for language, by_adapter in losses.items():
+        others = {name: loss for name, loss in by_adapter.items() if name != language}
+        assert by_adapter[language] < min(others.values()), (language, by_adapter)
+
+
+def test_the_figures_are_drawn(results):
+    for name in ("zero_shot", "learning_curves"):
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
