@@ -197,6 +197,23 @@ def selections(wildcards):
     return [cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)]
 
 
+def new_points(wildcards):
+    """Lambdas that a finer grid adds to sweeps that have run.
+
+    Snakemake compares no parameters of a job with an output that it never made, and runs nothing
+    for an output that nobody asks for: so a finer grid would go unnoticed.
+    """
+    found = []
+    for cell in cells(wildcards.experiment):
+        if os.path.exists(cell_file(cell, "selected.json")):
+            points = [
+                cell_file(cell, f"lambda={weight:.2f}.json")
+                for weight in STUDY.lambdas[cell.method].values()
+            ]
+            found += [path for path in points if not os.path.exists(path)]
+    return found
+
+
 def task_runs(cells):
     """(model, task, seed) of the task adapters below some cells."""
     return list(dict.fromkeys((cell.model, cell.task, cell.seed) for cell in cells))

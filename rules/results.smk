@@ -7,6 +7,7 @@ rule tabulate:
     localrule: True
     input:
         selected=selections,
+        new_points=new_points,
         task_scores=task_scores,
     output:
         table=TABLE,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from langarith import study as grid
 from test_workflow import build_house, run
 
@@ -25,7 +26,7 @@ def results(root, study, tmp_path_factory) -> Path:
         "adapter.safetensors"
         for language in study.languages
     ]
-    run(house, "--configfile", "studies/miniature.yaml", "all", *adapters)
+    run(house, "--profile", "profiles/local", "all", *adapters)
     return house / study.results_dir
 
 

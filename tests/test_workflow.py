@@ -36,9 +36,9 @@ def build_house(root: Path, folder: Path) -> Path:
 
 
 def snakemake(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a house as a user would, on two cores."""
+    """Run Snakemake in a house as a user would."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *arguments],
+        [str(Path(sys.executable).with_name("snakemake")), *arguments],
         cwd=house,
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
@@ -87,14 +87,19 @@ def expected(study: grid.Study) -> Counter[str]:
     )
 
 
-def overlay(house: Path, name: str, **keys: object) -> str:
+def overlay(house: Path, file: str, **keys: object) -> str:
     """A study that extends nano, beside it, and keeps its results folder."""
-    path = house / "studies" / f"{name}.yaml"
+    path = house / "studies" / f"{file}.yaml"
     path.write_text(yaml.safe_dump({"extends": "nano.yaml", **keys}))
-    return f"studies/{name}.yaml"
+    return f"studies/{file}.yaml"
 
 
-NANO = ("--configfile", "studies/nano.yaml")
+def of(study: str) -> tuple[str, ...]:
+    """The options of a run of a study; Snakemake takes what follows --configfile for one, too."""
+    return ("--configfile", study, "--cores", "2")
+
+
+NANO = of("studies/nano.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +182,7 @@ def test_adding_a_seed_computes_its_cells_alone(copy):
     study = overlay(copy, "more", seeds=[1, 2])
     before, after = (grid.load(copy / f"studies/{n}.yaml") for n in ("nano", "more"))
     new = expected(after) - expected(before)
-    assert planned(copy, "--configfile", study) == new + Counter(
+    assert planned(copy, *of(study)) == new + Counter(
         tabulate=1, draw_zero_shot=1, draw_learning_curves=1
     )
 
@@ -193,7 +198,7 @@ def test_adding_a_language_computes_its_cells_alone(copy):
         related={"es": "fr", "fr": "es", "it": "es"},
     )
     # Italian is a target that borrows Spanish: its examples and its sweep are all that is new
-    assert planned(copy, "--configfile", study) == Counter(
+    assert planned(copy, *of(study)) == Counter(
         write_miniature_task=1, sweep_la=1, tabulate=1, draw_zero_shot=1
     )
 
@@ -203,7 +208,7 @@ def test_adding_a_language_as_an_operand_trains_its_adapter(copy):
         copy, "pair", languages=["en", "es", "fr", "it"], related={"es": "it", "fr": "es"}
     )
     shards = grid.load(copy / study).corpora.shards
-    assert planned(copy, "--configfile", study) == Counter(
+    assert planned(copy, *of(study)) == Counter(
         write_miniature_corpus=1,
         tokenize_shard=shards,
         train_language_adapter=1,
@@ -218,7 +223,7 @@ def test_adding_a_task_trains_its_adapter_and_sweeps(copy):
     nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
     nano["tasks"]["nli"] = {**nano["tasks"]["ner"], "targets": ["es"]}
     study = overlay(copy, "tasks", tasks=nano["tasks"])
-    assert planned(copy, "--configfile", study) == Counter(
+    assert planned(copy, *of(study)) == Counter(
         write_miniature_task=2,
         train_task_adapter=1,
         sweep_la=1,
@@ -230,7 +235,7 @@ def test_adding_a_task_trains_its_adapter_and_sweeps(copy):
 
 def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy):
     study = overlay(copy, "finer", lambdas={"la": {"start": 0, "stop": 1, "step": 0.05}})
-    assert planned(copy, "--configfile", study) == Counter(sweep_la=2, tabulate=1, draw_zero_shot=1)
+    assert planned(copy, *of(study)) == Counter(sweep_la=2, tabulate=1, draw_zero_shot=1)
 
 
 def test_a_comment_reruns_nothing(copy):
@@ -263,18 +268,24 @@ def test_editing_the_training_code_trains_anew(copy):
 
 def test_two_studies_never_share_a_results_folder(copy):
     study = overlay(copy, "other", name="other")
-    done = snakemake(copy, "-n", "--configfile", study)
+    done = snakemake(copy, "-n", *of(study))
     assert done.returncode == 1
     assert "belongs to the study 'nano'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_related_languages_are_proposed_and_accepted(copy):
-    study = overlay(copy, "asked", related={})
-    done = snakemake(copy, "-n", "--configfile", study)
-    assert done.returncode == 1 and "snakemake related_languages" in done.stdout + done.stderr
-    run(copy, "--configfile", study, "related_languages")
+    nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
+    nano["tasks"]["ner"]["targets"].append("it")
+    # the lock of the study that nano extends knows Spanish and French, and no Italian
+    study = overlay(
+        copy, "asked", languages=["en", "es", "fr", "it"], tasks=nano["tasks"], related={}
+    )
+    done = snakemake(copy, "-n", *of(study))
+    assert done.returncode == 1 and "related.it is not set" in done.stdout + done.stderr
+    run(copy, "related_languages", *of(study))
     table = (copy / "results/nano/tables/related_languages.csv").read_text()
     assert table.startswith("target,candidate,shared_family,distance,rank,tie_set,chosen")
-    run(copy, "--configfile", study, "lock_related_languages")
-    assert grid.load(copy / study).related == {"es": "fr", "fr": "es"}
-    assert "Nothing to be done" in run(copy, "-n", "--configfile", study)
+    run(copy, "lock_related_languages", *of(study))
+    related = grid.load(copy / study).related
+    assert set(related) == {"es", "fr", "it"} and related["es"] == "fr"
+    assert planned(copy, *of(study))["sweep_la"] == 1

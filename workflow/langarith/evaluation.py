@@ -145,6 +145,10 @@ def write(
         cell: the cell's wildcards.
         references: test scores of what needs no merge, by method name.
     """
+    for old in set(Path(outputs.selected).parent.glob("lambda=*.json")) - set(
+        map(Path, outputs.curve)
+    ):
+        old.unlink()  # a point of a finer grid that the study has no longer
     counts = {"validation": len(validation.examples), "test": len(test.examples)}
     for path, (weight, metrics) in zip(outputs.curve, swept.validation.items(), strict=True):
         write_json(

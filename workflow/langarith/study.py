@@ -207,6 +207,12 @@ class MiniatureTask(_Task):
     difficulty: dict[str, float] = Field(default_factory=dict)
     examples: dict[Literal["train", "validation", "test"], int]
 
+    @field_validator("examples", "difficulty", mode="after")
+    @classmethod
+    def _one_order(cls, value: dict[str, Any]) -> dict[str, Any]:
+        # Snakemake compares parameters as text: the order of keys in a file must not matter
+        return dict(sorted(value.items()))
+
 
 TaskSpec = Annotated[HubTask | FilesTask | MiniatureTask, Field(discriminator="source")]
 
@@ -518,6 +524,18 @@ def _from_the_hub(study: Study) -> Iterator[str]:
 
 
 def _missing_files(study: Study) -> Iterator[str]:
+    yield from _missing_shards(study)
+    yield from _missing_task_files(study)
+    for name, model in study.models.items():
+        if isinstance(model, FilesModel):
+            for part in ("config.json", "model.safetensors", "tokenizer.json"):
+                if not (Path(model.path) / part).is_file():
+                    yield (
+                        f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
+                    )
+
+
+def _missing_shards(study: Study) -> Iterator[str]:
     if isinstance(study.corpora, FilesCorpora):
         for language in study.languages:
             if not corpus_files(study.corpora, language):
@@ -533,6 +551,9 @@ def _missing_files(study: Study) -> Iterator[str]:
                         f"corpora.path: {count} files of language '{language}' are called {shard}; "
                         "give each shard a name of its own"
                     )
+
+
+def _missing_task_files(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         if isinstance(task, FilesTask):
             for language in dict.fromkeys([study.task_language, *task.targets]):
@@ -547,13 +568,6 @@ def _missing_files(study: Study) -> Iterator[str]:
                                 else f"correct the path or remove '{language}' from the targets"
                             )
                         )
-    for name, model in study.models.items():
-        if isinstance(model, FilesModel):
-            for part in ("config.json", "model.safetensors", "tokenizer.json"):
-                if not (Path(model.path) / part).is_file():
-                    yield (
-                        f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
-                    )
 
 
 def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:

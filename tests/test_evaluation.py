@@ -1,0 +1,269 @@
+"""The lambda sweep on tiny models: ends, middle, choice of lambda, batches and files."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+import helpers
+from langarith import arithmetic, evaluation, inference, models, tasks
+from langarith.tasks.ner import NerExample
+from langarith.tasks.nli import LABELS, NliExample
+
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+CLASSES = {"ner": TAGS, "nli": LABELS}
+Tensors = dict[str, torch.Tensor]
+
+
+def sentences(count: int, seed: int) -> list[NerExample]:
+    """Random words of random number; the tags follow from the words, so that some are hit."""
+    rng = random.Random(seed)
+    found = []
+    for i in range(count):
+        words = rng.choices(helpers.WORDS, k=rng.randint(1, 25))
+        tags = [("O", "B-LOC", "B-PER")[int(word[1:]) % 3] for word in words]
+        found.append(NerExample(str(i), tuple(words), tuple(tags)))
+    return found
+
+
+def pairs(count: int, seed: int) -> list[NliExample]:
+    rng = random.Random(seed)
+    texts = [" ".join(rng.choices(helpers.WORDS, k=rng.randint(1, 12))) for _ in range(2 * count)]
+    return [
+        NliExample(str(i), texts[2 * i], texts[2 * i + 1], rng.choice(LABELS)) for i in range(count)
+    ]
+
+
+EXAMPLES = {"ner": sentences, "nli": pairs}
+
+
+class Watched(evaluation.Split):
+    """A split that remembers the language adapter of each model that it scored."""
+
+    def score(self, model: PreTrainedModel) -> evaluation.Scored:
+        tensors = models.named_parameters(model, evaluation.LANGUAGE)
+        self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
+        return super().score(model)
+
+
+def split(
+    task: str, tokenizer: PreTrainedTokenizerFast, seed: int, tokens_per_batch: int = 4096
+) -> Watched:
+    return Watched(
+        tasks.get(task),
+        EXAMPLES[task](40, seed),
+        tokenizer,
+        labels=CLASSES[task],
+        max_length=32,
+        stride=8,
+        tokens_per_batch=tokens_per_batch,
+        precision="fp32",
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(base: Path, tmp_path_factory) -> Path:
+    """Language adapters en and es, task adapters ner and nli, saved as the workflow saves them."""
+    folder = tmp_path_factory.mktemp("adapters")
+    model = models.load_encoder(base)
+    for seed, name in enumerate(("en", "es")):
+        helpers.add_adapter(model, name, seed)
+        models.save_adapter(model, name, folder / name, with_head=False)
+    for seed, (task, labels) in enumerate(CLASSES.items()):
+        helpers.add_adapter(model, task, seed, models.task_config(helpers.TASK_SHAPE))
+        torch.manual_seed(seed)
+        models.add_head(model, task, tasks.get(task).head, labels)
+        for parameter in model.heads[task].parameters():
+            torch.nn.init.normal_(parameter)
+        models.save_adapter(model, task, folder / task, with_head=True)
+    return folder
+
+
+@pytest.fixture(params=["ner", "nli"])
+def swept(request, base: Path, saved: Path, tiny_tokenizer) -> SimpleNamespace:
+    """A whole sweep of en + es, as in the script sweep_la."""
+    task = request.param
+    validation, test = (split(task, tiny_tokenizer, seed) for seed in (1, 2))
+    ends = models.read_adapter(saved / "en"), models.read_adapter(saved / "es")
+    model = evaluation.load_stack(base, saved / "en", saved / task)
+    result = evaluation.sweep(
+        model,
+        lambda weight: arithmetic.interpolate(*ends, weight),
+        LAMBDAS,
+        validation,
+        test,
+        always=(0.0, 0.5, 1.0),
+        centre=0.5,
+        what="a test",
+    )
+    return SimpleNamespace(
+        task=task, result=result, validation=validation, test=test, ends=ends, model=model
+    )
+
+
+def same(left: Tensors, right: Tensors) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[n], right[n]) for n in left)
+
+
+# ---------------------------------------------------------------- the sweep
+
+
+def test_ends_of_a_sweep_are_the_single_adapters(swept, base: Path, saved: Path) -> None:
+    """λ = 1 is the left adapter, λ = 0 the right one: loaded the usual way they say the same."""
+    for weight, language, tensors in zip((1.0, 0.0), ("en", "es"), swept.ends, strict=True):
+        assert same(swept.validation.seen[LAMBDAS.index(weight)], tensors)
+        alone = evaluation.load_stack(base, saved / language, saved / swept.task)
+        assert same(dict(models.named_parameters(alone, evaluation.LANGUAGE)), tensors)
+        assert swept.result.validation[weight] == swept.validation.score(alone).metrics
+        assert swept.result.test[weight] == swept.test.score(alone)
+    # The ends differ, or the test would say nothing.
+    assert swept.result.test[0.0].predictions != swept.result.test[1.0].predictions
+
+
+def test_middle_of_a_sweep_is_the_mean(swept) -> None:
+    left, right = swept.ends
+    for name, tensor in swept.validation.seen[LAMBDAS.index(0.5)].items():
+        torch.testing.assert_close(tensor, (left[name] + right[name]) / 2)
+    assert swept.result.test[0.5].predictions != swept.result.test[1.0].predictions
+
+
+def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
+    metric = tasks.get(swept.task).metrics[0]
+    curve = {weight: scores[metric] for weight, scores in swept.result.validation.items()}
+    assert list(curve) == list(LAMBDAS)
+    assert len(set(curve.values())) > 1
+    assert swept.result.selected == evaluation.select(curve, 0.5)
+    assert list(swept.result.test) == sorted({0.0, 0.5, 1.0, swept.result.selected})
+
+
+def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
+    predictions = []
+    for tensors in swept.ends:
+        parameters = models.named_parameters(swept.model, evaluation.LANGUAGE)
+        arithmetic.write_in_place(parameters, tensors)
+        evaluation.use_language_adapter(swept.model, False)
+        predictions.append(swept.test.score(swept.model).predictions)
+    assert predictions[0] == predictions[1]
+    evaluation.use_language_adapter(swept.model, True)
+    assert swept.test.score(swept.model) == swept.result.test[0.0]
+
+
+@pytest.mark.parametrize(
+    ("curve", "centre", "chosen"),
+    [
+        pytest.param({0.0: 50.0, 0.5: 60.0, 1.0: 70.0}, 0.5, 1.0, id="highest"),
+        pytest.param({0.0: 70.0, 0.4: 70.0, 1.0: 70.0}, 0.5, 0.4, id="nearest the centre"),
+        # 0.5 - 0.45 and 0.55 - 0.5 differ by rounding alone
+        pytest.param({0.45: 70.0, 0.55: 70.0}, 0.5, 0.55, id="then the larger"),
+        pytest.param({0.3: 1.0, 0.7: 1.0, 0.0: 1.0}, 0.5, 0.7, id="larger, off centre"),
+        pytest.param({0.1: 1.0, 0.9: 1.0, 1.5: 1.0}, 1.0, 0.9, id="another centre"),
+        pytest.param({0.5: 70.0, 0.9: 70.0000001}, 0.5, 0.9, id="scores are not rounded"),
+    ],
+)
+def test_equal_scores_are_told_apart_as_documented(
+    curve: dict[float, float], centre: float, chosen: float
+) -> None:
+    assert evaluation.select(curve, centre) == chosen
+    assert evaluation.select(dict(reversed(curve.items())), centre) == chosen
+
+
+# ---------------------------------------------------------------- batches
+
+
+@given(
+    lengths=st.lists(st.integers(1, 600), max_size=60),
+    tokens_per_batch=st.integers(64, 2048),
+)
+def test_buckets_hold_each_feature_once_within_the_bound(
+    lengths: list[int], tokens_per_batch: int
+) -> None:
+    batches = list(inference.buckets(lengths, tokens_per_batch))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        # a feature longer than the bound stands alone
+        assert len(batch) * longest <= tokens_per_batch or len(batch) == 1
+    # longest first: what does not fit into memory fails at once
+    order = [lengths[i] for batch in batches for i in batch]
+    assert order == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("task", ["ner", "nli"])
+def test_predictions_do_not_depend_on_the_batch_size(
+    base: Path, saved: Path, tiny_tokenizer, task: str
+) -> None:
+    model = evaluation.load_stack(base, saved / "en", saved / task)
+    few, many = (split(task, tiny_tokenizer, 1, tokens) for tokens in (64, 4096))
+    assert len(few.batches.batches) > len(many.batches.batches) == 1
+    assert few.batches.padding < many.batches.padding
+    assert few.score(model) == many.score(model)
+
+
+def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_tokenizer) -> None:
+    """Each sentence alone, without padding, says what it says beside a longer one."""
+    model = evaluation.load_stack(base, saved / "en", saved / "ner").eval()
+    together = split("ner", tiny_tokenizer, 1)
+    outputs = inference.predict(model, together.batches, "tagging", "fp32")
+    for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
+        with torch.inference_mode():
+            alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]
+        assert row.tolist() == alone.tolist()
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_files_of_a_cell(swept, tmp_path: Path) -> None:
+    cell = {"model": "tiny", "task": swept.task, "target": "fr", "method": "la"}
+    cell |= {"left": "en", "right": "es", "seed": "1"}
+    outputs = SimpleNamespace(
+        curve=[str(tmp_path / f"lambda={weight:.2f}.json") for weight in LAMBDAS],
+        selected=str(tmp_path / "selected.json"),
+        predictions=str(tmp_path / "predictions.parquet"),
+    )
+    references = {"none": {"f1": 1.0}, "majority": {"f1": 0.0}}
+    evaluation.write(
+        outputs, cell, swept.result, swept.validation, swept.test, references=references
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *(f"lambda={weight}.json" for weight in ("0.00", "0.25", "0.50", "0.75", "1.00")),
+        "predictions.parquet",
+        "selected.json",
+    ]
+
+    point = json.loads((tmp_path / "lambda=0.25.json").read_text())
+    assert point.items() >= cell.items()
+    assert (point["lambda"], point["split"], point["examples"]) == (0.25, "validation", 40)
+    assert point["metrics"] == swept.result.validation[0.25]
+
+    chosen = json.loads((tmp_path / "selected.json").read_text())
+    assert chosen.items() >= cell.items()
+    assert chosen["metric"] == tasks.get(swept.task).metrics[0]
+    assert chosen["selected"] == swept.result.selected
+    assert {p["lambda"]: p["metrics"] for p in chosen["validation"]} == swept.result.validation
+    assert [p["lambda"] for p in chosen["test"]] == list(swept.result.test)
+    assert chosen["examples"] == {"validation": 40, "test": 40}
+    assert chosen["references"] == references
+
+    told = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
+    assert set(told[0]) == {"lambda", "id", "prediction", "gold"}
+    assert len(told) == 40 * len(swept.result.test)
+    for weight, scored in swept.result.test.items():
+        rows = [row for row in told if row["lambda"] == weight]
+        assert [row["id"] for row in rows] == [example.id for example in swept.test.examples]
+        predictions = [json.loads(row["prediction"]) for row in rows]
+        # the file alone gives the score again
+        assert predictions == scored.predictions
+        task = tasks.get(swept.task)
+        assert task.score(predictions, swept.test.examples) == scored.metrics
+        assert [json.loads(r["gold"]) for r in rows] == [task.gold(e) for e in swept.test.examples]

@@ -1,0 +1,569 @@
+"""The grid: how a study is read, what it refuses and in which words, and which cells it has."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langarith import study as grid
+from langarith.errors import InputError
+from langarith.study import Cell, Lambdas, Operand, Study
+
+# A whole study, small enough to see what a test changes in it.
+LITTLE = yaml.safe_load(
+    """
+    name: little
+    results_dir: results/little
+    languages: [en, es, fr]
+    task_language: en
+    seeds: [1, 2]
+    models:
+      tiny:
+        source: pretrain
+        languages: [en, es, fr]
+        vocabulary: 300
+        hidden_size: 32
+        layers: 2
+        attention_heads: 2
+        intermediate_size: 64
+        training: {steps: 10, batch_size: 4, learning_rate: 1.0e-3}
+    corpora: {source: miniature, documents: 50, shards: 2}
+    tasks:
+      ner:
+        source: miniature
+        targets: [es, fr]
+        examples: {train: 20, validation: 10, test: 10}
+      nli:
+        source: miniature
+        targets: [fr]
+        examples: {train: 20, validation: 10, test: 10}
+    related: {es: fr, fr: es}
+    budgets: {es: [10k, 1M]}
+    lambdas:
+      la: {start: 0, stop: 1, step: 0.25}
+    training:
+      language_adapter: {steps: 10, batch_size: 4, learning_rate: 1.0e-3}
+      task_adapter: {epochs: 1, batch_size: 4, learning_rate: 1.0e-3}
+    experiments:
+      zero_shot: {}
+    """
+)
+REMOVED = object()
+FILES_TASK = {"source": "files", "targets": ["fr"], "train": "{tmp}/{language}.train"}
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """LITTLE with other values, under keys that tell the way: `tasks__ner__targets`."""
+    data = copy.deepcopy(LITTLE)
+    for way, value in changes.items():
+        *parents, last = way.split("__")
+        place = data
+        for key in parents:
+            place = place.setdefault(key, {})
+        if value is REMOVED:
+            del place[last]
+        else:
+            place[last] = value
+    return data
+
+
+def write(path: Path, data: Any) -> Path:
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+def read(tmp_path: Path, **changes: Any) -> Study:
+    return grid.load(write(tmp_path / "study.yaml", changed(**changes)))
+
+
+def refusal(path: Path, overrides: dict[str, Any] | None = None) -> list[str]:
+    """The lines of the InputError that loading raises."""
+    with pytest.raises(InputError) as caught:
+        grid.load(path, overrides)
+    return str(caught.value).splitlines()
+
+
+# ---------------------------------------------------------------- the studies of this repository
+
+
+def test_miniature_study(root: Path) -> None:
+    study = grid.load(root / "studies" / "miniature.yaml")
+    assert study.name == "miniature"
+    assert {"en", "es", "fr", "de", "ru", "bg"} <= set(study.languages)
+    assert len(study.languages) >= 8
+    assert set(study.tasks) == {"ner", "nli", "qa"}
+    cells = grid.cells(study, "zero_shot")
+    targets = sum(len(task.targets) for task in study.tasks.values())
+    assert len(cells) == targets * len(study.seeds) * len(study.models)
+    assert all(cell.left == Operand("en") and cell.right != cell.left for cell in cells)
+
+
+def test_nano_study_replaces_the_keys_it_names_and_keeps_the_others(root: Path) -> None:
+    nano = grid.load(root / "studies" / "nano.yaml")
+    miniature = grid.load(root / "studies" / "miniature.yaml")
+    assert list(nano.tasks) == ["ner"]  # nli and qa are gone: keys are replaced whole
+    # not even a missing knob is taken over: miniature's ner has 'difficulty'
+    assert miniature.tasks["ner"].difficulty
+    assert not nano.tasks["ner"].difficulty
+    assert nano.experiments == miniature.experiments
+    assert nano.adapters == miniature.adapters
+    assert nano.results_dir != miniature.results_dir
+    assert nano.lambdas["la"].values() == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert len(grid.cells(nano, "zero_shot")) == 2
+
+
+# ---------------------------------------------------------------- extends
+
+
+def test_extends_replaces_top_level_keys_whole(tmp_path: Path) -> None:
+    write(tmp_path / "parent.yaml", LITTLE)
+    ner = LITTLE["tasks"]["ner"] | {"targets": ["es"]}
+    child = {"extends": "parent.yaml", "name": "child", "tasks": {"ner": ner}, "budgets": {}}
+    study = grid.load(write(tmp_path / "child.yaml", child))
+    assert list(study.tasks) == ["ner"]
+    assert study.tasks["ner"].targets == ["es"]
+    assert study.budgets == {}
+    assert study.languages == LITTLE["languages"]
+
+
+def test_extends_is_looked_up_beside_the_file_that_says_it(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    write(tmp_path / "a.yaml", LITTLE)
+    write(tmp_path / "studies" / "b.yaml", {"extends": "../a.yaml", "seeds": [3]})
+    study = grid.load(write(tmp_path / "studies" / "c.yaml", {"extends": "b.yaml", "name": "c"}))
+    assert (study.name, study.seeds) == ("c", [3])
+
+
+def test_command_line_goes_before_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", LITTLE)
+    assert grid.load(path, {"allow_missing": True}).allow_missing
+    assert refusal(path, {"allow_mising": True}) == [
+        f"{path}: unknown key 'allow_mising' (did you mean 'allow_missing'?)"
+    ]
+
+
+# ---------------------------------------------------------------- related languages
+
+
+def test_lock_file_beside_the_study_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "study.related.yaml", '"es": "en"\n"fr": "es"\n')
+    assert grid.lock_file(tmp_path / "study.yaml") == tmp_path / "study.related.yaml"
+    assert read(tmp_path, related={}).related == {"es": "en", "fr": "es"}
+
+
+def test_related_in_the_study_wins_over_the_lock(tmp_path: Path) -> None:
+    write(tmp_path / "study.related.yaml", '"es": "en"\n"fr": "es"\n')
+    assert read(tmp_path, related={"es": "fr"}).related == {"es": "fr", "fr": "es"}
+
+
+def test_locks_of_extended_studies_are_read_the_own_one_last(tmp_path: Path) -> None:
+    write(tmp_path / "parent.yaml", LITTLE | {"related": {}})
+    write(tmp_path / "parent.related.yaml", '"es": "en"\n"fr": "es"\n"xx": "en"\n')
+    write(tmp_path / "child.related.yaml", '"es": "fr"\n')
+    study = grid.load(write(tmp_path / "child.yaml", {"extends": "parent.yaml"}))
+    # xx is no language of this study: a lock may hold more than one study needs
+    assert study.related == {"es": "fr", "fr": "es"}
+
+
+def test_adding_a_language_keeps_the_pairs_there_were(tmp_path: Path) -> None:
+    lock = write(tmp_path / "study.related.yaml", '"es": "fr"\n"fr": "es"\n')
+    old = grid.cells(read(tmp_path, related={}), "zero_shot")
+    added = {
+        "related": {},
+        "languages": ["en", "es", "fr", "it"],
+        "tasks__ner__targets": ["es", "fr", "it"],
+    }
+    study = read(tmp_path, **added)
+    assert study.related == {"es": "fr", "fr": "es"}
+    with pytest.raises(InputError, match=r"related\.it is not set: .*lock_related_languages"):
+        grid.cells(study, "zero_shot")
+
+    lock.write_text(lock.read_text() + '"it": "es"\n')
+    new = grid.cells(read(tmp_path, **added), "zero_shot")
+    assert [cell for cell in new if cell.target != "it"] == old
+    assert {str(cell.right) for cell in new if cell.target == "it"} == {"es"}
+
+
+# ---------------------------------------------------------------- the grid
+
+
+def test_zero_shot_cells_in_canonical_order(tmp_path: Path) -> None:
+    cells = grid.cells(read(tmp_path), "zero_shot")
+    assert len(cells) == 3 * 2  # three targets in two tasks, two seeds
+    assert [(c.task, c.target, str(c.left), str(c.right), c.seed) for c in cells] == [
+        ("ner", "es", "en", "fr", 1),
+        ("ner", "es", "en", "fr", 2),
+        ("ner", "fr", "en", "es", 1),
+        ("ner", "fr", "en", "es", 2),
+        ("nli", "fr", "en", "es", 1),
+        ("nli", "fr", "en", "es", 2),
+    ]
+    assert {cell.method for cell in cells} == {"la"}
+    assert len(set(cells)) == len(cells)
+
+
+def test_grid_grows_with_models_and_shrinks_with_a_view(tmp_path: Path) -> None:
+    two = {"models": LITTLE["models"] | {"other": LITTLE["models"]["tiny"]}}
+    assert len(grid.cells(read(tmp_path, **two), "zero_shot")) == 12
+    view = {"models": ["other"], "tasks": ["ner"], "targets": ["fr"]}
+    cells = grid.cells(read(tmp_path, **two, experiments__zero_shot=view), "zero_shot")
+    assert {(c.model, c.task, c.target) for c in cells} == {("other", "ner", "fr")}
+    assert len(cells) == 2
+
+
+def test_task_language_is_no_target_and_no_language_is_merged_with_itself(tmp_path: Path) -> None:
+    # en is listed so that its own test set is used; es's related language is the task language
+    study = read(tmp_path, tasks__ner__targets=["en", "es"], related={"es": "en", "fr": "es"})
+    assert {cell.target for cell in grid.cells(study, "zero_shot")} == {"fr"}
+
+
+def test_cell_that_two_experiments_share_is_computed_once(tmp_path: Path) -> None:
+    study = read(tmp_path)
+    assert grid.all_cells(study) == grid.cells(study, "zero_shot")
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        {"tasks__ner__targets": ["es", "fr", "es"]},
+        {"experiments__zero_shot": {"tasks": ["ner", "ner"]}},
+    ],
+)
+def test_no_cell_is_listed_twice(tmp_path: Path, twice: dict[str, Any]) -> None:
+    """A repeated cell would be a repeated row of the table, and weigh twice in the average."""
+    try:
+        cells = grid.cells(read(tmp_path, **twice), "zero_shot")
+    except InputError:
+        return  # refused, as a repeated language or seed is
+    assert len(set(cells)) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "operand"), [("fr", Operand("fr")), ("fr@10k", Operand("fr", "10k"))]
+)
+def test_operands_are_written_as_in_paths_and_tables(text: str, operand: Operand) -> None:
+    assert str(operand) == text
+    assert Operand.parse(text) == operand
+
+
+@given(
+    language=st.from_regex(r"[a-z]{2,3}(-[A-Z][a-z]+)?", fullmatch=True),
+    budget=st.from_regex(r"full|[1-9][0-9]*[kMB]?", fullmatch=True),
+)
+def test_operand_survives_being_written(language: str, budget: str) -> None:
+    operand = Operand(language, budget)
+    assert Operand.parse(str(operand)) == operand
+
+
+def test_cell_can_be_read_back_from_its_wildcards() -> None:
+    cell = Cell("tiny", "ner", "fr", "la", Operand("en"), Operand("es", "10k"), 7)
+    told = cell.wildcards
+    assert told["right"] == "es@10k"
+    operands = {side: Operand.parse(told[side]) for side in ("left", "right")}
+    assert Cell(**told | operands | {"seed": int(told["seed"])}) == cell
+
+
+@pytest.mark.parametrize(
+    ("step", "count"), [(0.05, 21), (0.1, 11), (0.25, 5), (0.01, 101), (0.5, 3)]
+)
+def test_lambda_grid_holds_both_ends_and_exact_hundredths(step: float, count: int) -> None:
+    values = Lambdas(start=0, stop=1, step=step).values()
+    assert len(values) == count
+    # equal to the number that its two decimals say: files are named by them
+    assert values == tuple(float(f"{value:.2f}") for value in values)
+    assert (values[0], values[-1]) == (0.0, 1.0)
+    assert 0.5 in values or step == 0.4
+
+
+def test_lambda_grid_may_start_elsewhere() -> None:
+    assert Lambdas(start=0.5, stop=2, step=0.5).values() == (0.5, 1.0, 1.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "tokens"),
+    [("full", None), ("500", 500), ("10k", 10_000), ("1M", 10**6), ("2B", 2 * 10**9)],
+)
+def test_budgets_in_tokens(budget: str, tokens: int | None) -> None:
+    assert grid.tokens(budget) == tokens
+
+
+def test_what_is_no_budget_is_refused() -> None:
+    for word in ("10K", "1.5M", "", "all", "k", "-1"):
+        with pytest.raises(InputError, match=f"'{word}' is not a token budget; write 10k"):
+            grid.tokens(word)
+
+
+def test_identity_is_the_whole_study(tmp_path: Path) -> None:
+    study = read(tmp_path)
+    told = json.loads(grid.identity(study))
+    assert next(iter(told)) == "name"
+    assert Study.model_validate(told) == study
+
+
+# ---------------------------------------------------------------- files that users bring
+
+
+def files_study(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    """LITTLE with raw text and NER from files, all of them there."""
+    for language in LITTLE["languages"]:
+        for name in ("1.txt", "2.txt", "train", "validation", "test"):
+            write(tmp_path / f"{language}.{name}", "x")
+    task = FILES_TASK | {
+        "train": f"{tmp_path}/{{language}}.train",
+        "validation": f"{tmp_path}/{{language}}.{{split}}",
+        "test": f"{tmp_path}/{{language}}.{{split}}",
+    }
+    corpora = {"source": "files", "path": f"{tmp_path}/{{language}}.*.txt"}
+    return changed(**{"corpora": corpora, "tasks": {"ner": task}} | changes)
+
+
+def test_files_are_found_by_language_and_split(tmp_path: Path) -> None:
+    study = grid.load(write(tmp_path / "study.yaml", files_study(tmp_path)))
+    assert grid.shards(study, "fr") == [f"{tmp_path}/fr.1.txt", f"{tmp_path}/fr.2.txt"]
+    assert grid.task_file(study, "ner", "fr", "test") == f"{tmp_path}/fr.test"
+    assert grid.task_file(study, "ner", "en", "train") == f"{tmp_path}/en.train"
+    assert grid.needed_splits(study, "en") == ("train", "validation", "test")
+    assert grid.needed_splits(study, "fr") == ("validation", "test")
+
+
+def test_one_qa_file_is_cut_but_for_the_task_languages_own_development_file(
+    tmp_path: Path,
+) -> None:
+    task = {
+        "source": "files",
+        "targets": ["fr"],
+        "train": f"{tmp_path}/en.train",
+        "validation": f"{tmp_path}/en.validation",
+        "path": f"{tmp_path}/{{language}}.test",
+        "cut": "half",
+    }
+    data = files_study(tmp_path, tasks={"qa": task})
+    study = grid.load(write(tmp_path / "study.yaml", data))
+    assert grid.task_file(study, "qa", "en", "validation") == f"{tmp_path}/en.validation"
+    assert grid.task_file(study, "qa", "fr", "validation") == f"{tmp_path}/fr.test"
+    cuts = {language: grid.task_reading(study, "qa", language)["cuts"] for language in ("en", "fr")}
+    assert cuts == {
+        "en": {"train": None, "validation": None, "test": "half"},
+        "fr": {"validation": "half", "test": "half"},
+    }
+
+
+# ---------------------------------------------------------------- refusals
+
+# what is changed | the key that the sentence names | what it says of it
+REFUSED = [
+    # keys
+    ({"seed": 1}, "", "unknown key 'seed' (did you mean 'seeds'?)"),
+    ({"zzz": 1}, "", "unknown key 'zzz' (known: adapters, allow_missing, budgets"),
+    ({"models__tiny__vocabluary": 9}, "models.tiny", "'vocabluary' (did you mean 'vocabulary'?)"),
+    ({"models__tiny__training__epoch": 9}, "models.tiny.training", "(did you mean 'epochs'?)"),
+    ({"corpora__document": 9}, "corpora", "(did you mean 'documents'?)"),
+    ({"tasks__ner__target": ["es"]}, "tasks.ner", "(did you mean 'targets'?)"),
+    ({"tasks__ner__examples__dev": 9}, "tasks.ner.examples.dev", "'validation'"),
+    ({"lambdas__la__steps": 0.1}, "lambdas.la", "(did you mean 'step'?)"),
+    ({"training__task_adapter__batchsize": 1}, "training.task_adapter", "'batch_size'?)"),
+    ({"experiments__zero_shot": {"target": ["es"]}}, "experiments.zero_shot", "'targets'?)"),
+    ({"languages": REMOVED}, "languages", "is missing; add it"),
+    ({"models__tiny__layers": REMOVED}, "models.tiny.layers", "is missing; add it"),
+    ({"corpora__source": REMOVED}, "corpora.source", "is missing; add it (hub, files,"),
+    ({"corpora__source": "disk"}, "corpora.source", "'disk'; use one of 'hub', 'files',"),
+    # values
+    ({"models__tiny__vocabulary": 9}, "models.tiny.vocabulary", "greater than or equal to 200"),
+    ({"seeds": ["one"]}, "seeds.0", "valid integer"),
+    ({"seeds": []}, "seeds", "at least 1 item"),
+    ({"models__tiny__attention_heads": 5}, "models.tiny.attention_heads", "does not divide"),
+    ({"tasks__ner__type": "mer"}, "tasks.ner.type", "(did you mean 'ner'?)"),
+    ({"budgets": {"es": ["lots"]}}, "budgets.es", "'lots' is not a token budget; write 10k"),
+    # misspelt languages, wherever one may stand
+    ({"task_language": "em"}, "task_language", "'em' is not in 'languages' (did you mean 'en'?)"),
+    ({"models__tiny__languages": ["en", "fz"]}, "models.tiny.languages", "(did you mean 'fr'?)"),
+    ({"tasks__ner__targets": ["ess"]}, "tasks.ner.targets", "'ess' is not in 'languages'"),
+    ({"budgets": {"ess": ["1k"]}}, "budgets", "'ess' is not in 'languages'"),
+    ({"related__ess": "fr"}, "related", "'ess' is not in 'languages'"),
+    ({"related__es": "frr"}, "related.es", "'frr' is not in 'languages'"),
+    ({"experiments__zero_shot": {"targets": ["ess"]}}, "experiments.zero_shot.targets", "'ess'"),
+    # YAML reads the code of Norwegian as false
+    ({"languages": ["en", "es", "fr", False]}, "languages", "quote it ('no' for Norwegian)"),
+    ({"task_language": False}, "task_language", "quote it ('no' for Norwegian)"),
+    ({"models__tiny__languages": [False]}, "models.tiny.languages", "('no' for Norwegian)"),
+    ({"tasks__ner__targets": [False]}, "tasks.ner.targets", "('no' for Norwegian)"),
+    ({"budgets": {False: ["1k"]}}, "budgets", "('no' for Norwegian)"),
+    ({"related": {False: "es"}}, "related", "('no' for Norwegian)"),
+    ({"related__es": False}, "related.es", "('no' for Norwegian)"),
+    ({"experiments__zero_shot": {"targets": [False]}}, "experiments.zero_shot.targets", "'no'"),
+    # names that must agree
+    ({"languages": ["en", "es", "fr", "es"]}, "languages", "is listed twice; remove one"),
+    ({"seeds": [1, 2, 1]}, "seeds", "is listed twice; remove one"),
+    ({"related__es": "es"}, "related.es", "not related to itself; name another"),
+    ({"experiments__zeroshot": {}}, "experiments", "'zeroshot' (did you mean 'zero_shot'?)"),
+    ({"experiments__zero_shot": {"tasks": ["qa"]}}, "experiments.zero_shot.tasks", "'qa' has no"),
+    ({"experiments__zero_shot": {"models": ["tny"]}}, "experiments.zero_shot.models", "'tiny'?)"),
+    # lambdas
+    ({"lambdas__la__step": 0.3}, "lambdas.la", "step 0.3 does not divide the range 0.0 to 1.0"),
+    ({"lambdas__la__step": 0}, "lambdas.la.step", "greater than 0"),
+    ({"lambdas__la__stop": -1}, "lambdas.la", "stop -1.0 lies below start 0.0; swap them"),
+    ({"lambdas__la__step": 0.125}, "lambdas.la", "written with two decimals"),
+    ({"lambdas__la__stop": 2}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),
+    ({"lambdas__la__start": 0.5}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),
+    ({"lambdas__la__step": 0.2}, "lambdas.la.step", "leaves out lambda 0.5"),
+    ({"lambdas": {}}, "lambdas.la", "is missing; add it"),
+    # lengths of training
+    ({"training__task_adapter__steps": 5}, "training.task_adapter", "exactly one of 'steps' and"),
+    ({"training__task_adapter__epochs": REMOVED}, "training.task_adapter", "exactly one of"),
+    # files
+    ({"corpora": {"source": "files", "path": "gone/{language}.txt"}, "languages": ["en", "fr"],
+      "models__tiny__languages": ["en"], "tasks__ner__targets": ["fr"], "related": {},
+      "budgets": {}},
+     "corpora.path", "gone/{language}.txt matches no file for language 'en'"),
+    ({"models": {"own": {"source": "files", "path": "gone"}}}, "models.own.path", "no config.json"),
+    ({"tasks": {"ner": FILES_TASK | {"validation": "gone", "test": "gone"}}}, "tasks.ner", "gone"),
+    ({"tasks": {"ner": FILES_TASK | {"validation": "a"}}}, "tasks.ner", "or one 'path' with 'cut'"),
+    ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
+     "'cut' divides one 'path'; name it, or remove 'cut'"),
+    ({"tasks": {"qa": FILES_TASK | {"path": "a"}}}, "tasks.qa", "give 'cut: half' or"),
+    ({"tasks__ner__cut": "half"}, "tasks.ner.cut", "only qa divides one file; remove 'cut'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "says"), REFUSED, ids=[f"{key}: {says}"[:60] for _, key, says in REFUSED]
+)
+def test_mistake_is_refused_in_one_sentence(
+    tmp_path: Path, changes: dict[str, Any], key: str, says: str
+) -> None:
+    path = write(tmp_path / "study.yaml", changed(**changes))
+    lines = refusal(path)
+    for line in lines:
+        # Several files may be missing at once: a line for each, and all of one kind.
+        assert line.startswith(f"{path}: {key}")
+    assert says in lines[0]
+    assert len(lines) == 1 or "does not exist" in says or "gone" in lines[-1]
+
+
+def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
+    data = files_study(tmp_path)
+    for name in ("fr.test", "en.train", "es.1.txt", "es.2.txt"):
+        (tmp_path / name).unlink()
+    path = write(tmp_path / "study.yaml", data)
+    assert refusal(path) == [
+        f"{path}: corpora.path: {tmp_path}/{{language}}.*.txt matches no file for language 'es'; "
+        "correct the path or remove the language",
+        f"{path}: tasks.ner: file {tmp_path}/en.train (en, train) does not exist; correct the path "
+        "or remove 'en' from tasks.ner.targets",
+        f"{path}: tasks.ner: file {tmp_path}/fr.test (fr, test) does not exist; correct the path "
+        "or remove 'fr' from tasks.ner.targets",
+    ]
+
+
+def test_no_is_read_as_norwegian_nowhere(tmp_path: Path) -> None:
+    """The slip as a user makes it: the table above holds what YAML turns it into."""
+    text = yaml.safe_dump(LITTLE).replace("- fr\n", "- no\n", 1)
+    (line,) = refusal(write(tmp_path / "study.yaml", text))
+    assert "False is not a language code" in line
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    changes = {"task_language": "em", "related__es": "frr", "seeds": [1, 1]}
+    assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
+    changes = {"seeds": ["one"], "corpora__documents": 1, "models__tiny__layers": REMOVED}
+    assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
+
+
+def test_all_unknown_keys_are_told_at_once(tmp_path: Path) -> None:
+    lines = refusal(write(tmp_path / "study.yaml", changed(seed=1, language=["en"])))
+    assert sorted(line.split("unknown key ")[1].split(" ")[0] for line in lines) == [
+        "'language'",
+        "'seed'",
+    ]
+
+
+@pytest.mark.parametrize("budgets", ["10k", 1000, None])
+def test_budgets_are_lists(tmp_path: Path, budgets: Any) -> None:
+    path = write(tmp_path / "study.yaml", changed(budgets={"es": budgets}))
+    (line,) = refusal(path)
+    assert line.startswith(f"{path}: budgets.es")
+    assert "list" in line
+
+
+def test_missing_study_file(tmp_path: Path) -> None:
+    (line,) = refusal(tmp_path / "gone.yaml")
+    assert line == f"{tmp_path}/gone.yaml: no such study file; check the path after --configfile"
+
+
+def test_missing_extended_file_is_blamed_on_extends(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", {"extends": "gone.yaml"})
+    (line,) = refusal(path)
+    assert str(tmp_path / "gone.yaml") in line
+    assert str(path) in line
+    assert "extends" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: [a\nseeds: 1\n", "line 2: not valid YAML"),
+        ("name: 'a\n", "not valid YAML"),
+        ("- name\n", "a study is a YAML mapping of keys"),
+        ("", "a study is a YAML mapping of keys"),
+    ],
+)
+def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = write(tmp_path / "study.yaml", text)
+    (line,) = refusal(path)
+    assert line.startswith(f"{path}:")
+    assert says in line
+
+
+@pytest.mark.parametrize("links", [["a"], ["b", "a"]])
+def test_circular_extends_is_refused(tmp_path: Path, links: list[str]) -> None:
+    for here, there in zip(["a", "b"], links, strict=False):
+        write(tmp_path / f"{here}.yaml", {"extends": f"{there}.yaml"})
+    (line,) = refusal(tmp_path / "a.yaml")
+    assert line == f"{tmp_path}/a.yaml: 'extends' runs in a circle; remove one link"
+
+
+def test_two_studies_never_share_a_results_folder(tmp_path: Path) -> None:
+    study = read(tmp_path, results_dir=str(tmp_path / "results"))
+    grid.refuse_foreign_results(study)  # nothing there yet
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "study.json").write_text(grid.identity(study))
+    grid.refuse_foreign_results(study)  # its own
+    other = read(tmp_path, results_dir=str(tmp_path / "results"), name="other")
+    with pytest.raises(InputError) as caught:
+        grid.refuse_foreign_results(other)
+    assert str(caught.value) == (
+        f"results_dir: {tmp_path}/results belongs to the study 'little', and this one is 'other'; "
+        "give each study a results_dir of its own"
+    )
+
+
+# ---------------------------------------------------------------- schema and import
+
+REGENERATE = (
+    'python -c "import json; from langarith.study import Study; '
+    'print(json.dumps(Study.model_json_schema(), indent=1))" > workflow/schemas/study.schema.json'
+)
+
+
+def test_schema_is_that_of_the_code(root: Path, tmp_path: Path) -> None:
+    written = json.loads((root / "workflow" / "schemas" / "study.schema.json").read_text())
+    assert written == Study.model_json_schema(), f"out of date; run: {REGENERATE}"
+    jsonschema.validate(json.loads(grid.identity(read(tmp_path))), written)
+
+
+@pytest.mark.parametrize("room", ["study", "provenance", "miniature"])
+def test_what_the_snakefile_reads_imports_no_heavy_package(room: str) -> None:
+    heavy = ["torch", "transformers", "adapters", "datasets", "pandas", "numpy", "lang2vec"]
+    code = f"import langarith.{room}, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,509 @@
+"""The training loop: best checkpoint, seeds, interrupted runs, accumulation, masks and padding."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedModel, set_seed
+
+import helpers
+from langarith import models, progress, training
+from langarith.study import Training
+
+# Reached where file times are coarse; the checkpoints are then sorted by their number.
+pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
+
+ROWS, LENGTH = 24, 16
+# 24 rows in batches of 4: six steps are an epoch, and the ninth lies in the second
+RECIPE = Training(
+    steps=9,
+    batch_size=4,
+    learning_rate=4e-3,
+    warmup_steps=2,
+    weight_decay=0.01,
+    evaluate_every=3,
+    chunk_length=LENGTH,
+).model_dump()
+Tensors = dict[str, torch.Tensor]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the library catches it."""
+
+
+@dataclass
+class Run:
+    """What a finished run leaves, and what it was fed on the way."""
+
+    adapter: Tensors
+    outcome: training.Outcome
+    log: list[dict[str, Any]]
+    batches: list[dict[str, torch.Tensor]]
+    start: Tensors
+    checkpoints: Path
+
+    def validation(self) -> list[dict[str, Any]]:
+        return [row for row in self.log if "validation_loss" in row]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_are_no_garbage():
+    """The Trainer collects garbage at each start: half of a run, with all that is imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def wobbly(tmp_path_factory) -> Path:
+    """A base model with dropout: its random state is part of what a rerun must repeat."""
+    return helpers.make_base(tmp_path_factory.mktemp("base") / "wobbly", dropout=0.1)
+
+
+def copies(model: PreTrainedModel) -> Tensors:
+    return {n: p.detach().clone() for n, p in models.named_parameters(model, "es").items()}
+
+
+def same(left: Tensors, right: Tensors) -> bool:
+    return list(left) == list(right) and all(torch.equal(left[n], right[n]) for n in left)
+
+
+def every_other(features: Any) -> dict[str, torch.Tensor]:
+    """Asks for every other token and hides none: a collator without a random number."""
+    ids = torch.from_numpy(np.stack([row["input_ids"] for row in features]))
+    labels = ids.clone()
+    labels[:, 1::2] = -100
+    return {"input_ids": ids, "labels": labels}
+
+
+def train(
+    base: Path,
+    folder: Path,
+    *,
+    collate: Callable[..., dict[str, torch.Tensor]] = every_other,
+    seed: int = 1,
+    kill_at: int | None = None,
+    values: list[float] | None = None,
+    rows: int = ROWS,
+    larger_is_better: bool = False,
+    snapshots: list[Tensors] | None = None,
+    save: bool = False,
+    **recipe: Any,
+) -> Run:
+    """Train one language adapter from the same initialisation, as the script does.
+
+    Args:
+        folder: holds the run's checkpoints and log; call again with the same to continue.
+        kill_at: the step in which the run dies.
+        values: what validation is to find, in order; the real loss where not given.
+        save: leave a checkpoint after every step, as a run that is killed does here.
+    """
+    model = models.load_masked_lm(base)
+    helpers.add_adapter(model, "es", seed=3)
+    model.train_adapter("es")
+    set_seed(seed)
+    start, batches = copies(model), []
+    given = iter(values or ())
+    held_out = training.masked_validation(
+        model, helpers.chunks(8, seed=5).numpy(), helpers.make_tokenizer(), 0.15, 4, "fp32"
+    )
+
+    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if len(batches) + 1 == kill_at:
+            raise Killed
+        batches.append(batch)
+        return models.masked_lm_loss(model, batch["input_ids"], batch["labels"])
+
+    def validate() -> dict[str, float]:
+        if snapshots is not None:
+            snapshots.append(copies(model))
+        return {"loss": next(given)} if values else held_out()
+
+    outcome = training.train(
+        model,
+        RECIPE | recipe,
+        data=training.Rows({"input_ids": helpers.chunks(rows, LENGTH).numpy()}),
+        collate=collate,
+        loss=loss,
+        validate=validate,
+        metric="loss",
+        larger_is_better=larger_is_better,
+        seed=seed,
+        checkpoints=folder / "checkpoints",
+        log=progress.MetricsLog(folder / "metrics.jsonl"),
+        what="a test",
+        save_minutes=0.0 if save or kill_at else 10.0,
+    )
+    log = progress.read_metrics(folder / "metrics.jsonl")
+    return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
+
+
+def mask_tokens() -> training.MaskTokens:
+    return training.MaskTokens(helpers.make_tokenizer(), mlm_probability=0.15)
+
+
+# ---------------------------------------------------------------- the best checkpoint
+
+
+@pytest.mark.parametrize(
+    ("values", "larger", "best"),
+    [
+        pytest.param([3.0, 1.0, 2.0], False, 1, id="lowest loss"),
+        pytest.param([1.0, 3.0, 2.0], True, 1, id="highest score"),
+        pytest.param([3.0, 2.0, 1.0], False, 2, id="last"),
+        pytest.param([0.0, 0.0, 0.0], True, 0, id="first of equals"),
+    ],
+)
+def test_model_is_left_at_its_best_checkpoint(
+    base: Path, tmp_path: Path, values: list[float], larger: bool, best: int
+) -> None:
+    snapshots: list[Tensors] = []
+    run = train(base, tmp_path, values=values, larger_is_better=larger, snapshots=snapshots)
+    assert len(snapshots) == 3
+    assert same(run.adapter, snapshots[best])
+    assert not same(snapshots[0], snapshots[1])
+    assert run.outcome == training.Outcome(3 * (best + 1), values[best], 9)
+    assert [row["validation_loss"] for row in run.validation()] == values
+
+
+def test_last_step_is_evaluated_even_between_two_evaluations(base: Path, tmp_path: Path) -> None:
+    run = train(base, tmp_path, values=[3.0, 2.0, 1.0], evaluate_every=4)
+    assert [row["step"] for row in run.validation()] == [4, 8, 9]
+    assert run.outcome.best_step == 9
+
+
+def test_an_epoch_sees_every_row_once(base: Path, tmp_path: Path) -> None:
+    # 9 rows make batches of 4, 4 and 1; two of them are a step
+    run = train(base, tmp_path, rows=9, steps=None, epochs=2, accumulation=2, evaluate_every=None)
+    seen = Counter(tuple(row.tolist()) for batch in run.batches for row in batch["input_ids"])
+    assert len(seen) == 9
+    assert set(seen.values()) == {2}
+    assert run.outcome.steps == 4
+    assert [row["step"] for row in run.validation()] == [2, 4]
+
+
+def test_log_holds_training_and_held_out_values(base: Path, tmp_path: Path) -> None:
+    run = train(base, tmp_path)
+    assert [row["step"] for row in run.log] == [3, 3, 6, 6, 9, 9]
+    assert {"step", "loss", "learning_rate", "grad_norm"} <= run.log[0].keys()
+    assert run.log[0]["learning_rate"] == pytest.approx(RECIPE["learning_rate"])
+
+
+# ---------------------------------------------------------------- seeds
+
+
+def test_same_seed_repeats_a_run_bitwise(wobbly: Path, tmp_path: Path) -> None:
+    first, second = (train(wobbly, tmp_path / n, collate=mask_tokens()) for n in ("a", "b"))
+    assert same(first.adapter, second.adapter)
+    assert first.log == second.log
+    assert first.outcome == second.outcome
+
+
+def test_another_seed_changes_order_masks_and_result(wobbly: Path, tmp_path: Path) -> None:
+    first, second = (
+        train(wobbly, tmp_path / str(s), seed=s, collate=mask_tokens()) for s in (1, 2)
+    )
+    assert same(first.start, second.start)
+    assert not same(first.adapter, second.adapter)
+    orders = [
+        [tuple(row) for b in run.batches for row in torch.where(b["labels"] < 0, 0, 1).tolist()]
+        for run in (first, second)
+    ]
+    assert orders[0] != orders[1]
+
+
+def test_seed_changes_the_head_and_not_the_initialisation(base: Path) -> None:
+    found = []
+    for seed in (1, 2):
+        model = models.load_encoder(base)
+        models.add_initialised(model, "task", models.task_config(helpers.TASK_SHAPE), seed=9)
+        set_seed(seed)
+        models.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
+        head = {n: p.detach() for n, p in model.heads["task"].named_parameters()}
+        found.append(
+            ({n: p.detach() for n, p in models.named_parameters(model, "task").items()}, head)
+        )
+    (adapter, head), (other_adapter, other_head) = found
+    assert same(adapter, other_adapter)
+    assert not same(head, other_head)
+
+
+# ---------------------------------------------------------------- interrupted runs
+
+
+def interrupted(base: Path, folder: Path, kill_at: int, **how: Any) -> Run:
+    """Killed in one step and called again."""
+    with pytest.raises(Killed):
+        train(base, folder, kill_at=kill_at, **how)
+    return train(base, folder, **how)
+
+
+# In the first epoch, at its end, right after it, and later.
+@pytest.mark.parametrize("kill_at", [5, 7, 9])
+def test_interrupted_run_goes_on_to_the_same_adapter(
+    wobbly: Path, tmp_path: Path, kill_at: int
+) -> None:
+    whole = train(wobbly, tmp_path / "whole")
+    resumed = interrupted(wobbly, tmp_path / "killed", kill_at)
+    assert whole.outcome.best_step == 9  # or the comparison would miss the end of the run
+    assert len(resumed.batches) == 9 - (kill_at - 1)
+    assert same(whole.adapter, resumed.adapter)
+    assert whole.outcome == resumed.outcome
+    assert whole.validation() == resumed.validation()
+    assert not resumed.checkpoints.exists()
+
+
+def test_interrupted_run_draws_the_same_masks(wobbly: Path, tmp_path: Path) -> None:
+    """As language adapters are trained: every epoch masks anew."""
+    whole = train(wobbly, tmp_path / "whole", collate=mask_tokens())
+    resumed = interrupted(wobbly, tmp_path / "killed", 5, collate=mask_tokens())
+    for batch, again in zip(whole.batches[4:], resumed.batches, strict=True):
+        assert torch.equal(batch["labels"], again["labels"])
+    assert same(whole.adapter, resumed.adapter)
+
+
+def test_interrupted_run_leaves_the_same_log(wobbly: Path, tmp_path: Path) -> None:
+    whole = train(wobbly, tmp_path / "whole")
+    # a kill between two logged steps: the loss of row 6 is a mean over steps 4 to 6
+    resumed = interrupted(wobbly, tmp_path / "killed", 6)
+    assert whole.log == resumed.log
+
+
+@pytest.mark.parametrize("kill_at", [3, 9])
+def test_interrupted_task_adapter_goes_on_in_the_same_order(
+    wobbly: Path, tmp_path: Path, kill_at: int
+) -> None:
+    """As task adapters are trained: rows grouped by length, anew in every epoch."""
+
+    def tag(folder: Path, kill_at: int | None = None) -> tuple[list[list[list[int]]], Tensors]:
+        model = models.load_encoder(wobbly)
+        helpers.add_adapter(model, "es", 1, models.task_config(helpers.TASK_SHAPE))
+        set_seed(1)
+        models.add_head(model, "es", "tagging", ["O", "B-LOC", "I-LOC"])
+        model.train_adapter("es")
+        words = [row[: 4 + i % 9].tolist() for i, row in enumerate(helpers.chunks(ROWS, LENGTH))]
+        seen: list[list[list[int]]] = []
+
+        def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            if len(seen) + 1 == kill_at:
+                raise Killed
+            seen.append(batch["input_ids"].tolist())
+            return model(**batch).loss
+
+        training.train(
+            model,
+            RECIPE | {"steps": None, "epochs": 2, "evaluate_every": 12},
+            data=training.Rows(
+                {"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}
+            ),
+            collate=training.PadRows(1),
+            loss=loss,
+            validate=lambda: {"f1": 50.0},
+            metric="f1",
+            larger_is_better=True,
+            seed=1,
+            checkpoints=folder / "checkpoints",
+            log=progress.MetricsLog(folder / "metrics.jsonl"),
+            what="a test",
+            group_by_length=True,
+            save_minutes=0.0,
+        )
+        return seen, copies(model)
+
+    batches, adapter = tag(tmp_path / "whole")
+    with pytest.raises(Killed):
+        tag(tmp_path / "killed", kill_at)
+    rest, resumed = tag(tmp_path / "killed")
+    assert rest == batches[kill_at - 1 :]
+    assert same(adapter, resumed)
+
+
+def test_run_killed_after_its_last_checkpoint_only_ends(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(base, tmp_path / "whole")
+
+    def die(_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Trainer, "load_best", die)
+        with pytest.raises(Killed):
+            train(base, tmp_path / "killed", save=True)
+    resumed = train(base, tmp_path / "killed")
+    assert resumed.batches == []  # no step more than the recipe says
+    assert same(whole.adapter, resumed.adapter)
+    assert whole.outcome == resumed.outcome
+    assert whole.log == resumed.log
+
+
+def test_checkpoint_that_the_kill_cut_short_is_passed_over(base: Path, tmp_path: Path) -> None:
+    """The Trainer writes a checkpoint file by file, its state last."""
+    whole = train(base, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(base, tmp_path / "killed", kill_at=5)
+    half = tmp_path / "killed" / "checkpoints" / "checkpoint-5"
+    half.mkdir()
+    (half / "trainable.safetensors").write_bytes(
+        (half.parent / "checkpoint-4" / "trainable.safetensors").read_bytes()
+    )
+    resumed = train(base, tmp_path / "killed")
+    assert same(whole.adapter, resumed.adapter)
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 2e-2}, {"seed": 2}, {"rows": ROWS - 4}])
+def test_changed_recipe_starts_afresh(base: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(Killed):
+        train(base, tmp_path / "changed", kill_at=5)
+    changed = train(base, tmp_path / "changed", **change)
+    fresh = train(base, tmp_path / "fresh", **change)
+    assert len(changed.batches) == 9
+    assert same(changed.adapter, fresh.adapter)
+    assert changed.log == fresh.log
+
+
+def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
+    base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train(base, tmp_path, kill_at=5)
+    (checkpoint,) = (tmp_path / "checkpoints").glob("checkpoint-*")  # one is kept
+    assert checkpoint.name == "checkpoint-4"
+    files = {path.name for path in checkpoint.iterdir()}
+    assert files == {
+        "trainable.safetensors",
+        "best.safetensors",
+        "optimizer.pt",
+        "scheduler.pt",
+        "rng_state.pth",
+        "trainer_state.json",
+    }
+    model = models.load_masked_lm(base)
+    helpers.add_adapter(model, "es", seed=3)
+    model.train_adapter("es")
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    for name in ("trainable.safetensors", "best.safetensors"):
+        with safe_open(checkpoint / name, "pt") as file:
+            assert set(file.keys()) == set(trained)
+        size = 4 * sum(p.numel() for p in trained.values())
+        assert (checkpoint / name).stat().st_size < size + 4096
+    # two moments per trained parameter, and loadable without unpickling code
+    moments = torch.load(checkpoint / "optimizer.pt", weights_only=True)["state"]
+    assert len(moments) == len(trained)
+
+
+# ---------------------------------------------------------------- accumulation
+
+
+def test_accumulated_batches_equal_one_large_batch(base: Path, tmp_path: Path) -> None:
+    """Micro-batches ask for equally many tokens here, so that their means can be averaged."""
+    large = train(base, tmp_path / "large", batch_size=8)
+    small = train(base, tmp_path / "small", batch_size=4, accumulation=2)
+    rows = [
+        torch.cat([batch["input_ids"] for batch in run.batches]).tolist() for run in (large, small)
+    ]
+    assert rows[0] == rows[1]
+    for name, tensor in large.adapter.items():
+        torch.testing.assert_close(small.adapter[name], tensor, atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(tensor, large.start[name], atol=1e-3)
+    for wide, narrow in zip(large.log, small.log, strict=True):
+        assert narrow.keys() == wide.keys()
+        assert list(narrow.values()) == pytest.approx(list(wide.values()), rel=1e-3)
+
+
+# ---------------------------------------------------------------- masks
+
+
+def test_masks_spare_special_tokens_and_hide_one_token_in_seven() -> None:
+    tokenizer = helpers.make_tokenizer()
+    rows = helpers.chunks(600, 32).numpy().astype(np.uint16)
+    rows[:, 0], rows[:, 15], rows[:, 31] = 0, 2, 1  # <s>, </s>, <pad>
+    before = rows.copy()
+    torch.manual_seed(0)
+    batch = mask_tokens()([{"input_ids": row} for row in rows])
+    ids, labels, original = batch["input_ids"], batch["labels"], torch.from_numpy(before).long()
+    asked = labels != -100
+    special = torch.isin(original, torch.tensor(tokenizer.all_special_ids))
+    assert not (asked & special).any()
+    assert torch.equal(labels[asked], original[asked])
+    assert torch.equal(ids[~asked], original[~asked])
+    # four standard errors of the share of 17 400 tokens
+    tokens = int((~special).sum())
+    error = 4 * math.sqrt(0.15 * 0.85 / tokens)
+    assert float(asked.sum()) / tokens == pytest.approx(0.15, abs=error)
+    # 80 % become the mask, 10 % some token, 10 % stay
+    hidden = (ids[asked] == tokenizer.mask_token_id).float().mean()
+    kept = (ids[asked] == original[asked]).float().mean()
+    assert float(hidden) == pytest.approx(0.8, abs=0.04)
+    assert float(kept) == pytest.approx(0.1, abs=0.03)
+    assert np.array_equal(rows, before)  # the token stream is shared between epochs
+
+
+def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
+    tokenizer = helpers.make_tokenizer()
+    model = models.load_masked_lm(base)
+    helpers.add_adapter(model, "es", seed=1)
+    model.set_active_adapters("es")
+    held_out = helpers.chunks(10).numpy().astype(np.uint16)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    validate = training.masked_validation(model, held_out, tokenizer, 0.15, 4, "fp32")
+    first = validate()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert validate() == first
+
+    # another seed and batch size: the same masks, and a mean over tokens, not over batches
+    torch.manual_seed(2)
+    other = training.masked_validation(model, held_out, tokenizer, 0.15, 10, "fp32")()
+    assert other["loss"] == pytest.approx(first["loss"], rel=1e-5)
+
+    helpers.add_adapter(model, "fr", seed=2)
+    model.set_active_adapters("fr")
+    assert validate()["loss"] != pytest.approx(first["loss"], rel=1e-3)
+
+
+# ---------------------------------------------------------------- padding
+
+
+def test_rows_are_padded_to_the_longest_of_the_batch() -> None:
+    batch = training.PadRows(pad_token=1)(
+        [
+            {"input_ids": [0, 7, 2], "labels": [-100, 3, -100], "token_type_ids": [0, 1, 1]},
+            {"input_ids": [0, 2], "labels": [-100, -100], "token_type_ids": [0, 1]},
+        ]
+    )
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+        "input_ids": [[0, 7, 2], [0, 2, 1]],
+        "attention_mask": [[1, 1, 1], [1, 1, 0]],
+        "labels": [[-100, 3, -100], [-100, -100, -100]],  # padding is no class
+        "token_type_ids": [[0, 1, 1], [0, 1, 0]],
+    }
+
+
+def test_labels_of_whole_examples_are_not_padded() -> None:
+    batch = training.PadRows(pad_token=1)(
+        [{"input_ids": [0, 7, 2], "labels": 2}, {"input_ids": [0], "labels": 0}]
+    )
+    assert batch["labels"].tolist() == [2, 0]
+    assert batch["attention_mask"].sum().item() == 4
+
+
+def test_metrics_log_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
+    log = progress.MetricsLog(tmp_path / "new" / "metrics.jsonl")
+    for step in (1, 2, 3):
+        log.write(step=step, loss=1 / 3)
+    log.forget_after(2)
+    assert progress.read_metrics(log.path) == [{"step": s, "loss": 1 / 3} for s in (1, 2)]
+    assert json.loads(log.path.read_text().splitlines()[0])["loss"] == 1 / 3
