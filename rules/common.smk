@@ -2,6 +2,7 @@
 
 import os
 
+from langarith import miniature
 from langarith import study as grid
 from langarith.errors import InputError
 from langarith.provenance import fingerprint, write_json
@@ -26,6 +27,8 @@ def load_study():
             )
         study = grid.load(STUDY_FILES[0], workflow.config_settings.config)
         grid.refuse_foreign_results(study)
+        if study.corpora.source == "miniature":
+            miniature.refuse_unspoken(study.languages)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -1,7 +1,5 @@
 # Raw text and task data: told by the miniature world, or files that are there already.
 
-from langarith import miniature
-
 CHECK = f"{R}/checks/{{task}}/{{language}}.json"
 MINIATURE = f"{R}/miniature"
 

@@ -106,16 +106,18 @@ class PretrainModel(Strict):
 
     source: Literal["pretrain"]
     languages: list[str] = Field(min_length=1)
-    vocabulary: int = Field(ge=200)
-    hidden_size: int = Field(ge=8)
-    layers: int = Field(ge=1)
-    attention_heads: int = Field(ge=1)
-    intermediate_size: int = Field(ge=8)
+    vocabulary: int = Field(16000, ge=200)
+    hidden_size: int = Field(256, ge=8)
+    layers: int = Field(4, ge=1)
+    attention_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(1024, ge=8)
     max_length: int = Field(512, ge=16)
     dropout: float = Field(0.1, ge=0, lt=1)
     initializer_range: float = Field(0.02, gt=0)
     seed: int = 0
-    training: Training
+    training: Training = Training(
+        steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, chunk_length=128
+    )
 
 
 ModelSpec = Annotated[HubModel | FilesModel | PretrainModel, Field(discriminator="source")]
@@ -260,10 +262,12 @@ class Evaluation(Strict):
 
 
 class TrainingPlan(Strict):
-    """The recipes of language and task adapters; a task may name its own."""
+    """The recipes of language and task adapters, the paper's by default; a task may name its own."""
 
-    language_adapter: Training
-    task_adapter: Training
+    language_adapter: Training = Training(
+        steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
+    )
+    task_adapter: Training = Training(epochs=100, batch_size=16, learning_rate=1e-4)
 
 
 class Study(Strict):
@@ -281,9 +285,9 @@ class Study(Strict):
     tasks: dict[str, TaskSpec] = Field(min_length=1)
     related: dict[str, str] = Field(default_factory=dict)
     budgets: dict[str, list[str]] = Field(default_factory=dict)
-    lambdas: dict[str, Lambdas]
+    lambdas: dict[str, Lambdas] = {"la": Lambdas(step=0.05)}
     adapters: Adapters = Adapters()
-    training: TrainingPlan
+    training: TrainingPlan = TrainingPlan()
     evaluation: Evaluation = Evaluation()
     experiments: dict[str, Experiment] = Field(min_length=1)
     allow_missing: bool = False
@@ -392,7 +396,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     data: dict[str, Any] = {}
     for _, part in reversed(chain):
         data |= part
-    data |= dict(overrides or {})
+    data = {"name": path.stem} | data | dict(overrides or {})
     problems = [f"{path}: {problem}" for problem in _languages_are_words(data)]
     if problems:
         raise InputError("\n".join(problems))

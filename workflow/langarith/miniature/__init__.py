@@ -13,7 +13,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +33,11 @@ T = TypeVar("T")
 def languages() -> tuple[str, ...]:
     """The codes of the languages that the miniature speaks, sorted."""
     return _language.codes()
+
+
+def refuse_unspoken(languages: Iterable[str]) -> None:
+    """Raise InputError, naming the mend, for a language that the miniature does not speak."""
+    _language.refuse_unspoken(languages)
 
 
 def words(language: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,16 +75,22 @@ def codes() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
+def refuse_unspoken(languages: Iterable[str]) -> None:
+    """Raise InputError for a language without a file."""
+    for code in languages:
+        if code not in codes():
+            raise InputError(
+                f"The miniature does not speak '{code}'{did_you_mean(code, codes())}: "
+                f"name a language it speaks or write {FOLDER.name}/{code}.yaml."
+            )
+
+
 def load(code: str) -> Language:
     """The language of `languages/{code}.yaml`.
 
     Raises InputError for a language without a file and for a file that is not complete.
     """
-    if code not in codes():
-        raise InputError(
-            f"The miniature does not speak '{code}'{did_you_mean(code, codes())}: "
-            f"name a language it speaks or write {FOLDER.name}/{code}.yaml."
-        )
+    refuse_unspoken([code])
     return _load(FOLDER / f"{code}.yaml")
 
 
