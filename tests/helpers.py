@@ -21,14 +21,14 @@ from transformers import (
 )
 
 from langarith import models
-from langarith.study import AdapterShape
+from langarith.study import AdapterShape, LanguageAdapterShape
 
 # So small a model loses time to a second thread, most of all on busy cores.
 torch.set_num_threads(1)
 
 VOCABULARY = 300
 WORDS = [f"w{i}" for i in range(VOCABULARY - 5)]
-LANGUAGE_SHAPE = AdapterShape(reduction_factor=2, invertible_reduction_factor=2).model_dump()
+LANGUAGE_SHAPE = LanguageAdapterShape().model_dump()
 TASK_SHAPE = AdapterShape(reduction_factor=4).model_dump()
 SIZES = {"hidden_size": 32, "layers": 2, "attention_heads": 2, "intermediate_size": 48}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -374,7 +375,7 @@ REFUSED = [
     ({"training__task_adapter__batchsize": 1}, "training.task_adapter", "'batch_size'?)"),
     ({"experiments__zero_shot": {"target": ["es"]}}, "experiments.zero_shot", "'targets'?)"),
     ({"languages": REMOVED}, "languages", "is missing; add it"),
-    ({"models__tiny__layers": REMOVED}, "models.tiny.layers", "is missing; add it"),
+    ({"models__tiny__training__batch_size": REMOVED}, "models.tiny.training.batch_size", "add it"),
     ({"corpora__source": REMOVED}, "corpora.source", "is missing; add it (hub, files,"),
     ({"corpora__source": "disk"}, "corpora.source", "'disk'; use one of 'hub', 'files',"),
     # values
@@ -422,7 +423,7 @@ REFUSED = [
     ({"training__task_adapter__epochs": REMOVED}, "training.task_adapter", "exactly one of"),
     ({"tasks__ner__max_length": 513}, "tasks.ner.max_length", "do not fit into models.tiny."),
     # sources
-    ({"corpora": {"source": "hub", "path": "a", "config": "b", "revision": "c", "shards": {}}},
+    ({"corpora": {"source": "hub", "path": "a", "config": "b", "revision": "c"}},
      "corpora.source", "'hub' is not built yet"),
     ({"tasks": {"ner": FILES_TASK | {"validation": "a"}}}, "tasks.ner", "or one 'path' with 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
@@ -473,16 +474,13 @@ def test_no_is_read_as_norwegian_nowhere(tmp_path: Path) -> None:
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     changes = {"task_language": "em", "related__es": "frr", "seeds": [1, 1]}
     assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
-    changes = {"seeds": ["one"], "corpora__documents": 1, "models__tiny__layers": REMOVED}
+    changes = {"seeds": ["one"], "corpora__documents": 1, "task_language": REMOVED}
     assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
 
 
 def test_all_unknown_keys_are_told_at_once(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "study.yaml", changed(seed=1, language=["en"])))
-    assert sorted(line.split("unknown key ")[1].split(" ")[0] for line in lines) == [
-        "'language'",
-        "'seed'",
-    ]
+    assert set(re.findall(r"unknown key '(\w+)'", " ".join(lines))) == {"language", "seed"}
 
 
 @pytest.mark.parametrize("budgets", ["10k", 1000, None])

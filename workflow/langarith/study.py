@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,9 +39,11 @@ class Strict(BaseModel):
     def _known_keys(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
             known = {f.alias or name for name, f in cls.model_fields.items()}
-            for key in values:
-                if key not in known:
-                    raise ValueError(f"unknown key '{key}'{did_you_mean(key, known)}")
+            unknown = [
+                f"unknown key '{k}'{did_you_mean(k, known)}" for k in values if k not in known
+            ]
+            if unknown:
+                raise ValueError("; ".join(unknown))
         return values
 
 
@@ -71,19 +73,25 @@ class Training(Strict):
 
 
 class AdapterShape(Strict):
-    """A bottleneck adapter after the output block (Pfeiffer); with a NICE invertible one or not."""
+    """A bottleneck adapter after the output block (Pfeiffer)."""
 
-    reduction_factor: float = Field(gt=0)
+    reduction_factor: float = Field(16.0, gt=0)
     non_linearity: str = "gelu_new"
-    invertible_reduction_factor: float | None = Field(None, gt=0)
+
+
+class LanguageAdapterShape(AdapterShape):
+    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out."""
+
+    reduction_factor: float = Field(2.0, gt=0)
+    invertible_reduction_factor: float | None = Field(2.0, gt=0)
 
 
 class Adapters(Strict):
     """Shapes of both adapters and the fixed seed of the initialisation they all start from."""
 
     init_seed: int = 2147483647
-    language: AdapterShape = AdapterShape(reduction_factor=2, invertible_reduction_factor=2)
-    task: AdapterShape = AdapterShape(reduction_factor=16)
+    language: LanguageAdapterShape = LanguageAdapterShape()
+    task: AdapterShape = AdapterShape()
 
 
 class HubModel(Strict):
@@ -262,7 +270,7 @@ class Evaluation(Strict):
 
 
 class TrainingPlan(Strict):
-    """The recipes of language and task adapters, the paper's by default; a task may name its own."""
+    """Recipes of both kinds of adapters, the paper's by default; a task may name its own."""
 
     language_adapter: Training = Training(
         steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
@@ -302,7 +310,7 @@ class Study(Strict):
     def _written_budgets(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {k: [str(b) for b in v] for k, v in value.items()}
+        return {k: [str(b) for b in v] if isinstance(v, list) else v for k, v in value.items()}
 
 
 def _languages_are_words(data: Any, where: tuple[str, ...] = ()) -> Iterator[str]:
@@ -327,10 +335,11 @@ def _languages_are_words(data: Any, where: tuple[str, ...] = ()) -> Iterator[str
         yield f"{'.'.join(where)}: {data!r} is not a language code; quote it ('no' for Norwegian)"
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
     """One YAML mapping, or an InputError that names the file."""
     if not path.is_file():
-        raise InputError(f"{path}: no such study file; check the path after --configfile")
+        where = f"'extends' in {extended_by}" if extended_by else "the path after --configfile"
+        raise InputError(f"{path}: no such study file; check {where}")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -351,7 +360,7 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     while here is not None:
         if here.resolve() in {p.resolve() for p, _ in chain}:
             raise InputError(f"{here}: 'extends' runs in a circle; remove one link")
-        data = read_yaml(here)
+        data = read_yaml(here, chain[-1][0] if chain else None)
         parent = data.pop("extends", None)
         chain.append((here, data))
         here = (here.parent / str(parent)) if parent else None
@@ -436,10 +445,13 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
             if value not in known:
                 yield f"{key}: language '{value}' is not in 'languages'{did_you_mean(value, known)}"
 
-    if len(known) != len(study.languages):
-        yield "languages: a language is listed twice; remove one"
-    if len(set(study.seeds)) != len(study.seeds):
-        yield "seeds: a seed is listed twice; remove one"
+    def repeated(key: str, values: Sequence[Any]) -> Iterator[str]:
+        for value, count in Counter(values).items():
+            if count > 1:
+                yield f"{key}: '{value}' is listed twice; remove one"
+
+    yield from repeated("languages", study.languages)
+    yield from repeated("seeds", study.seeds)
     yield from languages("task_language", [study.task_language])
     yield from languages("budgets", study.budgets)
     for target, related in study.related.items():
@@ -470,6 +482,7 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
                 )
     for name, task in study.tasks.items():
         yield from languages(f"tasks.{name}.targets", task.targets)
+        yield from repeated(f"tasks.{name}.targets", task.targets)
         kind = task.type or name
         if kind not in {"ner", "nli", "qa"}:
             yield (
@@ -501,6 +514,7 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
             ("models", experiment.models, set(study.models)),
             ("tasks", experiment.tasks, set(study.tasks)),
         ):
+            yield from repeated(f"experiments.{name}.{key}", chosen or ())
             for value in chosen or ():
                 if value not in offered:
                     yield (

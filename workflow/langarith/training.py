@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from langarith import models
 from langarith.inference import pad
@@ -56,17 +56,60 @@ class Rows(torch.utils.data.Dataset):
         return {name: column[index] for name, column in self.columns.items()}
 
 
+def stack(features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch of full chunks: `input_ids` (rows, length), int64."""
+    rows = np.stack([row["input_ids"] for row in features])
+    return {"input_ids": torch.from_numpy(rows.astype(np.int64))}
+
+
 class MaskTokens(DataCollatorForLanguageModeling):
     """The library's 80/10/10 masking of full chunks, without its slow row-by-row padding."""
-
-    def __call__(self, features: Sequence[Mapping[str, Any]], return_tensors: Any = None) -> dict:
-        rows = np.stack([row["input_ids"] for row in features])
-        return self.mask(torch.from_numpy(rows.astype(np.int64)))
 
     def mask(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         special = torch.isin(rows, torch.tensor(self.tokenizer.all_special_ids))
         ids, labels = self.torch_mask_tokens(rows.clone(), special_tokens_mask=special)
         return {"input_ids": ids, "labels": labels}
+
+
+def masked_loss(
+    tokenizer: PreTrainedTokenizerFast, probability: float
+) -> Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor]:
+    """A loss that masks the batch anew in the step itself.
+
+    A collator would not do: batches are fetched ahead, so a checkpoint would hold the random state
+    after the masks of a step that it does not hold.
+    """
+    masks = MaskTokens(tokenizer, mlm_probability=probability)
+
+    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        on = batch["input_ids"].device
+        masked = {k: v.to(on) for k, v in masks.mask(batch["input_ids"].cpu()).items()}
+        return models.masked_lm_loss(model, masked["input_ids"], masked["labels"])
+
+    return loss
+
+
+class Order(torch.utils.data.Sampler[int]):
+    """The order of rows, by seed and epoch alone, so that a resumed run finds it again.
+
+    With lengths, rows of similar length come together, as in the Trainer's own grouping.
+    """
+
+    def __init__(self, rows: int, seed: int, batch: int, lengths: Sequence[int] | None) -> None:
+        self.rows, self.seed, self.batch, self.lengths = rows, seed, batch, lengths
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        if self.lengths is None:
+            return iter(torch.randperm(self.rows, generator=generator).tolist())
+        return iter(get_length_grouped_indices(self.lengths, self.batch, generator=generator))
 
 
 class PadRows:
@@ -143,7 +186,9 @@ class _Reporter(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.progress.update(state.global_step)
-        if time.monotonic() - self.saved >= self.every:
+        # the last step needs none: the Trainer would go on from it with one step more
+        due = time.monotonic() - self.saved >= self.every
+        if due and state.global_step < state.max_steps:
             self.saved = time.monotonic()
             control.should_save = True
 
@@ -166,14 +211,19 @@ class _Trainer(Trainer):
         validate: Callable[[], dict[str, float]],
         metric: str,
         sign: int,
+        order: Order,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.order = order
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
         self.evaluated = -1
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        return self.order
 
     def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
         return self.loss(model, inputs)
@@ -226,6 +276,12 @@ class _Trainer(Trainer):
         self._read(folder / _TRAINABLE)
         if (folder / _BEST).is_file():
             shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The latest whole checkpoint of a run: the Trainer writes its state last."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
 
 
 def train(
@@ -292,7 +348,6 @@ def train(
         logging_steps=every,
         save_strategy="no",
         save_total_limit=1,
-        group_by_length=group_by_length,
         remove_unused_columns=False,
         dataloader_pin_memory=on.type == "cuda",
         report_to=[],
@@ -311,8 +366,14 @@ def train(
         validate=validate,
         metric=metric,
         sign=1 if larger_is_better else -1,
+        order=Order(
+            len(data),
+            seed,
+            micro * recipe["accumulation"],
+            [len(row) for row in data.columns["input_ids"]] if group_by_length else None,
+        ),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
+    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
     trainer.evaluate()
     trainer.load_best()
     shutil.rmtree(checkpoints)

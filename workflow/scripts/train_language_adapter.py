@@ -29,8 +29,8 @@ with provenance.job(snakemake):
         model,
         recipe,
         data=training.Rows({"input_ids": split.train}),
-        collate=training.MaskTokens(tokenizer, mlm_probability=recipe["mask_probability"]),
-        loss=lambda model, batch: models.masked_lm_loss(model, batch["input_ids"], batch["labels"]),
+        collate=training.stack,
+        loss=training.masked_loss(tokenizer, recipe["mask_probability"]),
         validate=training.masked_validation(
             model,
             split.validation,
