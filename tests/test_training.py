@@ -195,6 +195,11 @@ def test_an_epoch_sees_every_row_once(base: Path, tmp_path: Path) -> None:
     assert set(seen.values()) == {2}
     assert run.outcome.steps == 4
     assert [row["step"] for row in run.validation()] == [2, 4]
+    # six micro-batches: the second epoch has an order of its own
+    orders = [
+        torch.cat([b["input_ids"] for b in part]) for part in (run.batches[:3], run.batches[3:])
+    ]
+    assert not torch.equal(*orders)
 
 
 def test_log_holds_training_and_held_out_values(base: Path, tmp_path: Path) -> None:
@@ -241,7 +246,34 @@ def test_seed_changes_the_head_and_not_the_initialisation(base: Path) -> None:
     assert not same(head, other_head)
 
 
+def test_order_follows_seed_and_epoch_and_groups_by_length() -> None:
+    lengths = [1 + i % 20 for i in range(400)]
+
+    def order(seed: int, epoch: int, lengths: list[int] | None) -> list[int]:
+        sampler = training.Order(400, seed, 8, lengths)
+        sampler.set_epoch(epoch)
+        torch.manual_seed(epoch)  # not looked at
+        return list(sampler)
+
+    for given in (None, lengths):
+        found = [order(1, 0, given), order(1, 1, given), order(2, 0, given)]
+        assert all(sorted(rows) == list(range(400)) for rows in found)
+        assert len({tuple(rows) for rows in found}) == 3
+        assert order(1, 0, given) == found[0]
+    spans = []
+    for given in (None, lengths):
+        rows = [lengths[i] for i in order(1, 0, given)]
+        spans.append(sum(max(rows[i : i + 8]) - min(rows[i : i + 8]) for i in range(0, 400, 8)))
+    assert spans[1] < spans[0] / 4
+
+
 # ---------------------------------------------------------------- interrupted runs
+
+
+@pytest.fixture(scope="module")
+def whole(wobbly: Path, tmp_path_factory) -> Run:
+    """A run that nothing interrupts."""
+    return train(wobbly, tmp_path_factory.mktemp("whole"))
 
 
 def interrupted(base: Path, folder: Path, kill_at: int, **how: Any) -> Run:
@@ -254,9 +286,8 @@ def interrupted(base: Path, folder: Path, kill_at: int, **how: Any) -> Run:
 # In the first epoch, at its end, right after it, and later.
 @pytest.mark.parametrize("kill_at", [5, 7, 9])
 def test_interrupted_run_goes_on_to_the_same_adapter(
-    wobbly: Path, tmp_path: Path, kill_at: int
+    wobbly: Path, whole: Run, tmp_path: Path, kill_at: int
 ) -> None:
-    whole = train(wobbly, tmp_path / "whole")
     resumed = interrupted(wobbly, tmp_path / "killed", kill_at)
     assert whole.outcome.best_step == 9  # or the comparison would miss the end of the run
     assert len(resumed.batches) == 9 - (kill_at - 1)
@@ -325,39 +356,39 @@ def test_interrupted_task_adapter_goes_on_in_the_same_order(
 
 
 def test_run_killed_after_its_last_checkpoint_only_ends(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wobbly: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(base, tmp_path / "whole")
-
     def die(_: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(training._Trainer, "load_best", die)
         with pytest.raises(Killed):
-            train(base, tmp_path / "killed", save=True)
-    resumed = train(base, tmp_path / "killed")
+            train(wobbly, tmp_path / "killed", save=True)
+    resumed = train(wobbly, tmp_path / "killed")
     assert len(resumed.batches) == 1  # the last step is repeated, and none is added
     assert same(whole.adapter, resumed.adapter)
     assert whole.outcome == resumed.outcome
     assert whole.validation() == resumed.validation()
 
 
-def test_checkpoint_that_the_kill_cut_short_is_passed_over(base: Path, tmp_path: Path) -> None:
+def test_checkpoint_that_the_kill_cut_short_is_passed_over(
+    wobbly: Path, whole: Run, tmp_path: Path
+) -> None:
     """The Trainer writes a checkpoint file by file, its state last."""
-    whole = train(base, tmp_path / "whole")
     with pytest.raises(Killed):
-        train(base, tmp_path / "killed", kill_at=5)
+        train(wobbly, tmp_path / "killed", kill_at=5)
     half = tmp_path / "killed" / "checkpoints" / "checkpoint-5"
     half.mkdir()
     (half / "trainable.safetensors").write_bytes(
         (half.parent / "checkpoint-4" / "trainable.safetensors").read_bytes()
     )
-    resumed = train(base, tmp_path / "killed")
+    resumed = train(wobbly, tmp_path / "killed")
+    assert len(resumed.batches) == 5  # from step 4, the last whole one
     assert same(whole.adapter, resumed.adapter)
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 2e-2}, {"seed": 2}, {"rows": ROWS - 4}])
+@pytest.mark.parametrize("change", [{"learning_rate": 2e-2}, {"rows": ROWS - 4}])
 def test_changed_recipe_starts_afresh(base: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(Killed):
         train(base, tmp_path / "changed", kill_at=5)
@@ -443,6 +474,21 @@ def test_masks_spare_special_tokens_and_hide_one_token_in_seven() -> None:
     assert float(hidden) == pytest.approx(0.8, abs=0.04)
     assert float(kept) == pytest.approx(0.1, abs=0.03)
     assert np.array_equal(rows, before)  # the token stream is shared between epochs
+
+
+def test_training_loss_masks_in_the_step(base: Path) -> None:
+    """Not when the batch is fetched, which is a step ahead of what a checkpoint holds."""
+    tokenizer = helpers.make_tokenizer()
+    model = models.load_masked_lm(base)
+    batch = training.stack([{"input_ids": row} for row in helpers.chunks(8).numpy()])
+    loss = training.masked_loss(tokenizer, 0.15)
+    torch.manual_seed(1)
+    masked = mask_tokens().mask(batch["input_ids"])
+    expected = models.masked_lm_loss(model.eval(), masked["input_ids"], masked["labels"])
+    torch.manual_seed(1)
+    assert torch.equal(loss(model, batch), expected)
+    assert not torch.equal(loss(model, batch), expected)  # other masks the next time
+    assert torch.equal(batch["input_ids"], helpers.chunks(8))
 
 
 def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
