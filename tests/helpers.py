@@ -42,18 +42,30 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return XLMRobertaTokenizerFast(tokenizer_object=raw)
 
 
-def make_base(folder: Path, architecture: str = "xlm-r", dropout: float = 0.0) -> Path:
+def make_base(
+    folder: Path,
+    architecture: str = "xlm-r",
+    *,
+    dropout: float = 0.0,
+    seed: int = 0,
+    layers: int = SIZES["layers"],
+) -> Path:
     """A random base model on disk: XLM-R as the workflow trains it, or mBERT's architecture."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     if architecture == "xlm-r":
-        spec = SIZES | {"max_length": 64, "dropout": dropout, "initializer_range": 0.3}
+        spec = SIZES | {
+            "layers": layers,
+            "max_length": 64,
+            "dropout": dropout,
+            "initializer_range": 0.3,
+        }
         model: PreTrainedModel = models.new_masked_lm(spec, make_tokenizer())
     else:
         model = BertForMaskedLM(
             BertConfig(
                 vocab_size=VOCABULARY,
                 hidden_size=SIZES["hidden_size"],
-                num_hidden_layers=SIZES["layers"],
+                num_hidden_layers=layers,
                 num_attention_heads=SIZES["attention_heads"],
                 intermediate_size=SIZES["intermediate_size"],
                 max_position_embeddings=64,

@@ -430,6 +430,19 @@ REFUSED = [
      "'cut' divides one 'path'; name it, or remove 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"path": "a"}}}, "tasks.qa", "give 'cut: half' or"),
     ({"tasks__ner__cut": "half"}, "tasks.ner.cut", "only qa divides one file; remove 'cut'"),
+    # what would fail later, in Snakemake's words or in none
+    ({"models": {"files": LITTLE["models"]["tiny"] | {"vocabulary": 9}}}, "models.files.vocabulary",
+     "greater than or equal to 200"),
+    ({"seeds": [-1]}, "seeds", "-1"),  # no path pattern takes a sign
+    ({"languages": ["en", "es", "fr", "zh_Hant"]}, "languages", "zh_Hant"),  # nor an underscore
+    ({"results_dir": ""}, "results_dir", ""),  # paths would begin at the root of the disk
+    ({"budgets": {"es": ["0"]}}, "budgets.es", "'0'"),
+    ({"lambdas__tise20": {"step": 0.1}}, "lambdas", "tise20"),
+    ({"tasks__ner__examples": {"train": 9}}, "tasks.ner.examples", ""),  # no validation, no test
+    ({"experiments__zero_shot": {"tasks": ["nli"], "targets": ["es"]}}, "experiments.zero_shot",
+     ""),  # no cell is left
+    # all languages would read one text
+    ({"corpora": {"source": "files", "path": __file__}}, "corpora.path", "{language}"),
 ]  # fmt: skip
 
 

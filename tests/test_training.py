@@ -66,9 +66,15 @@ def _imports_are_no_garbage():
 
 
 @pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """Shallower than elsewhere: it is trained some forty times here."""
+    return helpers.make_base(tmp_path_factory.mktemp("base") / "shallow", layers=1)
+
+
+@pytest.fixture(scope="module")
 def wobbly(tmp_path_factory) -> Path:
     """A base model with dropout: its random state is part of what a rerun must repeat."""
-    return helpers.make_base(tmp_path_factory.mktemp("base") / "wobbly", dropout=0.1)
+    return helpers.make_base(tmp_path_factory.mktemp("base") / "wobbly", layers=1, dropout=0.1)
 
 
 def copies(model: PreTrainedModel) -> Tensors:
@@ -153,6 +159,49 @@ def train(
     return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
 
 
+def tag(
+    base: Path, folder: Path, kill_at: int | None = None, *, grouped: bool = True, **recipe: Any
+) -> Run:
+    """Train one task adapter with its head for two epochs.
+
+    Args:
+        grouped: rows of many lengths, similar ones in a batch; else all of one length.
+    """
+    model = models.load_encoder(base)
+    helpers.add_adapter(model, "es", 1, models.task_config(helpers.TASK_SHAPE))
+    set_seed(1)
+    models.add_head(model, "es", "tagging", ["O", "B-LOC", "I-LOC"])
+    model.train_adapter("es")
+    start, batches = copies(model), []
+    rows = helpers.chunks(ROWS, LENGTH)
+    words = [row[: 4 + i % 9 if grouped else None].tolist() for i, row in enumerate(rows)]
+
+    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if len(batches) + 1 == kill_at:
+            raise Killed
+        batches.append(batch)
+        return model(**batch).loss
+
+    outcome = training.train(
+        model,
+        RECIPE | {"steps": None, "epochs": 2, "evaluate_every": 12} | recipe,
+        data=training.Rows({"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}),
+        collate=training.PadRows(1),
+        loss=loss,
+        validate=lambda: {"f1": 50.0},
+        metric="f1",
+        larger_is_better=True,
+        seed=1,
+        checkpoints=folder / "checkpoints",
+        log=progress.MetricsLog(folder / "metrics.jsonl"),
+        what="a test",
+        group_by_length=grouped,
+        save_minutes=0.0 if kill_at else 10.0,
+    )
+    log = progress.read_metrics(folder / "metrics.jsonl")
+    return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
+
+
 def mask_tokens() -> training.MaskTokens:
     return training.MaskTokens(helpers.make_tokenizer(), mlm_probability=0.15)
 
@@ -165,8 +214,8 @@ def mask_tokens() -> training.MaskTokens:
     [
         pytest.param([3.0, 1.0, 2.0], False, 1, id="lowest loss"),
         pytest.param([1.0, 3.0, 2.0], True, 1, id="highest score"),
-        pytest.param([3.0, 2.0, 1.0], False, 2, id="last"),
         pytest.param([0.0, 0.0, 0.0], True, 0, id="first of equals"),
+        pytest.param([math.nan, 2.0, 1.0], False, 2, id="never one that is no number"),
     ],
 )
 def test_model_is_left_at_its_best_checkpoint(
@@ -178,7 +227,8 @@ def test_model_is_left_at_its_best_checkpoint(
     assert same(run.adapter, snapshots[best])
     assert not same(snapshots[0], snapshots[1])
     assert run.outcome == training.Outcome(3 * (best + 1), values[best], 9)
-    assert [row["validation_loss"] for row in run.validation()] == values
+    logged = [row["validation_loss"] for row in run.validation()]
+    assert logged == pytest.approx(values, rel=0, nan_ok=True)
 
 
 def test_last_step_is_evaluated_even_between_two_evaluations(base: Path, tmp_path: Path) -> None:
@@ -283,8 +333,8 @@ def interrupted(base: Path, folder: Path, kill_at: int, **how: Any) -> Run:
     return train(base, folder, **how)
 
 
-# In the first epoch, at its end, right after it, and later.
-@pytest.mark.parametrize("kill_at", [5, 7, 9])
+# Right after the first epoch, and within the second; the next test's kill is within the first.
+@pytest.mark.parametrize("kill_at", [7, 9])
 def test_interrupted_run_goes_on_to_the_same_adapter(
     wobbly: Path, whole: Run, tmp_path: Path, kill_at: int
 ) -> None:
@@ -306,53 +356,16 @@ def test_interrupted_run_draws_the_same_masks(wobbly: Path, tmp_path: Path) -> N
     assert same(whole.adapter, resumed.adapter)
 
 
-@pytest.mark.parametrize("kill_at", [3, 9])
-def test_interrupted_task_adapter_goes_on_in_the_same_order(
-    wobbly: Path, tmp_path: Path, kill_at: int
-) -> None:
+def test_interrupted_task_adapter_goes_on_in_the_same_order(wobbly: Path, tmp_path: Path) -> None:
     """As task adapters are trained: rows grouped by length, anew in every epoch."""
-
-    def tag(folder: Path, kill_at: int | None = None) -> tuple[list[list[list[int]]], Tensors]:
-        model = models.load_encoder(wobbly)
-        helpers.add_adapter(model, "es", 1, models.task_config(helpers.TASK_SHAPE))
-        set_seed(1)
-        models.add_head(model, "es", "tagging", ["O", "B-LOC", "I-LOC"])
-        model.train_adapter("es")
-        words = [row[: 4 + i % 9].tolist() for i, row in enumerate(helpers.chunks(ROWS, LENGTH))]
-        seen: list[list[list[int]]] = []
-
-        def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-            if len(seen) + 1 == kill_at:
-                raise Killed
-            seen.append(batch["input_ids"].tolist())
-            return model(**batch).loss
-
-        training.train(
-            model,
-            RECIPE | {"steps": None, "epochs": 2, "evaluate_every": 12},
-            data=training.Rows(
-                {"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}
-            ),
-            collate=training.PadRows(1),
-            loss=loss,
-            validate=lambda: {"f1": 50.0},
-            metric="f1",
-            larger_is_better=True,
-            seed=1,
-            checkpoints=folder / "checkpoints",
-            log=progress.MetricsLog(folder / "metrics.jsonl"),
-            what="a test",
-            group_by_length=True,
-            save_minutes=0.0,
-        )
-        return seen, copies(model)
-
-    batches, adapter = tag(tmp_path / "whole")
+    whole = tag(wobbly, tmp_path / "whole")
     with pytest.raises(Killed):
-        tag(tmp_path / "killed", kill_at)
-    rest, resumed = tag(tmp_path / "killed")
-    assert rest == batches[kill_at - 1 :]
-    assert same(adapter, resumed)
+        tag(wobbly, tmp_path / "killed", kill_at=9)  # in the second epoch
+    resumed = tag(wobbly, tmp_path / "killed")
+    assert len(resumed.batches) == 12 - 8
+    for batch, again in zip(whole.batches[8:], resumed.batches, strict=True):
+        assert torch.equal(batch["input_ids"], again["input_ids"])
+    assert same(whole.adapter, resumed.adapter)
 
 
 def test_run_killed_after_its_last_checkpoint_only_ends(
@@ -399,6 +412,14 @@ def test_changed_recipe_starts_afresh(base: Path, tmp_path: Path, change: dict[s
     assert changed.log == fresh.log
 
 
+def test_run_on_another_base_model_starts_afresh(base: Path, tmp_path: Path) -> None:
+    """Upstream was recomputed between the kill and the next call: the checkpoint is of the old."""
+    with pytest.raises(Killed):
+        train(base, tmp_path, kill_at=5)
+    other = helpers.make_base(tmp_path / "other", layers=1, seed=1)
+    assert len(train(other, tmp_path).batches) == 9
+
+
 def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
     base: Path, tmp_path: Path
 ) -> None:
@@ -432,10 +453,23 @@ def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
 # ---------------------------------------------------------------- accumulation
 
 
-def test_accumulated_batches_equal_one_large_batch(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["language", "task"])
+def test_accumulated_batches_equal_one_large_batch(base: Path, tmp_path: Path, kind: str) -> None:
     """Micro-batches ask for equally many tokens here, so that their means can be averaged."""
-    large = train(base, tmp_path / "large", batch_size=8)
-    small = train(base, tmp_path / "small", batch_size=4, accumulation=2)
+    large, small = (
+        train(base, tmp_path / str(size), batch_size=size, accumulation=8 // size)
+        if kind == "language"
+        else tag(
+            base,
+            tmp_path / str(size),
+            grouped=False,
+            batch_size=size,
+            accumulation=8 // size,
+            evaluate_every=6,
+        )
+        for size in (8, 4)
+    )
+    assert len(small.batches) == 2 * len(large.batches)
     rows = [
         torch.cat([batch["input_ids"] for batch in run.batches]).tolist() for run in (large, small)
     ]
@@ -443,9 +477,10 @@ def test_accumulated_batches_equal_one_large_batch(base: Path, tmp_path: Path) -
     for name, tensor in large.adapter.items():
         torch.testing.assert_close(small.adapter[name], tensor, atol=1e-4, rtol=1e-4)
         assert not torch.allclose(tensor, large.start[name], atol=1e-3)
+    # Adam hides a factor of the gradient: the loss and its gradient's norm in the log do not
     for wide, narrow in zip(large.log, small.log, strict=True):
-        assert narrow.keys() == wide.keys()
-        assert list(narrow.values()) == pytest.approx(list(wide.values()), rel=1e-3)
+        if "loss" in wide:
+            assert narrow == pytest.approx(wide, rel=1e-3)
 
 
 # ---------------------------------------------------------------- masks
