@@ -181,6 +181,18 @@ def _plain_name(name: str, adapter: str) -> str | None:
     return re.sub(r"^\w+\.(?=encoder\.|invertible_adapters\.)", "", name)
 
 
+def train_only(model: PreTrainedModel, adapter: str) -> None:
+    """Activate an adapter and leave it alone trainable.
+
+    `adapters` leaves a static masked-language-modelling head trainable, which no language adapter
+    could take with it: MAD-X freezes the whole model (section 3.2.1).
+    """
+    model.train_adapter(adapter)
+    own = {id(parameter) for parameter in named_parameters(model, adapter).values()}
+    for parameter in model.parameters():
+        parameter.requires_grad = id(parameter) in own
+
+
 def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a saved adapter by the names of :func:`named_parameters`, float32 on the CPU.
 

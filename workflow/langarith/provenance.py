@@ -106,6 +106,9 @@ def normal_form(node: Any) -> str:
         told = value
         if name == "body" and isinstance(value, list):
             told = [item for item in value if not _is_text(item)]
+        if isinstance(node, ast.JoinedStr):
+            # Python 3.12 puts empty texts into nested formats
+            told = [i for i in value if not (isinstance(i, ast.Constant) and i.value == "")]
         fields.append(f"{name}={normal_form(told)}")
     return f"{type(node).__name__}({','.join(fields)})"
 

@@ -22,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from langarith.errors import InputError, did_you_mean
 
 SPLITS = ("validation", "test")
-_BUDGET = re.compile(r"^(\d+)([kMB]?)$")
+_BUDGET = re.compile(r"^([1-9]\d*)([kMB]?)$")
+_LANGUAGE = re.compile(r"^[A-Za-z-]+$")
+_METHOD = re.compile(r"^(la|ties[1-9]\d?)$")
 _UNIT = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 
 
@@ -217,6 +219,14 @@ class MiniatureTask(_Task):
     difficulty: dict[str, float] = Field(default_factory=dict)
     examples: dict[Literal["train", "validation", "test"], int]
 
+    @field_validator("examples")
+    @classmethod
+    def _all_splits(cls, value: dict[str, int]) -> dict[str, int]:
+        missing = {"train", *SPLITS} - set(value)
+        if missing:
+            raise ValueError(f"no number for {', '.join(sorted(missing))}; give all three splits")
+        return value
+
     @field_validator("examples", "difficulty", mode="after")
     @classmethod
     def _one_order(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -283,11 +293,11 @@ class Study(Strict):
 
     name: str
     note: str = ""
-    results_dir: str
+    results_dir: str = Field(min_length=1)
     checkpoint_dir: str | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     models: dict[str, ModelSpec] = Field(min_length=1)
     corpora: CorporaSpec
     tasks: dict[str, TaskSpec] = Field(min_length=1)
@@ -370,8 +380,10 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
 def _sentence(file: Path, error: Mapping[str, Any]) -> str:
     tags = {"hub", "files", "pretrain", "miniature"}
     loc = [str(part) for part in error["loc"]]
-    # pydantic puts the union's tag between the name and the key: models.tiny.pretrain.vocabulary
-    loc = [p for i, p in enumerate(loc) if not (i and p in tags)]
+    # pydantic puts the union's tag before the key: models.tiny.pretrain.vocabulary
+    place = {"models": 2, "tasks": 2, "corpora": 1}.get(loc[0] if loc else "")
+    if place is not None and len(loc) > place and loc[place] in tags:
+        del loc[place]
     message = str(error["msg"]).removeprefix("Value error, ")
     value = error.get("input")
     if error["type"] == "missing":
@@ -436,7 +448,7 @@ def _with_locks(study: Study, files: Iterable[Path]) -> dict[str, str]:
     return locked | study.related
 
 
-def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check after the other
+def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one check after the other
     """What no single key shows: names that must agree with other names."""
     known = set(study.languages)
 
@@ -451,6 +463,12 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
                 yield f"{key}: '{value}' is listed twice; remove one"
 
     yield from repeated("languages", study.languages)
+    for language in study.languages:
+        if not _LANGUAGE.match(language):
+            yield f"languages: '{language}' is no language code; use letters and hyphens (zh-Hant)"
+    for method in study.lambdas:
+        if not _METHOD.match(method):
+            yield f"lambdas: unknown method '{method}'; use la, or ties and a percentage (ties20)"
     yield from repeated("seeds", study.seeds)
     yield from languages("task_language", [study.task_language])
     yield from languages("budgets", study.budgets)
@@ -522,6 +540,10 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912  one plain check 
                         f"{did_you_mean(value, offered)}"
                     )
         yield from languages(f"experiments.{name}.targets", experiment.targets or ())
+        named = set(experiment.tasks or ()) <= set(study.tasks)
+        named = named and set(experiment.targets or ()) <= known
+        if name in EXPERIMENTS and named and not list(_places(study, name)):
+            yield f"experiments.{name}: no cell is left; name targets that its tasks have"
     yield from _from_the_hub(study)
     yield from _missing_files(study)
 
@@ -555,6 +577,10 @@ def _missing_files(study: Study) -> Iterator[str]:
 
 def _missing_shards(study: Study) -> Iterator[str]:
     if isinstance(study.corpora, FilesCorpora):
+        paths = study.corpora.path
+        if not all("{language}" in p for p in ([paths] if isinstance(paths, str) else paths)):
+            yield "corpora.path: no {language} in it, so all languages would read one text; add it"
+            return
         for language in study.languages:
             if not corpus_files(study.corpora, language):
                 shown = study.corpora.path if isinstance(study.corpora.path, str) else "the list"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -236,7 +237,8 @@ class _Trainer(Trainer):
         self.model.train()
         self.log({f"validation_{name}": value for name, value in values.items()})
         value = self.sign * values[self.metric]
-        if self.state.best_metric is None or value > self.state.best_metric:
+        best = self.state.best_metric
+        if best is None or math.isnan(best) or value > best:
             self.state.best_metric = value
             self.state.best_global_step = self.state.global_step
             self._write(Path(self.args.output_dir) / _BEST)
@@ -278,6 +280,21 @@ class _Trainer(Trainer):
             shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
 
 
+def _digest(model: PreTrainedModel, data: Rows) -> str:
+    """Hash of the weights and rows that a run starts from: another base model is another run."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        # a pooler that nothing uses is drawn anew at each start
+        if ".pooler." not in name:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for name, column in data.columns.items():
+        digest.update(name.encode())
+        rows = column.tobytes() if isinstance(column, np.ndarray) else json.dumps(column).encode()
+        digest.update(rows)
+    return digest.hexdigest()
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The latest whole checkpoint of a run: the Trainer writes its state last."""
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
@@ -316,7 +333,9 @@ def train(
     """
     on = models.device()
     dtype = models.precision(recipe["precision"], on)
-    written = json.dumps({"recipe": dict(recipe), "seed": seed, "rows": len(data)}, sort_keys=True)
+    written = json.dumps(
+        {"recipe": dict(recipe), "seed": seed, "start": _digest(model, data)}, sort_keys=True
+    )
     note = checkpoints / _RECIPE
     if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
         shutil.rmtree(checkpoints)

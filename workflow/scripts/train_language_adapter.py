@@ -22,7 +22,7 @@ with provenance.job(snakemake):
     tokenizer = models.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     model = models.load_masked_lm(Path(snakemake.input.encoder[0]).parent)
     models.load_adapter(model, Path(snakemake.input.initial[0]).parent, language, with_head=False)
-    model.train_adapter(language)
+    models.train_only(model, language)
     model.to(models.device())
     set_seed(seed)
     training.train(
