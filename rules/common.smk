@@ -5,7 +5,7 @@ import os
 from langarith import miniature
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint, write_json
+from langarith.provenance import fingerprint
 
 # Jobs import the library from here, wherever they run.
 os.environ.update(

@@ -140,7 +140,7 @@ def test_every_job_left_a_record_and_a_log(house):
     assert counted == expected(grid.load(house / "studies/nano.yaml"))
     for record in records:
         assert (house / record["log"]).is_file()
-        assert set(record["inputs"]) >= set() and record["outputs"]
+        assert record["outputs"]
         for path, told in record["outputs"].items():
             assert (house / path).stat().st_size == told["size"]
 

@@ -32,7 +32,6 @@ for _library in ("adapters", "transformers"):
     logging.getLogger(_library).setLevel(logging.ERROR)
 
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
-HEAD_FILES = ("head_config.json", "model_head.safetensors")
 
 
 def device(name: str = "auto") -> torch.device:
