@@ -196,7 +196,8 @@ def test_task_adapter_keeps_its_head(base: Path, tmp_path: Path) -> None:
     models.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
     models.save_adapter(model, "task", tmp_path / "ner", with_head=True)
     written = {p.name for p in (tmp_path / "ner").iterdir()}
-    assert written == {*models.ADAPTER_FILES, *models.HEAD_FILES}
+    head = {"head_config.json", "model_head.safetensors"}
+    assert written == {*models.ADAPTER_FILES, *head}
 
     stock = AutoAdapterModel.from_pretrained(base)
     name = stock.load_adapter(str(tmp_path / "ner"), use_safetensors=True, set_active=True)

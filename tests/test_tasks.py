@@ -106,9 +106,9 @@ def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        ("Anna\tB-PER\nlives\n", "line 2: a token or its tag is missing"),
-        ("Anna\tB-PER\n\tO\n", "line 2: a token or its tag is missing"),
-        ("Anna\t\n", "line 1: a token or its tag is missing"),
+        ("Anna\tB-PER\nlives\n", "line 2: a column is missing"),
+        ("Anna\tB-PER\n\tO\n", "line 2: a column is missing"),
+        ("Anna\t\n", "line 1: a column is missing"),
         ("Anna\tPER\n", "line 1: 'PER' is not an IOB2 tag"),
         ("Anna\tB-\n", "'B-' is not an IOB2 tag"),
         ("Anna\tS-PER\n", "'S-PER' is not an IOB2 tag"),

@@ -174,7 +174,8 @@ def _columns(line: str, where: str) -> tuple[str, str]:
     word, tag = columns[0], columns[-1].strip(" ")
     if len(columns) < 2 or not word.strip(" ") or not tag:
         raise InputError(
-            f"{where}: a token or its tag is missing; write the token, a tab, the tag."
+            f"{where}: a column is missing (a token and its tag make a line); write the token, "
+            "a tab, the tag."
         )
     return word, tag
 
