@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import helpers
-from langarith import arithmetic, evaluation, inference, models, tasks
+from langarith import arithmetic, evaluation, inference, models, selection, tasks
 from langarith.tasks.ner import NerExample
 from langarith.tasks.nli import LABELS, NliExample
 
@@ -142,7 +142,7 @@ def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
     curve = {weight: scores[metric] for weight, scores in swept.result.validation.items()}
     assert list(curve) == list(LAMBDAS)
     assert len(set(curve.values())) > 1
-    assert swept.result.selected == evaluation.select(curve, 0.5)
+    assert swept.result.selected == selection.select(curve, 0.5)
     assert list(swept.result.test) == sorted({0.0, 0.5, 1.0, swept.result.selected})
 
 
@@ -173,8 +173,8 @@ def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
 def test_equal_scores_are_told_apart_as_documented(
     curve: dict[float, float], centre: float, chosen: float
 ) -> None:
-    assert evaluation.select(curve, centre) == chosen
-    assert evaluation.select(dict(reversed(curve.items())), centre) == chosen
+    assert selection.select(curve, centre) == chosen
+    assert selection.select(dict(reversed(curve.items())), centre) == chosen
 
 
 # ---------------------------------------------------------------- batches

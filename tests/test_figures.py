@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from langarith import figures, tables
+from langarith import analysis, figures, tables
 
 CAPTION = {"study": "little", "note": "Made up.", "models": ["tiny"], "seeds": [1, 2]}
 # From LITTLE_RESULTS in conftest.py, by hand. Per target and kind, the mean over seeds 1 and 2.
@@ -46,7 +46,7 @@ def figure(table: pd.DataFrame):
 
 
 def test_scores_behind_the_bars_are_a_row_per_target_and_seed(table: pd.DataFrame) -> None:
-    scores = figures.zero_shot_scores(table)
+    scores = analysis.zero_shot(table)
     assert scores[["task", "target", "right", "seed", *KINDS]].to_numpy().tolist() == [
         ["ner", "es", "fr", 1, 44.0, 40.0, 50.0],
         ["ner", "es", "fr", 2, 48.0, 42.0, 56.0],
@@ -62,7 +62,7 @@ def test_rows_of_other_methods_are_not_drawn(table: pd.DataFrame) -> None:
     ties = table[table["method"] == "la"].assign(method="ties20", value=99.0)
     both = pd.concat([ties, table], ignore_index=True)
     pd.testing.assert_frame_equal(
-        figures.zero_shot_scores(both), figures.zero_shot_scores(table), check_like=True
+        analysis.zero_shot(both), analysis.zero_shot(table), check_like=True
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from langarith import tables
+from langarith import analysis, tables
 
 CONTRACT = (
     "experiment model task target method left right budget seed lambda split selected metric value "
@@ -126,8 +126,8 @@ def test_table_is_read_with_its_types(rows: list[dict], tmp_path: Path) -> None:
 
 def test_selection_metric_is_the_first_of_a_task(rows: list[dict]) -> None:
     table = pd.DataFrame(rows)
-    assert tables.selection_metric(table[table["task"] == "ner"]) == "f1"
-    assert tables.selection_metric(table[table["task"] == "nli"]) == "accuracy"
+    assert analysis.selection_metric(table[table["task"] == "ner"]) == "f1"
+    assert analysis.selection_metric(table[table["task"] == "nli"]) == "accuracy"
 
 
 def test_lambdas_are_compared_as_numbers_not_as_text(little_results) -> None:

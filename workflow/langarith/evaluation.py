@@ -12,7 +12,7 @@ from typing import Any
 from adapters import Stack
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from langarith import arithmetic, models
+from langarith import arithmetic, models, selection
 from langarith.inference import Batches, predict
 from langarith.progress import Progress
 from langarith.provenance import write_json
@@ -31,11 +31,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Validation curve by lambda, the chosen lambda, and test scores by lambda."""
+    """Validation curve by lambda, the chosen lambda, and test scores by lambda.
+
+    `coarser` gives, by step, what a coarser grid would have chosen, and its test scores.
+    """
 
     validation: dict[float, dict[str, float]]
     selected: float
     test: dict[float, Scored]
+    coarser: dict[float, tuple[float, dict[str, float]]]
 
 
 class Split:
@@ -88,15 +92,6 @@ def use_language_adapter(model: PreTrainedModel, wanted: bool) -> None:
     model.set_active_adapters(Stack(LANGUAGE, TASK) if wanted else TASK)
 
 
-def select(curve: Mapping[float, float], centre: float) -> float:
-    """The lambda with the highest validation score.
-
-    Of equal scores the one nearest `centre` wins (0.5 for language arithmetic: where validation
-    cannot tell, neither language is preferred), then the larger.
-    """
-    return min(curve, key=lambda w: (-curve[w], round(abs(w - centre), 6), -w))
-
-
 def sweep(
     model: PreTrainedModel,
     merge: Callable[[float], arithmetic.Tensors],
@@ -107,12 +102,14 @@ def sweep(
     always: Iterable[float],
     centre: float,
     what: str,
+    coarse_steps: Iterable[float] = (),
 ) -> Sweep:
     """Evaluate every merge on validation, choose one there, evaluate it and `always` on test.
 
     Args:
         merge: gives the merged language adapter at a lambda, named as in `read_adapter`.
         always: lambdas that are evaluated on test whichever is chosen.
+        coarse_steps: steps of coarser grids, whose choices are evaluated on test, too.
     """
     parameters = models.named_parameters(model, LANGUAGE)
     metric = validation.task.metrics[0]
@@ -122,12 +119,24 @@ def sweep(
         arithmetic.write_in_place(parameters, merge(weight))
         curve[weight] = validation.score(model).metrics
         progress.update(done, f"{metric} {curve[weight][metric]:.1f}")
-    selected = select({w: scores[metric] for w, scores in curve.items()}, centre)
-    tested = {}
-    for weight in sorted({selected, *always}):
+    values = {w: scores[metric] for w, scores in curve.items()}
+    selected = selection.select(values, centre)
+    coarse = {
+        step: selection.select({w: values[w] for w in points}, centre)
+        for step in coarse_steps
+        if (points := selection.coarser(lambdas, step))
+    }
+    always = {selected, *always}
+    scored: dict[float, Scored] = {}
+    for weight in sorted({*always, *coarse.values()}):
         arithmetic.write_in_place(parameters, merge(weight))
-        tested[weight] = test.score(model)
-    return Sweep(curve, selected, tested)
+        scored[weight] = test.score(model)
+    return Sweep(
+        curve,
+        selected,
+        test={w: s for w, s in scored.items() if w in always},
+        coarser={step: (w, scored[w].metrics) for step, w in coarse.items()},
+    )
 
 
 def write(
@@ -165,6 +174,9 @@ def write(
             "examples": counts,
             "validation": [{"lambda": w, "metrics": m} for w, m in swept.validation.items()],
             "test": [{"lambda": w, "metrics": s.metrics} for w, s in swept.test.items()],
+            "coarser": [
+                {"step": step, "lambda": w, "metrics": m} for step, (w, m) in swept.coarser.items()
+            ],
             "references": {name: dict(metrics) for name, metrics in references.items()},
             "dropped_words": test.features.dropped_words,
             "padding": {"validation": validation.batches.padding, "test": test.batches.padding},

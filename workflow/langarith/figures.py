@@ -17,8 +17,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from langarith import analysis
 from langarith.progress import read_metrics
-from langarith.tables import selection_metric
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
 # Okabe and Ito's palette, told apart by colour-blind readers and in grey
@@ -74,42 +74,14 @@ def _wrapped(text: str, width: float) -> str:
     return "\n".join(textwrap.wrap(text, int(width * 22)))
 
 
-def zero_shot_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores behind the bars: one row per model, task, target and seed.
-
-    Columns: `task_language` (λ = 1), `related` (λ = 0) and `merged` (λ chosen on validation), in
-    percent of the task's selection metric.
-    """
-    test = table[(table["method"] == "la") & (table["split"] == "test")]
-    parts = []
-    for _, of_task in test.groupby("task", sort=False):
-        rows = of_task[of_task["metric"] == selection_metric(of_task)]
-        place = ["model", "task", "target", "left", "right", "seed"]
-        scores = {
-            "task_language": rows[rows["lambda"] == 1.0],
-            "related": rows[rows["lambda"] == 0.0],
-            "merged": rows[rows["selected"].astype(str) == "True"],
-        }
-        parts.append(
-            pd.concat(
-                {k: v.set_index(place)["value"] for k, v in scores.items()}, axis=1
-            ).reset_index()
-        )
-    return pd.concat(parts, ignore_index=True)
-
-
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figures 2 and 6: per target and on average, both proxies and their language arithmetic.
 
     Above each group stands the gain: the seed mean of language arithmetic minus that of the better
     proxy, in points. Error bars are one standard deviation over seeds (ddof 1).
     """
-    scores = zero_shot_scores(table)
-    metrics = {
-        task: selection_metric(rows[rows["method"] == "la"])
-        for task, rows in table.groupby("task", sort=False)
-        if (rows["method"] == "la").any()
-    }
+    scores = analysis.zero_shot(table)
+    metrics = analysis.metrics(table)
     names = list(dict.fromkeys(scores["model"]))
     tasks = list(dict.fromkeys(scores["task"]))
     groups = [scores[scores["task"] == task]["target"].nunique() + 1 for task in tasks]

@@ -96,8 +96,3 @@ def write(table_rows: list[dict[str, Any]], path: Path) -> None:
 def read(path: Path) -> pd.DataFrame:
     """A tidy table, empty cells as empty text."""
     return pd.read_csv(path, keep_default_na=False, na_values={"lambda": [""]}, dtype={"seed": int})
-
-
-def selection_metric(task_rows: pd.DataFrame) -> str:
-    """The metric a task is selected on: the first of its rows."""
-    return str(task_rows["metric"].iloc[0])

@@ -8,7 +8,7 @@ from langarith import provenance
 with provenance.job(snakemake):
     import torch
 
-    from langarith import arithmetic, evaluation, models, tasks
+    from langarith import arithmetic, evaluation, models, selection, tasks
 
     cell = dict(snakemake.wildcards.items()) | {"method": "la"}
     reading = snakemake.params.reading
@@ -38,7 +38,8 @@ with provenance.job(snakemake):
         validation,
         test,
         always=(0.0, 0.5, 1.0),
-        centre=0.5,
+        centre=selection.centre("la"),
+        coarse_steps=selection.COARSE_STEPS,
         what=f"sweep {cell['task']} {cell['target']} {cell['left']}+{cell['right']}, "
         f"seed {cell['seed']}",
     )

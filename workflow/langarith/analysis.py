@@ -1,0 +1,194 @@
+"""Tidy tables to the numbers that tables print and figures draw: one definition for both.
+
+All scores are in percent of a task's selection metric, all gains and regrets in points. Missing
+cells (a partial grid) are rows without scores, NaN here, and stay so in whatever is made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from langarith import selection
+
+PLACE = ["model", "task", "target", "method", "left", "right", "budget", "seed"]
+"""What tells the cells of an experiment apart."""
+
+
+def selection_metric(task_rows: pd.DataFrame) -> str:
+    """The metric a task is selected on: the first of its rows."""
+    return str(task_rows["metric"].iloc[0])
+
+
+def metrics(table: pd.DataFrame) -> dict[str, str]:
+    """The selection metric of each task of a table, in the order of the table."""
+    return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell (sweep) of an experiment, in the order of the table.
+
+    Columns: `PLACE`; `lambda`, the chosen one; `validation`, its validation score; on test
+    `at_left` (λ = 1), `at_right` (λ = 0), `half` (λ = 0.5) and `merged` (the chosen λ). A cell that
+    is missing has NaN in all of them; so have ends that a method does not evaluate.
+    """
+    rows = table[(table["left"] != "") & (table["right"] != "")]
+    chosen_metric = rows["task"].map(metrics(table))
+    rows = rows[rows["metric"] == chosen_metric]
+    chosen, test = rows["selected"].astype(str) == "True", rows["split"] == "test"
+
+    def scores(which: pd.Series, column: str = "value") -> pd.Series:
+        return rows[which].drop_duplicates(PLACE).set_index(PLACE)[column]
+
+    found = pd.DataFrame(index=pd.MultiIndex.from_frame(rows[PLACE].drop_duplicates()))
+    found["lambda"] = scores(test & chosen, "lambda")
+    found["validation"] = scores(~test & chosen)
+    found["at_left"] = scores(test & (rows["lambda"] == 1.0))
+    found["at_right"] = scores(test & (rows["lambda"] == 0.0))
+    found["half"] = scores(test & (rows["lambda"] == 0.5))
+    found["merged"] = scores(test & chosen)
+    return found.reset_index()
+
+
+def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(en, rel) and both proxies (4.2): a row per model, task, target and seed.
+
+    Columns: model, task, target, left, right, seed, lambda, and the test scores `task_language`
+    (λ = 1), `related` (λ = 0) and `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"]
+    named = found.rename(columns={"at_left": "task_language", "at_right": "related"})
+    keep = ["model", "task", "target", "left", "right", "seed", "lambda"]
+    return named[[*keep, "task_language", "related", "merged"]].reset_index(drop=True)
+
+
+def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
+    """MAD-X and the target's adapter enhanced (4.3): a row per model, task, target and seed.
+
+    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
+    is the task language); test scores `madx` (the target's adapter alone), `la_task_language`
+    LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
+    the latter pairs: per model, task and target the pairing with the higher mean, over seeds, of
+    the validation score at the chosen λ; the task language where both are equal.
+    """
+    found = cells(table)
+    found = found[(found["method"] == "la") & (found["right"] == found["target"])]
+    parts = []
+    for (model, task, target), group in found.groupby(["model", "task", "target"], sort=False):
+        by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
+        empty = group.drop_duplicates("seed").set_index("seed")[["merged", "at_right"]] * math.nan
+        english = by_left.pop(task_language, empty)
+        related, relative = next(iter(by_left.items()), ("", english))
+        means = {
+            left: rows["validation"].mean() if "validation" in rows else math.nan
+            for left, rows in ((task_language, english), (related, relative))
+        }
+        # where one pairing is missing, no better one can be named
+        known = not any(math.isnan(value) for value in means.values())
+        wins = related and means.get(related, math.nan) > means[task_language]
+        better = (related if wins else task_language) if known else ""
+        part = pd.DataFrame(
+            {
+                "related": related,
+                "madx": english["at_right"].combine_first(relative["at_right"]),
+                "la_task_language": english["merged"],
+                "la_related": relative["merged"],
+                "la_better": (relative if wins else english)["merged"] if known else math.nan,
+                "better": better,
+            }
+        ).reset_index()
+        part.insert(0, "target", str(target))
+        part.insert(0, "task", str(task))
+        part.insert(0, "model", str(model))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def low_resource(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(t@budget, en) against t@budget alone (4.4): a row per model, task, target, budget, seed.
+
+    Columns: model, task, target, budget, `tokens` (inf for `full`), seed, lambda (of the task
+    language, the left operand), and the test scores `direct` (λ = 0) and `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"].rename(columns={"at_right": "direct"})
+    found["tokens"] = found["budget"].map(tokens)
+    keep = ["model", "task", "target", "budget", "tokens", "seed", "lambda", "direct", "merged"]
+    return found[keep].reset_index(drop=True)
+
+
+def tokens(budget: str) -> float:
+    """A budget in tokens, inf for `full`."""
+    from langarith import study
+
+    return float(study.tokens(budget) or math.inf)
+
+
+def curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Validation score over λ (5.1): a row per model, task, target, left, right, seed and λ.
+
+    Columns: those, and `value`. The ends of a curve are the single adapters.
+    """
+    rows = table[(table["split"] == "validation") & (table["method"] == "la")]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
+    keep = ["model", "task", "target", "left", "right", "seed", "lambda", "value"]
+    return rows[keep].reset_index(drop=True)
+
+
+FIXED = "λ = 0.5"
+
+
+def regret(table: pd.DataFrame) -> pd.DataFrame:
+    """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
+
+    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `λ = 0.5`).
+    Columns: those; `lambda`, its choice; `regret`, the test score of the full grid's choice minus
+    that of this one, in points; `evaluations` of this grid and `full_evaluations`.
+    """
+    tests = table[(table["split"] == "test") & (table["method"] == "la")]
+    tests = tests[tests["metric"] == tests["task"].map(metrics(table))]
+    place = ["model", "task", "target", "left", "right", "seed"]
+    score = tests.drop_duplicates([*place, "lambda"]).set_index([*place, "lambda"])["value"]
+    rows = []
+    for key, curve in curves(table).groupby(place, sort=False):
+        names: tuple[Any, ...] = tuple(key)
+        values = dict(zip(curve["lambda"], curve["value"], strict=True))
+        fine = selection.select(values, selection.centre("la"))
+        grids = {
+            f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
+        }
+        coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
+        chosen = {
+            name: selection.select({w: values[w] for w in points}, selection.centre("la"))
+            for name, points in coarse.items()
+        } | {FIXED: 0.5}
+        for name, weight in chosen.items():
+            lost = score.loc[(*names, fine)] - score.loc[(*names, weight)]
+            told = dict(zip(place, names, strict=True)) | {"grid": name, "lambda": weight}
+            told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
+            rows.append(told | {"full_evaluations": len(values)})
+    return pd.DataFrame(rows)
+
+
+def relatedness(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(t, l2) for a pool of languages l2 (5.2): a row per model, task, target, other, seed.
+
+    Columns: model, task, target, `other` (the operand that is not the target's own), seed,
+    `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"].rename(columns={"left": "other"})
+    keep = ["model", "task", "target", "other", "seed", "merged"]
+    return found[keep].reset_index(drop=True)
+
+
+def ties(table: pd.DataFrame) -> pd.DataFrame:
+    """LA and TIES zero-shot (appendix E): a row per model, task, target, method and seed.
+
+    Columns: those, lambda and `merged`.
+    """
+    keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
+    return cells(table)[keep].reset_index(drop=True)
