@@ -11,12 +11,18 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
 include: "rules/common.smk"
-include: "rules/data.smk"  # raw shards and task files
-include: "rules/models.smk"  # tokenizer, token streams, base model, initial adapters
-include: "rules/adapters.smk"  # language adapters, task adapters
-include: "rules/evaluation.smk"  # merged evaluations, lambda chosen
+
+
+if not STUDY.allow_missing:
+
+    include: "rules/data.smk"  # raw shards and task files
+    include: "rules/models.smk"  # tokenizer, token streams, base model, initial adapters
+    include: "rules/adapters.smk"  # language adapters, task adapters
+    include: "rules/evaluation.smk"  # merged evaluations, lambda chosen
+
+
 include: "rules/relatedness.smk"  # which language is related to which
-include: "rules/results.smk"  # tidy tables, figures
+include: "rules/results.smk"  # tidy tables, tables to read, figures
 
 
 rule all:
@@ -27,7 +33,12 @@ rule all:
         learning_curves(),
 
 
-rule zero_shot:
-    localrule: True
-    input:
-        experiment_results("zero_shot"),
+# Every experiment of the paper is a target by its name: snakemake zero_shot
+for experiment in grid.EXPERIMENTS:
+
+    rule:
+        name:
+            experiment
+        localrule: True
+        input:
+            experiment_results(experiment),

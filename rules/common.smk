@@ -170,7 +170,22 @@ def checked(language=None):
     return proof
 
 
-# --- what a sweep writes ---
+# --- what a sweep reads, writes and is told, whatever its method ---
+def sweep_inputs():
+    """Files of one cell: both operands, the task adapter with its task, the base model."""
+    return {
+        "encoder": encoder,
+        "tokenizer": tokenizer,
+        "task_adapter": task_adapter,
+        "left": operand_adapter("left"),
+        "right": operand_adapter("right"),
+        "train": task_split("train", STUDY.task_language),
+        "validation": task_split("validation"),
+        "test": task_split("test"),
+        "checked": checked(),
+    }
+
+
 def sweep_outputs(method):
     """Files of one cell of a method: a score per lambda, the chosen one, predictions, record."""
     lambdas = STUDY.lambdas[method].values() if method in STUDY.lambdas else ()
@@ -183,21 +198,78 @@ def sweep_outputs(method):
     }
 
 
+def sweep_params():
+    """What a sweep is told beside its lambdas."""
+    return {
+        "reading": lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.target),
+        "batches": STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
+    }
+
+
+def sweep_log(method):
+    return f"{LOGS}/sweep_{method}/" + "{model}-{task}-{target}-{left}+{right}-seed{seed}.log"
+
+
 # --- what an experiment asks for ---
-def cells(experiment):
+def asked(found, *arguments):
+    """A question to the grid, whose complaint is a sentence and no traceback."""
     try:
-        return grid.cells(STUDY, experiment)
+        return found(STUDY, *arguments)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def cells(experiment):
+    return asked(grid.cells, experiment)
 
 
 def cell_file(cell, name):
     return f"{CELL.format(**cell.wildcards)}/{name}"
 
 
+def adapter_folder(run):
+    """Where a training puts its adapter."""
+    if run.kind == "task":
+        return TASK_ADAPTER.format(model=run.model, task=run.name, seed=run.seed)
+    operand = grid.Operand.parse(run.name)
+    return LANGUAGE_ADAPTER.format(
+        model=run.model, language=operand.language, budget=operand.budget, seed=run.seed
+    )
+
+
+def training_log(run):
+    if run.kind == "task":
+        return f"{LOGS}/train_task_adapter/{run.model}-{run.name}-seed{run.seed}.log"
+    operand = grid.Operand.parse(run.name)
+    return f"{LOGS}/train_language_adapter/{run.model}-{operand.language}@{operand.budget}-seed{run.seed}.log"
+
+
+# With allow_missing the rules that train and evaluate are left out of the workflow, and a table is
+# made of the files that are there. Without it, it waits for all.
+def there(paths):
+    return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
+
+
 def selections(wildcards):
     """The chosen lambda and scores of every cell of an experiment."""
-    return [cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)]
+    return there([cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)])
+
+
+def missing_cells(wildcards):
+    """Cells that a partial table lacks, each with the log of the job that did not succeed."""
+    return [
+        cell.wildcards | {"type": grid.task_type(STUDY, cell.task), "log": blamed_log(cell)}
+        for cell in cells(wildcards.experiment)
+        if STUDY.allow_missing and not os.path.exists(cell_file(cell, "selected.json"))
+    ]
+
+
+def blamed_log(cell):
+    """The log of the first job on the way to a cell that left no adapter, or of the sweep."""
+    for run in grid.runs_of(STUDY, [cell]):
+        if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
+            return training_log(run)
+    return sweep_log(cell.method).format(**cell.wildcards)
 
 
 def new_points(wildcards):
@@ -208,54 +280,58 @@ def new_points(wildcards):
     """
     found = []
     for cell in cells(wildcards.experiment):
-        if os.path.exists(cell_file(cell, "selected.json")):
-            points = [
-                cell_file(cell, f"lambda={weight:.2f}.json")
-                for weight in STUDY.lambdas[cell.method].values()
-            ]
-            found += [path for path in points if not os.path.exists(path)]
+        folder = CELL.format(**cell.wildcards)
+        made = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        if "selected.json" in made and not STUDY.allow_missing:
+            points = [f"lambda={w:.2f}.json" for w in STUDY.lambdas[cell.method].values()]
+            found += [f"{folder}/{point}" for point in points if point not in made]
     return found
-
-
-def task_runs(cells):
-    """(model, task, seed) of the task adapters below some cells."""
-    return list(dict.fromkeys((cell.model, cell.task, cell.seed) for cell in cells))
 
 
 def task_scores(wildcards):
     """Scores of the task adapters on their own language: a reference row."""
-    return [
-        f"{TASK_ADAPTER.format(model=model, task=task, seed=seed)}/task.json"
-        for model, task, seed in task_runs(cells(wildcards.experiment))
+    runs = asked(grid.runs, wildcards.experiment)
+    return there([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
+
+
+def vector_adapters(experiment):
+    """Adapters that an experiment on language vectors looks at, with what they are."""
+    return lambda _: [
+        ((run.model, run.kind, run.name, run.seed), f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}")
+        for run in asked(grid.vectors, experiment)
     ]
+
+
+def vector_origins(experiment):
+    """The initialisations that these adapters started from, with their model and kind."""
+    return lambda _: [
+        ((model, kind), f"{INITIAL.format(model=model, kind=kind)}/{ADAPTER_FILES[-1]}")
+        for model, kind in dict.fromkeys(
+            (run.model, run.kind) for run in asked(grid.vectors, experiment)
+        )
+    ]
+
+
+def files_of(found):
+    """The files alone, for a rule's input."""
+    return lambda wildcards: there([path for _, path in found(wildcards)])
 
 
 def training_logs(wildcards):
     """Metrics logs of every adapter that the study's experiments stand on."""
-    found = []
-    for cell in grid.all_cells(STUDY):
-        for operand in (cell.left, cell.right):
-            found.append(
-                LANGUAGE_ADAPTER.format(
-                    model=cell.model,
-                    language=operand.language,
-                    budget=operand.budget,
-                    seed=cell.seed,
-                )
-            )
-        found.append(TASK_ADAPTER.format(model=cell.model, task=cell.task, seed=cell.seed))
-    return [f"{folder}/metrics.jsonl" for folder in dict.fromkeys(found)]
+    runs = [run for name in STUDY.experiments for run in asked(grid.runs, name)]
+    return there([f"{adapter_folder(run)}/metrics.jsonl" for run in dict.fromkeys(runs)])
 
 
 def experiment_results(name):
     """A named target's files; a function, so that only a target that is asked for must be whole."""
-    if name not in STUDY.experiments:
+    # a proposal of related languages is asked for before any experiment can be
+    if name not in STUDY.experiments and name != "related_languages":
         return lambda _: missing_experiment(name)
-    return expand(
-        ["{table}", "{figure}.pdf", "{figure}.png"],
-        table=TABLE.format(experiment=name),
-        figure=FIGURE.format(experiment=name),
-    )
+    files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
+    if grid.EXPERIMENTS[name].figure:
+        files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
+    return files
 
 
 def missing_experiment(name):
@@ -266,11 +342,18 @@ def learning_curves():
     return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
 
 
-def caption():
-    """What every figure states: where its numbers come from."""
+def caption(wildcards):
+    """What every figure and table states: where its numbers come from."""
+    name = getattr(wildcards, "experiment", None)
+    view = STUDY.experiments.get(name)
+    seen = asked(grid.languages_of, name) if name else []
     return {
+        "about": grid.EXPERIMENTS[name].about if name else "",
         "study": STUDY.name,
         "note": STUDY.note,
-        "models": list(STUDY.models),
+        "models": view.models if view and view.models else list(STUDY.models),
         "seeds": STUDY.seeds,
+        "task_language": STUDY.task_language,
+        # no others: a new language must not draw anew what it has no part in
+        "languages": seen,
     }

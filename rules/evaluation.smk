@@ -5,23 +5,14 @@ rule sweep_la:
     message:
         "Sweeping lambda: {wildcards.task} in {wildcards.target} with {wildcards.left}+{wildcards.right}, {wildcards.model}, seed {wildcards.seed}"
     input:
-        encoder=encoder,
-        tokenizer=tokenizer,
-        task_adapter=task_adapter,
-        left=operand_adapter("left"),
-        right=operand_adapter("right"),
-        train=task_split("train", STUDY.task_language),
-        validation=task_split("validation"),
-        test=task_split("test"),
-        checked=checked(),
+        **sweep_inputs(),
     output:
         **sweep_outputs("la"),
     log:
-        f"{LOGS}/sweep_la/{{model}}-{{task}}-{{target}}-{{left}}+{{right}}-seed{{seed}}.log",
+        sweep_log("la"),
     params:
+        **sweep_params(),
         lambdas=STUDY.lambdas["la"].values(),
-        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.target),
-        batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         code=fingerprint("sweep_la"),
     threads: STUDY.evaluation.threads
     resources:
@@ -30,3 +21,33 @@ rule sweep_la:
         ENVIRONMENT
     script:
         "../workflow/scripts/sweep_la.py"
+
+
+# Each method of TIES has a lambda grid of its own, so a rule of its own: sweep_ties20, sweep_ties80.
+for method in grid.ties_methods(STUDY):
+
+    rule:
+        name:
+            f"sweep_{method}"
+        message:
+            f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.left}}+{{wildcards.right}}, {{wildcards.model}}, seed {{wildcards.seed}}"
+        input:
+            **sweep_inputs(),
+            initial=initial_adapter("language"),
+        output:
+            **sweep_outputs(method),
+        log:
+            sweep_log(method),
+        params:
+            **sweep_params(),
+            method=method,
+            keep=int(method.removeprefix("ties")),
+            lambdas=STUDY.lambdas[method].values(),
+            code=fingerprint("sweep_ties"),
+        threads: STUDY.evaluation.threads
+        resources:
+            gpu=1,
+        conda:
+            ENVIRONMENT
+        script:
+            "../workflow/scripts/sweep_ties.py"

@@ -23,12 +23,6 @@ rule rank_related_languages:
         "../workflow/scripts/rank_related_languages.py"
 
 
-rule related_languages:
-    localrule: True
-    input:
-        rules.rank_related_languages.output,
-
-
 rule lock_related_languages:
     message:
         "Accepting the proposed related languages beside the study"

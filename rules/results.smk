@@ -1,4 +1,8 @@
-# Tidy tables from evaluations, figures from tidy tables.
+# Tidy tables from evaluations and adapters; tables to read and figures from tidy tables alone.
+
+
+wildcard_constraints:
+    experiment="|".join(grid.EXPERIMENTS),
 
 
 rule tabulate:
@@ -15,38 +19,110 @@ rule tabulate:
     log:
         f"{LOGS}/tabulate/{{experiment}}.log",
     params:
+        missing=missing_cells,
         code=fingerprint("tabulate"),
     wildcard_constraints:
-        experiment="|".join(grid.EXPERIMENTS),
+        experiment="|".join(name for name, view in grid.EXPERIMENTS.items() if view.cells),
     conda:
         ENVIRONMENT
     script:
         "../workflow/scripts/tabulate.py"
 
 
-rule draw_zero_shot:
+rule compare_vectors:
     message:
-        "Drawing zero-shot bars: language arithmetic against both proxies"
+        "Comparing language vectors"
     localrule: True
     input:
-        table=TABLE.format(experiment="zero_shot"),
+        adapters=files_of(vector_adapters("similarity")),
+        initial=files_of(vector_origins("similarity")),
     output:
-        pdf=report(
-            f"{FIGURE.format(experiment='zero_shot')}.pdf",
-            caption="../workflow/report/zero_shot.rst",
-            category="Zero-shot",
-        ),
-        png=f"{FIGURE.format(experiment='zero_shot')}.png",
-        record=f"{FIGURE.format(experiment='zero_shot')}.pdf.provenance.json",
+        table=TABLE.format(experiment="similarity"),
+        record=f"{TABLE.format(experiment='similarity')}.provenance.json",
     log:
-        f"{LOGS}/draw_zero_shot/{STUDY.name}.log",
+        f"{LOGS}/compare_vectors/{STUDY.name}.log",
     params:
-        caption=caption(),
-        code=fingerprint("draw_zero_shot"),
+        adapters=vector_adapters("similarity"),
+        initial=vector_origins("similarity"),
+        code=fingerprint("compare_vectors"),
     conda:
         ENVIRONMENT
     script:
-        "../workflow/scripts/draw_zero_shot.py"
+        "../workflow/scripts/compare_vectors.py"
+
+
+rule estimate_density:
+    message:
+        "Estimating the density of the weights of language vectors"
+    localrule: True
+    input:
+        adapters=files_of(vector_adapters("sparsity")),
+        initial=files_of(vector_origins("sparsity")),
+    output:
+        table=TABLE.format(experiment="sparsity"),
+        record=f"{TABLE.format(experiment='sparsity')}.provenance.json",
+    log:
+        f"{LOGS}/estimate_density/{STUDY.name}.log",
+    params:
+        adapters=vector_adapters("sparsity"),
+        initial=vector_origins("sparsity"),
+        layers=lambda _: STUDY.experiments["sparsity"].layers,
+        code=fingerprint("estimate_density"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_density.py"
+
+
+rule format_table:
+    message:
+        "Writing the table of {wildcards.experiment} as Markdown and LaTeX"
+    localrule: True
+    input:
+        table=TABLE,
+    output:
+        markdown=report(
+            f"{R}/tables/{{experiment}}.md",
+            caption="../workflow/report/experiment.rst",
+            category="{experiment}",
+        ),
+        latex=f"{R}/tables/{{experiment}}.tex",
+        record=f"{R}/tables/{{experiment}}.md.provenance.json",
+    log:
+        f"{LOGS}/format_table/{{experiment}}.log",
+    params:
+        caption=caption,
+        missing=missing_cells,
+        code=fingerprint("format_table"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/format_table.py"
+
+
+rule draw_figure:
+    message:
+        "Drawing {wildcards.experiment}"
+    localrule: True
+    input:
+        table=TABLE,
+    output:
+        pdf=report(
+            f"{FIGURE}.pdf",
+            caption="../workflow/report/experiment.rst",
+            category="{experiment}",
+        ),
+        png=f"{FIGURE}.png",
+        record=f"{FIGURE}.pdf.provenance.json",
+    log:
+        f"{LOGS}/draw_figure/{{experiment}}.log",
+    params:
+        caption=caption,
+        code=fingerprint("draw_figure"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/draw_figure.py"
 
 
 rule draw_learning_curves:
@@ -59,14 +135,14 @@ rule draw_learning_curves:
         pdf=report(
             f"{FIGURE.format(experiment='learning_curves')}.pdf",
             caption="../workflow/report/learning_curves.rst",
-            category="Training",
+            category="training",
         ),
         png=f"{FIGURE.format(experiment='learning_curves')}.png",
         record=f"{FIGURE.format(experiment='learning_curves')}.pdf.provenance.json",
     log:
         f"{LOGS}/draw_learning_curves/{STUDY.name}.log",
     params:
-        caption=caption(),
+        caption=caption,
         code=fingerprint("draw_learning_curves"),
     conda:
         ENVIRONMENT

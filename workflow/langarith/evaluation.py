@@ -12,7 +12,7 @@ from typing import Any
 from adapters import Stack
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from langarith import arithmetic, models, selection
+from langarith import arithmetic, models, selection, tasks
 from langarith.inference import Batches, predict
 from langarith.progress import Progress
 from langarith.provenance import write_json
@@ -137,6 +137,73 @@ def sweep(
         test={w: s for w, s in scored.items() if w in always},
         coarser={step: (w, scored[w].metrics) for step, w in coarse.items()},
     )
+
+
+def sweep_cell(
+    cell: Mapping[str, str],
+    merge: Callable[[float], arithmetic.Tensors],
+    lambdas: Sequence[float],
+    outputs: Any,
+    *,
+    encoder: Path,
+    tokenizer: Path,
+    language_adapter: Path,
+    task_adapter: Path,
+    files: Mapping[str, Path],
+    reading: Mapping[str, Any],
+    batches: Mapping[str, Any],
+    always: Iterable[float],
+    coarse_steps: Iterable[float] = (),
+) -> None:
+    """Run one cell of the grid from files to files: the job of a sweep, whatever the method.
+
+    Args:
+        cell: the cell's wildcards.
+        merge: see :func:`sweep`.
+        outputs: see :func:`write`.
+        encoder, tokenizer, task_adapter: folders.
+        language_adapter: folder of any adapter of the merge's shape, to be written over.
+        files: `train` (of the task language), `validation` and `test`.
+        reading: what :func:`langarith.study.task_reading` gives.
+        batches: `tokens_per_batch` and `precision`.
+        always: lambdas that are evaluated on test whichever is chosen.
+        coarse_steps: see :func:`sweep`.
+    """
+    task = tasks.get(reading["type"])
+    loaded = models.load_tokenizer(tokenizer)
+    labels = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))["labels"]
+    validation, test = (
+        Split(
+            task,
+            task.read(files[split], cut=reading["cuts"][split], split=split),
+            loaded,
+            labels=labels,
+            max_length=reading["max_length"],
+            stride=reading["stride"],
+            **batches,
+        )
+        for split in ("validation", "test")
+    )
+    model = load_stack(encoder, language_adapter, task_adapter)
+    swept = sweep(
+        model,
+        merge,
+        lambdas,
+        validation,
+        test,
+        always=always,
+        centre=selection.centre(cell["method"]),
+        what="sweep {method} {task} {target} {left}+{right}, seed {seed}".format(**cell),
+        coarse_steps=coarse_steps,
+    )
+    use_language_adapter(model, False)
+    references = {
+        "none": test.score(model).metrics,
+        "majority": task.score(
+            task.majority(task.read(files["train"]), test.examples), test.examples
+        ),
+    }
+    write(outputs, cell, swept, validation, test, references)
 
 
 def write(

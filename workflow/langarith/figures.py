@@ -241,3 +241,6 @@ def _run(path: Path) -> dict[str, Any]:
         "values": [row[key] for row in rows],
         "unit": "held-out loss (nats)" if metric == "loss" else f"{METRIC_NAMES[metric]} (%)",
     }
+
+
+DRAW = {"zero_shot": zero_shot}

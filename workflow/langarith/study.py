@@ -264,11 +264,18 @@ class Lambdas(Strict):
 
 
 class Experiment(Strict):
-    """Which part of the grid an experiment looks at; all models, tasks and targets if not said."""
+    """Which part of the grid an experiment looks at; all models, tasks and targets if not said.
 
-    models: list[str] | None = None
-    tasks: list[str] | None = None
-    targets: list[str] | None = None
+    `pool` is of `relatedness` alone: the languages that each target is paired with. `languages`
+    and `layers` are of the experiments on language vectors, `similarity` and `sparsity`.
+    """
+
+    models: list[str] | None = Field(None, min_length=1)
+    tasks: list[str] | None = Field(None, min_length=1)
+    targets: list[str] | None = Field(None, min_length=1)
+    pool: list[str] | None = Field(None, min_length=2)
+    languages: list[str] | None = Field(None, min_length=1)
+    layers: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
 
 
 class Evaluation(Strict):
@@ -539,11 +546,35 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one che
                         f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
                         f"{did_you_mean(value, offered)}"
                     )
-        yield from languages(f"experiments.{name}.targets", experiment.targets or ())
+        for key in ("targets", "pool", "languages"):
+            yield from languages(f"experiments.{name}.{key}", getattr(experiment, key) or ())
+            yield from repeated(f"experiments.{name}.{key}", getattr(experiment, key) or ())
+        if name not in EXPERIMENTS:
+            continue
+        view = EXPERIMENTS[name]
+        for key in experiment.model_fields_set - view.keys:
+            yield (
+                f"experiments.{name}.{key}: {name} has no such key; remove it "
+                f"(known: {', '.join(sorted(view.keys)) or 'none'})"
+            )
         named = set(experiment.tasks or ()) <= set(study.tasks)
         named = named and set(experiment.targets or ()) <= known
-        if name in EXPERIMENTS and named and not list(_places(study, name)):
+        if named and "targets" in view.keys and not list(_places(study, name)):
             yield f"experiments.{name}: no cell is left; name targets that its tasks have"
+        elif name == "low_resource" and not set(study.budgets) & {
+            place[2] for place in _places(study, name)
+        }:
+            yield (
+                "experiments.low_resource: none of its targets has budgets; add one, for example "
+                "budgets: {sw: [10k, 100k, full]}"
+            )
+        elif name == "ties" and not ties_methods(study):
+            yield (
+                "experiments.ties: no method in 'lambdas'; add one, for example "
+                "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
+            )
+        elif name == "relatedness" and not experiment.pool:
+            yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
     yield from _from_the_hub(study)
     yield from _missing_files(study)
 
@@ -640,6 +671,42 @@ def shards(study: Study, language: str) -> list[str]:
         raise InputError(f"corpora.source: {HUB}")
     folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
     return [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+
+
+def shards_for(study: Study, language: str, budget: str) -> list[str]:
+    """The first raw shards of a language, as many as surely hold a budget and the held-out text.
+
+    What a shard holds is known only once it is tokenised, so this counts on few tokens to a byte:
+    too many shards cost a download, too few would cost the run.
+    """
+    wanted, found = tokens(budget), shards(study, language)
+    if wanted is None:
+        return found
+    if isinstance(study.corpora, MiniatureCorpora):
+        # told with at least 30 words a document, and a word has at least one token
+        room = (study.corpora.documents // study.corpora.shards) * 30
+        wanted += study.corpora.validation_documents * 30
+    else:
+        wanted += study.corpora.validation_documents * TOKENS_OF_A_DOCUMENT
+    held = 0
+    for count, path in enumerate(found, start=1):
+        if isinstance(study.corpora, FilesCorpora):
+            packed = not path.endswith((".txt", ".jsonl"))
+            room = Path(path).stat().st_size // (BYTES_OF_A_TOKEN // (2 if packed else 1))
+        elif isinstance(study.corpora, HubCorpora):
+            room = TOKENS_OF_A_HUB_SHARD
+        held += room
+        if held >= wanted:
+            return found[:count]
+    return found
+
+
+BYTES_OF_A_TOKEN = 16
+"""More bytes of text than any tokenizer of many languages puts into a token on average."""
+TOKENS_OF_A_DOCUMENT = 4000
+"""More than the held-out documents have on average; the first articles of Wikipedia are long."""
+TOKENS_OF_A_HUB_SHARD = 20_000_000
+"""Fewer than a full shard of 20231101 holds: they are cut at several hundred megabytes."""
 
 
 def task_file(study: Study, name: str, language: str, split: str) -> str:
@@ -751,6 +818,10 @@ class Cell:
         }
 
 
+Pair = tuple[str, Operand, Operand]
+"""Method, left and right operand of a cell."""
+
+
 def _places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
     """(model, task, target) of an experiment in the study's order, without the task language."""
     view = study.experiments[name]
@@ -761,36 +832,233 @@ def _places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
                     yield model, task, target
 
 
-def zero_shot(study: Study) -> list[Cell]:
+def _related(study: Study, target: str) -> Operand:
+    if target not in study.related:
+        raise InputError(
+            f"related.{target} is not set: name it in the study, or run `snakemake "
+            "related_languages` and accept its proposal with `snakemake lock_related_languages`"
+        )
+    return Operand(study.related[target])
+
+
+def _cells(study: Study, name: str, pairs: Callable[[str], Iterable[Pair]]) -> list[Cell]:
+    """The cells of an experiment: its places times the pairs of each target times the seeds.
+
+    A pair of an operand with itself is a single adapter, an end of another sweep, and no cell.
+    """
+    return [
+        Cell(model, task, target, method, left, right, seed)
+        for model, task, target in _places(study, name)
+        for method, left, right in dict.fromkeys(pairs(target))
+        if left != right
+        for seed in study.seeds
+    ]
+
+
+def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:
     """LA_t(en, rel) for every target (section 4.2): both proxies are the ends of the sweep.
 
     Raises:
-        InputError: a target without a related language.
+        InputError: a target without a related language, here and wherever one is needed.
     """
-    cells = []
-    for model, task, target in _places(study, "zero_shot"):
-        if target not in study.related:
-            raise InputError(
-                f"related.{target} is not set: name it in the study, or run `snakemake "
-                "related_languages` and accept its proposal with `snakemake lock_related_languages`"
-            )
-        left, right = Operand(study.task_language), Operand(study.related[target])
-        if left != right:
-            cells += [Cell(model, task, target, "la", left, right, s) for s in study.seeds]
-    return cells
+    english = Operand(study.task_language)
+    return _cells(study, name, lambda target: [("la", english, _related(study, target))])
 
 
-EXPERIMENTS: dict[str, Callable[[Study], list[Cell]]] = {"zero_shot": zero_shot}
+def enhancement(study: Study, name: str) -> list[Cell]:
+    """LA_t(en, t) and LA_t(rel, t) (section 4.3): MAD-X, the target alone, is one of their ends."""
+    english = Operand(study.task_language)
+    return _cells(
+        study,
+        name,
+        lambda target: [
+            ("la", other, Operand(target)) for other in (english, _related(study, target))
+        ],
+    )
+
+
+def low_resource(study: Study, name: str) -> list[Cell]:
+    """LA_t(t@budget, en) for every budget of a target (section 4.4), in canonical order."""
+    english = Operand(study.task_language)
+    return _cells(
+        study,
+        name,
+        lambda target: [
+            ("la", english, Operand(target, budget)) for budget in study.budgets.get(target, ())
+        ],
+    )
+
+
+def relatedness(study: Study, name: str) -> list[Cell]:
+    """LA_t(t, l2) for every language l2 of the pool (section 5.2, Table 1), in canonical order."""
+    pool = study.experiments[name].pool or ()
+    return _cells(
+        study, name, lambda target: [("la", Operand(other), Operand(target)) for other in pool]
+    )
+
+
+def ties(study: Study, name: str) -> list[Cell]:
+    """TIES of the zero-shot pairs beside their language arithmetic (appendix E, Table 3)."""
+    english = Operand(study.task_language)
+    return _cells(
+        study,
+        name,
+        lambda target: [
+            (method, english, _related(study, target)) for method in ("la", *ties_methods(study))
+        ],
+    )
+
+
+def ties_methods(study: Study) -> list[str]:
+    """The TIES methods that the study has a lambda grid for: `ties20` keeps the top 20 %."""
+    return [method for method in study.lambdas if method.startswith("ties")]
+
+
+@dataclass(frozen=True)
+class View:
+    """An experiment: what it shows, which cells of the grid it looks at, which keys it takes."""
+
+    about: str
+    """One or two sentences for the report."""
+    cells: Callable[[Study, str], list[Cell]] | None = None
+    """None for what is not made of cells: language vectors, languages, the paper's numbers."""
+    keys: frozenset[str] = frozenset({"models", "tasks", "targets"})
+    figure: bool = True
+
+
+_VECTORS = frozenset({"models", "languages"})
+
+EXPERIMENTS: dict[str, View] = {
+    "zero_shot": View(
+        "Test scores per target with the task language's adapter, the related language's adapter, "
+        "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
+        "2 and 6). The number above a group is the gain over the better proxy.",
+        zero_shot,
+    ),
+    "enhancement": View(
+        "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
+        "with the related language, and with the better of both, chosen on validation (section "
+        "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
+        enhancement,
+    ),
+    "low_resource": View(
+        "Adapters trained on token budgets of the target, used directly and in language "
+        "arithmetic with the task language (section 4.4, Figure 4).",
+        low_resource,
+    ),
+    "lambda_impact": View(
+        "Validation score over lambda; dashed lines are the single adapters, the ends of the "
+        "curve (section 5.1, Figures 5 and 8).",
+        zero_shot,
+    ),
+    "relatedness": View(
+        "Language arithmetic of the target's adapter with each language of a pool (section 5.2, "
+        "Table 1).",
+        relatedness,
+        frozenset({"models", "tasks", "targets", "pool"}),
+    ),
+    "ties": View(
+        "TIES merging of the zero-shot pairs against language arithmetic (appendix E, Table 3).",
+        ties,
+    ),
+    "related_languages": View(
+        "Languages that URIEL relates equally closely to each target, the proposal, the study's "
+        "choice and the paper's (section 4.1.1, Table 2).",
+        keys=frozenset(),
+        figure=False,
+    ),
+    "similarity": View(
+        "Cosine similarity of language vectors, the difference of an adapter and its "
+        "initialisation, and for contrast of task vectors (appendix E, Figure 10).",
+        keys=_VECTORS | {"tasks"},
+    ),
+    "sparsity": View(
+        "Kernel density of the weights of language vectors (appendix E, Figure 9).",
+        keys=_VECTORS | {"layers"},
+    ),
+    "reproduction": View(
+        "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
+    ),
+}
 
 
 def cells(study: Study, experiment: str) -> list[Cell]:
-    """The cells that an experiment looks at."""
-    return EXPERIMENTS[experiment](study)
+    """The cells that an experiment looks at; none where it looks at something else."""
+    view = EXPERIMENTS[experiment]
+    return view.cells(study, experiment) if view.cells else []
 
 
 def all_cells(study: Study) -> list[Cell]:
     """Every cell that some experiment looks at, once."""
     return list(dict.fromkeys(c for name in study.experiments for c in cells(study, name)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained adapter; `name` is a task, or a language adapter's operand (`fr`, `fr@10k`)."""
+
+    model: str
+    kind: Literal["language", "task"]
+    name: str
+    seed: int
+
+
+def vectors(study: Study, experiment: str) -> list[Run]:
+    """The adapters that `similarity` or `sparsity` looks at.
+
+    Languages are those of the view, or all of the study; tasks, for `similarity` alone, likewise.
+    """
+    view = study.experiments[experiment]
+    places = [(model, seed) for model in view.models or study.models for seed in study.seeds]
+    languages = [
+        Run(model, "language", language, seed)
+        for model, seed in places
+        for language in view.languages or study.languages
+    ]
+    tasks = [
+        Run(model, "task", task, seed)
+        for model, seed in places
+        for task in view.tasks or study.tasks
+        if experiment == "similarity"
+    ]
+    return languages + tasks
+
+
+def runs(study: Study, experiment: str) -> list[Run]:
+    """Every adapter below an experiment, once; a task adapter stands on its language's adapter."""
+    if experiment in ("similarity", "sparsity"):
+        found = vectors(study, experiment)
+        return list(dict.fromkeys([*_homes(study, found), *found]))
+    return runs_of(study, cells(study, experiment))
+
+
+def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
+    """Every adapter below some cells, once, in the order in which they must be trained."""
+    languages, tasks = [], []
+    for cell in cells:
+        for operand in (cell.left, cell.right):
+            languages.append(Run(cell.model, "language", str(operand), cell.seed))
+        tasks.append(Run(cell.model, "task", cell.task, cell.seed))
+    return list(dict.fromkeys([*_homes(study, tasks), *languages, *tasks]))
+
+
+def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
+    """The task language's adapters that task adapters are trained on."""
+    home = study.task_language
+    return [Run(r.model, "language", home, r.seed) for r in found if r.kind == "task"]
+
+
+def languages_of(study: Study, experiment: str) -> list[str]:
+    """The languages that an experiment shows, in the study's order."""
+    if experiment in ("similarity", "sparsity"):
+        shown = {run.name for run in vectors(study, experiment)}
+    elif EXPERIMENTS[experiment].cells:
+        found = cells(study, experiment)
+        operands = {o.language for cell in found for o in (cell.left, cell.right)}
+        shown = operands | {cell.target for cell in found}
+    else:
+        shown = set(study.languages)
+    return [language for language in study.languages if language in shown]
 
 
 def identity(study: Study) -> str:

@@ -11,5 +11,6 @@ with provenance.job(snakemake):
         snakemake.wildcards.experiment,
         [Path(path) for path in snakemake.input.selected],
         [Path(path) for path in snakemake.input.task_scores],
+        snakemake.params.missing,
     )
     tables.write(rows, Path(snakemake.output.table))

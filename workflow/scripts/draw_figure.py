@@ -1,0 +1,12 @@
+"""The figure of an experiment, drawn from its tidy table alone."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    from langarith import figures, tables
+
+    draw = figures.DRAW[snakemake.wildcards.experiment]
+    figure = draw(tables.read(Path(snakemake.input.table)), snakemake.params.caption)
+    figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

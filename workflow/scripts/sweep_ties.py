@@ -1,0 +1,33 @@
+"""TIES of two language vectors at each lambda (appendix E, Table 3; Yadav et al. 2023)."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    import torch
+
+    from langarith import arithmetic, evaluation, models
+
+    torch.set_num_threads(snakemake.threads)
+    given, params = snakemake.input, snakemake.params
+    origin = models.read_adapter(Path(given.initial[0]).parent)
+    vectors = [
+        arithmetic.language_vector(models.read_adapter(Path(given[side][0]).parent), origin)
+        for side in ("left", "right")
+    ]
+    merged = arithmetic.ties(vectors, params.keep)
+    evaluation.sweep_cell(
+        dict(snakemake.wildcards.items()) | {"method": params.method},
+        lambda scale: arithmetic.apply_vector(origin, merged, scale),
+        params.lambdas,
+        snakemake.output,
+        encoder=Path(given.encoder[0]).parent,
+        tokenizer=Path(given.tokenizer[0]).parent,
+        language_adapter=Path(given.left[0]).parent,
+        task_adapter=Path(given.task_adapter[0]).parent,
+        files={split: Path(given[split]) for split in ("train", "validation", "test")},
+        reading=params.reading,
+        batches=params.batches,
+        always=(),
+    )
