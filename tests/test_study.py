@@ -116,7 +116,7 @@ def test_nano_study_replaces_the_keys_it_names_and_keeps_the_others(root: Path) 
     # not even a missing knob is taken over: miniature's ner has 'difficulty'
     assert miniature.tasks["ner"].difficulty
     assert not nano.tasks["ner"].difficulty
-    assert nano.experiments == miniature.experiments
+    assert nano.evaluation == miniature.evaluation
     assert nano.adapters == miniature.adapters
     assert nano.results_dir != miniature.results_dir
     assert nano.lambdas["la"].values() == (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -231,6 +231,141 @@ def test_task_language_is_no_target_and_no_language_is_merged_with_itself(tmp_pa
 def test_cell_that_two_experiments_share_is_computed_once(tmp_path: Path) -> None:
     study = read(tmp_path)
     assert grid.all_cells(study) == grid.cells(study, "zero_shot")
+
+
+def pairs(tmp_path: Path, experiment: str, **changes: Any) -> set[tuple[str, str]]:
+    """`task/target`, `method/left+right` of the cells of an experiment in LITTLE with changes."""
+    study = read(tmp_path, **changes)
+    cells = grid.cells(study, experiment)
+    assert len(set(cells)) == len(cells)
+    assert {cell.seed for cell in cells} == set(study.seeds)
+    return {(f"{c.task}/{c.target}", f"{c.method}/{c.left}+{c.right}") for c in cells}
+
+
+def test_enhancement_pairs_the_targets_own_adapter_with_english_and_the_relative(
+    tmp_path: Path,
+) -> None:
+    assert pairs(tmp_path, "enhancement", experiments__enhancement={}) == {
+        ("ner/es", "la/en+es"),
+        ("ner/es", "la/fr+es"),
+        ("ner/fr", "la/en+fr"),
+        ("ner/fr", "la/es+fr"),
+        ("nli/fr", "la/en+fr"),
+        ("nli/fr", "la/es+fr"),
+    }
+    # a relative that is the task language makes one pair, not two
+    alone = {"related": {"es": "en", "fr": "es"}, "experiments__enhancement": {"targets": ["es"]}}
+    assert pairs(tmp_path, "enhancement", **alone) == {("ner/es", "la/en+es")}
+
+
+def test_low_resource_pairs_english_with_each_budget(tmp_path: Path) -> None:
+    changes = {"experiments__low_resource": {}, "budgets": {"es": ["10k", "1M", "full"]}}
+    assert pairs(tmp_path, "low_resource", **changes) == {
+        ("ner/es", "la/en+es@10k"),
+        ("ner/es", "la/en+es@1M"),
+        ("ner/es", "la/en+es"),
+    }
+    # without related languages, which this experiment does not ask for
+    assert pairs(tmp_path, "low_resource", related={}, **changes)
+
+
+def test_relatedness_pairs_targets_with_a_pool_and_never_with_themselves(tmp_path: Path) -> None:
+    view = {"tasks": ["ner"], "pool": ["en", "es", "fr"]}
+    assert pairs(tmp_path, "relatedness", experiments__relatedness=view) == {
+        ("ner/es", "la/en+es"),
+        ("ner/es", "la/fr+es"),
+        ("ner/fr", "la/en+fr"),
+        ("ner/fr", "la/es+fr"),
+    }
+
+
+def test_ties_stands_beside_language_arithmetic_on_the_zero_shot_pairs(tmp_path: Path) -> None:
+    lambdas = {"la": {"step": 0.25}, "ties20": {"start": 0.8, "stop": 1.8, "step": 0.1}}
+    view = {"tasks": ["ner"], "targets": ["es"]}
+    assert pairs(tmp_path, "ties", lambdas=lambdas, experiments__ties=view) == {
+        ("ner/es", "la/en+fr"),
+        ("ner/es", "ties20/en+fr"),
+    }
+
+
+def test_experiments_share_their_cells(tmp_path: Path) -> None:
+    study = read(
+        tmp_path,
+        experiments={
+            "zero_shot": {},
+            "lambda_impact": {},
+            "enhancement": {},
+            "relatedness": {"pool": ["es", "fr"]},
+        },
+    )
+    zero_shot, enhancement = (grid.cells(study, n) for n in ("zero_shot", "enhancement"))
+    assert grid.cells(study, "lambda_impact") == zero_shot
+    assert set(grid.cells(study, "relatedness")) < set(enhancement)
+    assert set(grid.all_cells(study)) == {*zero_shot, *enhancement}
+
+
+def test_vectors_are_adapters_of_all_languages_and_tasks_or_of_the_views(tmp_path: Path) -> None:
+    views = {"similarity": {}, "sparsity": {"languages": ["es"], "layers": [0]}}
+    study = read(tmp_path, experiments=views)
+    names = {
+        name: {(r.kind, r.name) for r in grid.vectors(study, name)}
+        for name in ("similarity", "sparsity")
+    }
+    assert names["similarity"] == {
+        *(("language", code) for code in ("en", "es", "fr")),
+        *(("task", task) for task in ("ner", "nli")),
+    }
+    assert names["sparsity"] == {("language", "es")}
+    # a task adapter stands on the task language's adapter, which must be there, too
+    tasks = read(tmp_path, experiments={"similarity": {"languages": ["es"], "tasks": ["ner"]}})
+    assert ("language", "en") in {(r.kind, r.name) for r in grid.runs(tasks, "similarity")}
+
+
+def test_adapters_below_an_experiment_are_listed_once_and_in_order(tmp_path: Path) -> None:
+    runs = grid.runs(read(tmp_path, seeds=[1]), "zero_shot")
+    assert [(r.kind, r.name) for r in runs] == [
+        ("language", "en"),
+        ("language", "fr"),
+        ("language", "es"),
+        ("task", "ner"),
+        ("task", "nli"),
+    ]
+
+
+def test_an_experiment_shows_its_own_languages_in_the_studys_order(tmp_path: Path) -> None:
+    study = read(tmp_path, languages=["fr", "en", "es"], experiments__similarity={})
+    assert grid.languages_of(study, "zero_shot") == ["fr", "en", "es"]
+    one = read(tmp_path, experiments__low_resource={"targets": ["es"]})
+    assert grid.languages_of(one, "low_resource") == ["en", "es"]
+
+
+# ---------------------------------------------------------------- shards of a budget
+
+
+def test_a_small_budget_asks_for_the_first_shard_alone(tmp_path: Path) -> None:
+    study = read(tmp_path, corpora__documents=1000, corpora__shards=10)
+    shards = grid.shards(study, "es")
+    assert grid.shards_for(study, "es", "full") == shards
+    # a shard of 100 documents of 30 words, of which 1000 documents are held out by default
+    few = read(tmp_path, corpora__documents=1000, corpora__shards=10)
+    few = few.model_copy(
+        update={"corpora": few.corpora.model_copy(update={"validation_documents": 10})}
+    )
+    assert grid.shards_for(few, "es", "1k") == shards[:1]
+    assert grid.shards_for(few, "es", "5k") == shards[:2]
+    assert grid.shards_for(few, "es", "1M") == shards
+
+
+def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
+    for number in range(3):
+        for language in ("en", "es", "fr"):
+            (tmp_path / f"{language}-{number}.txt").write_bytes(b"x" * 160_000)
+    corpora = {"source": "files", "path": f"{tmp_path}/{{language}}-*.txt"}
+    study = read(tmp_path, corpora=corpora | {"validation_documents": 1})
+    # 160,000 bytes hold 10,000 tokens at the very least; 4,000 are put by for what is held out
+    assert len(grid.shards_for(study, "es", "5k")) == 1
+    assert len(grid.shards_for(study, "es", "10k")) == 2
+    assert len(grid.shards_for(study, "es", "full")) == 3
 
 
 @pytest.mark.parametrize(
@@ -441,6 +576,16 @@ REFUSED = [
     ({"tasks__ner__examples": {"train": 9}}, "tasks.ner.examples", ""),  # no validation, no test
     ({"experiments__zero_shot": {"tasks": ["nli"], "targets": ["es"]}}, "experiments.zero_shot",
      ""),  # no cell is left
+    # keys of an experiment
+    ({"experiments__zero_shot": {"pool": ["es", "fr"]}}, "experiments.zero_shot.pool",
+     "zero_shot has no such key; remove it (known: models, targets, tasks)"),
+    ({"experiments__relatedness": {}}, "experiments.relatedness.pool", "is missing; list the"),
+    ({"experiments__relatedness": {"pool": ["es", "ess"]}}, "experiments.relatedness.pool",
+     "did you mean 'es'?"),
+    ({"experiments__ties": {}}, "experiments.ties", "no method in 'lambdas'; add one, for example"),
+    ({"experiments__low_resource": {"targets": ["fr"]}}, "experiments.low_resource",
+     "none of its targets has budgets; add one"),
+    ({"experiments__sparsity": {"languages": ["frr"]}}, "experiments.sparsity.languages", "'fr'?"),
     # all languages would read one text
     ({"corpora": {"source": "files", "path": __file__}}, "corpora.path", "{language}"),
 ]  # fmt: skip

@@ -1,0 +1,100 @@
+"""Language vectors compared: against numpy's own cosine, and densities of known shape."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+
+from langarith import tables, vectors
+
+
+def adapter(seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {
+        "encoder.layer.0.output.adapters.up": (40, 20),
+        "encoder.layer.1.output.adapters.up": (40, 20),
+        "invertible_adapters.F": (30,),
+    }
+    return {name: torch.randn(shape, generator=generator) * scale for name, shape in shapes.items()}
+
+
+ORIGIN = adapter(0)
+ADAPTERS = {
+    ("m", "language", "es", 1): adapter(1),
+    ("m", "language", "fr", 1): adapter(2),
+    ("m", "language", "fr", 2): adapter(3),
+    ("m", "task", "ner", 1): adapter(4),
+}
+ORIGINS = {("m", "language"): ORIGIN, ("m", "task"): adapter(5)}
+
+
+def flat(tensors: dict[str, torch.Tensor], origin: dict[str, torch.Tensor]) -> np.ndarray:
+    return np.concatenate([(tensors[k] - origin[k]).numpy().ravel() for k in sorted(tensors)])
+
+
+def test_cosines_of_all_ordered_pairs_of_one_seed_and_kind() -> None:
+    rows = pd.DataFrame(vectors.similarity(ADAPTERS, ORIGINS))
+    found = {(r.kind, r.left, r.right, r.seed): r.cosine for r in rows.itertuples()}
+    assert set(found) == {
+        *(("language", a, b, 1) for a in ("es", "fr") for b in ("es", "fr")),
+        ("language", "fr", "fr", 2),
+        ("task", "ner", "ner", 1),
+    }
+    es, fr = (flat(ADAPTERS["m", "language", code, 1], ORIGIN) for code in ("es", "fr"))
+    expected = float(es @ fr / np.linalg.norm(es) / np.linalg.norm(fr))
+    assert found["language", "es", "fr", 1] == pytest.approx(expected, abs=1e-6)
+    assert found["language", "fr", "es", 1] == found["language", "es", "fr", 1]
+    assert found["task", "ner", "ner", 1] == pytest.approx(1.0)
+
+
+def test_a_missing_adapter_leaves_rows_without_a_value() -> None:
+    partial = ADAPTERS | {("m", "language", "es", 1): None}
+    rows = pd.DataFrame(vectors.similarity(partial, ORIGINS))
+    lost = rows[(rows["left"] == "es") | (rows["right"] == "es")]
+    assert len(lost) == 3 and lost["cosine"].isna().all()
+    assert rows.drop(lost.index)["cosine"].notna().all()
+    (row,) = vectors.density({("m", "language", "es", 1): None}, ORIGINS, None)
+    assert math.isnan(row["value"])
+
+
+def test_density_of_normal_weights_is_the_normal_density() -> None:
+    values = np.random.default_rng(0).normal(0.5, 2.0, 200_000)
+    points, heights = vectors.kernel_density(values)
+    assert np.abs(heights - norm.pdf(points, 0.5, 2.0)).max() < 0.01 * norm.pdf(0.5, 0.5, 2.0) * 3
+    assert np.trapezoid(heights, points) == pytest.approx(0.998, abs=0.005)
+
+
+def test_density_of_few_values_is_scipys_own() -> None:
+    from scipy.stats import gaussian_kde
+
+    values = np.random.default_rng(1).normal(size=300)
+    points, heights = vectors.kernel_density(values)
+    assert heights == pytest.approx(gaussian_kde(values)(points), rel=0.01, abs=1e-4)
+
+
+def test_a_layer_is_that_layers_weights_alone() -> None:
+    moved = {name: tensor.clone() for name, tensor in ORIGIN.items()}
+    moved["encoder.layer.1.output.adapters.up"] += 0.05
+    moved["encoder.layer.0.output.adapters.up"] += torch.linspace(-1e-5, 1e-5, 800).view(40, 20)
+    moved["encoder.layer.1.output.adapters.up"].add_(torch.linspace(0, 1e-3, 800).view(40, 20))
+    rows = pd.DataFrame(
+        vectors.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[0, 1])
+    )
+    below = rows[rows["quantity"] == "share_below"].set_index(["layer", "x"])["value"]
+    assert below[0, 1e-4] == 1.0 and below[1, 1e-2] == 0.0 and below[1, 1e-1] == 1.0
+    with pytest.raises(ValueError, match="layer 7 of m"):
+        vectors.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[7])
+
+
+def test_tables_of_vectors_are_read_back(tmp_path) -> None:
+    rows = vectors.similarity(ADAPTERS, ORIGINS)
+    rows = [{"experiment": "similarity", **row} for row in rows]
+    tables.write(rows, tmp_path / "similarity.csv", tables.OWN_COLUMNS["similarity"])
+    back = tables.read(tmp_path / "similarity.csv")
+    assert list(back.columns) == tables.OWN_COLUMNS["similarity"]
+    assert back["cosine"].tolist() == [row["cosine"] for row in rows]
