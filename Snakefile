@@ -23,6 +23,7 @@ if not STUDY.allow_missing:
 
 include: "rules/relatedness.smk"  # which language is related to which
 include: "rules/results.smk"  # tidy tables, tables to read, figures
+include: "rules/questions.smk"  # check, plan: what is wrong, what would run
 
 
 rule all:

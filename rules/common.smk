@@ -102,12 +102,12 @@ def raw_shard(wildcards):
 
 
 def token_streams(wildcards):
-    """Token streams of a language in the order in which budgets read them."""
+    """Token streams of a language, as many as its budget may reach, in the order it reads them."""
     return [
         TOKENS.format(
             model=wildcards.model, language=wildcards.language, shard=grid.shard_name(path)
         )
-        for path in grid.shards(STUDY, wildcards.language)
+        for path in grid.shards_for(STUDY, wildcards.language, wildcards.budget)
     ]
 
 

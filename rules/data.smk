@@ -81,18 +81,3 @@ rule check_task_data:
         ENVIRONMENT
     script:
         "../workflow/scripts/check_task_data.py"
-
-
-rule check:
-    message:
-        "Reading the study and every file that it names"
-    localrule: True
-    log:
-        f"{LOGS}/check/{STUDY.name}.log",
-    params:
-        study=STUDY_FILE,
-        overrides=dict(workflow.config_settings.config),
-    conda:
-        ENVIRONMENT
-    script:
-        "../workflow/scripts/check.py"

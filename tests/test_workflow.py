@@ -59,32 +59,76 @@ def planned(house: Path, *arguments: str) -> Counter[str]:
     text = run(house, "-n", *arguments)
     table = re.search(r"^job +count\n[- ]+\n(.*?)^total", text, re.M | re.S)
     rows = [line.split() for line in table[1].splitlines()] if table else []
-    return Counter({name: int(count) for name, count in rows if name not in {"all", "zero_shot"}})
+    return Counter({name: int(n) for name, n in rows if name not in {"all", *grid.EXPERIMENTS}})
 
 
 def expected(study: grid.Study) -> Counter[str]:
     """Jobs of a whole miniature study, counted from its grid."""
     cells = grid.all_cells(study)
-    operands = {(c.model, str(o), c.seed) for c in cells for o in (c.left, c.right)}
-    tasks = {(c.model, c.task, c.seed) for c in cells}
-    corpora = {grid.Operand.parse(o).language for _, o, _ in operands} | set(
-        study.models["tiny"].languages
-    )
-    files = {(c.task, c.target) for c in cells} | {(c.task, study.task_language) for c in cells}
+    runs = {run for name in study.experiments for run in grid.runs(study, name)}
+    language_runs = {run for run in runs if run.kind == "language"}
+    shards = {
+        (language, shard)
+        for language, budget in [
+            *((language, "full") for language in study.models["tiny"].languages),
+            *(
+                (o.language, o.budget)
+                for o in map(grid.Operand.parse, {r.name for r in language_runs})
+            ),
+        ]
+        for shard in grid.shards_for(study, language, budget)
+    }
+    files = {(c.task, c.target) for c in cells} | {
+        (run.name, study.task_language) for run in runs if run.kind == "task"
+    }
     return Counter(
-        write_miniature_corpus=len(corpora),
+        write_miniature_corpus=len({language for language, _ in shards}),
         write_miniature_task=len(files),
         train_tokenizer=1,
-        tokenize_shard=len(corpora) * study.corpora.shards,
+        tokenize_shard=len(shards),
         pretrain_model=1,
         initialise_adapters=1,
-        train_language_adapter=len(operands),
-        train_task_adapter=len(tasks),
-        sweep_la=len(cells),
-        tabulate=len(study.experiments),
-        draw_zero_shot=1,
+        train_language_adapter=len(language_runs),
+        train_task_adapter=len(runs - language_runs),
         draw_learning_curves=1,
-    )
+    ) + sum((shown(study, name) for name in study.experiments), swept(cells))
+
+
+def swept(cells: list[grid.Cell]) -> Counter[str]:
+    """Sweeps of some cells by rule."""
+    return Counter(f"sweep_{cell.method}" for cell in cells)
+
+
+def shown(study: grid.Study, *experiments: str) -> Counter[str]:
+    """Jobs that make the table, the sheets and the figure of experiments."""
+    found: Counter[str] = Counter()
+    tabulating = {
+        "similarity": "compare_vectors",
+        "sparsity": "estimate_density",
+        "related_languages": "rank_related_languages",
+        "reproduction": "compare_with_paper",
+    }
+    for name in experiments:
+        found[tabulating.get(name, "tabulate")] += 1
+        found["format_table"] += 1
+        if grid.EXPERIMENTS[name].figure:
+            found["draw_figure"] += 1
+    return found
+
+
+def newly(before: grid.Study, after: grid.Study) -> Counter[str]:
+    """What a changed study adds to a finished one, counted from both grids.
+
+    New cells and adapters with what they stand on, the tables and figures that show them, and the
+    learning curves where an adapter is new.
+    """
+    told = {name: grid.cells(before, name) for name in before.experiments}
+    changed = [name for name in after.experiments if grid.cells(after, name) != told.get(name)]
+    new = expected(after) - expected(before)
+    for rule in ("tabulate", "format_table", "draw_figure", "draw_learning_curves"):
+        del new[rule]
+    trained = new["train_language_adapter"] + new["train_task_adapter"]
+    return +(new + shown(after, *changed) + Counter(draw_learning_curves=int(trained > 0)))
 
 
 def overlay(house: Path, file: str, **keys: object) -> str:
@@ -178,64 +222,87 @@ def test_the_table_has_the_columns_and_rows_of_the_contract(house):
 # --- a change reruns what it can change, and nothing else ---
 
 
+def grown(copy: Path, **keys: object) -> tuple[Counter[str], Counter[str]]:
+    """The dry run of nano with other keys, and what both grids say it must be."""
+    study = overlay(copy, "grown", **keys)
+    before, after = (grid.load(copy / f"studies/{name}.yaml") for name in ("nano", "grown"))
+    return planned(copy, *of(study)), newly(before, after)
+
+
+@pytest.fixture
+def nano(copy) -> dict:
+    """The keys of the nano study."""
+    return yaml.safe_load((copy / "studies/nano.yaml").read_text())
+
+
 def test_adding_a_seed_computes_its_cells_alone(copy):
-    study = overlay(copy, "more", seeds=[1, 2])
-    before, after = (grid.load(copy / f"studies/{n}.yaml") for n in ("nano", "more"))
-    new = expected(after) - expected(before)
-    assert planned(copy, *of(study)) == new + Counter(
-        tabulate=1, draw_zero_shot=1, draw_learning_curves=1
-    )
+    plan, counted = grown(copy, seeds=[1, 2])
+    assert plan == counted
+    assert plan["train_task_adapter"] == 1 and plan["sweep_ties20"] == 1
 
 
-def test_adding_a_language_computes_its_cells_alone(copy):
-    nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
+def test_adding_a_language_computes_its_cells_alone(copy, nano):
     nano["tasks"]["ner"]["targets"].append("it")
-    study = overlay(
+    plan, counted = grown(
         copy,
-        "italian",
         languages=["en", "es", "fr", "it"],
         tasks=nano["tasks"],
         related={"es": "fr", "fr": "es", "it": "es"},
     )
     # Italian is a target that borrows Spanish: its examples and its sweep are all that is new
-    assert planned(copy, *of(study)) == Counter(
-        write_miniature_task=1, sweep_la=1, tabulate=1, draw_zero_shot=1
+    assert plan == counted
+    assert plan == Counter(
+        write_miniature_task=1, sweep_la=1, tabulate=1, format_table=1, draw_figure=1
     )
 
 
 def test_adding_a_language_as_an_operand_trains_its_adapter(copy):
-    study = overlay(
-        copy, "pair", languages=["en", "es", "fr", "it"], related={"es": "it", "fr": "es"}
+    plan, counted = grown(
+        copy, languages=["en", "es", "fr", "it"], related={"es": "it", "fr": "es"}
     )
-    shards = grid.load(copy / study).corpora.shards
-    assert planned(copy, *of(study)) == Counter(
-        write_miniature_corpus=1,
-        tokenize_shard=shards,
+    # Spanish has another pair; the corpus and the adapter of Italian are new
+    assert plan["train_language_adapter"] == plan["write_miniature_corpus"] == 1
+    assert plan == counted + Counter(sweep_la=1, sweep_ties20=1)
+
+
+def test_adding_a_task_trains_its_adapter_and_sweeps(copy, nano):
+    nano["tasks"]["nli"] = {**nano["tasks"]["ner"], "targets": ["es"]}
+    plan, counted = grown(copy, tasks=nano["tasks"])
+    assert plan == counted
+    assert plan["train_task_adapter"] == 1 and not plan["train_language_adapter"]
+
+
+def test_adding_a_budget_trains_its_adapter_on_tokens_that_are_there(copy):
+    plan, counted = grown(copy, budgets={"es": ["1k", "2k"]})
+    assert plan == counted
+    assert plan == Counter(
         train_language_adapter=1,
         sweep_la=1,
         tabulate=1,
-        draw_zero_shot=1,
+        format_table=1,
+        draw_figure=1,
         draw_learning_curves=1,
     )
 
 
-def test_adding_a_task_trains_its_adapter_and_sweeps(copy):
-    nano = yaml.safe_load((copy / "studies/nano.yaml").read_text())
-    nano["tasks"]["nli"] = {**nano["tasks"]["ner"], "targets": ["es"]}
-    study = overlay(copy, "tasks", tasks=nano["tasks"])
-    assert planned(copy, *of(study)) == Counter(
-        write_miniature_task=2,
-        train_task_adapter=1,
-        sweep_la=1,
-        tabulate=1,
-        draw_zero_shot=1,
-        draw_learning_curves=1,
-    )
+def test_adding_an_experiment_computes_its_cells_alone(copy, nano):
+    plan, counted = grown(copy, experiments=nano["experiments"] | {"enhancement": {}})
+    assert plan == counted
+    assert plan == Counter(sweep_la=4, tabulate=1, format_table=1, draw_figure=1)
 
 
-def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy):
-    study = overlay(copy, "finer", lambdas={"la": {"start": 0, "stop": 1, "step": 0.05}})
-    assert planned(copy, *of(study)) == Counter(sweep_la=2, tabulate=1, draw_zero_shot=1)
+def test_an_experiment_on_cells_that_are_there_computes_none(copy, nano):
+    plan, counted = grown(copy, experiments=nano["experiments"] | {"lambda_impact": {}})
+    assert plan == counted == Counter(tabulate=1, format_table=1, draw_figure=1)
+
+
+def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano):
+    finer = nano["lambdas"] | {"la": {"start": 0, "stop": 1, "step": 0.05}}
+    study = overlay(copy, "finer", lambdas=finer)
+    told = grid.load(copy / study)
+    # every sweep of language arithmetic, none of TIES; ties shows both
+    la = [cell for cell in grid.all_cells(told) if cell.method == "la"]
+    assert planned(copy, *of(study)) == swept(la) + shown(told, *told.experiments)
 
 
 def test_a_comment_reruns_nothing(copy):
@@ -247,13 +314,14 @@ def test_a_comment_reruns_nothing(copy):
 
 def test_editing_a_figure_draws_it_anew_and_trains_nothing(copy):
     edit(copy / "workflow/langarith/figures.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5")
-    assert planned(copy, *NANO) == Counter(draw_zero_shot=1, draw_learning_curves=1)
+    assert planned(copy, *NANO) == Counter(draw_figure=3, draw_learning_curves=1)
 
 
 def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
     edit(copy / "workflow/langarith/arithmetic.py", "CANCELS = 1e-9", "CANCELS = 1e-8")
     plan = planned(copy, *NANO)
-    assert plan["sweep_la"] == 2
+    cells = grid.all_cells(grid.load(copy / "studies/nano.yaml"))
+    assert {rule: n for rule, n in plan.items() if rule.startswith("sweep")} == swept(cells)
     assert not plan["train_language_adapter"] and not plan["pretrain_model"]
 
 
@@ -288,4 +356,45 @@ def test_related_languages_are_proposed_and_accepted(copy):
     run(copy, "lock_related_languages", *of(study))
     related = grid.load(copy / study).related
     assert set(related) == {"es", "fr", "it"} and related["es"] == "fr"
-    assert planned(copy, *of(study))["sweep_la"] == 1
+    assert planned(copy, *of(study), "zero_shot")["sweep_la"] == 1
+
+
+# --- a partial grid ---
+
+
+def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
+    """A training failed for good: tables show what exists, mark the rest and name its log."""
+    import pandas as pd
+
+    adapter = copy / "results/nano/adapters/tiny/language/fr@full/seed1"
+    cell = copy / "results/nano/evaluation/tiny/ner/es/la/en+fr/seed1"
+    shutil.rmtree(adapter), shutil.rmtree(cell)
+    assert planned(copy, *NANO)["train_language_adapter"] == 1
+
+    asked = (*NANO, "--config", "allow_missing=true")
+    plan = planned(copy, *asked)
+    assert set(plan) <= {"tabulate", "format_table", "draw_figure", "draw_learning_curves"}
+    run(copy, "all", *asked)
+    table = pd.read_csv(copy / "results/nano/tables/zero_shot.csv", keep_default_na=False)
+    lost = table[table["value"] == ""]
+    assert lost[["task", "target", "method", "left", "right"]].to_numpy().tolist() == [
+        ["ner", "es", "la", "en", "fr"]
+    ]
+    told = (copy / "results/nano/tables/zero_shot.md").read_text()
+    assert "tiny/ner/es/la/en+fr/seed1" in told
+    assert "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log" in told
+    # the whole grid comes back without the key
+    assert planned(copy, *NANO)["sweep_la"] >= 1
+
+
+# --- a plan before anything is submitted ---
+
+
+def test_plan_says_what_would_run_why_and_for_how_long(copy):
+    assert "Nothing to be done" in run(copy, "plan", *NANO)
+    study = overlay(copy, "more", seeds=[1, 2])
+    told = run(copy, "plan", *of(study))
+    (row,) = [line for line in told.splitlines() if line.startswith("train_task_adapter ")]
+    assert "no output yet" in row and "mean of 1 recorded" in row
+    jobs = sum(planned(copy, *of(study)).values())
+    assert f"{jobs} jobs, " in told

@@ -1,4 +1,4 @@
-"""The command line of the library: `langarith results`, `langarith check`."""
+"""The command line of the library: `langarith results`, `langarith check`, `langarith plan`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from langarith import check, study
+from langarith import check, plan, study
 from langarith.errors import InputError
 
 
@@ -31,8 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument("folder", type=Path)
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
+    planning = commands.add_parser("plan", help="say what would run, why and for how long")
+    planning.add_argument("study", type=Path)
+    planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
+    planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "plan":
+            print("\n".join(plan.of_study(chosen.study, chosen.targets, chosen.jobs)))
+            return 0
         if chosen.command == "results":
             print(results(chosen.folder))
             return 0

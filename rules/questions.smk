@@ -1,0 +1,32 @@
+# Questions about a study that write no file.
+
+
+rule check:
+    message:
+        "Reading the study and every file that it names"
+    localrule: True
+    log:
+        f"{LOGS}/check/{STUDY.name}.log",
+    params:
+        study=STUDY_FILE,
+        overrides=dict(workflow.config_settings.config),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/check.py"
+
+
+rule plan:
+    message:
+        "Planning the whole study"
+    localrule: True
+    log:
+        f"{LOGS}/plan/{STUDY.name}.log",
+    params:
+        study=STUDY_FILE,
+        overrides=dict(workflow.config_settings.config),
+        at_once=workflow.nodes or workflow.cores or 1,
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/plan.py"
