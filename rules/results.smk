@@ -74,6 +74,31 @@ rule estimate_density:
         "../workflow/scripts/estimate_density.py"
 
 
+rule compare_with_paper:
+    message:
+        "Holding the paper's numbers beside this study's"
+    localrule: True
+    input:
+        [
+            TABLE.format(experiment=name)
+            for name in STUDY.experiments
+            if name not in ("reproduction", "sparsity", "low_resource")
+        ],
+    output:
+        table=TABLE.format(experiment="reproduction"),
+        record=f"{TABLE.format(experiment='reproduction')}.provenance.json",
+    log:
+        f"{LOGS}/compare_with_paper/{STUDY.name}.log",
+    params:
+        study=STUDY.name,
+        task_language=STUDY.task_language,
+        code=fingerprint("compare_with_paper"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/compare_with_paper.py"
+
+
 rule format_table:
     message:
         "Writing the table of {wildcards.experiment} as Markdown and LaTeX"

@@ -123,5 +123,5 @@ def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] =
 
 def read(path: Path) -> pd.DataFrame:
     """A tidy table: empty numbers are NaN, empty names are empty text."""
-    numbers = ("lambda", "value", "cosine", "x")
+    numbers = ("lambda", "value", "cosine", "x", "ours", "sd")
     return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})

@@ -5,9 +5,10 @@ from pathlib import Path
 from langarith import provenance
 
 with provenance.job(snakemake):
-    from langarith import sheets, tables
+    from langarith import reproduction, sheets, tables
 
-    make = sheets.SHEETS[snakemake.wildcards.experiment]
+    makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
+    make = makers[snakemake.wildcards.experiment]
     made = make(
         tables.read(Path(snakemake.input.table)),
         snakemake.params.caption | {"missing": snakemake.params.missing},
