@@ -11,6 +11,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
 include: "rules/common.smk"
+include: "rules/download.smk"  # files of the Hugging Face hub
 include: "rules/data.smk"  # raw shards and task files
 include: "rules/models.smk"  # tokenizer, token streams, base model, initial adapters
 include: "rules/adapters.smk"  # language adapters, task adapters

@@ -1,4 +1,4 @@
-"""The command line of the library: `langarith results`, `langarith check`."""
+"""The command line of the library: `langarith results`, `check` and `shards`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from langarith import check, study
+from langarith import check, hub, study
 from langarith.errors import InputError
 
 
@@ -23,6 +23,31 @@ def results(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def shards(repository: str, pattern: str, languages: list[str], revision: str) -> str:
+    """Refresh the committed table of shards from the hub; a line per configuration.
+
+    Without languages, a pattern with {language} stands for the rows that the table has of it.
+    """
+    entry = hub.shard_table().get(repository, {})
+    if "{language}" not in pattern:
+        configs = [pattern]
+    elif languages:
+        configs = [pattern.replace("{language}", language) for language in languages]
+    else:
+        head, _, tail = pattern.partition("{language}")
+        known = entry.get("shards", {})
+        configs = [c for c in known if c.startswith(head) and c.endswith(tail)]
+        if not configs:
+            raise InputError(f"the table has no row like {pattern}; name some (--languages en fr)")
+    commit = hub.resolve("datasets", repository, revision)
+    counts = hub.count_shards(repository, configs, commit)
+    before = {config: entry.get("shards", {}).get(config) for config in configs}
+    hub.write_shard_table(repository, commit, counts)
+    return "\n".join(
+        f"{config}: {counts[config]} (was {before[config] or 'unknown'})" for config in configs
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
@@ -31,8 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument("folder", type=Path)
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
+    counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
+    counting.add_argument("repository", help="owner/name of a dataset")
+    counting.add_argument("config", help="a configuration, or a pattern with {language}")
+    counting.add_argument("--languages", nargs="+", default=[], help="which ones; else known rows")
+    counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "shards":
+            print(shards(chosen.repository, chosen.config, chosen.languages, chosen.revision))
+            return 0
         if chosen.command == "results":
             print(results(chosen.folder))
             return 0
