@@ -76,7 +76,7 @@ def expected(study: grid.Study) -> Counter[str]:
                 for o in map(grid.Operand.parse, {r.name for r in language_runs})
             ),
         ]
-        for shard in grid.shards_for(study, language, budget)
+        for shard in grid.shards(study, language, budget)
     }
     files = {(c.task, c.target) for c in cells} | {
         (run.name, study.task_language) for run in runs if run.kind == "task"
