@@ -142,7 +142,9 @@ def _over_seeds(kinds: list[str], measure: Callable[[pd.DataFrame], float]) -> Q
         wanted = [cell for cell in itertools.product(*over.values()) if len({*cell}) == len(cell)]
         complete = []
         for _, runs in view.groupby("seed"):
-            cells = pd.DataFrame(wanted, columns=place).merge(runs, "left") if place else runs
+            cells = (
+                pd.DataFrame(wanted, columns=place).merge(runs, "left", on=place) if place else runs
+            )
             scores = cells.set_index(place)[kinds] if place else cells[kinds].reset_index(drop=True)
             if scores.notna().all(axis=None):
                 complete.append(scores)
@@ -199,7 +201,7 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     `compared` may come back from a CSV file that was read with plain `pandas.read_csv`.
     """
     compared = compared.fillna({"model": "", "note": ""})
-    parts = compared["source"].where(compared["source"].str.match("Table|Figure"), "Text")
+    parts = compared["source"].where(compared["source"].map(_in_print), "text")
     verdicts = list(dict.fromkeys(compared["verdict"]))
     counts: list[Row] = [
         (
@@ -209,10 +211,10 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         for part, rows in compared.groupby(parts, sort=False)
     ]
     rule = (
-        "Within: the paper's value, as printed, lies inside ours ± 2 standard deviations over seeds "
-        "(ddof 1); above, below: ours lies above, below it by more than that. Of a quantity such as "
-        "a greatest gain, ours is that of the means over seeds, and the standard deviation that of "
-        "the same quantity of each seed."
+        "Within: the paper's value, as printed, lies inside ours ± 2 standard deviations over "
+        "seeds (ddof 1); above, below: ours lies above, below it by more than that. Of a quantity "
+        "such as a greatest gain, ours is that of the means over seeds, and the standard deviation "
+        "is of the same quantity of each seed."
     )
     made = [
         sheet(
@@ -228,8 +230,8 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         made.append(
             sheet(
                 f"Reproduction: {part}",
-                notes,
-                ("number", "in", "model", "paper", "ours", "seeds", "verdict"),
+                f"Ours ± one standard deviation over seeds. {notes}",
+                ("number", "model", "paper", "ours", "seeds", "verdict"),
                 [[_sheet_row(row) for row in rows.to_dict("records")]],
                 caption,
             )
@@ -237,19 +239,25 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     return [*made, *missing_cells(caption)]
 
 
+def _in_print(source: str) -> bool:
+    """Whether the paper has a number in a table or figure, and not in its text."""
+    return source.startswith(("Table", "Figure"))
+
+
 def _sheet_row(row: Mapping[Any, Any]) -> Row:
-    start = (row["what"], row["source"], row["model"])
+    what = row["what"] if _in_print(row["source"]) else f"{row['what']} ({row['source']})"
+    start = (what, row["model"])
     if row["unit"] == "language":
         ours = row["ours"] if isinstance(row["ours"], str) else MISSING
         return (*start, row["paper"], ours, "", row["verdict"])
     theirs = float(row["paper"])
-    printed = f"{theirs:.2f}" if row["unit"] in {"percent", "cosine"} else f"{theirs:g}"
-    decimals = len(printed.partition(".")[2])
+    # as the paper prints it: two decimals in its tables and Figure 10, what it takes in its text
+    decimals = 2 if row["unit"] in {"percent", "cosine"} else len(f"{theirs:g}".partition(".")[2])
+    digits = {"cosine": 3, "count": 0}.get(row["unit"], 2)
     return (
         *start,
         Number(theirs, digits=decimals),
-        # a digit more than the paper: enough to see why a verdict falls
-        Number(float(row["ours"]), float(row["sd"]), digits=max(2, decimals + 1)),
+        Number(float(row["ours"]), float(row["sd"]), digits=digits),
         Number(float(row["seeds"]) or math.nan, digits=0),
         row["verdict"],
     )

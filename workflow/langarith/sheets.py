@@ -74,6 +74,7 @@ class Sheet:
 # --- from tidy tables to sheets -----------------------------------------------------------------
 
 SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
+AVERAGE = "The average is that of each seed over its targets."
 
 
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
@@ -104,8 +105,8 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         sheets.append(
             sheet(
                 f"Zero-shot, {model}, {_measured(task, table)}",
-                f"{SCORES} λ weighs {source}. The gain, in points, is over the better of the two "
-                "single adapters.",
+                f"{SCORES} {AVERAGE} λ weighs {source}. The gain, in points, is over the better of "
+                "the two single adapters.",
                 ("target", "related", *adapters, "λ", "gain"),
                 [rows, [average]],
                 caption,
@@ -142,9 +143,9 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         sheets.append(
             sheet(
                 f"Enhancement, {model}, {_measured(task, table)}",
-                f"{SCORES} MAD-X is the adapter of the target t alone. {better} is the pairing "
-                "that is better on validation; the column after it names its other language. The "
-                f"gain, in points, is that of {better} over MAD-X.",
+                f"{SCORES} {AVERAGE} MAD-X is the adapter of the target t alone. {better} is the "
+                "pairing that is better on validation; the column after it names its other language. "
+                f"The gain, in points, is that of {better} over MAD-X.",
                 ("t", "rel", *methods, f"{source}/rel", "gain"),
                 [rows, [average]],
                 caption,
@@ -204,9 +205,9 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
             sheet(
                 f"Lambda impact, {model}",
                 "Regret: the test score of the λ that the full grid chooses on validation minus "
-                "that of the coarser grid's choice, in points; below zero where the coarser one did "
-                "better. Mean over targets ± standard deviation over seeds, and the worst of all "
-                f"targets and seeds. The full grid takes {full.written()} evaluations.",
+                "that of the coarser grid's choice, in points; below zero where the coarser one "
+                "did better. Mean over targets ± standard deviation over seeds, and the worst of "
+                f"all targets and seeds. The full grid takes {full.written()} evaluations.",
                 ("task", "step", "mean regret", "worst regret", "evaluations", "saved"),
                 blocks,
                 caption,
@@ -342,7 +343,15 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 if there:
                     pair = pick(there, key=lambda pair: there[pair].value)
                     names_of_pair = " and ".join(sorted(pair, key=names.index))
-                    extremes.append((model, f"{kind} vectors", name, names_of_pair, there[pair]))
+                    extremes.append(
+                        (
+                            model,
+                            f"{kind} vectors",
+                            name,
+                            names_of_pair,
+                            replace(there[pair], digits=3),
+                        )
+                    )
     return [
         *sheets,
         sheet(
@@ -542,7 +551,7 @@ def _escaped(text: str) -> str:
 
 
 LONG = 40
-"""Rows from which on a LaTeX table may break across pages."""
+"""Rows above which a LaTeX table may break across pages, letters above which a text may wrap."""
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -586,7 +595,7 @@ def _latex(made: Sheet) -> str:
     def line(cells: Iterable[str]) -> str:
         return f"  {' & '.join(cells)} \\\\\n"
 
-    columns = "".join("r" if right else "l" for right in _right_aligned(made))
+    columns = "".join(_column(made))
     head = "  \\toprule\n" + line(_tex(name) for name in made.header) + "  \\midrule\n"
     blocks = ["".join(line(_tex_cell(c) for c in row) for row in block) for block in made.blocks]
     body = "  \\midrule\n".join(blocks)
@@ -597,8 +606,8 @@ def _latex(made: Sheet) -> str:
             f"{head}  \\endhead\n{body}  \\bottomrule\n\\end{{longtable}}\n"
         )
     return (
-        f"\\begin{{table}}\n  \\centering\n  {caption}\n  \\begin{{tabular}}{{{columns}}}\n"
-        f"{head}{body}  \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}\n"
+        f"\\begin{{table}}\n  \\centering\n  \\small\n  {caption}\n"
+        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}\n"
     )
 
 
@@ -622,3 +631,14 @@ def _plain(cell: Cell) -> str:
 def _right_aligned(made: Sheet) -> list[bool]:
     """By column: whether it holds numbers."""
     return [any(isinstance(row[i], Number) for row in made.rows) for i in range(len(made.header))]
+
+
+def _column(made: Sheet) -> list[str]:
+    """LaTeX's letter for each column."""
+    widths = [
+        max((len(_plain(row[i])) for row in made.rows), default=0) for i in range(len(made.header))
+    ]
+    return [
+        "r" if right else "p{0.4\\linewidth}" if width > LONG else "l"
+        for right, width in zip(_right_aligned(made), widths, strict=True)
+    ]
