@@ -144,8 +144,8 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             sheet(
                 f"Enhancement, {model}, {_measured(task, table)}",
                 f"{SCORES} {AVERAGE} MAD-X is the adapter of the target t alone. {better} is the "
-                "pairing that is better on validation; the column after it names its other language. "
-                f"The gain, in points, is that of {better} over MAD-X.",
+                "pairing that is better on validation; the column after it names its other "
+                f"language. The gain, in points, is that of {better} over MAD-X.",
                 ("t", "rel", *methods, f"{source}/rel", "gain"),
                 [rows, [average]],
                 caption,
@@ -607,7 +607,8 @@ def _latex(made: Sheet) -> str:
         )
     return (
         f"\\begin{{table}}\n  \\centering\n  \\small\n  {caption}\n"
-        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}\n"
+        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}\n"
+        "\\end{table}\n"
     )
 
 
