@@ -11,7 +11,14 @@ import pytest
 
 from langarith import analysis, figures, tables
 
-CAPTION = {"study": "little", "note": "Made up.", "models": ["tiny"], "seeds": [1, 2]}
+CAPTION = {
+    "study": "little",
+    "note": "Made up.",
+    "models": ["tiny"],
+    "seeds": [1, 2],
+    "task_language": "en",
+    "languages": ["en", "es", "fr"],
+}
 # From LITTLE_RESULTS in conftest.py, by hand. Per target and kind, the mean over seeds 1 and 2.
 MEANS = {
     "ner": {"es": (46.0, 41.0, 53.0), "fr": (32.0, 62.0, 63.0), "avg.": (39.0, 51.5, 58.0)},
