@@ -22,6 +22,8 @@ from langarith.figures import style
 MOST_GROUPS = 20
 BARS_WIDTH = 0.82  # of a group, whose place is 1 wide
 AVERAGE_APART = 0.35
+FEWEST_GROUPS = 6  # leave the bars of a small experiment slender
+LOWEST = 0.9  # inches: the height of a panel without its title and ticks
 STUB = 0.07  # height of the mark of a missing bar, of the axis
 MARKS = (
     f"by hatched stubs and {style.ABSENT}; {style.PARTLY} where only some seeds are there; "
@@ -52,7 +54,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         Bar("merged", f"language arithmetic ({english}, related)", style.MERGED),
     ]
     scores = analysis.zero_shot(table)
-    key = "gain of language arithmetic over the better of both adapters"
+    key = "gain over the better of both adapters"
     return _draw(table, scores, bars, ("merged", ["task_language", "related"]), key, caption)
 
 
@@ -116,7 +118,8 @@ def _draw(
             rows.append([])
             model, groups = part["model"].iloc[0], len(targets) + 1
         rows[-1].append((title, part, targets))
-    widest = max(sum(len(targets) + 1 for *_, targets in row) for row in rows)
+    widths = [sum(len(targets) + 1 for *_, targets in row) for row in rows]
+    widest = max(FEWEST_GROUPS, *widths)
     with mpl.rc_context(style.STYLE):
         height = 1.75 if len(rows) < 3 else 1.3
         figure = plt.figure(
@@ -141,8 +144,7 @@ def _draw(
             figure,
             caption,
             scores,
-            key=f"Above each group: {key}, in points. Error bars: one standard deviation over "
-            "seeds.",
+            key=f"Above each group: {key}, in points. Error bars: 1 SD over seeds.",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
     return figure
@@ -196,16 +198,15 @@ def _panel(
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
         kind, others = gain
         points = group["mean"][kind] - group["mean"][list(others)].max(skipna=False)
-        # adding zero: never "-0.0"
-        gains.append(style.ABSENT if np.isnan(points) else f"{round(points, 1) + 0.0:+.1f}")
+        gains.append(style.ABSENT if np.isnan(points) else style.signed(points, 1, "+"))
         highest.append((x, max(ends), 9 if partly else 2))
     # letters of 7 points are 0.062 inches wide
     rotate = max(map(len, gains)) * 0.062 > (style.TEXT_WIDTH - 0.4) / groups
     for text, (x, end, offset) in zip(gains, highest, strict=True):
         _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
-    letters = 0.30 if rotate else 0.16
-    marks = 0.08 if any(offset > 2 for *_, offset in highest) else 0.0
-    axis.set_ylim(floor, top + (top - floor) * (letters + marks))
+    marked = any(offset > 2 for *_, offset in highest)
+    room = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
+    axis.set_ylim(floor, floor + (top - floor) / (1 - room))
     axis.set_xticks(places, [*targets, analysis.AVERAGE])
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.6, places[-1] + 0.6)

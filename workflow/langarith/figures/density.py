@@ -75,7 +75,8 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             _panel(axis, part, column, looks)
             several = f"{model}, " if len(models) > 1 else ""
             axis.set_title(f"{several}{name}")
-            axis.set_xlabel("weight of the language vector")
+        for axis in figure.axes[-columns:]:  # the lowest of each column
+            axis.set_xlabel("weight w")
         for axis in axes[:, 0]:
             axis.set_ylabel("density")
         found = (~gone).groupby(column).agg(["sum", "size"])
@@ -92,8 +93,8 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             caption,
             table,
-            key="Kernel density estimates of the weights w, a line per seed. Shares: means over "
-            "seeds, from the lowest to the highest line.",
+            key="Kernel density estimates of the weights of language vectors, a line per seed. "
+            "Shares of weights: means over seeds, from the lowest to the highest line.",
             missing=style.count(
                 (int((~gone).sum()), len(gone)),
                 "vectors",
@@ -104,8 +105,8 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 
 
 def _layer(layer: Any) -> str:
-    """A layer in words: `layer 3` for a number, else as the table names it."""
-    return f"layer {layer}" if str(layer).isdigit() else str(layer)
+    """A layer in words: `layer 3` for a number, `all layers`, else as the table names it."""
+    return f"layer {layer}" if str(layer).isdigit() else {"all": "all layers"}.get(layer, layer)
 
 
 def _panel(axis: Axes, part: pd.DataFrame, column: str, looks: Mapping[Any, Any]) -> None:
@@ -119,7 +120,7 @@ def _panel(axis: Axes, part: pd.DataFrame, column: str, looks: Mapping[Any, Any]
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set(xlim=(0, 1), ylim=(0, 1))
-        style.hatched(axis, 0, 0, 1, 1)
+        style.hatched(axis, 0, 0, 1, 1, told=True)
         return
     body = density.loc[density["value"] > TAIL * density["value"].max(), "x"]
     axis.set_xlim(body.min(), body.max())

@@ -13,13 +13,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from langarith import analysis
 from langarith.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
-COLUMNS = 5  # of small multiples: each with room for its ticks
+COLUMNS = 4, 7  # of small multiples, fewest and most: each with room for its ticks
 FULL_APART = 10.0  # `full` stands where the largest budget times this would
 
 
@@ -53,16 +54,20 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     panels = style.panels(means, analysis.metrics(table), caption)
     # ticks are as far apart in one panel as in another
     ticks = [max(2, scores.loc[scores["target"] == t, "budget"].nunique()) for t in targets]
-    width = style.TEXT_WIDTH * min(1.0, 0.1 + 0.3 * len(targets))
+    across = len(targets) == 1  # a single column of panels lies better as a row
+    rows = 1 if across else len(panels)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
-            len(panels),
-            len(targets),
-            figsize=(width, 1.1 + 1.6 * len(panels)),
+            rows,
+            len(panels) if across else len(targets),
+            figsize=(style.TEXT_WIDTH, 1.1 + 1.6 * rows),
             squeeze=False,
-            gridspec_kw={"width_ratios": ticks},
+            gridspec_kw={} if across else {"width_ratios": ticks},
             layout="constrained",
         )
+        for column in axes.T:
+            column[-1].set_xlabel("tokens")
+        axes = axes.T if across else axes
         for row, (title, part) in zip(axes, panels, strict=True):
             for axis, target in zip(row, targets, strict=True):
                 points = part[part["target"] == target]
@@ -71,8 +76,6 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 else:
                     _budgets(axis, points.sort_values("tokens", kind="stable"))
                     axis.set_title(f"{target}: {title}")
-        for axis in figure.axes[-len(targets) :]:
-            axis.set_xlabel("tokens of the target language")
         english = caption["task_language"]
         labels = ("budget's adapter alone", f"language arithmetic (with {english})")
         entries: dict[str, Artist] = {
@@ -84,11 +87,11 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             caption,
             scores,
-            key="Error bars: one standard deviation over seeds.",
+            key="Error bars: 1 SD over seeds.",
             missing=style.count(
                 analysis.missing(table),
                 "cells",
-                f"× at the foot of a panel; {style.PARTLY} stands where only some seeds are there",
+                f"{style.ABSENT}; {style.PARTLY} where only some seeds are there",
             ),
         )
     return figure
@@ -126,12 +129,22 @@ def _budgets(axis: Axes, means: pd.DataFrame) -> None:
             _note(axis, style.PARTLY, where, axis.transData, one.colour, above=one.above)
     gone = means.groupby("budget")["seeds"].max() == 0
     for budget in gone[gone].index:
-        _note(axis, "×", (x[budget], 0.0), axis.get_xaxis_transform(), style.MISSING, above=True)
+        _note(
+            axis,
+            style.ABSENT,
+            (x[budget], 0.0),
+            axis.get_xaxis_transform(),
+            style.MISSING,
+            above=True,
+        )
     axis.set_xscale("log")
     axis.minorticks_off()
     axis.set_xticks(list(x.values()), labels=list(map(str, x)))
     first, last = min(x.values()), max(x.values())
     axis.set_xlim(first / 2.5, last * 2.5)
+    axis.margins(y=0.16)  # room for marks
+    if means["mean"].isna().all():
+        axis.set_yticks([])
     if len(limited) and len(x) > len(limited):
         axis.axvline(largest * FULL_APART**0.5, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)))
     axis.yaxis.grid(True, color="0.9", linewidth=0.6)
@@ -166,16 +179,16 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     curves = analysis.over_seeds(analysis.curves(table), [*place, "lambda"], ["value"])
     blocks = style.panels(cells, analysis.metrics(table), caption)
     sizes = [len(part.drop_duplicates(place)) for _, part in blocks]
-    columns = min(COLUMNS, max(sizes))
+    columns = int(np.clip(max(sizes), *COLUMNS))
     heights = [-(-size // columns) for size in sizes]
     with mpl.rc_context(style.STYLE):
         figure = plt.figure(
-            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(blocks) + 0.88 * sum(heights)),
+            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(blocks) + 1.1 * sum(heights)),
             layout="constrained",
         )
         parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
         for sub, (title, part), rows in zip(parts, blocks, heights, strict=True):
-            sub.suptitle(f"{title} on validation", fontsize=8)
+            sub.suptitle(f"{title} on validation, over λ", fontsize=8, x=0.01, ha="left")
             axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
             for target in style.ordered(part["target"], caption["languages"]):
                 for name, one in part[part["target"] == target].groupby(place, sort=False):
@@ -188,7 +201,6 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 axis.remove()
             for axis in sub.axes[-columns:]:  # the lowest of each column
                 axis.tick_params(labelbottom=True)
-                axis.set_xlabel("λ", labelpad=0)
         entries: dict[str, Artist] = {
             "language arithmetic": Line2D([], [], color=style.MERGED),
             f"{caption['task_language']} alone (λ = 1)": Line2D(
@@ -202,12 +214,12 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             caption,
             cells,
-            key="Over λ, the weight of the first language of a panel. Lines: means over seeds; "
-            "band: one standard deviation; circles: the choice of each seed.",
+            key="λ is the weight of the first language of a panel. Line and band: mean ± 1 SD over "
+            "seeds. Circle: a seed's choice.",
             missing=style.count(
                 analysis.missing(table),
                 "cells",
-                f"{style.ABSENT}; {style.PARTLY} stands where only some seeds are there",
+                f"{style.ABSENT}; {style.PARTLY} where only some seeds are there",
             ),
         )
     return figure
@@ -218,10 +230,10 @@ def _curve(axis: Axes, curve: pd.DataFrame, cells: pd.DataFrame) -> None:
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.tick_params(labelsize=style.SMALL, pad=1.5)
     axis.tick_params(axis="x", labelbottom=False)
-    axis.locator_params(axis="y", nbins=4)
+    axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     if curve.empty:
         axis.set_yticks([])
-        style.hatched(axis, 0.0, 0.0, 1.0, 1.0)
+        style.hatched(axis, 0.0, 0.0, 1.0, 1.0, told=True)
         axis.set_ylim(0, 1)
         return
     curve = curve.sort_values("lambda")

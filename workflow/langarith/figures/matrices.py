@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from langarith import analysis
@@ -22,7 +21,7 @@ from langarith.figures import style
 # from light to dark, the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
 FLAT = 0.65  # height of an entry of cosines, of its width
-MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} stands where only some seeds are there"
+MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds are there"
 
 
 def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -72,16 +71,17 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             axis.set_ylabel("evaluated on")
         for axis in axes[-1]:
             axis.set_xlabel("merged with the adapter of")
-        bar = figure.colorbar(ScalarMappable(span, SHADES), ax=axes, pad=0.02, aspect=12)
-        bar.set_label("points below the\nbest of its row", fontsize=style.SMALL)
-        bar.ax.tick_params(labelsize=style.SMALL)
-        bar.locator = MaxNLocator(4)
-        bar.outline.set_visible(False)
+        if means["below"].min() < 0.0:
+            bar = figure.colorbar(ScalarMappable(span, SHADES), ax=axes, pad=0.02, aspect=12)
+            bar.set_label("points below the\nbest of its row", fontsize=style.SMALL)
+            bar.ax.tick_params(labelsize=style.SMALL)
+            bar.locator = MaxNLocator(4)
+            bar.outline.set_visible(False)
         style.foot(
             figure,
             caption,
             scores,
-            key="Means over seeds ± one standard deviation; the best of a row is bold.",
+            key="Means ± 1 SD over seeds; the best of a row is bold.",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
     return figure
@@ -126,7 +126,7 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     for x, right in enumerate(names[kind]):
                         if entry := _there(axis, x, y, found.get((left, right))):
                             values[y, x] = np.nan if left == right else entry["mean"]
-                            text = f"{round(entry['mean'], 2) + 0.0:.2f}{_partly(entry)}"
+                            text = style.signed(entry["mean"], 2) + _partly(entry)
                             _write(axis, x, y, text)
                 labels = [n.upper() if kind == "task" else n for n in names[kind]]
                 _frame(axis, values, labels, labels, span)
@@ -150,9 +150,7 @@ def _there(
     """The entry, or None after marking that there is none."""
     if entry is not None and entry["seeds"]:
         return entry
-    style.hatched(axis, x, y, 1, 1)
-    label = _write(axis, x, y, style.ABSENT)
-    label.set_bbox({"facecolor": "white", "linewidth": 0, "pad": 0.6})
+    style.hatched(axis, x, y, 1, 1, told=True)
     return None
 
 
@@ -160,8 +158,8 @@ def _partly(entry: Mapping[Hashable, Any]) -> str:
     return style.PARTLY if entry["seeds"] < entry["of"] else ""
 
 
-def _write(axis: Axes, x: int, y: int, text: str, weight: str = "normal") -> Text:
-    return axis.text(
+def _write(axis: Axes, x: int, y: int, text: str, weight: str = "normal") -> None:
+    axis.text(
         x + 0.5,
         y + 0.5,
         text,

@@ -137,8 +137,25 @@ def panels(
     return found
 
 
-def hatched(axis: Axes, x: float, y: float, width: float, height: float) -> None:
-    """A grey hatched box: here something is missing."""
+def signed(number: float, digits: int, plus: str = "") -> str:
+    """A rounded number with a true minus, and none before a zero."""
+    return f"{round(number, digits) + 0.0:{plus}.{digits}f}".replace("-", "−")
+
+
+def hatched(
+    axis: Axes, x: float, y: float, width: float, height: float, *, told: bool = False
+) -> None:
+    """A grey hatched box: here something is missing; the box says so itself where it is `told`."""
     box = Rectangle((x, y), width, height, hatch=MISSING_HATCH, linewidth=0.5)
     box.set(facecolor="white", edgecolor=MISSING)
     axis.add_patch(box)
+    if told:
+        axis.text(
+            x + width / 2,
+            y + height / 2,
+            ABSENT,
+            ha="center",
+            va="center",
+            fontsize=SMALL,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8},
+        )
