@@ -84,7 +84,7 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     place = ["model", "task", "target", "seed"]
     wide = long.set_index([*place, "method"])["merged"].unstack("method")
     kept = sorted((m for m in wide.columns if m != "la"), key=lambda m: int(m.removeprefix("ties")))
-    looks = [("#F0E442", "....."), ("#009E73", "\\\\\\\\\\"), ("#CC79A7", "/////"), ("0.7", "")]
+    looks = [("#F0E442", ""), ("#009E73", "\\\\\\\\\\"), ("#CC79A7", "/////"), ("0.7", "")]
     bars = [
         Bar(method, f"TIES, top {method.removeprefix('ties')} %", *looks[i % len(looks)])
         for i, method in enumerate(kept)

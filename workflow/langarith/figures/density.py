@@ -49,8 +49,7 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     if not split:
         panels = [(m, f"adapter of {languages[0]}", layers) for m in models]
     looks = {
-        line: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
-        for i, line in enumerate(lines)
+        line: (COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]) for i, line in enumerate(lines)
     }
     density = table[table["quantity"] == "density"]
     vector = ["model", "layer", "language", "seed"]

@@ -177,6 +177,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     cells = cells[cells["method"] == "la"]
     place = ["model", "task", "target", "left", "right"]
     curves = analysis.over_seeds(analysis.curves(table), [*place, "lambda"], ["value"])
+    of_cell = dict(iter(curves.groupby(place)))
     blocks = style.panels(cells, analysis.metrics(table), caption)
     sizes = [len(part.drop_duplicates(place)) for _, part in blocks]
     columns = int(np.clip(max(sizes), *COLUMNS))
@@ -193,7 +194,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             for target in style.ordered(part["target"], caption["languages"]):
                 for name, one in part[part["target"] == target].groupby(place, sort=False):
                     axis = next(axes)
-                    _curve(axis, curves[(curves[place] == name).all(axis=1)], one)
+                    _curve(axis, of_cell.get(name, curves[:0]), one)
                     there = one["merged"].notna()
                     partly = style.PARTLY if there.any() and not there.all() else ""
                     axis.set_title(f"{target} ({name[-2]}, {name[-1]}){partly}", fontsize=7.5)

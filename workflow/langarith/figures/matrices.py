@@ -21,6 +21,7 @@ from langarith.figures import style
 # from light to dark, the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
 FLAT = 0.65  # height of an entry of cosines, of its width
+WIDE = {"language": 1.0, "task": 1.3}  # entries of tasks may be negative: a letter more
 MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds are there"
 
 
@@ -106,15 +107,16 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         kind: style.ordered(table.loc[table["kind"] == kind, "left"], caption["languages"])
         for kind in kinds
     }
-    sizes = [len(names[kind]) for kind in kinds]
-    side = min(0.45, (style.TEXT_WIDTH - 0.9) / sum(sizes))  # inches: the width of an entry
+    widths = [len(names[kind]) * WIDE[kind] for kind in kinds]
+    wide = min(0.45, (style.TEXT_WIDTH - 0.9) / sum(widths))  # inches, of an entry of languages
+    tall = FLAT * wide * max(len(names[kind]) for kind in kinds)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             len(models),
             len(kinds),
-            figsize=(style.TEXT_WIDTH, 0.4 + len(models) * (0.45 + FLAT * side * max(sizes))),
+            figsize=(style.TEXT_WIDTH, 0.4 + len(models) * (0.45 + tall)),
             squeeze=False,
-            gridspec_kw={"width_ratios": sizes},
+            gridspec_kw={"width_ratios": widths},
             layout="constrained",
         )
         for row, model in enumerate(models):
@@ -130,7 +132,7 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                             _write(axis, x, y, text)
                 labels = [n.upper() if kind == "task" else n for n in names[kind]]
                 _frame(axis, values, labels, labels, span)
-                axis.set_aspect(FLAT, anchor="N")
+                axis.set_aspect(FLAT / WIDE[kind], anchor="N")
                 several = f"{model}, " if len(models) > 1 and kind == kinds[0] else ""
                 axis.set_title(f"{several}{kind} vectors")
         own = vectors[vectors["left"] == vectors["right"]]
