@@ -268,7 +268,12 @@ def selections(wildcards):
 def missing_cells(wildcards):
     """Cells that a partial table lacks, each with the log of the job that did not succeed."""
     return [
-        cell.wildcards | {"type": grid.task_type(STUDY, cell.task), "log": blamed_log(cell)}
+        cell.wildcards
+        | {
+            "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
+            "type": grid.task_type(STUDY, cell.task),
+            "log": blamed_log(cell),
+        }
         for cell in cells(wildcards.experiment)
         if STUDY.allow_missing and not os.path.exists(cell_file(cell, "selected.json"))
     ]
