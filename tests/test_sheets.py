@@ -155,6 +155,17 @@ def test_enhancement_with_a_pairing_missing_averages_what_is_whole() -> None:
     ]
 
 
+def test_gain_of_the_average_is_over_the_runs_that_are_averaged() -> None:
+    """In the second seed of es LA(en, t) is missing, and so that run counts for no column."""
+    cells = [enhanced("en", "es", 1, 30, 31), gone("es", "en+es", 2)]
+    cells += [enhanced("fr", "es", 1, 30, 40), enhanced("fr", "es", 2, 30, 90)]
+    made = sheets.enhancement(table(cells), CAPTION)
+    assert texts(made[0]) == [
+        ["es", "fr", "30.00 ± 0.00", "31.00 †", *["**65.00** ± 35.36"] * 2, "fr", "+35.00"],
+        ["average", "", "30.00 †", "31.00 †", "**40.00** †", "**40.00** †", "", "+10.00 †"],
+    ]
+
+
 def test_low_resource_has_budgets_in_the_order_of_their_size() -> None:
     cells = [
         cell(target, f"en+{operand}", 1, {0.0: 10, 0.5: score, 1.0: 9}, chosen=0.5)
