@@ -152,10 +152,12 @@ def download(
     staging.mkdir(parents=True, exist_ok=True)
     what = f"{file} of {repository}"
     remaining = list(pauses)
+    reached, cache = False, None
     while True:
         had = _bytes_below(staging)
         try:
             stated = _stated(client, kind, repository, revision, file)
+            reached = True
             _refuse_full_disk(what, destination.parent, stated.size - had)
             arrived = Path(
                 client.hf_hub_download(
@@ -164,17 +166,21 @@ def download(
                     repo_type=kind.removesuffix("s"),
                     revision=revision,
                     local_dir=staging,
+                    cache_dir=cache,
                 )
             )
             _check_bytes(arrived, stated, what)
             break
         except Exception as error:
             pause = _pause(error)
-            if pause is None or not (remaining or _bytes_below(staging) > had):
-                raise _sentence(error, client, kind, repository, revision, file) from error
             if _bytes_below(staging) > had:
                 remaining = list(pauses)
-            wait = max(pause, remaining.pop(0) if remaining else 0.0)
+            if isinstance(error, _WrongBytesError):
+                cache = staging  # it may have been the cache's file that was wrong
+            # the client has tried for half a minute itself where nothing answers
+            if pause is None or not remaining or not (reached or _status(error)):
+                raise _sentence(error, client, kind, repository, revision, file) from error
+            wait = max(pause, remaining.pop(0))
             say(f"{what}: {_reason(error)}; once more in {wait:.0f} s")
             time.sleep(wait)
     os.replace(arrived, destination)
@@ -247,10 +253,14 @@ def _client() -> Any:
     """huggingface_hub, allowed to use the network; it reads its settings when it is imported."""
     os.environ["HF_HUB_OFFLINE"] = "0"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["HF_HUB_VERBOSITY"] = "error"  # its warnings hold addresses with signatures
     # the plain protocol can be continued after a cut, on every mirror too
     os.environ["HF_HUB_DISABLE_XET"] = "1"
-    import huggingface_hub
+    import huggingface_hub.constants
+    import huggingface_hub.errors
 
+    # what it writes at once, and loses when the connection is cut
+    huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 20
     return huggingface_hub
 
 
