@@ -14,6 +14,7 @@ rule sweep_la:
         validation=task_split("validation"),
         test=task_split("test"),
         checked=checked(),
+        adapters=checked_adapters(),
     output:
         **sweep_outputs("la"),
     log:

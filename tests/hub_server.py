@@ -1,8 +1,8 @@
 """A small Hugging Face hub on this machine, which misbehaves on demand.
 
-It speaks what huggingface_hub asks for: repository information, revisions, the tree, `resolve` with
-its headers, a redirect to a content host of its own for large files, ETags, ranges, tokens and gated
-repositories. Faults wait in a queue, and each request that they fit meets the next one.
+It speaks what huggingface_hub asks for: repository information, revisions, the tree, `resolve`
+with its headers, a redirect to a content host of its own for large files, ETags, ranges, tokens and
+gated repositories. Faults wait in a queue, and each request that they fit meets the next one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -59,6 +61,7 @@ class HubServer:
         self.tokens = {"hf_good"}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str, dict[str, str]]] = []
+        self.sending = self.most_sending = 0
         self._lock = threading.Lock()
         self._servers = [self._serve("hub"), self._serve("content")]
         self.endpoint, self.content = (
@@ -94,6 +97,18 @@ class HubServer:
         """Paths of the requests that a host had."""
         return [path for where, how, path, _ in self.requests if (where, how) == (host, method)]
 
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts the files that are under way at once."""
+        with self._lock:
+            self.sending += 1
+            self.most_sending = max(self.most_sending, self.sending)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.sending -= 1
+
     def fault(self, host: str, file: str) -> Fault | None:
         """The next fault that waits for such a request, taken from the queue."""
         with self._lock:
@@ -121,10 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer()
 
     def _answer(self) -> None:
@@ -232,7 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
         for repository in self.hub.repositories.values():
             if commit in repository.commits:
                 data = repository.commits[commit][file]
-                return self._send(file, data, {"ETag": f'"{_etag(file, data)}"'})
+                with self.hub.counted():
+                    return self._send(file, data, {"ETag": f'"{_etag(file, data)}"'})
         return self._error(404)
 
     def _send(self, file: str, data: bytes, headers: dict[str, str]) -> None:

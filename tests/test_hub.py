@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Fault, HubServer
 
+from hub_server import Fault, HubServer
 from langarith import hub
 from langarith.errors import InputError
 
@@ -132,7 +132,7 @@ def test_a_branch_with_a_slash_is_one_folder() -> None:
 def test_shards_follow_from_the_table() -> None:
     files = hub.shard_files(WIKIPEDIA, "20231101.hi")
     assert files == [f"20231101.hi/train-0000{i}-of-00002.parquet" for i in (0, 1)]
-    with pytest.raises(InputError, match="no row for configuration '20231101.qq' of wikimedia"):
+    with pytest.raises(InputError, match=r"no row for configuration '20231101\.qq' of wikimedia"):
         hub.shard_files(WIKIPEDIA, "20231101.qq")
     with pytest.raises(InputError, match="`langarith shards a/b c`"):
         hub.shard_files("a/b", "c")
@@ -350,7 +350,9 @@ def test_weights_in_pickles_alone(server: HubServer, client: Client) -> None:
     commit = server.add("models", "some/model", files)
     answer = client.download("models", "some/model", commit, "model.safetensors")
     sentence = refused(answer, client)
-    assert f"some/model has no model.safetensors at {commit}, only pickles (pytorch_model" in sentence
+    assert (
+        f"some/model has no model.safetensors at {commit}, only pickles (pytorch_model" in sentence
+    )
     assert "which can run code when they are loaded" in sentence
 
 
