@@ -261,6 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
         start = 0
         if wanted := re.match(r"bytes=(\d+)-$", self.headers.get("Range", "")):
             start = int(wanted[1])
+            if start >= len(data):
+                return self._error(416)
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         else:

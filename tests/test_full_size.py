@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from test_workflow import build_house, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]

@@ -262,6 +262,19 @@ def test_what_a_killed_run_left_is_continued_by_the_next(
     assert client.files() == {Path(FILE).name: BYTES}
 
 
+def test_what_another_file_left_is_thrown_away(
+    server: HubServer, client: Client, commit: str
+) -> None:
+    destination = client.folder / hub.local_file("datasets", WIKIPEDIA, commit, FILE)
+    server.faults += [Fault(FILE, cut=2_000_000), *[Fault(FILE, status=429)] * 50]
+    client.download("datasets", WIKIPEDIA, commit, FILE)
+    server.faults.clear()
+    (left,) = destination.parent.rglob("*.incomplete")
+    left.write_bytes(BYTES + b"and more")
+    client.download("datasets", WIKIPEDIA, commit, FILE)
+    assert client.files() == {Path(FILE).name: BYTES}
+
+
 def test_pauses_grow_and_heed_what_the_hub_asks(
     server: HubServer, client: Client, commit: str
 ) -> None:

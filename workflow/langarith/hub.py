@@ -114,7 +114,8 @@ def shard_files(repository: str, config: str) -> list[str]:
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further attempt; counted anew whenever an attempt brought bytes."""
 
-_NOT_A_RETRY = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+_TOO_MANY, _PAST_THE_END = 429, 416
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def download(
@@ -175,7 +176,9 @@ def download(
             pause = _pause(error)
             if _bytes_below(staging) > had:
                 remaining = list(pauses)
-            if isinstance(error, _WrongBytesError):
+            if isinstance(error, _WrongBytesError) or _status(error) == _PAST_THE_END:
+                shutil.rmtree(staging)
+                staging.mkdir()
                 cache = staging  # it may have been the cache's file that was wrong
             # the client has tried for half a minute itself where nothing answers
             if pause is None or not remaining or not (reached or _status(error)):
@@ -342,15 +345,17 @@ def _pause(error: BaseException) -> float | None:
     cause = _cause(error)
     status = _status(error)
     if status is not None:
-        if status != 429 and status < 500:
+        if status < 500 and status not in (_TOO_MANY, _PAST_THE_END):
             return None
         after = str(cause.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
         return float(after) if after.isdigit() else 0.0
-    if isinstance(cause, InputError) or getattr(cause, "errno", None) in _NOT_A_RETRY:
-        return None
-    # the client says a wrong size with a bare OSError; errors of requests are OSErrors too
-    passing = isinstance(cause, _WrongBytesError | requests.RequestException | OSError)
-    return 0.0 if passing else None
+    passing = isinstance(cause, _WrongBytesError | requests.RequestException)
+    return 0.0 if passing or _is_short(cause) else None
+
+
+def _is_short(error: BaseException) -> bool:
+    """Whether the client found fewer bytes than stated, which it says with a bare OSError."""
+    return isinstance(error, OSError) and "Consistency check failed" in str(error)
 
 
 def _reason(error: BaseException) -> str:
@@ -367,7 +372,7 @@ def _reason(error: BaseException) -> str:
         return "the connection was cut"
     if isinstance(cause, requests.RequestException):
         return "the hub cannot be reached"
-    if "Consistency check" in str(cause):
+    if _is_short(cause):
         return "the connection was cut"
     return str(cause).split("\n")[0]
 
@@ -422,12 +427,12 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
         )
     if status is not None:
         return InputError(f"{what}: {_reason(error)}, again and again; try again later")
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
         return InputError(
             f"{what} did not fit onto the disk of {FOLDER} ({cause.strerror}); free some, or make "
             "'resources' a link to a larger disk"
         )
-    if isinstance(cause, OSError) and cause.errno in _NOT_A_RETRY:
+    if isinstance(cause, PermissionError):
         return InputError(f"{what} cannot be written ({cause.strerror}); allow it")
     if isinstance(cause, _WrongBytesError):
         return InputError(f"{cause}, again and again; try again later, or another mirror")
