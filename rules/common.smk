@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from langarith import hub, miniature
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint
+from langarith.provenance import fingerprint, sha256
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
