@@ -9,7 +9,7 @@ import pytest
 from langarith import study as grid
 from test_workflow import build_house, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("miniature")]
 
 
 @pytest.fixture(scope="module")
