@@ -184,6 +184,11 @@ def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
         "sweep_ties80": 13 * 3,
     }
     assert (plan["tabulate"], plan["format_table"], plan["draw_figure"]) == (6, 10, 8)
+    assert (plan["download_hub_file"], plan["tokenize_shard"], plan["check_task_data"]) == (
+        164 + 2 * 4 + (14 * 2 + 3) + (13 * 2 + 3) + 2 + 9 + 1 + 1,
+        164 + 141,
+        15 + 15 + 10,
+    )
     assert not set(plan) & {"pretrain_model", "train_tokenizer", "write_miniature_corpus"}
 
 
