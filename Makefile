@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 STUDY ?= config.yaml
 
-.PHONY: demo fetch test lint environment lock clean
+.PHONY: demo fetch test bench lint environment lock clean
 .DEFAULT_GOAL := demo
 
 demo: environment
@@ -21,9 +21,12 @@ test: environment
 	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadgroup $(PYTEST)
 	@$(BIN)/python -m pytest -n 2 -m slow --dist loadgroup $(PYTEST)
 
+bench: environment
+	@$(BIN)/python benchmarks/tokenize_corpus.py
+
 lint: environment
-	$(BIN)/ruff format --check workflow tests
-	$(BIN)/ruff check workflow tests
+	$(BIN)/ruff format --check workflow tests benchmarks
+	$(BIN)/ruff check workflow tests benchmarks
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile studies/miniature.yaml
