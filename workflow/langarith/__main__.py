@@ -1,4 +1,4 @@
-"""The command line of the library: `langarith results`, `langarith check`, `langarith plan`."""
+"""The command line of the library: `langarith results|check|plan|audit|export`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def results(folder: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 for a user's mistake."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["audit"]:
+        from langarith import audit
+
+        return audit.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="name what a study has drawn")
@@ -35,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
     planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
+    commands.add_parser("audit", help="verify, explain or diff: langarith audit --help")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "plan":
