@@ -15,6 +15,7 @@ include: "rules/common.smk"
 
 if not STUDY.allow_missing:
 
+    include: "rules/download.smk"  # files of the Hugging Face hub
     include: "rules/data.smk"  # raw shards and task files
     include: "rules/models.smk"  # tokenizer, token streams, base model, initial adapters
     include: "rules/adapters.smk"  # language adapters, task adapters

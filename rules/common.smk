@@ -1,17 +1,20 @@
 # Path patterns and input functions. What a study means is in workflow/langarith/study.py.
 
 import os
+from types import SimpleNamespace
 
-from langarith import miniature
+from langarith import hub, miniature
 from langarith import study as grid
 from langarith.errors import InputError
 from langarith.provenance import fingerprint
 
-# Jobs import the library from here, wherever they run.
+# Jobs import the library from here, wherever they run, and none asks the network: the rules of
+# download.smk alone lift that.
 os.environ.update(
     PYTHONPATH=os.pathsep.join(
         [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    ),
+    HF_HUB_OFFLINE="1",
 )
 
 STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
@@ -81,18 +84,23 @@ def folder_files(folder, names, **wildcards):
     return [f"{folder.format(**wildcards)}/{name}" for name in names]
 
 
+def base_model(name, pretrained, files):
+    """Files of a base model: brought, downloaded, or pretrained into a folder of the results."""
+    if STUDY.models[name].source == "pretrain":
+        own = [file for file in files if pretrained != TOKENIZER or file in TOKENIZER_FILES]
+        return folder_files(pretrained, own, model=name)
+    return [grid.model_file(STUDY, name, file) for file in files]
+
+
 def tokenizer(wildcards):
     """Tokenizer files of a model."""
-    spec = STUDY.models[wildcards.model]
-    folder = TOKENIZER if spec.source == "pretrain" else spec.path
-    return folder_files(folder, TOKENIZER_FILES[:2], model=wildcards.model)
+    # a tokenizer's class may stand in the model's configuration alone
+    return base_model(wildcards.model, TOKENIZER, [*TOKENIZER_FILES[:2], "config.json"])
 
 
 def encoder(wildcards):
     """Weights and configuration of a base model."""
-    spec = STUDY.models[wildcards.model]
-    folder = ENCODER if spec.source == "pretrain" else spec.path
-    return folder_files(folder, ENCODER_FILES, model=wildcards.model)
+    return base_model(wildcards.model, ENCODER, ENCODER_FILES)
 
 
 def raw_shard(wildcards):
@@ -107,7 +115,7 @@ def token_streams(wildcards):
         TOKENS.format(
             model=wildcards.model, language=wildcards.language, shard=grid.shard_name(path)
         )
-        for path in grid.shards_for(STUDY, wildcards.language, wildcards.budget)
+        for path in grid.shards(STUDY, wildcards.language, wildcards.budget)
     ]
 
 
@@ -117,8 +125,10 @@ def initial_adapter(kind):
 
 
 def language_adapter(model, operand, seed):
-    """Files of one language adapter."""
+    """Files of one language adapter, trained here or ready-made."""
     operand = grid.Operand.parse(operand)
+    if grid.ready_adapter(STUDY, model, operand, ""):
+        return [grid.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
     return folder_files(
         LANGUAGE_ADAPTER,
         ADAPTER_FILES,
@@ -320,7 +330,40 @@ def files_of(found):
 def training_logs(wildcards):
     """Metrics logs of every adapter that the study's experiments stand on."""
     runs = [run for name in STUDY.experiments for run in asked(grid.runs, name)]
-    return there([f"{adapter_folder(run)}/metrics.jsonl" for run in dict.fromkeys(runs)])
+    trained = [run for run in dict.fromkeys(runs) if not is_ready(run)]
+    return there([f"{adapter_folder(run)}/metrics.jsonl" for run in trained])
+
+
+def is_ready(run):
+    """Whether a language adapter is ready-made: nothing is trained for it."""
+    operand = grid.Operand.parse(run.name)
+    return run.kind == "language" and grid.ready_adapter(STUDY, run.model, operand, "") is not None
+
+
+def hub_files(_):
+    """Every file of the hub that the study's experiments stand on."""
+    wanted = []
+    for name in STUDY.experiments:
+        for run in asked(grid.runs, name):
+            at = SimpleNamespace(model=run.model)
+            wanted += [*encoder(at), *tokenizer(at)]
+            if run.kind == "language":
+                wanted += operand_sources(run)
+        for cell in cells(name):
+            wanted += [
+                grid.task_file(STUDY, cell.task, language, split)
+                for language in (cell.target, STUDY.task_language)
+                for split in grid.needed_splits(STUDY, language)
+            ]
+    return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
+
+
+def operand_sources(run):
+    """What a language adapter comes from: raw shards, or its own files where it is ready-made."""
+    operand = grid.Operand.parse(run.name)
+    if grid.ready_adapter(STUDY, run.model, operand, ""):
+        return language_adapter(run.model, run.name, run.seed)
+    return grid.shards(STUDY, operand.language, operand.budget)
 
 
 def experiment_results(name):

@@ -63,7 +63,7 @@ rule pretrain_model:
     log:
         f"{LOGS}/pretrain_model/{{model}}.log",
     params:
-        model=lambda wildcards: STUDY.models[wildcards.model].model_dump(),
+        model=lambda wildcards: STUDY.models[wildcards.model].model_dump(exclude={"adapters"}),
         shards=lambda wildcards: {
             language: len(grid.shards(STUDY, language))
             for language in STUDY.models[wildcards.model].languages

@@ -1,6 +1,7 @@
 """What all tests share: the project's root, hypothesis settings, and strictness about skips."""
 
 import json
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -42,6 +43,22 @@ def tiny_tokenizer():
     import helpers
 
     return helpers.make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def house(root, tmp_path_factory) -> Path:
+    """A house in which the nano study has run to its end; see test_workflow.py."""
+    import test_workflow as workflow
+
+    house = workflow.build_house(root, tmp_path_factory.mktemp("nano") / "house")
+    workflow.run(house, *workflow.NANO)
+    return house
+
+
+@pytest.fixture
+def copy(house, tmp_path) -> Path:
+    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
+    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
 
 
 # Test scores of a finished zero-shot experiment on three targets with two seeds, small enough to

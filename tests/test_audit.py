@@ -199,6 +199,20 @@ def test_each_byte_is_read_once(results, monkeypatch):
     assert verdict.read == sum(p.stat().st_size for p in [*recorded, *curves])
 
 
+def test_a_download_is_verified_by_the_record_beside_it(results):
+    """Downloads are shared by studies and lie outside their results."""
+    file = "resources/datasets/wiki/b10c/fr.parquet"
+    names = {"repository": "wiki", "revision": "b10c"}
+    record = f"{file}.provenance.json"
+    little_study.job("download_hub_file", [], {file: "text"}, record, **names)
+    tokens = "results/tokens/tiny/it/part.arrow"
+    little_study.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
+    assert found(results) == {}
+    assert "download_hub_file (repository wiki" in "\n".join(explain.lines(Path(tokens)))
+    one_byte(file)
+    assert found(results) == {("changed", file): {tokens}}
+
+
 def test_a_results_folder_may_move(results, tmp_path):
     """Records name files from where Snakemake ran; the folder is verified from anywhere."""
     os.chdir("/")

@@ -61,6 +61,11 @@ LITTLE = yaml.safe_load(
 )
 REMOVED = object()
 FILES_TASK = {"source": "files", "targets": ["fr"], "train": "{tmp}/{language}.train"}
+HUB_CORPORA = {"source": "hub", "path": "wikimedia/wikipedia", "config": "20231101.{language}",
+               "revision": "main"}  # fmt: skip
+HUB_TASK = {"source": "hub", "repository": "facebook/xnli", "revision": "main", "targets": ["fr"],
+            "train": "{language}/train.parquet", "validation": "{language}/{split}.parquet",
+            "test": "{language}/{split}.parquet"}  # fmt: skip
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -345,15 +350,15 @@ def test_an_experiment_shows_its_own_languages_in_the_studys_order(tmp_path: Pat
 def test_a_small_budget_asks_for_the_first_shard_alone(tmp_path: Path) -> None:
     study = read(tmp_path, corpora__documents=1000, corpora__shards=10)
     shards = grid.shards(study, "es")
-    assert grid.shards_for(study, "es", "full") == shards
+    assert grid.shards(study, "es", "full") == shards
     # a shard of 100 documents of 30 words, of which 1000 documents are held out by default
     few = read(tmp_path, corpora__documents=1000, corpora__shards=10)
     few = few.model_copy(
         update={"corpora": few.corpora.model_copy(update={"validation_documents": 10})}
     )
-    assert grid.shards_for(few, "es", "1k") == shards[:1]
-    assert grid.shards_for(few, "es", "5k") == shards[:2]
-    assert grid.shards_for(few, "es", "1M") == shards
+    assert grid.shards(few, "es", "1k") == shards[:1]
+    assert grid.shards(few, "es", "5k") == shards[:2]
+    assert grid.shards(few, "es", "1M") == shards
 
 
 def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
@@ -363,9 +368,9 @@ def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
     corpora = {"source": "files", "path": f"{tmp_path}/{{language}}-*.txt"}
     study = read(tmp_path, corpora=corpora | {"validation_documents": 1})
     # 160,000 bytes hold 10,000 tokens at the very least; 4,000 are put by for what is held out
-    assert len(grid.shards_for(study, "es", "5k")) == 1
-    assert len(grid.shards_for(study, "es", "10k")) == 2
-    assert len(grid.shards_for(study, "es", "full")) == 3
+    assert len(grid.shards(study, "es", "5k")) == 1
+    assert len(grid.shards(study, "es", "10k")) == 2
+    assert len(grid.shards(study, "es", "full")) == 3
 
 
 @pytest.mark.parametrize(
@@ -472,6 +477,130 @@ def test_files_are_found_by_language_and_split(tmp_path: Path) -> None:
     assert grid.needed_splits(study, "fr") == ("validation", "test")
 
 
+def test_the_papers_study_names_files_of_the_hub(root: Path) -> None:
+    study = grid.load(root / "config.yaml")
+    wikipedia = (
+        "resources/hub/datasets/wikimedia/wikipedia/b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
+    )
+    assert grid.shards(study, "sw") == [f"{wikipedia}/20231101.sw/train-00000-of-00001.parquet"]
+    assert len(grid.shards(study, "en")) == 41
+    assert grid.model_file(study, "mbert", "config.json") == (
+        "resources/hub/models/google-bert/bert-base-multilingual-cased/"
+        "3f076fdb1ab68d5b2880cb87a0886f315b8146f8/config.json"
+    )
+    xquad, squad = (
+        grid.task_file(study, "qa", *place) for place in (("de", "test"), ("en", "train"))
+    )
+    assert xquad.endswith("google/xquad/51adfef1c1287aab1d2d91b5bead9bcfb9c68583/"
+                          "xquad.de/validation-00000-of-00001.parquet")  # fmt: skip
+    assert squad.endswith("rajpurkar/squad/7b6d24c440a36b6815f21b70d25016731768db1f/"
+                          "plain_text/train-00000-of-00001.parquet")  # fmt: skip
+    assert grid.task_cut(study, "qa", "de", "test") == "half"
+
+
+def test_a_budget_asks_for_the_shards_that_it_needs(root: Path) -> None:
+    study = grid.load(root / "config.yaml")
+    whole = grid.shards(study, "fr")
+    assert len(whole) == 17
+    for budget, count in {"10k": 1, "39M": 1, "40M": 2, "100M": 3, "1B": 17, "full": 17}.items():
+        assert grid.shards(study, "fr", budget) == whole[:count]
+    corpora = study.corpora.model_copy(update={"shard_tokens": None})
+    assert grid.shards(study.model_copy(update={"corpora": corpora}), "fr", "10k") == whole
+
+
+def test_a_language_without_a_row_in_the_table_of_shards_is_refused(tmp_path: Path) -> None:
+    data = changed(
+        corpora=HUB_CORPORA | {"config": "20231101_{language}"}, languages=["en", "es", "fr"]
+    )
+    lines = refusal(write(tmp_path / "study.yaml", data))
+    assert len(lines) == 3
+    assert lines[0].startswith(
+        f"{tmp_path}/study.yaml: corpora.config: the table of shards has no row for configuration "
+        "'20231101_en' of wikimedia/wikipedia (did you mean '20231101.en'?); add it with `langarith"
+    )
+
+
+def test_one_language_may_come_from_another_repository(tmp_path: Path) -> None:
+    other = {"repository": "Divyanshu/indicxnli", "revision": "a" * 40, "test": "t/xnli_as.json"}
+    task = HUB_TASK | {"targets": ["fr", "es"], "languages": {"es": other}}
+    study = read(tmp_path, tasks={"nli": task})
+    hub = "resources/hub/datasets"
+    assert grid.task_file(study, "nli", "fr", "test") == f"{hub}/facebook/xnli/main/fr/test.parquet"
+    indic = f"{hub}/Divyanshu/indicxnli/{'a' * 40}"
+    assert grid.task_file(study, "nli", "es", "test") == f"{indic}/t/xnli_as.json"
+    # what it does not name is where the task says, in the language's own repository
+    assert grid.task_file(study, "nli", "es", "validation") == f"{indic}/es/validation.parquet"
+    # what is pinned already needs no lock
+    assert grid.hub_branches(study) == {
+        "datasets/facebook/xnli@main": ("datasets", "facebook/xnli", "main")
+    }
+
+
+def test_one_language_may_lie_in_files_elsewhere(tmp_path: Path) -> None:
+    data = files_study(tmp_path)
+    data["tasks"]["ner"]["languages"] = {"fr": {"test": str(tmp_path / "own.{language}")}}
+    (tmp_path / "own.fr").write_text("a\tO\n")
+    study = grid.load(write(tmp_path / "study.yaml", data))
+    assert grid.task_file(study, "ner", "fr", "test") == f"{tmp_path}/own.fr"
+    assert grid.task_file(study, "ner", "fr", "validation") == f"{tmp_path}/fr.validation"
+
+
+def test_a_branch_is_what_the_lock_beside_the_study_says(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed(tasks={"nli": HUB_TASK}))
+    write(tmp_path / "study.revisions.yaml", {"datasets/facebook/xnli@main": "b" * 40,
+                                              "datasets/gone/gone@main": "c" * 40})  # fmt: skip
+    study = grid.load(path)
+    assert study.revisions == {"datasets/facebook/xnli@main": "b" * 40}
+    assert f"/{'b' * 40}/" in grid.task_file(study, "nli", "fr", "test")
+    # an extending study takes it over; its own goes before it
+    further = write(tmp_path / "more.yaml", {"extends": "study.yaml", "results_dir": "r"})
+    assert grid.load(further).revisions == study.revisions
+    write(tmp_path / "more.revisions.yaml", {"datasets/facebook/xnli@main": "d" * 40})
+    assert f"/{'d' * 40}/" in grid.task_file(grid.load(further), "nli", "fr", "test")
+
+
+def test_a_ready_made_adapter_stands_for_the_full_budget_alone(tmp_path: Path) -> None:
+    adapters = {"fr": "AdapterHub/fr-wiki@v1", "es": str(tmp_path)}
+    for name in ("adapter_config.json", "adapter.safetensors"):
+        (tmp_path / name).touch()
+    study = read(tmp_path, models__tiny__adapters=adapters)
+    assert grid.ready_adapter(study, "tiny", Operand("fr"), "a.json") == (
+        "resources/hub/models/AdapterHub/fr-wiki/v1/a.json"
+    )
+    assert grid.ready_adapter(study, "tiny", Operand("es"), "a.json") == f"{tmp_path}/a.json"
+    assert grid.ready_adapter(study, "tiny", Operand("es", "10k"), "a.json") is None
+    assert grid.ready_adapter(study, "tiny", Operand("en"), "a.json") is None
+
+
+@pytest.mark.parametrize(("name", "refused"), [("ties", ["fr"]), ("similarity", ["es", "fr"])])
+def test_what_subtracts_the_initialisation_refuses_ready_made_adapters(
+    tmp_path: Path, name: str, refused: list[str]
+) -> None:
+    adapters = {"es": "AdapterHub/es-wiki@v1", "fr": "AdapterHub/fr-wiki@v1"}
+    changes = {
+        "models__tiny__adapters": adapters,
+        "lambdas": {"la": {"step": 0.25}, "ties20": {"start": 0.8, "stop": 1.8, "step": 0.1}},
+        "tasks": {"ner": {**LITTLE["tasks"]["ner"], "targets": ["es"]}},
+    }
+    path = write(tmp_path / "study.yaml", changed(**changes, experiments={"zero_shot": {}}))
+    assert grid.load(path)
+    path = write(
+        tmp_path / "study.yaml", changed(**changes, experiments={"zero_shot": {}, name: {}})
+    )
+    lines = refusal(path)
+    # ties merges en and fr for the target es, and never touches the adapter of es
+    assert len(lines) == len(refused)
+    for line, language in zip(lines, refused, strict=True):
+        assert f"adapters.{language} was trained elsewhere from an unknown one; remove it" in line
+
+
+def test_adapters_in_pickles_alone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_adapter.bin").touch()
+    data = changed(models__tiny__adapters={"fr": str(tmp_path)})
+    (line,) = refusal(write(tmp_path / "study.yaml", data))
+    assert "only pytorch_adapter.bin, a pickle that can run code when it is loaded" in line
+
+
 def test_one_qa_file_is_cut_but_for_the_task_languages_own_development_file(
     tmp_path: Path,
 ) -> None:
@@ -558,8 +687,20 @@ REFUSED = [
     ({"training__task_adapter__epochs": REMOVED}, "training.task_adapter", "exactly one of"),
     ({"tasks__ner__max_length": 513}, "tasks.ner.max_length", "do not fit into models.tiny."),
     # sources
-    ({"corpora": {"source": "hub", "path": "a", "config": "b", "revision": "c"}},
-     "corpora.source", "'hub' is not built yet"),
+    ({"corpora": HUB_CORPORA | {"path": "squad"}}, "corpora.path", "'squad' is no repository"),
+    ({"corpora": HUB_CORPORA | {"config": "b"}}, "corpora.config", "no {language} in it"),
+    ({"tasks": {"nli": HUB_TASK | {"path": "a"}}}, "tasks.nli", "with 'path' give 'cut: half'"),
+    ({"tasks": {"nli": HUB_TASK | {"languages": {"es": {"path": "a"}}}}}, "tasks.nli",
+     "languages.es names 'path', which the task does not"),
+    ({"tasks": {"nli": HUB_TASK | {"languages": {"fr": {"repository": "a/b"}}}}},
+     "tasks.nli.languages.fr", "give 'repository' and 'revision' together"),
+    ({"tasks": {"nli": HUB_TASK | {"languages": {"es": {"test": "a"}}}}}, "tasks.nli.languages",
+     "'es' is neither the task language nor among the targets"),
+    ({"tasks": {"nli": HUB_TASK | {"languages": {"fr": {"tset": "a"}}}}}, "tasks.nli.languages.fr",
+     "unknown key 'tset' (did you mean 'test'?)"),
+    ({"revisions": {"datasets/a/b@main": "v2"}}, "revisions.datasets/a/b@main", "'v2' is no"),
+    ({"models__tiny__adapters": {"de": "a/b@main"}}, "models.tiny.adapters.de", "is not in 'lang"),
+    ({"models__tiny__adapters": {"fr": "nowhere"}}, "models.tiny.adapters.fr", "nowhere holds no"),
     ({"tasks": {"ner": FILES_TASK | {"validation": "a"}}}, "tasks.ner", "or one 'path' with 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
      "'cut' divides one 'path'; name it, or remove 'cut'"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -570,3 +572,149 @@ def test_majority_follows_the_training_data(tmp_path: Path) -> None:
     pairs = NLI.read(write(tmp_path / "a.tsv", HEADER + "p\th\t2\np\th\t1\np\th\t2\np\th\t1\n"))
     assert NLI.majority(pairs, pairs[:1]) == ["neutral"]
     assert QA.majority([], qa_examples(2, words=3)) == ["", ""]
+
+
+# ---------------------------------------------------------------- parquet as the hub has it
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]], features: Any = None) -> Path:
+    """Written by `datasets`, so that schema and metadata are those of files on the hub."""
+    datasets.Dataset.from_list(rows, features=features).to_parquet(path)
+    return path
+
+
+def wikiann_features(names: list[str]) -> datasets.Features:
+    tags = datasets.Sequence(datasets.ClassLabel(names=names))
+    text = datasets.Sequence(datasets.Value("string"))
+    return datasets.Features({"tokens": text, "ner_tags": tags, "langs": text, "spans": text})
+
+
+SENTENCES = [(["Anna", "in", "New", "York"], [1, 0, 5, 6]), (["Sofia"], [5])]
+
+
+def wikiann_rows(sentences: Any = SENTENCES) -> list[dict[str, Any]]:
+    return [
+        {"tokens": words, "ner_tags": tags, "langs": ["en"] * len(words), "spans": []}
+        for words, tags in sentences
+    ]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_ner_reads_wikiann_as_the_hub_has_it(tmp_path: Path, named: bool) -> None:
+    tags = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
+    path = write_parquet(
+        tmp_path / "test.parquet", wikiann_rows(), wikiann_features(tags) if named else None
+    )
+    examples = NER.read(path)
+    assert [(e.id, e.words, e.tags) for e in examples] == [
+        ("1", ("Anna", "in", "New", "York"), ("B-PER", "O", "B-LOC", "I-LOC")),
+        ("2", ("Sofia",), ("B-LOC",)),
+    ]
+
+
+def test_the_files_own_names_of_tags_are_used(tmp_path: Path) -> None:
+    names = ["B-LOC", "I-LOC", "O"]
+    rows = wikiann_rows([(["Sofia", "is"], [0, 2])])
+    path = write_parquet(tmp_path / "test.parquet", rows, wikiann_features(names))
+    assert NER.read(path)[0].tags == ("B-LOC", "O")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "says"),
+    [
+        ([(["a", "b"], [0])], "row 1 has 2 tokens and 1 tags; give one tag for each"),
+        ([([], [])], "row 1 has 0 tokens and 0 tags"),
+        ([(["a"], [0]), (["a"], [7])], "row 2: the number 7 stands for no tag (0 to 6 do"),
+        ([(["a"], [-1])], "row 1: the number -1 stands for no tag"),
+        ([(["a", "b"], [1, 6])], "row 1: 'I-LOC' continues no LOC span; convert the file"),
+    ],
+)
+def test_mistakes_in_a_parquet_file_of_ner(tmp_path: Path, sentences: Any, says: str) -> None:
+    path = write_parquet(tmp_path / "test.parquet", wikiann_rows(sentences))
+    with pytest.raises(InputError) as caught:
+        NER.read(path)
+    assert str(caught.value).startswith(f"{path}") and says in str(caught.value)
+
+
+def test_nli_reads_xnli_and_indicxnli_as_the_hub_has_them(tmp_path: Path) -> None:
+    rows = [
+        {"premise": "Anna lives.", "hypothesis": "She is.", "label": 0},
+        {"premise": "Anna lives.", "hypothesis": "She is not.", "label": 2},
+    ]
+    label = datasets.ClassLabel(names=["entailment", "neutral", "contradiction"])
+    text = datasets.Value("string")
+    features = datasets.Features({"premise": text, "hypothesis": text, "label": label})
+    path = write_parquet(tmp_path / "test.parquet", rows, features)
+    for wrapped in ({"test": rows}, rows):
+        (tmp_path / "xnli_as.json").write_text(json.dumps(wrapped))
+        assert NLI.read(tmp_path / "xnli_as.json") == NLI.read(path)
+    assert [e.label for e in NLI.read(path)] == ["entailment", "contradiction"]
+
+
+def test_nli_refuses_the_file_of_all_languages(tmp_path: Path) -> None:
+    rows = [{"premise": {"en": "a", "fr": "b"}, "hypothesis": {"language": ["en"]}, "label": 0}]
+    path = write_parquet(tmp_path / "test.parquet", rows)
+    with pytest.raises(InputError, match="several languages side by side"):
+        NLI.read(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"a": [], "b": []}, "is no list of pairs; give a list"),
+        ({"test": [{"premise": "a", "label": 0}]}, "pair 1 lacks 'hypothesis'"),
+        ([], "holds no pair"),
+        ([{"premise": "a", "hypothesis": "b", "label": 3}], "pair 1: label '3' is unknown"),
+    ],
+)
+def test_mistakes_in_a_json_file_of_nli(tmp_path: Path, value: Any, says: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    with pytest.raises(InputError, match=re.escape(says)):
+        NLI.read(tmp_path / "a.json")
+
+
+def squad_rows(titles: bool) -> list[dict[str, Any]]:
+    rows = []
+    for number in range(6):
+        context = f"Place {number // 2} has {number // 2} people."
+        row = {"id": f"q{number}", "context": context, "question": "How many?"}
+        row["answers"] = {"text": [f"{number // 2} people"], "answer_start": [12]}
+        rows.append(row | ({"title": f"Title {number // 4}"} if titles else {}))
+    return rows
+
+
+@pytest.mark.parametrize("titles", [True, False])
+def test_qa_reads_squad_and_xquad_as_the_hub_has_them(tmp_path: Path, titles: bool) -> None:
+    path = write_parquet(tmp_path / "a.parquet", squad_rows(titles))
+    task = QA
+    examples = task.read(path)
+    assert [e.id for e in examples] == [f"q{i}" for i in range(6)]
+    assert examples[2].answers == ("1 people",) and examples[2].starts == (12,)
+
+    def ids(cut: str, split: str) -> list[str]:
+        return [e.id for e in task.read(path, cut=cut, split=split)]
+
+    assert ids("half", "validation") == ["q0", "q1", "q2"]
+    # two articles of four and two questions, or three of two where contexts stand for articles
+    border = 4 if titles else 2
+    assert ids("articles", "validation") == [f"q{i}" for i in range(border)]
+    assert ids("articles", "test") == [f"q{i}" for i in range(border, 6)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"answers": {"text": ["0 people"], "answer_start": [3]}}, "'0 people' at 3, but the con"),
+        ({"answers": {"text": [], "answer_start": []}}, "question 'q0' has no answer"),
+        ({"id": "q1"}, "the id 'q1' is used twice"),
+        ({"context": None}, "no text under the row of question 'q0'.context"),
+    ],
+)
+def test_mistakes_in_a_parquet_file_of_qa(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    rows = squad_rows(False)
+    rows[0] |= change
+    path = write_parquet(tmp_path / "a.parquet", rows)
+    with pytest.raises(InputError, match=re.escape(says)):
+        QA.read(path)

@@ -76,7 +76,7 @@ def expected(study: grid.Study) -> Counter[str]:
                 for o in map(grid.Operand.parse, {r.name for r in language_runs})
             ),
         ]
-        for shard in grid.shards_for(study, language, budget)
+        for shard in grid.shards(study, language, budget)
     }
     files = {(c.task, c.target) for c in cells} | {
         (run.name, study.task_language) for run in runs if run.kind == "task"
@@ -144,20 +144,6 @@ def of(study: str) -> tuple[str, ...]:
 
 
 NANO = of("studies/nano.yaml")
-
-
-@pytest.fixture(scope="module")
-def house(root, tmp_path_factory) -> Path:
-    """A house in which the nano study has run to its end."""
-    house = build_house(root, tmp_path_factory.mktemp("nano") / "house")
-    run(house, *NANO)
-    return house
-
-
-@pytest.fixture
-def copy(house, tmp_path) -> Path:
-    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
-    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
 
 
 def edit(file: Path, old: str, new: str) -> None:

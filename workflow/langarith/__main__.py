@@ -1,4 +1,4 @@
-"""The command line of the library: `langarith results|check|plan|audit|export`."""
+"""The command line of the library: `langarith results|check|plan|shards|audit|export`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from langarith import check, plan, study
+from langarith import check, hub, plan, study
 from langarith.errors import InputError
 
 
@@ -21,6 +21,31 @@ def results(folder: Path) -> str:
     if not lines:
         raise InputError(f"{folder}: no figure or table there yet; run the study first")
     return "\n".join(lines)
+
+
+def shards(repository: str, pattern: str, languages: list[str], revision: str) -> str:
+    """Refresh the committed table of shards from the hub; a line per configuration.
+
+    Without languages, a pattern with {language} stands for the rows that the table has of it.
+    """
+    entry = hub.shard_table().get(repository, {})
+    if "{language}" not in pattern:
+        configs = [pattern]
+    elif languages:
+        configs = [pattern.replace("{language}", language) for language in languages]
+    else:
+        head, _, tail = pattern.partition("{language}")
+        known = entry.get("shards", {})
+        configs = [c for c in known if c.startswith(head) and c.endswith(tail)]
+        if not configs:
+            raise InputError(f"the table has no row like {pattern}; name some (--languages en fr)")
+    commit = hub.resolve("datasets", repository, revision)
+    counts = hub.count_shards(repository, configs, commit)
+    before = {config: entry.get("shards", {}).get(config) for config in configs}
+    hub.write_shard_table(repository, commit, counts)
+    return "\n".join(
+        f"{config}: {counts[config]} (was {before[config] or 'unknown'})" for config in configs
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,10 +66,18 @@ def main(arguments: list[str] | None = None) -> int:
     planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
     planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
     commands.add_parser("audit", help="verify, explain or diff: langarith audit --help")
+    counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
+    counting.add_argument("repository", help="owner/name of a dataset")
+    counting.add_argument("config", help="a configuration, or a pattern with {language}")
+    counting.add_argument("--languages", nargs="+", default=[], help="which ones; else known rows")
+    counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "plan":
             print("\n".join(plan.of_study(chosen.study, chosen.targets, chosen.jobs)))
+            return 0
+        if chosen.command == "shards":
+            print(shards(chosen.repository, chosen.config, chosen.languages, chosen.revision))
             return 0
         if chosen.command == "results":
             print(results(chosen.folder))

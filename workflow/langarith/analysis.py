@@ -1,12 +1,14 @@
 """Tidy tables to the numbers that tables print and figures draw: one definition for both.
 
 All scores are in percent of a task's selection metric, all gains and regrets in points. Missing
-cells (a partial grid) are rows without scores, NaN here, and stay so in whatever is made of them.
+cells (a partial grid) are rows without scores, NaN here, and stay so in whatever is made of them:
+of such a row only the place counts; its metric and split may be empty.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,10 +18,23 @@ from langarith import selection
 PLACE = ["model", "task", "target", "method", "left", "right", "budget", "seed"]
 """What tells the cells of an experiment apart."""
 
+METRIC_NAMES = {
+    "f1": "F1",
+    "f1_strict": "F1 (strict)",
+    "exact_match": "exact match",
+    "accuracy": "accuracy",
+}
+
+
+def method_name(method: str) -> str:
+    """What tables and figures call a method: `LA`, `TIES (top-K% 20)`."""
+    return "LA" if method == "la" else f"TIES (top-K% {method.removeprefix('ties')})"
+
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
-    """The metric a task is selected on: the first of its rows."""
-    return str(task_rows["metric"].iloc[0])
+    """The metric a task is selected on: the first of its rows that have a score."""
+    scored = task_rows[task_rows["value"].notna()]
+    return str((task_rows if scored.empty else scored)["metric"].iloc[0])
 
 
 def metrics(table: pd.DataFrame) -> dict[str, str]:
@@ -35,8 +50,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     is missing has NaN in all of them; so have ends that a method does not evaluate.
     """
     rows = table[(table["left"] != "") & (table["right"] != "")]
-    chosen_metric = rows["task"].map(metrics(table))
-    rows = rows[rows["metric"] == chosen_metric]
+    rows = rows[(rows["metric"] == rows["task"].map(metrics(table))) | rows["value"].isna()]
     chosen, test = rows["selected"].astype(str) == "True", rows["split"] == "test"
 
     def scores(which: pd.Series, column: str = "value") -> pd.Series:
@@ -50,6 +64,23 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["half"] = scores(test & (rows["lambda"] == 0.5))
     found["merged"] = scores(test & chosen)
     return found.reset_index()
+
+
+def seed_averages(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """The average of each seed over its targets: a row per seed, indexed by it.
+
+    A run (target and seed) counts where it has all `kinds`, so that they average the same runs.
+    """
+    return scores.dropna(subset=list(kinds)).groupby("seed")[list(kinds)].mean()
+
+
+def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:
+    """Points between means over rows (seeds): `merged` minus the best of `others`.
+
+    Over the rows that have all of them; NaN where there is none.
+    """
+    means = scores[[merged, *others]].dropna().mean()
+    return float(means[merged] - means[list(others)].max())
 
 
 def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
@@ -71,24 +102,24 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
     is the task language); test scores `madx` (the target's adapter alone), `la_task_language`
     LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
-    the latter pairs: per model, task and target the pairing with the higher mean, over seeds, of
-    the validation score at the chosen λ; the task language where both are equal.
+    the latter pairs: per model, task and target the pairing with the higher mean, over seeds that
+    have both, of the validation score at the chosen λ; the task language where both are equal; ''
+    where no seed has both.
     """
     found = cells(table)
     found = found[(found["method"] == "la") & (found["right"] == found["target"])]
     parts = []
     for (model, task, target), group in found.groupby(["model", "task", "target"], sort=False):
         by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
-        empty = group.drop_duplicates("seed").set_index("seed")[["merged", "at_right"]] * math.nan
+        scores = ["validation", "at_right", "merged"]
+        empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
         english = by_left.pop(task_language, empty)
         related, relative = next(iter(by_left.items()), ("", english))
-        means = {
-            left: rows["validation"].mean() if "validation" in rows else math.nan
-            for left, rows in ((task_language, english), (related, relative))
-        }
-        # where one pairing is missing, no better one can be named
-        known = not any(math.isnan(value) for value in means.values())
-        wins = related and means.get(related, math.nan) > means[task_language]
+        # on the seeds that have both; where none has, no better one can be named
+        both = pd.DataFrame(
+            {"task_language": english["validation"], "related": relative["validation"]}
+        ).dropna()
+        known, wins = len(both) > 0, both["related"].mean() > both["task_language"].mean()
         better = (related if wins else task_language) if known else ""
         part = pd.DataFrame(
             {
@@ -130,12 +161,19 @@ def tokens(budget: str) -> float:
 def curves(table: pd.DataFrame) -> pd.DataFrame:
     """Validation score over λ (5.1): a row per model, task, target, left, right, seed and λ.
 
-    Columns: those, and `value`. The ends of a curve are the single adapters.
+    Columns: those, and `value`. The ends of a curve are the single adapters. A missing cell has no
+    curve.
     """
-    rows = table[(table["split"] == "validation") & (table["method"] == "la")]
+    return _sweeps(table, "validation").reset_index(drop=True)
+
+
+CELL = ["model", "task", "target", "left", "right", "seed"]
+
+
+def _sweeps(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    rows = table[(table["split"] == split) & (table["method"] == "la") & table["value"].notna()]
     rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
-    keep = ["model", "task", "target", "left", "right", "seed", "lambda", "value"]
-    return rows[keep].reset_index(drop=True)
+    return rows.drop_duplicates([*CELL, "lambda"])[[*CELL, "lambda", "value"]]
 
 
 FIXED = "λ = 0.5"
@@ -146,15 +184,13 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
 
     A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `λ = 0.5`).
     Columns: those; `lambda`, its choice; `regret`, the test score of the full grid's choice minus
-    that of this one, in points; `evaluations` of this grid and `full_evaluations`.
+    that of this one, in points; `evaluations` of this grid and `full_evaluations`. A grid that is
+    not part of the full one, or is all of it, has no rows.
     """
-    tests = table[(table["split"] == "test") & (table["method"] == "la")]
-    tests = tests[tests["metric"] == tests["task"].map(metrics(table))]
-    place = ["model", "task", "target", "left", "right", "seed"]
-    score = tests.drop_duplicates([*place, "lambda"]).set_index([*place, "lambda"])["value"]
+    score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
     rows = []
-    for key, curve in curves(table).groupby(place, sort=False):
-        names: tuple[Any, ...] = tuple(key)
+    for key, curve in curves(table).groupby(CELL, sort=False):
+        cell: tuple[Any, ...] = tuple(key)
         values = dict(zip(curve["lambda"], curve["value"], strict=True))
         fine = selection.select(values, selection.centre("la"))
         grids = {
@@ -166,11 +202,15 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
             for name, points in coarse.items()
         } | {FIXED: 0.5}
         for name, weight in chosen.items():
-            lost = score.loc[(*names, fine)] - score.loc[(*names, weight)]
-            told = dict(zip(place, names, strict=True)) | {"grid": name, "lambda": weight}
+            lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
+            told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
             told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
             rows.append(told | {"full_evaluations": len(values)})
-    return pd.DataFrame(rows)
+    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations"]
+    found = pd.DataFrame(rows, columns=columns)
+    # a missing cell keeps its rows
+    places = cells(table).query("method == 'la'")[CELL]
+    return places.merge(found[["grid"]].drop_duplicates(), how="cross").merge(found, how="left")
 
 
 def relatedness(table: pd.DataFrame) -> pd.DataFrame:
@@ -192,3 +232,22 @@ def ties(table: pd.DataFrame) -> pd.DataFrame:
     """
     keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
     return cells(table)[keep].reset_index(drop=True)
+
+
+def pool_range(means: Iterable[float]) -> float:
+    """Points between the best and the worst related language of a pool (5.2), of seed means."""
+    series = pd.Series(list(means), dtype=float)
+    return float(series.max() - series.min())
+
+
+def cosines(table: pd.DataFrame) -> pd.DataFrame:
+    """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
+
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair stands once,
+    whichever way round the table has it.
+    """
+    rows = table[table["left"] != table["right"]].copy()
+    pairs = zip(rows["left"], rows["right"], strict=True)
+    rows["pair"] = [" ".join(sorted(pair)) for pair in pairs]
+    rows = rows.drop_duplicates(["model", "kind", "pair", "seed"])
+    return rows[["model", "kind", "left", "right", "seed", "cosine"]].reset_index(drop=True)

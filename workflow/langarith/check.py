@@ -24,6 +24,10 @@ def _corpora(of: study.Study) -> Iterator[str]:
             for path in study.shards(of, language):
                 if not Path(path).exists():
                     continue
+                if isinstance(of.corpora, study.HubCorpora):
+                    # its bytes are those that the hub stated, and may be tens of gigabytes
+                    corpora.open_parquet(Path(path), [of.corpora.text_column])
+                    continue
                 for document in corpora.read_documents(
                     Path(path), text_column=of.corpora.text_column
                 ):

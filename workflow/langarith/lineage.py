@@ -89,6 +89,14 @@ class Lineage:
                 job = self._read(path)
                 if job:
                     found.append(job)
+        # downloads are shared by studies: their records lie beside them, outside the results
+        outside = dict.fromkeys(file for job in found for file in job.inputs)
+        for file in outside:
+            beside = self.locate(f"{file}.{RECORD}")
+            if file not in self.producer and not is_below(file, self.prefix) and beside.is_file():
+                job = self._read(beside)
+                if job:
+                    found.append(job)
         for job in found:
             for file in job.inputs:
                 self.users[file].append(job)

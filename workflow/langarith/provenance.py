@@ -252,13 +252,12 @@ def _values(parameters: Any, keys: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _revisions(parameters: Any) -> dict[str, str]:
-    """Every `path` with a `revision` in nested parameters: what came from the hub."""
+    """Revision by repository, wherever in nested parameters or wildcards both stand."""
     found: dict[str, str] = {}
     if isinstance(parameters, Mapping):
-        if parameters.get("revision"):
-            found[str(parameters.get("path", parameters.get("repository", "")))] = str(
-                parameters["revision"]
-            )
+        source = parameters.get("repository") or parameters.get("path")
+        if source and parameters.get("revision"):
+            found[str(source)] = str(parameters["revision"])
         parameters = list(parameters.values())
     if isinstance(parameters, list):
         for item in parameters:
@@ -306,7 +305,7 @@ def job(snakemake: Any) -> Iterator[None]:
         "outputs": describe(outputs),
         "parameters": parameters,
         "seed": _seed(wildcards, parameters),
-        "revisions": _revisions(parameters),
+        "revisions": _revisions([wildcards, parameters]),
         "log": str(snakemake.log[0]),
         "git": _git(),
         "versions": _versions(),

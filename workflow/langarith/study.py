@@ -17,14 +17,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from langarith import hub
 from langarith.errors import InputError, did_you_mean
 
 SPLITS = ("validation", "test")
 _BUDGET = re.compile(r"^([1-9]\d*)([kMB]?)$")
 _LANGUAGE = re.compile(r"^[A-Za-z-]+$")
 _METHOD = re.compile(r"^(la|ties[1-9]\d?)$")
+_HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
 _UNIT = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 
 
@@ -96,22 +106,40 @@ class Adapters(Strict):
     task: AdapterShape = AdapterShape()
 
 
-class HubModel(Strict):
+def _owner_and_name(repository: str) -> str:
+    if not hub.is_repository(repository):
+        raise ValueError(f"'{repository}' is no repository on the hub; write owner/name")
+    return repository
+
+
+Repository = Annotated[str, AfterValidator(_owner_and_name)]
+
+
+class _Model(Strict):
+    """`adapters`: language adapters that are there already, by language, instead of trained ones.
+
+    Each is a folder, or `repository@revision` on the hub.
+    """
+
+    adapters: dict[str, str] = Field(default_factory=dict)
+
+
+class HubModel(_Model):
     """A base model on the Hugging Face hub, pinned to a revision."""
 
     source: Literal["hub"]
-    path: str
+    path: Repository
     revision: str
 
 
-class FilesModel(Strict):
+class FilesModel(_Model):
     """A base model in a local folder: config.json, model.safetensors, tokenizer.json."""
 
     source: Literal["files"]
     path: str
 
 
-class PretrainModel(Strict):
+class PretrainModel(_Model):
     """A small XLM-R-type encoder, tokenizer included, trained here on the listed languages."""
 
     source: Literal["pretrain"]
@@ -139,12 +167,17 @@ class _Corpora(Strict):
 
 
 class HubCorpora(_Corpora):
-    """Parquet shards of a dataset on the hub, pinned to a revision."""
+    """Parquet shards of a dataset on the hub, pinned to a revision; {language} in `config`.
+
+    With `shard_tokens`, the least number of tokens that any shard holds, a token budget asks only
+    for the first shards that it needs.
+    """
 
     source: Literal["hub"]
-    path: str
+    path: Repository
     config: str
     revision: str
+    shard_tokens: int | None = Field(None, ge=1)
 
 
 class FilesCorpora(_Corpora):
@@ -174,15 +207,13 @@ class _Task(Strict):
     training: Training | None = None
 
 
-class HubTask(_Task):
-    """Task data on the hub, pinned to revisions."""
+class FilesPlaces(Strict):
+    """Where a task's files of one language lie, instead of where the task says."""
 
-    source: Literal["hub"]
-    train: str
+    train: str | None = None
     validation: str | None = None
     test: str | None = None
     path: str | None = None
-    revision: str
 
 
 class FilesTask(_Task):
@@ -197,16 +228,74 @@ class FilesTask(_Task):
     validation: str | None = None
     test: str | None = None
     path: str | None = None
+    languages: dict[str, FilesPlaces] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _one_way(self) -> FilesTask:
-        if self.path and (self.test or not self.cut):
-            raise ValueError("with 'path' give 'cut: half' or 'cut: articles' and no 'test'")
-        if not self.path and not (self.validation and self.test):
-            raise ValueError("give 'validation' and 'test', or one 'path' with 'cut'")
-        if self.cut and not self.path:
-            raise ValueError("'cut' divides one 'path'; name it, or remove 'cut'")
+    def _all_splits(self) -> FilesTask:
+        _one_way(self)
         return self
+
+
+class HubFile(Strict):
+    """One file of a repository that is not the task's own."""
+
+    repository: Repository
+    revision: str
+    file: str
+
+
+class HubPlaces(Strict):
+    """The same for files on the hub; another repository comes with its own revision."""
+
+    repository: Repository | None = None
+    revision: str | None = None
+    train: str | HubFile | None = None
+    validation: str | HubFile | None = None
+    test: str | HubFile | None = None
+    path: str | HubFile | None = None
+
+    @model_validator(mode="after")
+    def _together(self) -> HubPlaces:
+        if (self.repository is None) != (self.revision is None):
+            raise ValueError("give 'repository' and 'revision' together")
+        return self
+
+
+class HubTask(_Task):
+    """Task data on the hub, pinned: files of `repository`, or each of a repository of its own.
+
+    Files are given as in :class:`FilesTask`.
+    """
+
+    source: Literal["hub"]
+    repository: Repository
+    revision: str
+    train: str | HubFile
+    validation: str | HubFile | None = None
+    test: str | HubFile | None = None
+    path: str | HubFile | None = None
+    languages: dict[str, HubPlaces] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _all_splits(self) -> HubTask:
+        _one_way(self)
+        return self
+
+
+def _one_way(task: FilesTask | HubTask) -> None:
+    if task.path and (task.test or not task.cut):
+        raise ValueError("with 'path' give 'cut: half' or 'cut: articles' and no 'test'")
+    if not task.path and not (task.validation and task.test):
+        raise ValueError("give 'validation' and 'test', or one 'path' with 'cut'")
+    if task.cut and not task.path:
+        raise ValueError("'cut' divides one 'path'; name it, or remove 'cut'")
+    for language, places in task.languages.items():
+        for key in places.model_fields_set - {"repository", "revision"}:
+            if getattr(task, key) is None:
+                raise ValueError(
+                    f"languages.{language} names '{key}', which the task does not; the languages "
+                    "of a task differ in where their files lie, not in which there are"
+                )
 
 
 class MiniatureTask(_Task):
@@ -309,6 +398,7 @@ class Study(Strict):
     corpora: CorporaSpec
     tasks: dict[str, TaskSpec] = Field(min_length=1)
     related: dict[str, str] = Field(default_factory=dict)
+    revisions: dict[str, str] = Field(default_factory=dict)
     budgets: dict[str, list[str]] = Field(default_factory=dict)
     lambdas: dict[str, Lambdas] = {"la": Lambdas(step=0.05)}
     adapters: Adapters = Adapters()
@@ -432,7 +522,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
         study = Study.model_validate(data)
     except ValidationError as error:
         raise InputError("\n".join(_sentence(path, e) for e in error.errors())) from error
-    study = study.model_copy(update={"related": _with_locks(study, [p for p, _ in chain])})
+    study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     problems = [f"{path}: {problem}" for problem in _problems(study)]
     if problems:
         raise InputError("\n".join(problems))
@@ -444,15 +534,29 @@ def lock_file(study_file: Path) -> Path:
     return study_file.with_name(f"{study_file.stem}.related.yaml")
 
 
-def _with_locks(study: Study, files: Iterable[Path]) -> dict[str, str]:
-    related: dict[str, str] = {}
+def revisions_file(study_file: Path) -> Path:
+    """Where the commits lie to which a study's branches on the hub were resolved: beside it."""
+    return study_file.with_name(f"{study_file.stem}.revisions.yaml")
+
+
+def _locked(files: Iterable[Path], lock: Callable[[Path], Path]) -> dict[str, str]:
+    """One kind of lock file of a study and those it extends, the nearest first."""
+    found: dict[str, str] = {}
     for file in reversed(list(files)):
-        lock = lock_file(file)
-        if lock.is_file():
-            related |= {str(k): str(v) for k, v in read_yaml(lock).items()}
+        if lock(file).is_file():
+            found |= {str(k): str(v) for k, v in read_yaml(lock(file)).items()}
+    return found
+
+
+def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, str]]:
     known = set(study.languages)
-    locked = {t: r for t, r in related.items() if t in known and r in known}
-    return locked | study.related
+    related = _locked(files, lock_file).items()
+    branches = hub_branches(study)
+    revisions = _locked(files, revisions_file).items()
+    return {
+        "related": {t: r for t, r in related if t in known and r in known} | study.related,
+        "revisions": {key: r for key, r in revisions if key in branches} | study.revisions,
+    }
 
 
 def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one check after the other
@@ -516,6 +620,12 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one che
             )
         if task.cut and kind != "qa":
             yield f"tasks.{name}.cut: only qa divides one file; remove 'cut'"
+        for language in getattr(task, "languages", {}):
+            if language not in {study.task_language, *task.targets}:
+                yield (
+                    f"tasks.{name}.languages: '{language}' is neither the task language nor among "
+                    "the targets; add it to the targets or remove it here"
+                )
     for language, budgets in study.budgets.items():
         for budget in budgets:
             if budget != "full" and not _BUDGET.match(budget):
@@ -575,23 +685,78 @@ def _problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one che
             )
         elif name == "relatedness" and not experiment.pool:
             yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
-    yield from _from_the_hub(study)
+    yield from _hub_problems(study)
+    yield from _adapter_problems(study)
+    yield from _without_initialisation(study)
     yield from _missing_files(study)
 
 
-HUB = (
-    "'hub' is not built yet; download the files and use 'files' (docs/your_own_data.md), or run "
-    "another study, for example --configfile studies/miniature.yaml"
-)
+def _hub_problems(study: Study) -> Iterator[str]:
+    """What the committed table of shards and the lock of revisions show without the hub."""
+    corpora = study.corpora
+    if isinstance(corpora, HubCorpora):
+        if "{language}" not in corpora.config:
+            yield (
+                "corpora.config: no {language} in it, so all languages would read one text; add it"
+            )
+        else:
+            for language in study.languages:
+                try:
+                    hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
+                except InputError as error:
+                    yield f"corpora.config: {error}"
+    for key, revision in study.revisions.items():
+        if not hub.is_commit(revision):
+            yield f"revisions.{key}: '{revision}' is no commit; give its 40 hexadecimal digits"
 
 
-def _from_the_hub(study: Study) -> Iterator[str]:
-    specs: dict[str, Any] = {f"models.{name}": spec for name, spec in study.models.items()}
-    specs |= {"corpora": study.corpora}
-    specs |= {f"tasks.{name}": spec for name, spec in study.tasks.items()}
-    for key, spec in specs.items():
-        if spec.source == "hub":
-            yield f"{key}.source: {HUB}"
+def _adapter_problems(study: Study) -> Iterator[str]:
+    """Ready-made language adapters: those at hand are looked at, all must suffice for their use."""
+    for name, model in study.models.items():
+        for language, place in model.adapters.items():
+            key = f"models.{name}.adapters.{language}"
+            if language not in study.languages:
+                yield f"{key}: '{language}' is not in 'languages'; add it there"
+            if _HUB_ADAPTER.match(place):
+                continue
+            folder = Path(place)
+            if not (folder / "adapter.safetensors").is_file():
+                pickled = (folder / "pytorch_adapter.bin").is_file()
+                yield f"{key}: {place} holds no adapter.safetensors" + (
+                    ", only pytorch_adapter.bin, a pickle that can run code when it is loaded; "
+                    "convert it (docs/data.md)"
+                    if pickled
+                    else "; name an adapter's folder, or repository@revision on the hub"
+                )
+            elif not (folder / "adapter_config.json").is_file():
+                yield f"{key}: {place} holds no adapter_config.json; name an adapter's folder"
+
+
+def _without_initialisation(study: Study) -> Iterator[str]:
+    """Experiments that subtract θ_pre, which nobody knows of an adapter that was trained elsewhere.
+
+    Language arithmetic needs none: its weights sum to one, and θ_pre falls out.
+    """
+    if not any(model.adapters for model in study.models.values()):
+        return  # and ask for no related languages, which may not be known yet
+    for name in study.experiments:
+        used = {
+            (cell.model, operand.language)
+            for cell in cells(study, name)
+            if cell.method != "la"
+            for operand in (cell.left, cell.right)
+        }
+        if name in VECTOR_EXPERIMENTS:
+            used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
+        for model, spec in study.models.items():
+            for language in spec.adapters:
+                if (model, language) in used:
+                    yield (
+                        f"experiments.{name}: it subtracts the initialisation of the adapters, and "
+                        f"models.{model}.adapters.{language} was trained elsewhere from an unknown "
+                        "one; remove it there, so that one is trained, or leave the model or the "
+                        f"language out of 'experiments.{name}'"
+                    )
 
 
 def _missing_files(study: Study) -> Iterator[str]:
@@ -662,51 +827,103 @@ def shard_name(path: str) -> str:
     return name
 
 
-def shards(study: Study, language: str) -> list[str]:
-    """Paths of the raw shards of one language, in the order in which budgets read them."""
-    corpora = study.corpora
-    if isinstance(corpora, FilesCorpora):
-        return corpus_files(corpora, language)
+def shards(study: Study, language: str, budget: str = "full") -> list[str]:
+    """Paths of the raw shards of one language that a budget reads, in its order of reading."""
+    corpora, wanted = study.corpora, tokens(budget)
     if isinstance(corpora, HubCorpora):
-        raise InputError(f"corpora.source: {HUB}")
-    folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
-    return [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+        return _hub_shards(study, corpora, language, wanted)
+    if isinstance(corpora, FilesCorpora):
+        found = corpus_files(corpora, language)
+    else:
+        folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
+        found = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+    return found if wanted is None else found[: _enough(study, found, wanted)]
 
 
-def shards_for(study: Study, language: str, budget: str) -> list[str]:
-    """The first raw shards of a language, as many as surely hold a budget and the held-out text.
+def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
+    """How many shards surely hold a budget and the held-out text before it.
 
     What a shard holds is known only once it is tokenised, so this counts on few tokens to a byte:
-    too many shards cost a download, too few would cost the run.
+    too many shards cost time, too few would cost the run.
     """
-    wanted, found = tokens(budget), shards(study, language)
-    if wanted is None:
-        return found
     if isinstance(study.corpora, MiniatureCorpora):
         # told with at least 30 words a document, and a word has at least one token
-        room = (study.corpora.documents // study.corpora.shards) * 30
+        rooms = [study.corpora.documents // study.corpora.shards * 30] * len(found)
         wanted += study.corpora.validation_documents * 30
     else:
+        rooms = [Path(path).stat().st_size // _bytes_of_a_token(path) for path in found]
         wanted += study.corpora.validation_documents * TOKENS_OF_A_DOCUMENT
-    held = 0
-    for count, path in enumerate(found, start=1):
-        if isinstance(study.corpora, FilesCorpora):
-            packed = not path.endswith((".txt", ".jsonl"))
-            room = Path(path).stat().st_size // (BYTES_OF_A_TOKEN // (2 if packed else 1))
-        elif isinstance(study.corpora, HubCorpora):
-            room = TOKENS_OF_A_HUB_SHARD
-        held += room
-        if held >= wanted:
-            return found[:count]
-    return found
+    return next((n for n in range(1, len(found)) if sum(rooms[:n]) >= wanted), len(found))
 
 
-BYTES_OF_A_TOKEN = 16
-"""More bytes of text than any tokenizer of many languages puts into a token on average."""
+def _bytes_of_a_token(path: str) -> int:
+    """More bytes than any tokenizer of many languages puts into a token on average."""
+    return 16 if path.endswith((".txt", ".jsonl")) else 8  # compressed
+
+
 TOKENS_OF_A_DOCUMENT = 4000
-"""More than the held-out documents have on average; the first articles of Wikipedia are long."""
-TOKENS_OF_A_HUB_SHARD = 20_000_000
-"""Fewer than a full shard of 20231101 holds: they are cut at several hundred megabytes."""
+"""More than held-out documents have on average; the first articles of Wikipedia are long."""
+
+
+def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | None) -> list[str]:
+    files = hub.shard_files(corpora.path, corpora.config.replace("{language}", language))
+    if wanted is not None and corpora.shard_tokens is not None:
+        # one more than the budget fills, for the documents held out before it
+        files = files[: 1 + wanted // corpora.shard_tokens]
+    return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
+
+
+def hub_file(study: Study, kind: hub.Kind, repository: str, revision: str, file: str) -> str:
+    """Where a file of the hub lies here: under the commit that the lock has for its revision."""
+    locked = study.revisions.get(hub.lock_key(kind, repository, revision), revision)
+    return hub.local_file(kind, repository, locked, file)
+
+
+def model_file(study: Study, name: str, file: str) -> str | None:
+    """One file of a base model that is not trained here; None for one that is."""
+    model = study.models[name]
+    if isinstance(model, HubModel):
+        return hub_file(study, "models", model.path, model.revision, file)
+    return f"{model.path}/{file}" if isinstance(model, FilesModel) else None
+
+
+def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
+    """One file of the ready-made adapter that an operand stands for; None where one is trained.
+
+    A token budget always asks for a trained one.
+    """
+    place = study.models[model].adapters.get(operand.language)
+    if place is None or operand.budget != "full":
+        return None
+    on_hub = _HUB_ADAPTER.match(place)
+    return hub_file(study, "models", on_hub[1], on_hub[2], file) if on_hub else f"{place}/{file}"
+
+
+def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
+    """Repositories of the hub that a study names by a branch or tag, by the key of the lock."""
+    named: list[tuple[hub.Kind, str, str]] = []
+    for model in study.models.values():
+        if isinstance(model, HubModel):
+            named.append(("models", model.path, model.revision))
+        for place in model.adapters.values():
+            if on_hub := _HUB_ADAPTER.match(place):
+                named.append(("models", on_hub[1], on_hub[2]))
+    if isinstance(study.corpora, HubCorpora):
+        named.append(("datasets", study.corpora.path, study.corpora.revision))
+    for task in study.tasks.values():
+        if isinstance(task, HubTask):
+            named += [("datasets", *place) for place in _hub_places(task)]
+    return {hub.lock_key(*place): place for place in named if not hub.is_commit(place[2])}
+
+
+def _hub_places(task: HubTask) -> Iterator[tuple[str, str]]:
+    everywhere: list[HubTask | HubPlaces] = [task, *task.languages.values()]
+    for places in everywhere:
+        if places.repository and places.revision:
+            yield places.repository, places.revision
+        for file in (places.train, places.validation, places.test, places.path):
+            if isinstance(file, HubFile):
+                yield file.repository, file.revision
 
 
 def task_file(study: Study, name: str, language: str, split: str) -> str:
@@ -715,12 +932,26 @@ def task_file(study: Study, name: str, language: str, split: str) -> str:
     if isinstance(task, MiniatureTask):
         suffix = {"ner": "conll", "nli": "tsv", "qa": "json"}[task_type(study, name)]
         return f"{study.results_dir}/miniature/{name}/{language}/{split}.{suffix}"
+    own = task.languages.get(language)
+    if own is not None:
+        task = task.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+    file: str | HubFile | None
     if split == "train":
-        path = task.train
+        file = task.train
     elif task.path and not _own_development_file(study, task, language, split):
-        path = task.path
+        file = task.path
     else:
-        path = str(task.validation if split == "validation" else task.test)
+        file = task.validation if split == "validation" else task.test
+    if isinstance(task, FilesTask):
+        return _filled(str(file), language, split)
+    if not isinstance(file, HubFile):
+        file = HubFile(repository=task.repository, revision=task.revision, file=str(file))
+    return hub_file(
+        study, "datasets", file.repository, file.revision, _filled(file.file, language, split)
+    )
+
+
+def _filled(path: str, language: str, split: str) -> str:
     return path.replace("{language}", language).replace("{split}", split)
 
 
@@ -980,6 +1211,8 @@ EXPERIMENTS: dict[str, View] = {
         "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
     ),
 }
+VECTOR_EXPERIMENTS = ("similarity", "sparsity")
+"""Experiments that look at adapters and at no cells."""
 
 
 def cells(study: Study, experiment: str) -> list[Cell]:
@@ -1026,7 +1259,7 @@ def vectors(study: Study, experiment: str) -> list[Run]:
 
 def runs(study: Study, experiment: str) -> list[Run]:
     """Every adapter below an experiment, once; a task adapter stands on its language's adapter."""
-    if experiment in ("similarity", "sparsity"):
+    if experiment in VECTOR_EXPERIMENTS:
         found = vectors(study, experiment)
         return list(dict.fromkeys([*_homes(study, found), *found]))
     return runs_of(study, cells(study, experiment))
@@ -1050,7 +1283,7 @@ def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
 
 def languages_of(study: Study, experiment: str) -> list[str]:
     """The languages that an experiment shows, in the study's order."""
-    if experiment in ("similarity", "sparsity"):
+    if experiment in VECTOR_EXPERIMENTS:
         shown = {run.name for run in vectors(study, experiment)}
     elif EXPERIMENTS[experiment].cells:
         found = cells(study, experiment)

@@ -13,6 +13,4 @@ with provenance.job(snakemake):
     compared = reproduction.compare(
         found, snakemake.params.study, task_language=snakemake.params.task_language
     )
-    tables.write(
-        compared.to_dict("records"), Path(snakemake.output.table), reproduction.COLUMNS
-    )
+    tables.write(compared.to_dict("records"), Path(snakemake.output.table), reproduction.COLUMNS)

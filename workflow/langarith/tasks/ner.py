@@ -1,17 +1,18 @@
-"""Named-entity recognition on CoNLL files with IOB2 tags (WikiANN in the paper)."""
+"""Named-entity recognition on CoNLL or parquet files with IOB2 tags (WikiANN in the paper)."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langarith.corpora import read_lines
+from langarith.corpora import open_parquet, read_lines
 from langarith.errors import InputError
 from langarith.tasks.base import Features, Task, model_columns
 
@@ -22,11 +23,13 @@ IGNORED = -100
 TAG = re.compile(r"O|[BI]-\S+")
 # A token may hold a no-break or ideographic space, which str.split() would take for a separator.
 COLUMNS = re.compile(r"[ \t]+")
+WIKIANN_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+"""What the numbers of a parquet file mean that does not name its tags."""
 
 
 @dataclass(frozen=True)
 class NerExample:
-    """One sentence; `id` is the line number (from 1) of its first word."""
+    """One sentence; `id` is the line number (from 1) of its first word, in parquet its row."""
 
     id: str
     words: tuple[str, ...]
@@ -45,37 +48,28 @@ class Ner(Task[NerExample, list[str]]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[NerExample]:
-        """Sentences of a CoNLL file: word first, tag last on a line, blank line between sentences.
+        """Sentences of a CoNLL or, by its suffix, `.parquet` file.
 
-        Columns are parted by tabs, or by spaces where the line has no tab. `-DOCSTART-` lines are
-        skipped. Errors: InputError for a line without a tag, a tag that is not O, B-X or I-X, an
-        I-X that continues no X, and a file without sentences.
+        CoNLL: word first, tag last on a line, blank line between sentences. Columns are parted by
+        tabs, or by spaces where the line has no tab. `-DOCSTART-` lines are skipped. Parquet, as
+        WikiANN has it: a sentence per row, lists `tokens` and `ner_tags`, the tags as words or as
+        numbers that the file's own metadata names (else `WIKIANN_TAGS`).
+
+        Errors: InputError for a word without a tag, a tag that is not O, B-X or I-X, an I-X that
+        continues no X, and a file without sentences.
         """
         self._refuse_cut(path, cut)
-        sentences: list[NerExample] = []
-        words: list[str] = []
-        tags: list[str] = []
-        first = 0
-
-        def close() -> None:
-            if words:
-                sentences.append(NerExample(str(first), tuple(words), tuple(tags)))
-                words.clear()
-                tags.clear()
-
-        for number, line in read_lines(path):
-            if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-                close()
-                continue
-            word, tag = _columns(line, f"{path}, line {number}")
-            _check_tag(tag, tags[-1] if tags else "O", f"{path}, line {number}")
-            if not words:
-                first = number
-            words.append(word)
-            tags.append(tag)
-        close()
+        parquet = path.suffix == ".parquet"
+        sentences = list(_parquet_sentences(path) if parquet else _conll_sentences(path))
         if not sentences:
-            raise InputError(f"{path} holds no sentence; give lines of a token, a tab and a tag.")
+            raise InputError(
+                f"{path} holds no sentence; give "
+                + (
+                    "rows of tokens and ner_tags."
+                    if parquet
+                    else "lines of a token, a tab and a tag."
+                )
+            )
         return sentences
 
     def labels(self, examples: Sequence[NerExample]) -> tuple[str, ...]:
@@ -167,6 +161,60 @@ class Ner(Task[NerExample, list[str]]):
         counts = Counter(tag for example in train_examples for tag in example.tags)
         tag = max(self.labels(train_examples), key=lambda label: counts[label])
         return [[tag] * len(example.words) for example in examples]
+
+
+def _conll_sentences(path: Path) -> Iterator[NerExample]:
+    words: list[str] = []
+    tags: list[str] = []
+    first = 0
+    for number, line in read_lines(path):
+        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+            if words:
+                yield NerExample(str(first), tuple(words), tuple(tags))
+            words, tags = [], []
+            continue
+        word, tag = _columns(line, f"{path}, line {number}")
+        _check_tag(tag, tags[-1] if tags else "O", f"{path}, line {number}")
+        if not words:
+            first = number
+        words.append(word)
+        tags.append(tag)
+    if words:
+        yield NerExample(str(first), tuple(words), tuple(tags))
+
+
+def _parquet_sentences(path: Path) -> Iterator[NerExample]:
+    file = open_parquet(path, ["tokens", "ner_tags"])
+    names = _tag_names(file.schema_arrow.metadata or {})
+    columns = file.read(columns=["tokens", "ner_tags"]).to_pydict()
+    rows = zip(columns["tokens"], columns["ner_tags"], strict=True)
+    for number, (words, numbers) in enumerate(rows, start=1):
+        where = f"{path}, row {number}"
+        if not words or not numbers or len(words) != len(numbers):
+            raise InputError(
+                f"{where} has {len(words or ())} tokens and {len(numbers or ())} tags; give one "
+                "tag for each token, and one token at least."
+            )
+        tags: list[str] = []
+        for value in numbers:
+            if isinstance(value, int) and not 0 <= value < len(names):
+                raise InputError(
+                    f"{where}: the number {value} stands for no tag (0 to {len(names) - 1} do: "
+                    f"{', '.join(names)}); write the tags as words."
+                )
+            tag = names[value] if isinstance(value, int) else str(value)
+            _check_tag(tag, tags[-1] if tags else "O", where)
+            tags.append(tag)
+        yield NerExample(str(number), tuple(map(str, words)), tuple(tags))
+
+
+def _tag_names(metadata: dict[bytes, bytes]) -> Sequence[str]:
+    """The class names that `datasets` writes into a parquet file's schema."""
+    try:
+        tags = json.loads(metadata[b"huggingface"])["info"]["features"]["ner_tags"]
+        return [str(name) for name in tags["feature"]["names"]]
+    except (KeyError, TypeError, ValueError):
+        return WIKIANN_TAGS
 
 
 def _columns(line: str, where: str) -> tuple[str, str]:

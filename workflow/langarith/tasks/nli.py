@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from langarith.corpora import open_parquet, parse_json, read_lines
 from langarith.errors import InputError
 from langarith.tasks.base import Features, Task, model_columns
@@ -41,14 +43,20 @@ class Nli(Task[NliExample, str]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[NliExample]:
-        """Pairs of a `.tsv` (header, no quoting), `.jsonl` or `.parquet` file.
+        """Pairs of a `.tsv` (header, no quoting), `.jsonl`, `.json` or `.parquet` file.
 
         Columns or keys are premise, hypothesis and label; labels are words or 0, 1, 2 in the
-        order of `LABELS`, as in XNLI. Errors: InputError for a missing or surplus column, an
-        empty text, an unknown label, an unknown suffix, and a file without pairs.
+        order of `LABELS`, as in XNLI. A `.json` file is a list of such objects, or an object that
+        holds one list (IndicXNLI: `{"test": [...]}`). Errors: InputError for a missing or surplus
+        column, an empty text, an unknown label, an unknown suffix, and a file without pairs.
         """
         self._refuse_cut(path, cut)
-        readers = {".tsv": _tsv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+        readers = {
+            ".tsv": _tsv_rows,
+            ".jsonl": _jsonl_rows,
+            ".json": _json_rows,
+            ".parquet": _parquet_rows,
+        }
         if path.suffix not in readers:
             raise InputError(f"{path} is of an unknown kind; name it {', '.join(readers)}.")
         examples = [_example(path, row) for row in readers[path.suffix](path)]
@@ -141,18 +149,36 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        row = parse_json(line, path, f"line {number}")
-        missing = [c for c in COLUMNS if c not in row] if isinstance(row, dict) else COLUMNS
-        if missing:
-            raise InputError(
-                f"{path}, line {number} lacks '{missing[0]}'; give an object with the keys "
-                f"{', '.join(COLUMNS)}."
-            )
-        yield str(number), f"line {number}", row["premise"], row["hypothesis"], row["label"]
+        yield _object_row(parse_json(line, path, f"line {number}"), path, number, "line")
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    value = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if not isinstance(value, list):
+        raise InputError(f"{path} is no list of pairs; give a list, or an object that holds one.")
+    for number, row in enumerate(value, start=1):
+        yield _object_row(row, path, number, "pair")
+
+
+def _object_row(row: Any, path: Path, number: int, what: str) -> Row:
+    missing = [c for c in COLUMNS if c not in row] if isinstance(row, dict) else COLUMNS
+    if missing:
+        raise InputError(
+            f"{path}, {what} {number} lacks '{missing[0]}'; give an object with the keys "
+            f"{', '.join(COLUMNS)}."
+        )
+    return str(number), f"{what} {number}", row["premise"], row["hypothesis"], row["label"]
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     table = open_parquet(path, COLUMNS).read(columns=list(COLUMNS))
+    if pa.types.is_nested(table.schema.field("premise").type):
+        raise InputError(
+            f"{path} holds several languages side by side (as all_languages of XNLI does); name "
+            "the file of one language, for example {language}/test-00000-of-00001.parquet."
+        )
     cells = (table.column(name).to_pylist() for name in COLUMNS)
     for number, (premise, hypothesis, label) in enumerate(zip(*cells, strict=True), start=1):
         yield str(number), f"row {number}", premise, hypothesis, label

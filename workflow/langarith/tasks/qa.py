@@ -7,12 +7,13 @@ import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langarith.corpora import parse_json, read_lines
+from langarith.corpora import open_parquet, parse_json, read_lines
 from langarith.errors import InputError, did_you_mean
 from langarith.tasks.base import Features, Task, model_columns
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CUTS = ("half", "articles")
 SPLITS = ("validation", "test")
+ANSWER = ("text", "answer_start")
 N_BEST = 20
 MAX_ANSWER = 30
 ENCODE_BATCH = 1000
@@ -55,6 +57,10 @@ class Qa(Task[QaExample, str]):
     ) -> list[QaExample]:
         """Questions of a SQuAD v1.1 file in file order, or one part of it.
 
+        JSON or, by its suffix, `.parquet` as the hub has SQuAD and XQuAD: a question per row, with
+        id, question, context, answers {text, answer_start} and, where the file has it, the title
+        of its article. Without titles, rows of one context are an article.
+
         cut 'half': validation is the first half of the questions, the odd one included, test the
         second (XQuAD: 595 and 595, as the authors do; the cut may fall inside a paragraph).
         cut 'articles': the cut falls between two articles, as near to half of the questions as it
@@ -70,7 +76,7 @@ class Qa(Task[QaExample, str]):
             raise InputError(
                 f"{path}: split '{split}' of a cut file is unknown; ask for validation or test."
             )
-        articles = _read_articles(path)
+        articles = (_parquet_articles if path.suffix == ".parquet" else _read_articles)(path)
         examples = [example for article in articles for example in article]
         if not examples:
             raise InputError(f"{path} holds no question; give SQuAD v1.1 JSON.")
@@ -229,6 +235,31 @@ def _read_articles(path: Path) -> list[list[QaExample]]:
                     )
                 seen.add(example.id)
                 examples.append(example)
+        articles.append(examples)
+    return articles
+
+
+def _parquet_articles(path: Path) -> list[list[QaExample]]:
+    """The questions of each article: neighbouring rows of one title, or else of one context."""
+    names = ["id", "question", "context", "answers"]
+    file = open_parquet(path, names)
+    title = "title" if "title" in file.schema_arrow.names else "context"
+    rows = file.read(columns=[*dict.fromkeys([*names, title])]).to_pylist()
+    seen: set[str] = set()
+    articles = []
+    for _, group in groupby(rows, key=lambda row: row[title]):
+        examples = []
+        for row in group:
+            if isinstance(row["answers"], dict):  # lists side by side
+                pairs = zip(*(row["answers"].get(k) or () for k in ANSWER), strict=False)
+                row["answers"] = [dict(zip(ANSWER, pair, strict=True)) for pair in pairs]
+            where = f"the row of question '{row['id']}'"
+            examples.append(_question(row, _text(row, "context", where, path), where, path))
+            if examples[-1].id in seen:
+                raise InputError(
+                    f"{path}: the id '{examples[-1].id}' is used twice; make it unique."
+                )
+            seen.add(examples[-1].id)
         articles.append(examples)
     return articles
 

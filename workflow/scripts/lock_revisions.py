@@ -1,0 +1,22 @@
+"""Resolve each branch that the study names on the hub to a commit, once, beside the study."""
+
+import sys
+from pathlib import Path
+
+from langarith import hub, progress, study
+from langarith.errors import InputError
+
+lock = Path(snakemake.params.lock)
+locked = study.read_yaml(lock) if lock.is_file() else {}
+progress.redirect_to(snakemake.log[0])
+try:
+    new = {
+        key: hub.resolve(*place)
+        for key, place in snakemake.params.branches.items()
+        if key not in snakemake.params.locked
+    }
+except InputError as error:
+    progress.say(f"Error in {snakemake.rule}: {error}")
+    sys.exit(1)
+hub.write_lock(lock, locked | new)
+progress.say(f"{lock}: {len(new)} resolved, {len(locked)} kept")
