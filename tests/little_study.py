@@ -20,14 +20,16 @@ LAMBDAS = {0.0: 40.0, 0.5: 50.0, 1.0: 44.0}
 def job(
     rule: str,
     inputs: Sequence[str],
-    outputs: Mapping[str, str],
+    outputs: Mapping[str, str | None],
     record: str,
     script: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     **wildcards: str,
 ) -> None:
-    """Write a job's outputs (path → text) and its record, as `provenance.job` does."""
+    """Write a job's outputs (path → text, None if it is there) and its record as a job does."""
     for path, text in outputs.items():
+        if text is None:
+            continue
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
     script = script or rule
@@ -133,7 +135,7 @@ def write(steps: int = 20) -> Path:
             "test": [{"lambda": w, "metrics": {"f1": s - 1}} for w, s in LAMBDAS.items()],
             "coarser": [],
         }
-        outputs = {f"{folder}/selected.json": json.dumps(told)}
+        outputs: dict[str, str | None] = {f"{folder}/selected.json": json.dumps(told)}
         for weight, score in LAMBDAS.items():
             outputs[f"{folder}/lambda={weight:.2f}.json"] = json.dumps({"f1": score})
         job(
