@@ -20,10 +20,10 @@ from langarith import compare, explain, provenance
 from langarith.errors import InputError
 from langarith.lineage import RECORD, Job, Lineage
 
-UNRECORDED = ("study.json", "report.html", "report.zip")
+UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
 """Files of a results folder that describe it and are made by no job that leaves a record."""
 
-UNRECORDED_FOLDERS = ("logs", "checkpoints", "hashes", "provenance", "crate")
+UNRECORDED_FOLDERS = ("logs", "checkpoints", "hashes", "provenance")
 
 CHUNK = 1 << 20
 

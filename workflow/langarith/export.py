@@ -161,12 +161,12 @@ def _merge(graph: Lineage, recipe: Recipe, left: Job, right: Job) -> dict[str, t
                 f"{told['path']}: not the file that its training wrote; `langarith audit verify` "
                 "tells more"
             )
-    ends = [models.read_adapter(_folder(graph, job)) for job in (left, right)]
+    first, second = (models.read_adapter(_folder(graph, job)) for job in (left, right))
     if recipe.method == "la":
-        return arithmetic.interpolate(*ends, recipe.weight)
+        return arithmetic.interpolate(first, second, recipe.weight)
     initial = next(job for job in graph.parents(left) if job.rule == INITIALISED)
     origin = models.read_adapter(_folder(graph, initial, "language"))
-    vectors = [arithmetic.language_vector(end, origin) for end in ends]
+    vectors = [arithmetic.language_vector(end, origin) for end in (first, second)]
     merged = arithmetic.ties(vectors, int(recipe.method.removeprefix("ties")))
     return arithmetic.apply_vector(origin, merged, recipe.weight)
 
