@@ -1,4 +1,5 @@
-"""Figures: the numbers behind the bars, against a computation by hand, and files that repeat."""
+"""Figures: drawn numbers against a computation by hand, legibility at the paper's size, marks of
+what is missing, small experiments, and files that repeat."""
 
 from __future__ import annotations
 
@@ -8,10 +9,18 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from langarith import analysis, figures, tables
 
-CAPTION = {"study": "little", "note": "Made up.", "models": ["tiny"], "seeds": [1, 2]}
+CAPTION = {
+    "study": "little",
+    "note": "Made up.",
+    "models": ["tiny"],
+    "seeds": [1, 2],
+    "task_language": "en",
+    "languages": ["en", "es", "fr"],
+}
 # From LITTLE_RESULTS in conftest.py, by hand. Per target and kind, the mean over seeds 1 and 2.
 MEANS = {
     "ner": {"es": (46.0, 41.0, 53.0), "fr": (32.0, 62.0, 63.0), "avg.": (39.0, 51.5, 58.0)},
@@ -92,7 +101,10 @@ def test_gain_is_over_the_better_of_the_two_mean_proxies(figure) -> None:
 
 
 def test_figure_says_what_it_shows_and_where_from(figure) -> None:
-    assert [axis.get_title() for axis in figure.axes] == ["NER (F1, %)", "NLI (accuracy, %)"]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == [
+        "NER (F1, %)",
+        "NLI (accuracy, %)",
+    ]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "en adapter",
@@ -100,7 +112,10 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
         "language arithmetic (en, related)",
     ]
     foot = figure.get_supxlabel().replace("\n", " ")
-    assert foot == "Study: little. Seeds: 1, 2. Model: tiny. Made up."
+    assert foot == (
+        "Above each group: gain over the better of both adapters, in points. Error bars: 1 SD over "
+        "seeds. Study: little. Model: tiny. Seeds: 1, 2. Made up."
+    )
     assert figure.get_figwidth() == figures.TEXT_WIDTH
 
 
@@ -113,7 +128,7 @@ def test_one_seed_has_no_spread(table: pd.DataFrame) -> None:
 def test_models_have_a_row_of_panels_each(table: pd.DataFrame) -> None:
     two = pd.concat([table, table.assign(model="other")], ignore_index=True)
     drawn = figures.zero_shot(two, CAPTION)
-    titles = [axis.get_title() for axis in drawn.axes]
+    titles = [axis.get_title(loc="left") for axis in drawn.axes]
     assert titles[0] == "tiny, NER (F1, %)"
     assert titles[2] == "other, NER (F1, %)"
     plt.close(drawn)
@@ -163,3 +178,552 @@ def test_learning_curves_from_metrics_logs(tmp_path: Path) -> None:
     assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
     assert [t.get_text() for t in panels[0].get_legend().get_texts()] == ["fr", "es@10k"]
     plt.close(drawn)
+
+
+# --- the other experiments, by hand -------------------------------------------------------------
+
+
+def sweep(task, target, left, right, seed, test, chosen=0.5, *, method="la", model="tiny"):
+    """Rows of one cell from its test scores per lambda; validation is 1 more. None: missing."""
+    budget = right.partition("@")[2] or "full"
+    place = {"experiment": "x", "model": model, "task": task, "target": target, "method": method}
+    place |= {"left": left, "right": right, "budget": budget, "seed": seed}
+    metric = {"ner": "f1", "nli": "accuracy", "qa": "f1"}[task]
+    if test is None:
+        row = {"lambda": None, "split": "test", "selected": False, "metric": metric}
+        return [place | row | {"value": None, "examples": None}]
+    return [
+        place
+        | {"lambda": w, "split": split, "selected": w == chosen, "metric": metric}
+        | {"value": value + (split == "validation"), "examples": 30}
+        for split in ("validation", "test")
+        for w, value in test.items()
+    ]
+
+
+def tidy(*cells) -> pd.DataFrame:
+    frame = pd.DataFrame([row for cell in cells for row in cell], columns=tables.COLUMNS)
+    return frame.astype({"lambda": float, "value": float})
+
+
+def scores(right: float, merged: float, left: float) -> dict[float, float]:
+    return {0.0: right, 0.5: merged, 1.0: left}
+
+
+def bars(axis) -> list[float]:
+    return [patch.get_height() for patch in axis.patches if patch.get_hatch() != STUB]
+
+
+def stubs(axis) -> int:
+    return sum(patch.get_hatch() == STUB for patch in axis.patches)
+
+
+def foot(figure) -> str:
+    return figure.get_supxlabel().replace("\n", " ")
+
+
+STUB = figures.style.MISSING_HATCH
+ENHANCED = [
+    # English pairs better on validation for es, French's related language for fr
+    sweep("ner", "es", "en", "es", 1, scores(50, 54, 10)),
+    sweep("ner", "es", "en", "es", 2, scores(52, 58, 10)),
+    sweep("ner", "es", "fr", "es", 1, scores(50, 53, 20)),
+    sweep("ner", "es", "fr", "es", 2, scores(52, 57, 20)),
+    sweep("ner", "fr", "en", "fr", 1, scores(60, 58, 10)),
+    sweep("ner", "fr", "en", "fr", 2, scores(64, 62, 10)),
+    sweep("ner", "fr", "es", "fr", 1, scores(60, 63, 20)),
+    sweep("ner", "fr", "es", "fr", 2, scores(64, 64, 20)),
+]
+
+
+def test_enhancement_bars_are_madx_both_pairings_and_the_better() -> None:
+    drawn = figures.DRAW["enhancement"](tidy(*ENHANCED), CAPTION)
+    (axis,) = drawn.axes
+    es, fr, average = [51, 56, 55, 56], [62, 60, 63.5, 63.5], [56.5, 58, 59.25, 59.75]
+    assert bars(axis) == pytest.approx([*es, *fr, *average])
+    assert [text.get_text() for text in axis.texts] == ["+5.0", "+1.5", "+3.2"]
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "MAD-X (target alone)",
+        "LA(en, target)",
+        "LA(related, target)",
+        "LA(en/related, target)",
+    ]
+    plt.close(drawn)
+
+
+def test_low_resource_lines_are_the_adapter_alone_and_merged() -> None:
+    by_budget = {"10k": (30, 50), "1M": (40, 54), "full": (58, 60)}
+    cells = [
+        sweep(
+            "ner", "fr", "en", f"fr@{budget}".removesuffix("@full"), seed, scores(a + d, b + d, 5)
+        )
+        for budget, (a, b) in by_budget.items()
+        for seed, d in ((1, -1), (2, 1))
+    ]
+    drawn = figures.DRAW["low_resource"](tidy(*cells), CAPTION)
+    (axis,) = drawn.axes
+    assert axis.get_title() == "fr: NER (F1, %)"
+    assert axis.get_xscale() == "log"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["10k", "1M", "full"]
+    assert list(axis.get_xticks())[:2] == [1e4, 1e6]
+    assert axis.get_xticks()[2] > 5e6  # apart from the largest budget
+    direct, direct_full, merged, merged_full = axis.containers
+    lines = [container.lines[0] for container in (direct, merged)]
+    assert [list(line.get_ydata()) for line in lines] == [[30, 40], [50, 54]]
+    assert [line.get_linestyle() for line in lines] == ["-", ":"]
+    # about their budgets, side by side
+    assert list(lines[0].get_xdata()) == pytest.approx([1e4, 1e6], rel=0.1)
+    assert lines[0].get_xdata()[0] < 1e4 < lines[1].get_xdata()[0]
+    assert [list(c.lines[0].get_ydata()) for c in (direct_full, merged_full)] == [[58], [60]]
+    (spread,) = {
+        round((end[1] - start[1]) / 2, 9)
+        for container in axis.containers
+        for start, end in container.lines[2][0].get_segments()
+    }
+    assert spread == pytest.approx(2**0.5)
+    plt.close(drawn)
+
+
+def test_lambda_impact_draws_the_mean_curve_both_ends_and_the_choices() -> None:
+    cells = [
+        sweep("ner", "es", "en", "fr", 1, scores(40, 50, 44)),
+        sweep("ner", "es", "en", "fr", 2, scores(42, 56, 62), chosen=1.0),
+        sweep("nli", "fr", "en", "es", 1, scores(30, 31, 32), chosen=1.0),
+        sweep("nli", "fr", "en", "es", 2, scores(30, 31, 32), chosen=1.0),
+    ]
+    drawn = figures.DRAW["lambda_impact"](tidy(*cells), CAPTION)
+    assert [axis.get_title() for axis in drawn.axes] == ["es (en, fr)", "fr (en, es)"]
+    assert [part.get_suptitle() for part in drawn.subfigs] == [
+        "NER (F1, %) on validation, over λ",
+        "NLI (accuracy, %) on validation, over λ",
+    ]
+    left, right, curve, chosen = drawn.axes[0].get_lines()
+    assert list(curve.get_xdata()) == [0.0, 0.5, 1.0]
+    assert list(curve.get_ydata()) == [42, 54, 54]  # validation lies a point above test
+    assert (left.get_ydata()[0], right.get_ydata()[0]) == (54, 42)
+    assert (left.get_color(), right.get_color()) == ("#56B4E9", "#E69F00")
+    assert left.get_linestyle() != "-" != right.get_linestyle() != left.get_linestyle()
+    assert list(zip(chosen.get_xdata(), chosen.get_ydata(), strict=True)) == [(0.5, 51), (1.0, 63)]
+    band = drawn.axes[0].collections[0].get_paths()[0].vertices
+    assert sorted({round(y - 42, 6) for x, y in band if x == 0}) == pytest.approx(
+        [-(2**0.5), 2**0.5], abs=1e-6
+    )
+    plt.close(drawn)
+
+
+def test_relatedness_matrix_has_means_spreads_and_dashes() -> None:
+    values = {("es", "ca"): (70, 72), ("es", "fr"): (75, 75), ("fr", "ca"): (60, 62)}
+    values["fr", "es"] = (62.5, 63.5)
+    cells = [
+        sweep("ner", target, other, target, seed, scores(1, value, 2))
+        for (target, other), pair in values.items()
+        for seed, value in zip((1, 2), pair, strict=True)
+    ]
+    caption = CAPTION | {"languages": ["en", "es", "fr", "ca"]}
+    drawn = figures.DRAW["relatedness"](tidy(*cells), caption)
+    axis = drawn.axes[0]
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["es", "fr", "ca"]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["es", "fr"]
+    told = {(int(x), int(y)): text for text in axis.texts for x, y in [text.get_position()]}
+    assert {place: text.get_text() for place, text in told.items()} == {
+        (0, 0): "–",
+        (1, 0): "75.00\n± 0.00",
+        (2, 0): "71.00\n± 1.41",
+        (0, 1): "63.00\n± 0.71",
+        (1, 1): "–",
+        (2, 1): "61.00\n± 1.41",
+    }
+    assert axis.get_ylim() == (2, 0)  # the first row is the upper one
+    best = [place for place, text in told.items() if text.get_fontweight() == "bold"]
+    assert sorted(best) == [(0, 1), (1, 0)]
+    plt.close(drawn)
+
+
+def test_ties_bars_are_language_arithmetic_and_each_ties() -> None:
+    merged = {"la": (60, 62), "ties80": (57, 59), "ties20": (50, 54)}
+    cells = [
+        sweep("ner", "es", "en", "fr", seed, {1.0: value}, 1.0, method=method)
+        for method, pair in merged.items()
+        for seed, value in zip((1, 2), pair, strict=True)
+    ]
+    drawn = figures.DRAW["ties"](tidy(*cells), CAPTION)
+    (axis,) = drawn.axes
+    assert bars(axis) == [61, 52, 58] * 2
+    assert [text.get_text() for text in axis.texts] == ["+3.0", "+3.0"]
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert labels == ["language arithmetic (en, related)", "TIES, top 20 %", "TIES, top 80 %"]
+    plt.close(drawn)
+
+
+def cosines(kind: str, names: list[str], pairs: dict, *, model: str = "tiny") -> pd.DataFrame:
+    """Ordered pairs of both seeds; `pairs` holds (seed 1, seed 2) of each unordered one."""
+    values = {(a, b): pair for (x, y), pair in pairs.items() for a, b in ((x, y), (y, x))}
+    return pd.DataFrame(
+        {"experiment": "similarity", "model": model, "kind": kind, "left": a, "right": b}
+        | {"seed": seed, "cosine": 1.0 if a == b else values[a, b][seed - 1]}
+        for a in names
+        for b in names
+        for seed in (1, 2)
+    )
+
+
+def test_similarity_matrices_are_means_of_cosines() -> None:
+    pairs = {("en", "es"): (0.21, 0.23), ("en", "fr"): (0.2, 0.2), ("es", "fr"): (0.3, 0.32)}
+    languages = cosines("language", ["fr", "en", "es"], pairs)
+    # tasks are another matrix, though here one of them is named like a language
+    of_tasks = cosines("task", ["ner", "es"], {("ner", "es"): (-0.001, 0.0)})
+    drawn = figures.DRAW["similarity"](pd.concat([of_tasks, languages]), CAPTION)
+    language, task = drawn.axes
+    assert (language.get_title(), task.get_title()) == ("language vectors", "task vectors")
+    assert [t.get_text() for t in language.get_xticklabels()] == ["en", "es", "fr"]
+    told = {text.get_position(): text.get_text() for text in language.texts}
+    assert [[told[x + 0.5, y + 0.5] for x in range(3)] for y in range(3)] == [
+        ["1.00", "0.22", "0.20"],
+        ["0.22", "1.00", "0.31"],
+        ["0.20", "0.31", "1.00"],
+    ]
+    assert sorted(text.get_text() for text in task.texts) == ["0.00", "0.00", "1.00", "1.00"]
+    # one scale of shades for both
+    assert language.collections[0].norm is task.collections[0].norm
+    plt.close(drawn)
+
+
+def density(
+    language: str, seed: int, height: float | None, share: float, layer="all"
+) -> list[dict]:
+    base = {"experiment": "sparsity", "model": "tiny", "language": language, "layer": layer}
+    base |= {"seed": seed}
+    if height is None:
+        return [base | {"quantity": "density", "x": None, "value": None}]
+    points = {-0.1: 0.0, -0.01: height / 2, 0.0: height, 0.01: height / 2, 0.1: 0.0}
+    rows = [base | {"quantity": "density", "x": x, "value": v} for x, v in points.items()]
+    shares = {0.001: share, 0.01: 0.5, 0.1: 0.9, 1.0: 1.0}
+    return rows + [
+        base | {"quantity": "share_below", "x": x, "value": v} for x, v in shares.items()
+    ]
+
+
+def test_sparsity_draws_densities_and_tells_shares_below_the_smallest_thresholds() -> None:
+    rows = density("fr", 1, 8, 0.2) + density("fr", 2, 9, 0.3) + density("es", 1, 7, 0.1)
+    drawn = figures.DRAW["sparsity"](pd.DataFrame(rows + density("es", 2, 6, 0.1)), CAPTION)
+    (axis,) = drawn.axes
+    assert axis.get_title() == "all layers"
+    assert sorted(max(line.get_ydata()) for line in axis.get_lines()) == [6, 7, 8, 9]
+    assert axis.get_xlim() == (-0.01, 0.01)
+    (text,) = axis.texts
+    assert text.get_text().splitlines() == [
+        "|w| < 0.001: 10.0–25.0 %",
+        "|w| < 0.01: 50.0 %",
+        "|w| < 0.1: 90.0 %",
+    ]
+    assert [t.get_text() for t in drawn.legends[0].get_texts()] == ["es", "fr"]
+    plt.close(drawn)
+
+
+def test_layers_have_panels_or_for_one_language_lines() -> None:
+    rows = [r for layer in (0, 11) for r in density("es", 1, 5 + layer, 0.1, layer)]
+    drawn = figures.DRAW["sparsity"](pd.DataFrame(rows), CAPTION)
+    assert [axis.get_title() for axis in drawn.axes] == ["adapter of es"]
+    assert [t.get_text() for t in drawn.legends[0].get_texts()] == ["layer 0", "layer 11"]
+    plt.close(drawn)
+    rows += [r for layer in (0, 11) for r in density("fr", 1, 6 + layer, 0.1, layer)]
+    drawn = figures.DRAW["sparsity"](pd.DataFrame(rows), CAPTION)
+    assert [axis.get_title() for axis in drawn.axes] == ["layer 0", "layer 11"]
+    assert [t.get_text() for t in drawn.legends[0].get_texts()] == ["es", "fr"]
+    plt.close(drawn)
+
+
+# --- a partial grid -----------------------------------------------------------------------------
+
+
+def test_missing_bars_are_stubs_and_partly_missing_ones_have_a_dagger() -> None:
+    cells = [
+        sweep("ner", "es", "en", "fr", 1, scores(40, 50, 44)),
+        sweep("ner", "es", "en", "fr", 2, None),
+        sweep("ner", "fr", "en", "es", 1, None),
+        sweep("ner", "fr", "en", "es", 2, None),
+    ]
+    drawn = figures.DRAW["zero_shot"](tidy(*cells), CAPTION)
+    (axis,) = drawn.axes
+    assert bars(axis) == [44, 40, 50]
+    assert stubs(axis) == 6  # fr, and the average, which no seed has
+    assert [t.get_text() for t in axis.texts] == ["†", "†", "†", "+6.0", "n/a", "n/a"]
+    assert "3 of 4 cells are missing (marked by hatched stubs and n/a; †" in foot(drawn)
+    plt.close(drawn)
+
+
+def test_an_average_takes_the_seeds_that_have_every_target() -> None:
+    cells = [
+        sweep("ner", "es", "en", "fr", 1, scores(40, 50, 44)),
+        sweep("ner", "es", "en", "fr", 2, scores(42, 52, 46)),
+        sweep("ner", "fr", "en", "es", 1, scores(10, 20, 14)),
+        sweep("ner", "fr", "en", "es", 2, None),
+    ]
+    drawn = figures.DRAW["zero_shot"](tidy(*cells), CAPTION)
+    assert bars(drawn.axes[0])[-3:] == [29, 25, 35]
+    plt.close(drawn)
+
+
+def test_a_missing_pairing_leaves_no_better_one() -> None:
+    cells = [cell for cell in ENHANCED if cell[0]["left"] != "es"]
+    cells += [sweep("ner", "fr", "es", "fr", seed, None) for seed in (1, 2)]
+    drawn = figures.DRAW["enhancement"](tidy(*cells), CAPTION)
+    (axis,) = drawn.axes
+    assert bars(axis) == pytest.approx([51, 56, 55, 56, 62, 60, 56.5, 58])
+    assert stubs(axis) == 4
+    assert [text.get_text() for text in axis.texts] == ["+5.0", "n/a", "n/a"]
+    assert "2 of 8 cells are missing" in foot(drawn)
+    plt.close(drawn)
+
+
+def test_missing_budgets_are_told_at_their_place() -> None:
+    cells = [
+        sweep("ner", "fr", "en", "fr@10k", 1, None),
+        sweep("ner", "fr", "en", "fr@10k", 2, None),
+        sweep("ner", "fr", "en", "fr@1M", 1, scores(40, 50, 5)),
+        sweep("ner", "fr", "en", "fr@1M", 2, None),
+    ]
+    drawn = figures.DRAW["low_resource"](tidy(*cells), CAPTION)
+    told = [(text.get_text(), text.xy[0]) for text in drawn.axes[0].texts]
+    assert [text for text, _ in told] == ["†", "†", "n/a"]
+    assert told[2][1] == 1e4
+    assert "3 of 4 cells are missing (marked n/a; †" in foot(drawn)
+    plt.close(drawn)
+
+
+def test_a_missing_curve_is_a_hatched_panel() -> None:
+    cells = [
+        sweep("ner", "es", "en", "fr", 1, None),
+        sweep("ner", "es", "en", "fr", 2, None),
+        sweep("ner", "fr", "en", "es", 1, scores(10, 20, 14)),
+        sweep("ner", "fr", "en", "es", 2, None),
+    ]
+    drawn = figures.DRAW["lambda_impact"](tidy(*cells), CAPTION)
+    es, fr = drawn.axes
+    assert (es.get_title(), fr.get_title()) == ("es (en, fr)", "fr (en, es)†")
+    assert (stubs(es), stubs(fr)) == (1, 0)
+    assert [text.get_text() for text in es.texts] == ["n/a"]
+    assert "3 of 4 cells are missing" in foot(drawn)
+    plt.close(drawn)
+
+
+def test_missing_entries_of_matrices_are_hatched() -> None:
+    cells = [
+        sweep("ner", "es", "fr", "es", 1, None),
+        sweep("ner", "es", "fr", "es", 2, None),
+        sweep("ner", "es", "ca", "es", 1, scores(1, 60, 2)),
+        sweep("ner", "es", "ca", "es", 2, None),
+    ]
+    drawn = figures.DRAW["relatedness"](tidy(*cells), CAPTION)
+    assert stubs(drawn.axes[0]) == 1
+    assert sorted(t.get_text() for t in drawn.axes[0].texts) == ["60.00†", "n/a", "–"]
+    assert "3 of 4 cells are missing" in foot(drawn)
+    plt.close(drawn)
+
+    table = cosines("language", ["en", "es"], {("en", "es"): (0.2, 0.3)})
+    both, one = table["left"].eq("es") | table["right"].eq("es"), table["seed"] == 1
+    drawn = figures.DRAW["similarity"](
+        table.assign(cosine=table["cosine"].mask(both & one)), CAPTION
+    )
+    assert [t.get_text() for t in drawn.axes[0].texts] == ["1.00", "0.30†", "0.30†", "1.00†"]
+    assert "1 of 4 vectors is missing" in foot(drawn)
+    plt.close(drawn)
+    drawn = figures.DRAW["similarity"](table.assign(cosine=table["cosine"].mask(both)), CAPTION)
+    assert [t.get_text() for t in drawn.axes[0].texts] == ["1.00", "n/a", "n/a", "n/a"]
+    assert stubs(drawn.axes[0]) == 3
+    plt.close(drawn)
+
+
+def test_missing_densities_are_told_in_the_legend() -> None:
+    rows = density("es", 1, 8, 0.2) + density("es", 2, None, 0) + density("fr", 1, None, 0)
+    drawn = figures.DRAW["sparsity"](pd.DataFrame(rows), CAPTION)
+    assert [t.get_text() for t in drawn.legends[0].get_texts()] == ["es†", "fr (n/a)"]
+    assert "2 of 3 vectors are missing" in foot(drawn)
+    plt.close(drawn)
+
+
+# --- every figure, large and small --------------------------------------------------------------
+
+THIRTEEN = "ar bg de el es fr hi ru sw tr ur vi zh".split()
+LARGE = {
+    "study": "large",
+    "note": "Made up, so that nothing here can be taken for a result by anybody at all.",
+    "models": ["xlm-roberta-base", "mbert"],
+    "seeds": [42, 51, 99],
+    "task_language": "en",
+    "languages": ["en", *THIRTEEN, "as", "ca", "it", "pt", "ro"],
+}
+COVERED = {"ner": THIRTEEN, "nli": THIRTEEN, "qa": "ar de el es hi ru tr vi zh".split()}
+GRID = [round(0.05 * i, 2) for i in range(21)]
+
+
+def large(name: str, *, missing: int = 0) -> pd.DataFrame:
+    """A table of the paper's size with made-up scores; every `missing`-th cell is missing."""
+    seeds, count = LARGE["seeds"], 0
+
+    def cell(task, target, left, right, seed, **kind):
+        nonlocal count
+        count += 1
+        level = 40 + 7 * ((sum(map(ord, task + target)) * 7) % 5) + seed % 3
+        values = {w: level + 9 * (w * (1 - w)) - (count % 4) * w for w in GRID}
+        gone = missing and count % missing == 0
+        return sweep(task, target, left, right, seed, None if gone else values, **kind)
+
+    def related(target):
+        return "es" if target != "es" else "fr"
+
+    one = [
+        (model, t, target) for model in LARGE["models"] for t in COVERED for target in COVERED[t]
+    ]
+    first = [place for place in one if place[0] == LARGE["models"][0]]
+    if name in ("zero_shot", "lambda_impact"):
+        places = one if name == "zero_shot" else first
+        cells = [
+            cell(task, t, "en", related(t), s, model=m) for m, task, t in places for s in seeds
+        ]
+    elif name == "enhancement":
+        cells = [
+            cell(task, t, left, t, s, model=m)
+            for m, task, t in one
+            for left in ("en", related(t))
+            for s in seeds
+        ]
+    elif name == "ties":
+        cells = [
+            cell(task, t, "en", related(t), s, model=m, method=method)
+            for m, task, t in first
+            if task == "ner"
+            for method in ("la", "ties20", "ties80")
+            for s in seeds
+        ]
+    elif name == "relatedness":
+        cells = [
+            cell(task, t, other, t, s, model="xlm-roberta-base")
+            for task in ("ner", "nli")
+            for t in ("es", "fr")
+            for other in "ca es fr it pt ro".split()
+            if other != t
+            for s in seeds
+        ]
+    else:
+        steps = {"as": 4, "sw": 4, "fr": 6}
+        budgets = ["10k", "100k", "1M", "10M", "100M", "1B"]
+        cells = [
+            cell(task, t, "en", t if b == "full" else f"{t}@{b}", s, model="xlm-roberta-base")
+            for task in ("ner", "nli")
+            for t in steps
+            for b in [*budgets[: steps[t]], "full"]
+            for s in seeds
+        ]
+    return tidy(*cells)
+
+
+def large_vectors(name: str, *, missing: int = 0) -> pd.DataFrame:
+    names = {"language": ["en", *THIRTEEN], "task": ["ner", "nli", "qa"]}
+    if name == "similarity":
+        parts = [
+            cosines(
+                kind,
+                names[kind],
+                {(a, b): pair for a in names[kind] for b in names[kind]},
+                model=model,
+            )
+            for model in LARGE["models"]
+            for kind, pair in (("language", (0.22, 0.24)), ("task", (0.02, -0.04)))
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        gone = (table["left"] == "sw") | (table["right"] == "sw") | (table["left"] == "nli")
+        if missing:
+            table["cosine"] = table["cosine"].mask(gone & (table["model"] == "mbert"))
+            table["cosine"] = table["cosine"].mask(gone & (table["seed"] == 1))
+        return table
+    rows = [
+        row | {"model": model}
+        for model in LARGE["models"]
+        for i, language in enumerate(THIRTEEN)
+        for layer in (0, 5, 11)
+        for seed in LARGE["seeds"]
+        for row in density(
+            language, seed, None if missing and i % missing == 0 else 9 + i, 0.1, layer
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+def tables_of(name: str, *, missing: int = 0) -> pd.DataFrame:
+    make = large_vectors if name in ("similarity", "sparsity") else large
+    return make(name, missing=missing)
+
+
+def words(figure) -> list[Text]:
+    """All text that is seen."""
+    figure.draw_without_rendering()
+    unseen = set()
+    for axis in figure.axes:
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = sorted(side.get_view_interval())
+            slack = 1e-9 * (high - low)
+            for tick in [*side.get_major_ticks(), *side.get_minor_ticks()]:
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    unseen |= {tick.label1, tick.label2}
+    found = figure.findobj(Text)
+    return [t for t in found if t.get_text().strip() and t.get_visible() and t not in unseen]
+
+
+@pytest.mark.parametrize("missing", [0, 5], ids=["whole", "partial"])
+@pytest.mark.parametrize("name", figures.DRAW)
+def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> None:
+    drawn = figures.DRAW[name](tables_of(name, missing=missing), LARGE)
+    told = words(drawn)
+    assert min(text.get_fontsize() for text in told) >= 7
+    # mathematics has smaller letters than its text
+    assert not any("$" in text.get_text() for text in told)
+    boxes = [(text.get_text(), text.get_window_extent().padded(-0.5)) for text in told]
+    clashes = [
+        (first, second)
+        for i, (first, box) in enumerate(boxes)
+        for second, other in boxes[i + 1 :]
+        if box.overlaps(other)
+    ]
+    assert not clashes
+    assert drawn.get_tightbbox().width < figures.TEXT_WIDTH + 0.05
+    assert drawn.get_figheight() < 9.2  # a page
+    models = LARGE["models"][: 2 if name in TWO_MODELS else 1]
+    plural = "s" if len(models) > 1 else ""
+    assert f"Study: large. Model{plural}: {', '.join(models)}. Seed" in foot(drawn)
+    assert foot(drawn).endswith("by anybody at all.")
+    assert ("missing (marked" in foot(drawn)) == bool(missing)
+    plt.close(drawn)
+
+
+TWO_MODELS = ("zero_shot", "enhancement", "similarity", "sparsity")
+
+
+@pytest.mark.parametrize("state", ["there", "gone"])
+@pytest.mark.parametrize("name", figures.DRAW)
+def test_an_experiment_of_a_single_cell_is_drawn(name: str, state: str, tmp_path: Path) -> None:
+    gone = state == "gone"
+    values = None if gone else scores(40, 50, 44)
+    cell = {
+        "enhancement": sweep("ner", "es", "en", "es", 1, values),
+        "low_resource": sweep("ner", "es", "en", "es@10k", 1, values),
+        "relatedness": sweep("ner", "es", "fr", "es", 1, values),
+    }.get(name, sweep("ner", "es", "en", "fr", 1, values))
+    if name == "ties":
+        cell += sweep("ner", "es", "en", "fr", 1, values, method="ties20")
+    table = tidy(cell)
+    if name == "similarity":
+        table = cosines("language", ["es"], {}).query("seed == 1")
+        table = table.assign(cosine=float("nan")) if gone else table
+    if name == "sparsity":
+        table = pd.DataFrame(density("es", 1, None if gone else 5, 0.1))
+    written = []
+    for again in ("first",) if gone else ("first", "second"):
+        drawn = figures.DRAW[name](table, CAPTION | {"seeds": [1]})
+        assert "Seed: 1." in foot(drawn)
+        assert ("missing (marked" in foot(drawn)) == gone
+        paths = [tmp_path / f"{again}.{suffix}" for suffix in ("pdf", "png")]
+        figures.save(drawn, paths)
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[-1]

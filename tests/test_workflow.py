@@ -299,7 +299,7 @@ def test_a_comment_reruns_nothing(copy):
 
 
 def test_editing_a_figure_draws_it_anew_and_trains_nothing(copy):
-    edit(copy / "workflow/langarith/figures.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5")
+    edit(copy / "workflow/langarith/figures/style.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5")
     assert planned(copy, *NANO) == Counter(draw_figure=3, draw_learning_curves=1)
 
 

@@ -251,3 +251,36 @@ def cosines(table: pd.DataFrame) -> pd.DataFrame:
     rows["pair"] = [" ".join(sorted(pair)) for pair in pairs]
     rows = rows.drop_duplicates(["model", "kind", "pair", "seed"])
     return rows[["model", "kind", "left", "right", "seed", "cosine"]].reset_index(drop=True)
+
+
+AVERAGE = "avg."
+"""The name of the average over targets where a target is expected."""
+
+
+def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
+    """Scores with one more target, `AVERAGE`: per model, task and seed the mean over targets.
+
+    A seed that lacks a target has no average (NaN): means over different targets do not compare.
+    """
+    groups = scores.groupby(["model", "task", "seed"], sort=False)[kinds]
+    means = groups.mean(skipna=False).reset_index()
+    return pd.concat([scores, means.assign(target=AVERAGE)], ignore_index=True)
+
+
+def over_seeds(scores: pd.DataFrame, by: list[str], kinds: list[str]) -> pd.DataFrame:
+    """Seed means and their spread: a row per place `by` and kind, in the order of the scores.
+
+    Columns: `by`; `kind`; `mean`; `spread`, one standard deviation over seeds (ddof 1), NaN where
+    there is one seed; `seeds`, how many are in the mean, `of` how many wanted.
+    """
+    long = scores.melt(id_vars=by, value_vars=kinds, var_name="kind", value_name="score")
+    found = long.groupby([*by, "kind"], sort=False)["score"].agg(
+        mean="mean", spread="std", seeds="count", of="size"
+    )
+    return found.reset_index()
+
+
+def missing(table: pd.DataFrame) -> tuple[int, int]:
+    """How many cells of an experiment are missing, and of how many."""
+    found = cells(table)
+    return int(found["merged"].isna().sum()), len(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -60,8 +61,13 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 def new_masked_lm(
     spec: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast
 ) -> XLMRobertaForMaskedLM:
-    """A randomly initialised XLM-R of the given size (a :class:`langarith.study.PretrainModel`)."""
-    return XLMRobertaForMaskedLM(
+    """A randomly initialised XLM-R of the given size (a :class:`langarith.study.PretrainModel`).
+
+    Position embeddings are learned, as XLM-R's are, but start as sinusoids (Vaswani et al. 2017,
+    section 3.5): neighbours are then alike from the start. A small model on little text otherwise
+    stays with word frequencies for as long as it takes to find out which positions are near.
+    """
+    model = XLMRobertaForMaskedLM(
         XLMRobertaConfig(
             vocab_size=len(tokenizer),
             hidden_size=spec["hidden_size"],
@@ -80,6 +86,20 @@ def new_masked_lm(
             type_vocab_size=1,
         )
     )
+    positions = model.roberta.embeddings.position_embeddings.weight
+    with torch.no_grad():
+        positions.copy_(sinusoids(*positions.shape) * math.sqrt(2) * spec["initializer_range"])
+    return model
+
+
+LONGEST_WAVE = 100.0
+"""In radians per position: a wave longer than the texts of small models tells no places apart."""
+
+
+def sinusoids(count: int, width: int) -> torch.Tensor:
+    """(count, width) sines and cosines of geometric wavelengths, root mean square 1/√2."""
+    angles = torch.arange(count)[:, None] * LONGEST_WAVE ** (-torch.arange(0, width, 2) / width)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
 
 
 def save_base(model: PreTrainedModel, folder: Path) -> None:

@@ -17,6 +17,9 @@ from langarith.sheets import MISSING, Number, Row, Sheet, missing_cells, sheet
 STUDY = "no-train-but-gain"
 """The study whose numbers can stand beside the paper's: config.yaml."""
 
+VERDICTS = ["within", "above", "below", "one seed", "same", "differs", "not run", "not comparable"]
+"""In the order in which they are counted; what they mean: see `compare`."""
+
 COLUMNS = "id what source model unit paper ours sd seeds verdict note".split()
 
 
@@ -202,7 +205,7 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """
     compared = compared.fillna({"model": "", "note": ""})
     parts = compared["source"].where(compared["source"].map(_in_print), "text")
-    verdicts = list(dict.fromkeys(compared["verdict"]))
+    verdicts = [said for said in VERDICTS if said in set(compared["verdict"])]
     counts: list[Row] = [
         (
             part,

@@ -138,7 +138,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             "",
             *_scores(part, kinds, caption, together=True),
             "",
-            _gain(part, "la_better", ["madx"], caption),
+            _gain(part, "la_better", ["madx"], caption, kinds),
         )
         sheets.append(
             sheet(
@@ -262,7 +262,7 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 _weight(by_method[method], caption),
                 ""
                 if method == "la" or "la" not in methods
-                else _gain(runs, method, ["la"], caption),
+                else _gain(runs, method, ["la"], caption, methods),
             )
             for method, number in zip(methods, numbers, strict=True)
         ]
@@ -445,7 +445,7 @@ def _mean(
 ) -> Number:
     """The mean over seeds, of the averages over targets where `runs` has several.
 
-    `of` names the kinds of score that a run must have to count, if more than its own.
+    `of` names the kinds of score that a run must have to count, if more than this one.
     """
     averages = analysis.seed_averages(runs, of or [kind])[kind]
     there = len(runs.dropna(subset=list(of or [kind])))
@@ -466,12 +466,16 @@ def _scores(
 
 
 def _gain(
-    runs: pd.DataFrame, merged: str, others: Sequence[str], caption: Mapping[str, Any]
+    runs: pd.DataFrame,
+    merged: str,
+    others: Sequence[str],
+    caption: Mapping[str, Any],
+    of: Sequence[str] = (),
 ) -> Number:
-    kinds = [merged, *others]
+    """The gain over the runs that have all scores it compares, or all those that `of` names."""
+    kinds = list(of or [merged, *others])
     value = analysis.gain(analysis.seed_averages(runs, kinds), merged, others)
-    partial = _mean(runs, merged, caption, kinds).partial
-    return Number(value, signed=True, partial=partial)
+    return Number(value, signed=True, partial=_mean(runs, merged, caption, kinds).partial)
 
 
 def _weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:

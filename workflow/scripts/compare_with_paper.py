@@ -7,9 +7,7 @@ from langarith import provenance
 with provenance.job(snakemake):
     from langarith import reproduction, tables
 
-    found = {
-        Path(path).stem: tables.read(Path(path)) for path in snakemake.input if Path(path).is_file()
-    }
+    found = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
     compared = reproduction.compare(
         found, snakemake.params.study, task_language=snakemake.params.task_language
     )

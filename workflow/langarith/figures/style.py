@@ -1,0 +1,161 @@
+"""One look for all figures: size, colours, the foot, the marks of what is missing, files."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
+SMALL = 7  # points: no text is smaller
+# Okabe and Ito's palette, told apart by colour-blind readers; in grey, where sky blue and orange
+# are one, by the hatching of bars and the dashes of lines. One colour is one thing in all figures.
+TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
+TARGET = "#9A4FB5"  # the target's own adapter, alone
+LOW_RESOURCE = "#009E73"  # the same with the task language's added
+MISSING = "0.55"
+MISSING_HATCH = "xxxxx"
+PARTLY = "†"
+ABSENT = "n/a"
+METRIC_NAMES = {
+    "f1": "F1",
+    "f1_strict": "F1 (strict)",
+    "exact_match": "exact match",
+    "accuracy": "accuracy",
+}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlepad": 4,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    # figures are compared byte by byte: no clock in them
+    "svg.hashsalt": "language-arithmetic",
+}
+
+
+def save(figure: Figure, paths: Sequence[str | Path]) -> None:
+    """Write a figure in each format, whole or not at all."""
+    for path in map(Path, paths):
+        partial = path.with_name(f".{path.name}.partial{path.suffix}")
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        with mpl.rc_context(STYLE):
+            figure.savefig(partial, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
+        os.replace(partial, path)
+    plt.close(figure)
+
+
+def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
+    """The distinct values in the study's order; those that it does not list come last."""
+    there, known = dict.fromkeys(values), dict.fromkeys(order)
+    return [v for v in known if v in there] + [v for v in there if v not in known]
+
+
+def legend(figure: Figure, entries: Mapping[str, Artist], columns: int) -> None:
+    """One legend for all panels, above them."""
+    figure.legend(
+        handles=list(entries.values()),
+        labels=list(entries),
+        loc="outside upper center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.2,
+        columnspacing=1.3,
+    )
+
+
+def foot(
+    figure: Figure,
+    caption: Mapping[str, Any],
+    drawn: pd.DataFrame,
+    *,
+    key: str = "",
+    missing: str = "",
+) -> None:
+    """State below a figure how to read it, what is missing, and where its numbers come from.
+
+    Args:
+        drawn: what is in the figure, with columns model and seed.
+        key: how to read the figure, where its legend cannot say it.
+        missing: what is missing and how that is marked, see `count`.
+    """
+    source = [f"Study: {caption['study']}."]
+    for what in ("model", "seed"):
+        names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
+        source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
+    lines = [key, missing, " ".join(filter(None, [*source, caption["note"]]))]
+    width = int(figure.get_figwidth() * 19.5)  # letters of 7 points to an inch
+    text = "\n".join(wrapped for line in lines for wrapped in textwrap.wrap(line, width))
+    figure.supxlabel(text, fontsize=SMALL, color="0.35", x=0.5)
+
+
+def count(missing: tuple[int, int], what: str, marks: str) -> str:
+    """`2 of 30 cells are missing (marked ...).`, or nothing where all are there."""
+    absent, total = missing
+    verb = "is" if absent == 1 else "are"
+    return f"{absent} of {total} {what} {verb} missing (marked {marks})." if absent else ""
+
+
+def panels(
+    scores: pd.DataFrame, metrics: Mapping[str, str], caption: Mapping[str, Any]
+) -> list[tuple[str, pd.DataFrame]]:
+    """A title and the scores of each model and task, models in the study's order.
+
+    The title is `NER (F1, %)`, with the model's name before it where there are several.
+    """
+    models = ordered(scores["model"], caption["models"])
+    found = []
+    for model in models:
+        for task, metric in metrics.items():
+            part = scores[(scores["model"] == model) & (scores["task"] == task)]
+            several = f"{model}, " if len(models) > 1 else ""
+            title = f"{several}{task.upper()} ({METRIC_NAMES.get(metric, metric)}, %)"
+            found += [(title, part)] if len(part) else []
+    return found
+
+
+def signed(number: float, digits: int, plus: str = "") -> str:
+    """A rounded number with a true minus, and none before a zero."""
+    return f"{round(number, digits) + 0.0:{plus}.{digits}f}".replace("-", "−")
+
+
+def hatched(
+    axis: Axes, x: float, y: float, width: float, height: float, *, told: bool = False
+) -> None:
+    """A grey hatched box: here something is missing; the box says so itself where it is `told`."""
+    box = Rectangle((x, y), width, height, hatch=MISSING_HATCH, linewidth=0.5)
+    box.set(facecolor="white", edgecolor=MISSING)
+    axis.add_patch(box)
+    if told:
+        axis.text(
+            x + width / 2,
+            y + height / 2,
+            ABSENT,
+            ha="center",
+            va="center",
+            fontsize=SMALL,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8},
+        )
