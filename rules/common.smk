@@ -79,6 +79,11 @@ onstart:
     Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
 
 
+def attempt(wildcards, attempt):
+    """Which try of a job this is: a resource, so that its record can tell."""
+    return attempt
+
+
 # --- what a job reads ---
 def folder_files(folder, names, **wildcards):
     return [f"{folder.format(**wildcards)}/{name}" for name in names]
