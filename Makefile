@@ -1,15 +1,21 @@
 # make demo: set up and run the miniature study.   make test: set up and run the tests.
+# make fetch: bring what a study takes from the Hugging Face hub, where there is a network.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+STUDY ?= config.yaml
 
-.PHONY: demo test lint environment lock clean
+.PHONY: demo fetch test lint environment lock clean
 .DEFAULT_GOAL := demo
 
 demo: environment
 	@$(BIN)/snakemake --profile profiles/local
 	@$(BIN)/snakemake --profile profiles/local --report results/miniature/report.html --quiet
 	@$(BIN)/langarith results results/miniature
+
+fetch: environment
+	@$(BIN)/snakemake lock_revisions --cores 1 --configfile $(STUDY)
+	@$(BIN)/snakemake fetch --cores 4 --configfile $(STUDY)
 
 test: environment
 	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadgroup $(PYTEST)

@@ -1,6 +1,33 @@
 # MAD-X steps 1 and 2: language adapters on raw text, task adapters on top of the task language's.
 
 
+rule check_adapters:
+    message:
+        "Comparing the ready-made language adapters of {wildcards.model}"
+    localrule: True
+    input:
+        initial=initial_adapter("language"),
+        adapters=lambda wildcards: [
+            file
+            for language in ready_adapters(wildcards.model)
+            for file in language_adapter(wildcards.model, language, STUDY.seeds[0])
+        ],
+    output:
+        check=READY_CHECK,
+        record=f"{READY_CHECK}.provenance.json",
+    log:
+        f"{LOGS}/check_adapters/{{model}}.log",
+    params:
+        languages=lambda wildcards: ready_adapters(wildcards.model),
+        trained=lambda wildcards: trains_adapters(wildcards.model),
+        code=fingerprint("check_adapters"),
+    priority: 10  # before hours of training that it could make useless
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/check_adapters.py"
+
+
 rule train_language_adapter:
     message:
         "Training the language adapter {wildcards.language}@{wildcards.budget} of {wildcards.model}, seed {wildcards.seed}"
@@ -44,6 +71,7 @@ rule train_task_adapter:
         validation=task_split("validation", STUDY.task_language),
         test=task_split("test", STUDY.task_language),
         checked=checked(STUDY.task_language),
+        adapters=checked_adapters(STUDY.task_language),
     output:
         adapter=expand(
             f"{TASK_ADAPTER}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True

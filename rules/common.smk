@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from langarith import hub, miniature
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint
+from langarith.provenance import fingerprint, sha256
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
@@ -53,6 +53,7 @@ TOKENS = f"{R}/tokens/{{model}}/{{language}}/{{shard}}.arrow"
 ADAPTER_FILES = ["adapter_config.json", "adapter.safetensors"]
 HEAD_FILES = ["head_config.json", "model_head.safetensors"]
 INITIAL = f"{R}/adapters/{{model}}/initial/{{kind}}"
+READY_CHECK = f"{R}/adapters/{{model}}/ready.json"
 LANGUAGE_ADAPTER = f"{R}/adapters/{{model}}/language/{{language}}@{{budget}}/seed{{seed}}"
 TASK_ADAPTER = f"{R}/adapters/{{model}}/task/{{task}}/seed{{seed}}"
 CELL = f"{R}/evaluation/{{model}}/{{task}}/{{target}}/{{method}}/{{left}}+{{right}}/seed{{seed}}"
@@ -144,6 +145,40 @@ def language_adapter(model, operand, seed):
     )
 
 
+def operands(model):
+    """Every operand that the experiments merge on a model."""
+    cells = [cell for cell in grid.all_cells(STUDY) if cell.model == model]
+    return list(dict.fromkeys(operand for cell in cells for operand in (cell.left, cell.right)))
+
+
+def ready_adapters(model):
+    """Languages whose ready-made adapters are merged."""
+    ready = [o for o in operands(model) if grid.ready_adapter(STUDY, model, o, "")]
+    return [operand.language for operand in ready]
+
+
+def trains_adapters(model):
+    """Whether adapters that are trained here are merged, too."""
+    return len(ready_adapters(model)) < len(operands(model))
+
+
+def checked_adapters(*languages):
+    """Proof that the ready-made adapters among a job's operands fit all that are merged.
+
+    Without languages, a cell's own operands are asked. Adapters trained here need no proof.
+    """
+
+    def proof(wildcards):
+        asked = languages or (wildcards.left, wildcards.right)
+        ready = [
+            grid.ready_adapter(STUDY, wildcards.model, grid.Operand.parse(text), "")
+            for text in asked
+        ]
+        return READY_CHECK.format(model=wildcards.model) if any(ready) else []
+
+    return proof
+
+
 def operand_adapter(side):
     """The language adapter on one side of a merge."""
     return lambda wildcards: language_adapter(
@@ -198,6 +233,7 @@ def sweep_inputs():
         "validation": task_split("validation"),
         "test": task_split("test"),
         "checked": checked(),
+        "adapters": checked_adapters(),
     }
 
 
@@ -273,7 +309,12 @@ def selections(wildcards):
 def missing_cells(wildcards):
     """Cells that a partial table lacks, each with the log of the job that did not succeed."""
     return [
-        cell.wildcards | {"type": grid.task_type(STUDY, cell.task), "log": blamed_log(cell)}
+        cell.wildcards
+        | {
+            "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
+            "type": grid.task_type(STUDY, cell.task),
+            "log": blamed_log(cell),
+        }
         for cell in cells(wildcards.experiment)
         if STUDY.allow_missing and not os.path.exists(cell_file(cell, "selected.json"))
     ]

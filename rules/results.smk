@@ -1,7 +1,8 @@
 # Tidy tables from evaluations and adapters; tables to read and figures from tidy tables alone.
 
-# Table 2 stands beside our choices, all numbers beside ours.
-PAPER = f"{workflow.basedir}/workflow/langarith/paper_numbers.yaml"
+# The paper's Table 2 stands beside our choices, all of its numbers beside ours: what is printed hangs on
+# that file, too.
+PAPER = sha256(f"{workflow.basedir}/workflow/langarith/paper_numbers.yaml")[:16]
 
 
 wildcard_constraints:
@@ -87,7 +88,6 @@ rule compare_with_paper:
             for name in STUDY.experiments
             if name not in ("reproduction", "sparsity", "low_resource")
         ],
-        paper=PAPER,
     output:
         table=TABLE.format(experiment="reproduction"),
         record=f"{TABLE.format(experiment='reproduction')}.provenance.json",
@@ -96,6 +96,7 @@ rule compare_with_paper:
     params:
         study=STUDY.name,
         task_language=STUDY.task_language,
+        paper=PAPER,
         code=fingerprint("compare_with_paper"),
     conda:
         ENVIRONMENT
@@ -109,7 +110,6 @@ rule format_table:
     localrule: True
     input:
         table=TABLE,
-        paper=PAPER,
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",
@@ -123,6 +123,7 @@ rule format_table:
     params:
         caption=caption,
         missing=missing_cells,
+        paper=PAPER,
         code=fingerprint("format_table"),
     conda:
         ENVIRONMENT

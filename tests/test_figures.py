@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
@@ -384,6 +385,8 @@ def test_similarity_matrices_are_means_of_cosines() -> None:
         ["0.20", "0.31", "1.00"],
     ]
     assert sorted(text.get_text() for text in task.texts) == ["0.00", "0.00", "1.00", "1.00"]
+    # the diagonal says nothing and has no shade
+    assert language.collections[0].get_array().mask.tolist() == np.eye(3, dtype=bool).tolist()
     # one scale of shades for both
     assert language.collections[0].norm is task.collections[0].norm
     plt.close(drawn)
@@ -474,6 +477,16 @@ def test_a_missing_pairing_leaves_no_better_one() -> None:
     assert stubs(axis) == 4
     assert [text.get_text() for text in axis.texts] == ["+5.0", "n/a", "n/a"]
     assert "2 of 8 cells are missing" in foot(drawn)
+    plt.close(drawn)
+
+
+def test_a_missing_ties_leaves_no_better_one() -> None:
+    merged = {"la": {1.0: 60.0}, "ties20": {1.0: 50.0}, "ties80": None}
+    cells = [sweep("ner", "es", "en", "fr", 1, v, 1.0, method=m) for m, v in merged.items()]
+    drawn = figures.DRAW["ties"](tidy(*cells), CAPTION)
+    (axis,) = drawn.axes
+    assert (bars(axis), stubs(axis)) == ([60, 50] * 2, 2)
+    assert [text.get_text() for text in axis.texts] == ["n/a", "n/a"]
     plt.close(drawn)
 
 

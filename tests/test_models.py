@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -294,3 +296,84 @@ def test_merging_moves_the_output_where_only_invertible_parameters_differ(base: 
         outputs[weight] = model(input_ids=helpers.chunks(2)).last_hidden_state
     for a, b in ((0.0, 0.5), (0.5, 1.0), (0.0, 1.0)):
         assert (outputs[a] - outputs[b]).abs().max() > 0.01
+
+
+# ---------------------------------------------------------------- ready-made adapters
+
+
+def saved_adapter(folder: Path, base: Path, name: str = "xx", **shape: Any) -> Path:
+    model = models.load_encoder(base)
+    helpers.add_adapter(model, name, 1, models.language_config(helpers.LANGUAGE_SHAPE | shape))
+    models.save_adapter(model, name, folder, with_head=False)
+    return folder
+
+
+def describe(folder: Path, **changes: Any) -> None:
+    """Change what an adapter says of itself."""
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_adapters_of_one_configuration_fit(base: Path, tmp_path: Path) -> None:
+    initial, ready = (saved_adapter(tmp_path / n, base, name=n) for n in ("initial", "ready"))
+    # another library wrote fewer keys, and whole numbers; what it leaves out has its default
+    config = json.loads((ready / "adapter_config.json").read_text())["config"]
+    kept = {"reduction_factor": 2, "inv_adapter_reduction_factor": 2}
+    short = {k: v for k, v in config.items() if "phm" not in k and k != "scaling"} | kept
+    describe(ready, config=short | {"dropout": 0.1}, model_name="xlm-roberta-base")
+    models.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ({"reduction_factor": 4}, "reduction_factor 4 and not 2.0, size of encoder.layer.0."),
+        ({"non_linearity": "relu"}, "(non_linearity relu and not gelu_new); only"),
+        ({"invertible_reduction_factor": None}, "inv_adapter None and not nice"),
+    ],
+)
+def test_an_adapter_of_another_configuration_is_refused(
+    base: Path, tmp_path: Path, shape: dict[str, Any], says: str
+) -> None:
+    initial = saved_adapter(tmp_path / "initial", base)
+    ready = saved_adapter(tmp_path / "ready", base, **shape)
+    with pytest.raises(InputError) as caught:
+        models.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+    assert str(caught.value).startswith(
+        f"models.m.adapters.fr: the adapter in {ready} does not fit adapters.language of this study"
+    )
+    assert says in str(caught.value)
+    # where nothing is trained, it needs to fit the others alone
+    other = saved_adapter(tmp_path / "other", base, **shape)
+    models.refuse_unequal({"a": ready, "b": other}, initial, trained=False)
+    with pytest.raises(InputError, match="does not fit a "):
+        models.refuse_unequal({"a": ready, "b": initial}, initial, trained=False)
+
+
+def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path) -> None:
+    initial = saved_adapter(tmp_path / "initial", base)
+    ready = saved_adapter(tmp_path / "ready", base)
+    describe(ready, model_type="bert", hidden_size=768)
+    with pytest.raises(InputError) as caught:
+        models.refuse_unequal({"a": ready}, initial, trained=False)
+    assert "does not fit the base model (model_type bert and not xlm-roberta, hidden_size 768" in (
+        str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "does not describe an adapter (name, config, hidden_size)"),
+        ("[1]", "does not describe an adapter"),
+        ('{"name": "a", "hidden_size": 32}', "does not describe an adapter"),
+        ('{"name": "xx", "hidden_size": 32, "config": "pfiefer"}', "does not know the configur"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(
+    base: Path, tmp_path: Path, text: str, says: str
+) -> None:
+    ready = saved_adapter(tmp_path / "ready", base)
+    (ready / "adapter_config.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape(says)):
+        models.adapter_shape(ready)

@@ -159,6 +159,22 @@ def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
     assert planned(house, "--profile", "profiles/local") == expected(study)
 
 
+def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
+    """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
+    shutil.copy(root / "config.yaml", build_house(root, tmp_path / "house"))
+    plan = planned(tmp_path / "house")
+    assert {rule: plan[rule] for rule in plan if rule.startswith(("train", "sweep", "init"))} == {
+        "initialise_adapters": 2,
+        "train_language_adapter": (14 * 2 + 4 + 4 + 4 + 6) * 3,
+        "train_task_adapter": 3 * 2 * 3,
+        "sweep_la": (35 * 2 * 3 + 14 * 2 + 20 - 4) * 3,
+        "sweep_ties20": 13 * 3,
+        "sweep_ties80": 13 * 3,
+    }
+    assert (plan["tabulate"], plan["format_table"], plan["draw_figure"]) == (6, 10, 8)
+    assert not set(plan) & {"pretrain_model", "train_tokenizer", "write_miniature_corpus"}
+
+
 def test_a_finished_study_has_nothing_to_do(house):
     assert "Nothing to be done" in run(house, "-n", *NANO)
 

@@ -69,9 +69,10 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 def seed_averages(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
     """The average of each seed over its targets: a row per seed, indexed by it.
 
-    A run (target and seed) counts where it has all `kinds`, so that they average the same runs.
+    A seed that lacks one of `kinds` for a target has no row: averages over different targets do not
+    compare.
     """
-    return scores.dropna(subset=list(kinds)).groupby("seed")[list(kinds)].mean()
+    return scores.groupby("seed")[list(kinds)].mean(skipna=False).dropna()
 
 
 def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:

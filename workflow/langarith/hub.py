@@ -114,7 +114,8 @@ def shard_files(repository: str, config: str) -> list[str]:
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further attempt; counted anew whenever an attempt brought bytes."""
 
-_NOT_A_RETRY = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+_TOO_MANY, _PAST_THE_END = 429, 416
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def download(
@@ -152,10 +153,12 @@ def download(
     staging.mkdir(parents=True, exist_ok=True)
     what = f"{file} of {repository}"
     remaining = list(pauses)
+    reached, cache = False, None
     while True:
         had = _bytes_below(staging)
         try:
             stated = _stated(client, kind, repository, revision, file)
+            reached = True
             _refuse_full_disk(what, destination.parent, stated.size - had)
             arrived = Path(
                 client.hf_hub_download(
@@ -164,17 +167,23 @@ def download(
                     repo_type=kind.removesuffix("s"),
                     revision=revision,
                     local_dir=staging,
+                    cache_dir=cache,
                 )
             )
             _check_bytes(arrived, stated, what)
             break
         except Exception as error:
             pause = _pause(error)
-            if pause is None or not (remaining or _bytes_below(staging) > had):
-                raise _sentence(error, client, kind, repository, revision, file) from error
             if _bytes_below(staging) > had:
                 remaining = list(pauses)
-            wait = max(pause, remaining.pop(0) if remaining else 0.0)
+            if isinstance(error, _WrongBytesError) or _status(error) == _PAST_THE_END:
+                shutil.rmtree(staging)
+                staging.mkdir()
+                cache = staging  # it may have been the cache's file that was wrong
+            # the client has tried for half a minute itself where nothing answers
+            if pause is None or not remaining or not (reached or _status(error)):
+                raise _sentence(error, client, kind, repository, revision, file) from error
+            wait = max(pause, remaining.pop(0))
             say(f"{what}: {_reason(error)}; once more in {wait:.0f} s")
             time.sleep(wait)
     os.replace(arrived, destination)
@@ -247,10 +256,14 @@ def _client() -> Any:
     """huggingface_hub, allowed to use the network; it reads its settings when it is imported."""
     os.environ["HF_HUB_OFFLINE"] = "0"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["HF_HUB_VERBOSITY"] = "error"  # its warnings hold addresses with signatures
     # the plain protocol can be continued after a cut, on every mirror too
     os.environ["HF_HUB_DISABLE_XET"] = "1"
-    import huggingface_hub
+    import huggingface_hub.constants
+    import huggingface_hub.errors
 
+    # what it writes at once, and loses when the connection is cut
+    huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 20
     return huggingface_hub
 
 
@@ -332,15 +345,17 @@ def _pause(error: BaseException) -> float | None:
     cause = _cause(error)
     status = _status(error)
     if status is not None:
-        if status != 429 and status < 500:
+        if status < 500 and status not in (_TOO_MANY, _PAST_THE_END):
             return None
         after = str(cause.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
         return float(after) if after.isdigit() else 0.0
-    if isinstance(cause, InputError) or getattr(cause, "errno", None) in _NOT_A_RETRY:
-        return None
-    # the client says a wrong size with a bare OSError; errors of requests are OSErrors too
-    passing = isinstance(cause, _WrongBytesError | requests.RequestException | OSError)
-    return 0.0 if passing else None
+    passing = isinstance(cause, _WrongBytesError | requests.RequestException)
+    return 0.0 if passing or _is_short(cause) else None
+
+
+def _is_short(error: BaseException) -> bool:
+    """Whether the client found fewer bytes than stated, which it says with a bare OSError."""
+    return isinstance(error, OSError) and "Consistency check failed" in str(error)
 
 
 def _reason(error: BaseException) -> str:
@@ -357,7 +372,7 @@ def _reason(error: BaseException) -> str:
         return "the connection was cut"
     if isinstance(cause, requests.RequestException):
         return "the hub cannot be reached"
-    if "Consistency check" in str(cause):
+    if _is_short(cause):
         return "the connection was cut"
     return str(cause).split("\n")[0]
 
@@ -412,12 +427,12 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
         )
     if status is not None:
         return InputError(f"{what}: {_reason(error)}, again and again; try again later")
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
         return InputError(
             f"{what} did not fit onto the disk of {FOLDER} ({cause.strerror}); free some, or make "
             "'resources' a link to a larger disk"
         )
-    if isinstance(cause, OSError) and cause.errno in _NOT_A_RETRY:
+    if isinstance(cause, PermissionError):
         return InputError(f"{what} cannot be written ({cause.strerror}); allow it")
     if isinstance(cause, _WrongBytesError):
         return InputError(f"{cause}, again and again; try again later, or another mirror")

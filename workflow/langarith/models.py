@@ -20,7 +20,7 @@ transformers.utils.import_utils._sklearn_available = False
 
 import adapters
 import torch
-from adapters import AutoAdapterModel, SeqBnConfig, SeqBnInvConfig
+from adapters import AdapterConfig, AutoAdapterModel, SeqBnConfig, SeqBnInvConfig
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -224,9 +224,80 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
         raise InputError(
             f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder"
         )
-    name = json.loads(config.read_text())["name"]
+    name = _adapter_description(folder)["name"]
     tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
     return {key: value.float() for key, value in sorted(tensors.items()) if key}
+
+
+def _adapter_description(folder: Path) -> dict[str, Any]:
+    """What adapter_config.json says, in AdapterHub's format."""
+    path = folder / ADAPTER_FILES[0]
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "config", "hidden_size"} <= set(described):
+            return dict(described)
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        f"{path} does not describe an adapter (name, config, hidden_size); name a folder that "
+        "`adapters` has saved"
+    )
+
+
+def adapter_shape(folder: str | Path) -> dict[str, Any]:
+    """What two adapters must agree in to be merged, by key.
+
+    Everything of the configuration that decides how they compute, with the defaults of what it
+    leaves out; the base model's type and width; the size of every tensor by its name.
+
+    Raises:
+        InputError: the folder holds no adapter in safetensors.
+    """
+    folder = Path(folder)
+    tensors = {f"size of {name}": tuple(t.shape) for name, t in read_adapter(folder).items()}
+    described = _adapter_description(folder)
+    try:
+        config = AdapterConfig.load(described["config"]).to_dict()
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{folder / ADAPTER_FILES[0]}: `adapters` does not know the configuration ({error}); "
+            "name another adapter"
+        ) from error
+    base = {key: described.get(key) for key in ("model_type", "hidden_size")}
+    # where training started, and how it was regularised
+    past = {"init_weights", "init_weights_seed", "dropout", "stochastic_depth"}
+    return base | {key: value for key, value in config.items() if key not in past} | tensors
+
+
+def refuse_unequal(folders: Mapping[str, Path], initial: Path, *, trained: bool) -> None:
+    """Ready-made adapters must fit the base model, each other, and those that are trained.
+
+    Args:
+        folders: what each ready-made adapter is called in the study -> its folder.
+        initial: the initialisation that training starts from, which fits the base model.
+        trained: whether adapters of that shape are merged with them; else they need to agree
+            among themselves alone.
+
+    Raises:
+        InputError: one line for each that does not fit, naming where.
+    """
+    shapes = {name: adapter_shape(path) for name, path in folders.items()}
+    here = adapter_shape(initial)
+    first = "adapters.language of this study" if trained else next(iter(shapes))
+    reference = here if trained else shapes[first]
+    lines = []
+    for name, shape in shapes.items():
+        keys = [k for k in ("model_type", "hidden_size") if here[k] != shape[k]]
+        other, wanted = ("the base model", here) if keys else (first, reference)
+        keys = keys or [k for k in {**reference, **shape} if reference.get(k) != shape.get(k)]
+        if keys:
+            told = ", ".join(f"{k} {shape.get(k)} and not {wanted.get(k)}" for k in keys[:3])
+            lines.append(
+                f"{name}: the adapter in {folders[name]} does not fit {other} ({told}); only "
+                "adapters of one base model and one configuration can be merged"
+            )
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: bool) -> None:

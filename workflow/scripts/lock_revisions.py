@@ -18,5 +18,6 @@ try:
 except InputError as error:
     progress.say(f"Error in {snakemake.rule}: {error}")
     sys.exit(1)
-hub.write_lock(lock, locked | new)
+if new:
+    hub.write_lock(lock, locked | new)
 progress.say(f"{lock}: {len(new)} resolved, {len(locked)} kept")

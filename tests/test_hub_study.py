@@ -1,0 +1,337 @@
+"""A small study whose model, corpora and task data all come from the hub, end to end.
+
+The hub is the one of hub_server.py; what it holds is told by the miniature world and put into the
+layouts that the paper's sources have.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import yaml
+
+from hub_server import Fault, HubServer
+from langarith import hub, miniature, tasks
+from langarith import study as grid
+from test_workflow import build_house, planned
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+
+LANGUAGES = ("en", "es", "fr")
+TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
+TOKEN = "hf_good"
+STUDY = {
+    "extends": "nano.yaml",
+    "results_dir": "results/hub",
+    "models": {"tiny": {"source": "hub", "path": "told/tiny", "revision": "main"}},
+    "corpora": {
+        "source": "hub",
+        "path": "told/wikipedia",
+        "config": "20231101.{language}",
+        "revision": "main",
+        "validation_documents": 20,
+    },
+    "tasks": {
+        "ner": {
+            "source": "hub",
+            "repository": "told/wikiann",
+            "revision": "main",
+            "train": "{language}/train-00000-of-00001.parquet",
+            "validation": "{language}/{split}-00000-of-00001.parquet",
+            "test": "{language}/{split}-00000-of-00001.parquet",
+            "languages": {
+                "fr": {"repository": "told/other", "revision": "refs/convert/parquet",
+                       "test": "{language}/{split}/0000.parquet"}
+            },
+            "targets": ["es", "fr"],
+            "max_length": 64,
+            "training": {"epochs": 1, "batch_size": 16, "learning_rate": 1.0e-2},
+        }
+    },
+}  # fmt: skip
+
+
+def parquet(rows: list[dict[str, Any]], features: datasets.Features) -> bytes:
+    data = BytesIO()
+    datasets.Dataset.from_list(rows, features=features).to_parquet(data)
+    return data.getvalue()
+
+
+def wikiann(path: Path) -> bytes:
+    """A CoNLL file in the schema that WikiANN has on the hub."""
+    text = datasets.Sequence(datasets.Value("string"))
+    tags = datasets.Sequence(datasets.ClassLabel(names=TAGS))
+    features = datasets.Features({"tokens": text, "ner_tags": tags, "langs": text})
+    rows = [
+        {"tokens": e.words, "ner_tags": list(e.tags), "langs": ["xx"] * len(e.words)}
+        for e in tasks.get("ner").read(path)
+    ]
+    return parquet(rows, features)
+
+
+def fill(server: HubServer, folder: Path) -> None:
+    """Put the repositories of the study onto the hub."""
+    from langarith import models, tokenizer
+
+    shards = [f"train-0000{i}-of-00002.parquet" for i in range(2)]
+    corpus: dict[str, bytes] = {}
+    ner: dict[str, bytes] = {}
+    for language in LANGUAGES:
+        paths = [folder / language / name for name in shards]
+        miniature.write_corpus(language, paths, documents=200)
+        corpus |= {f"20231101.{language}/{path.name}": path.read_bytes() for path in paths}
+        for split, examples in {"train": 100, "validation": 30, "test": 40}.items():
+            path = folder / language / f"{split}.conll"
+            miniature.write_task("ner", language, path, split=split, examples=examples)
+            ner[f"{language}/{split}-00000-of-00001.parquet"] = wikiann(path)
+    server.add("datasets", "told/wikipedia", corpus, private=True)
+    other = {"fr/test/0000.parquet": ner.pop("fr/test-00000-of-00001.parquet")}
+    other["fr/validation-00000-of-00001.parquet"] = ner.pop("fr/validation-00000-of-00001.parquet")
+    server.add("datasets", "told/wikiann", ner)
+    server.add("datasets", "told/other", other, branch="refs/convert/parquet")
+    everything = [folder / language / name for language in LANGUAGES for name in shards]
+    tokenizer.train(everything, folder / "model", vocabulary=1000, max_length=128,
+                    text_column="text")  # fmt: skip
+    spec = {"hidden_size": 32, "layers": 1, "attention_heads": 2, "intermediate_size": 64,
+            "max_length": 128, "dropout": 0.0, "initializer_range": 0.1}  # fmt: skip
+    model = models.new_masked_lm(spec, models.load_tokenizer(folder / "model"))
+    models.save_base(model, folder / "model")
+    files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
+    server.add("models", "told/tiny", files | {"pytorch_model.bin": b"pickled"})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    server = HubServer()
+    fill(server, tmp_path_factory.mktemp("hub"))
+    yield server
+    server.close()
+
+
+def environment(server: HubServer, home: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    return kept | {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(home / "hf"), "HF_TOKEN": TOKEN,
+                   "NO_PROXY": "127.0.0.1", "PYTHONPATH": ""}  # fmt: skip
+
+
+def run(house: Path, server: HubServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of the environment, in a house, with the server as the hub."""
+    program, *rest = arguments
+    return subprocess.run(
+        [str(Path(sys.executable).with_name(program)), *rest],
+        cwd=house,
+        env=environment(server, house.parent)
+        | ({"PYTHONPATH": str(house / "workflow")} if program != "snakemake" else {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def snakemake(house: Path, server: HubServer, *arguments: str) -> str:
+    done = run(house, server, "snakemake", *arguments, "--cores", "2",
+               "--configfile", "studies/hub.yaml")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def house(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A house with that study, its shards counted, its revisions locked, its files fetched."""
+    house = build_house(root, tmp_path_factory.mktemp("hub-study") / "house")
+    (house / "studies/hub.yaml").write_text(yaml.safe_dump(STUDY))
+    counted = run(
+        house, server, "python", "-m", "langarith", "shards", "told/wikipedia",
+        "20231101.{language}", "--languages", *LANGUAGES,
+    )  # fmt: skip
+    assert counted.stdout.splitlines() == [f"20231101.{x}: 2 (was unknown)" for x in LANGUAGES]
+    unlocked = run(house, server, "snakemake", "fetch", "--cores", "2", "--configfile",
+                   "studies/hub.yaml")  # fmt: skip
+    assert unlocked.returncode == 1
+    assert "'main' is no commit but a branch or tag" in unlocked.stdout + unlocked.stderr
+    snakemake(house, server, "lock_revisions")
+    server.faults += [Fault(f"20231101.{x}/train-00000-of-00002.parquet", cut=5) for x in LANGUAGES]
+    snakemake(house, server, "fetch")
+    assert server.faults == []
+    return house
+
+
+@pytest.fixture
+def study(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[grid.Study]:
+    """The study as the house has it, by the house's own table of shards."""
+    monkeypatch.setattr(hub, "SHARD_TABLE", house / "workflow/langarith/hub_shards.yaml")
+    hub.shard_table.cache_clear()
+    yield grid.load(house / "studies/hub.yaml")
+    hub.shard_table.cache_clear()
+
+
+def test_the_lock_holds_the_commit_of_every_branch(house: Path, server: HubServer) -> None:
+    lock = yaml.safe_load((house / "studies/hub.revisions.yaml").read_text())
+    assert lock == {
+        f"{kind}/{name}@{branch}": commit
+        for (kind, name), repository in server.repositories.items()
+        for branch, commit in repository.branches.items()
+    }
+
+
+def test_only_the_lock_is_used_from_then_on(house: Path, server: HubServer) -> None:
+    repository = server.repositories["datasets", "told/wikiann"]
+    before = dict(repository.branches)
+    server.add("datasets", "told/wikiann", {"a": b"new"})
+    try:
+        snakemake(house, server, "lock_revisions")
+        assert "Nothing to be done" in snakemake(house, server, "fetch")
+    finally:
+        repository.branches = before
+
+
+def test_fetch_brings_what_the_experiments_need_and_nothing_else(
+    house: Path, study: grid.Study
+) -> None:
+    there = {
+        str(path.relative_to(house))
+        for path in (house / "resources").rglob("*")
+        if path.is_file() and not path.name.endswith("provenance.json")
+    }
+    names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    model = {grid.model_file(study, "tiny", name) for name in names}
+    shards = {path for language in LANGUAGES for path in grid.shards(study, language)}
+    files = {
+        grid.task_file(study, "ner", language, split)
+        for language in LANGUAGES
+        for split in grid.needed_splits(study, language)
+    }
+    assert there == model | shards | files
+    assert not (house / "results/hub/tables").exists()
+
+
+def test_the_study_runs_to_its_table_without_asking_the_hub(house: Path, server: HubServer) -> None:
+    import pandas as pd
+
+    server.requests.clear()
+    snakemake(house, server, "zero_shot")
+    assert server.requests == []
+    table = pd.read_csv(house / "results/hub/tables/zero_shot.csv", keep_default_na=False)
+    assert set(table.target) == {"es", "fr", "en"}
+    la = table[(table.method == "la") & (table.split == "test") & (table.metric == "f1")]
+    assert set(la[la.target == "fr"].examples) == {40}
+    assert (house / "results/hub/figures/zero_shot.png").is_file()
+    again = run(house, server, "snakemake", "zero_shot", "-n", "--cores", "2", "--configfile",
+                "studies/hub.yaml")  # fmt: skip
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_token_is_in_no_file(house: Path) -> None:
+    found = [
+        path
+        for path in house.rglob("*")
+        if path.is_file() and path.suffix not in (".parquet", ".arrow", ".safetensors")
+        and TOKEN.encode() in path.read_bytes()
+    ]  # fmt: skip
+    assert found == []
+
+
+def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    script = copy / "workflow/scripts/initialise_adapters.py"
+    asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('told/tiny')\n"
+    head = "with provenance.job(snakemake):\n"
+    script.write_text(script.read_text().replace(head, head + asks))
+    server.requests.clear()
+    initial = "results/hub/adapters/tiny/initial/task/adapter.safetensors"
+    done = run(copy, server, "snakemake", initial, "--forcerun", "initialise_adapters", "--cores",
+               "1", "--configfile", "studies/hub.yaml")  # fmt: skip
+    assert done.returncode != 0
+    assert "OfflineModeIsEnabled" in done.stdout + done.stderr
+    assert server.requests == []
+
+
+def test_downloads_are_bounded_and_their_number_can_be_chosen(
+    house: Path, server: HubServer, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    shards = [f"20231101.{x}/train-0000{i}-of-00002.parquet" for x in LANGUAGES for i in (0, 1)]
+    shutil.rmtree(copy / "resources/hub/datasets/told/wikipedia")
+    server.faults += [Fault(shard, trickle=4.0) for shard in shards]
+    server.most_sending = 0
+    fetch = ("snakemake", "fetch", "--cores", "8", "--configfile", "studies/hub.yaml")
+    done = run(copy, server, *fetch, "--resources", "downloads=2")
+    assert done.returncode == 0, done.stderr
+    assert server.most_sending == 2
+    planned = run(copy, server, *fetch, "--forcerun", "download_hub_file", "--until", "nothing")
+    assert "downloads=4" in planned.stdout + planned.stderr
+
+
+# ---------------------------------------------------------------- ready-made adapters
+
+
+def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
+    house: Path, server: HubServer, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    results = copy / "results/hub"
+    trained = results / "adapters/tiny/language/fr@full/seed1"
+    files = {name: (trained / name).read_bytes() for name in
+             ("adapter_config.json", "adapter.safetensors")}  # fmt: skip
+    commit = server.add("models", "told/adapter-fr", files)
+    cell = results / "evaluation/tiny/ner/es/la/en+fr/seed1/selected.json"
+    before = cell.read_text()
+    shutil.rmtree(trained)
+    cell.unlink()
+
+    study = yaml.safe_load((copy / "studies/hub.yaml").read_text())
+    study["models"]["tiny"]["adapters"] = {"fr": f"told/adapter-fr@{commit}"}
+    (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
+    assert planned(copy, "zero_shot", "--cores", "2", "--configfile", "studies/hub.yaml") == {
+        "download_hub_file": 2, "check_adapters": 1, "sweep_la": 1, "tabulate": 1,
+        "draw_zero_shot": 1,
+    }  # fmt: skip
+    snakemake(copy, server, "zero_shot")
+    # the same bytes by another way: the same scores
+    assert cell.read_text() == before
+    assert not trained.exists()
+
+    # of another configuration, it is refused before the sweep
+    other = files | {"adapter_config.json": files["adapter_config.json"].replace(
+        b'"gelu_new"', b'"relu"')}  # fmt: skip
+    commit = server.add("models", "told/adapter-fr", other)
+    study["models"]["tiny"]["adapters"] = {"fr": f"told/adapter-fr@{commit}"}
+    (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
+    done = run(copy, server, "snakemake", "zero_shot", "--cores", "2", "--configfile",
+               "studies/hub.yaml")  # fmt: skip
+    assert done.returncode == 1
+    assert "models.tiny.adapters.fr: the adapter in" in done.stdout + done.stderr
+    assert "(non_linearity relu and not gelu_new)" in done.stdout + done.stderr
+
+
+def test_the_papers_study_is_planned_without_the_hub_in_20_seconds(
+    root: Path, tmp_path: Path
+) -> None:
+    house = build_house(root, tmp_path / "house")
+    shutil.copy2(root / "config.yaml", house)
+    started = time.monotonic()
+    jobs = planned(house, "--cores", "2")
+    assert time.monotonic() - started < 20
+    study = grid.load(root / "config.yaml")
+    cells = grid.all_cells(study)
+    operands = {(c.model, str(o), c.seed) for c in cells for o in (c.left, c.right)}
+    assert jobs["sweep_la"] >= len(cells)
+    assert jobs["train_language_adapter"] == len(operands)
+    shards = {
+        shard
+        for _, operand, _ in operands
+        for parsed in [grid.Operand.parse(operand)]
+        for shard in grid.shards(study, parsed.language, parsed.budget)
+    }
+    assert jobs["tokenize_shard"] == len(shards) * len(study.models)
+    assert jobs["download_hub_file"] > len(shards)

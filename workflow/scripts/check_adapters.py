@@ -1,0 +1,18 @@
+"""Refuse ready-made language adapters that could not be merged, before anything is trained."""
+
+from pathlib import Path
+
+from langarith import provenance
+
+with provenance.job(snakemake):
+    from langarith import models
+
+    files = [Path(path) for path in snakemake.input.adapters]
+    folders = {
+        f"models.{snakemake.wildcards.model}.adapters.{language}": files[2 * i].parent
+        for i, language in enumerate(snakemake.params.languages)
+    }
+    models.refuse_unequal(
+        folders, Path(snakemake.input.initial[0]).parent, trained=snakemake.params.trained
+    )
+    provenance.write_json(snakemake.output.check, {key: str(path) for key, path in folders.items()})
