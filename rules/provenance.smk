@@ -29,7 +29,35 @@ rule gather_provenance:
         "../workflow/scripts/gather_provenance.py"
 
 
+rule pack_crate:
+    message:
+        "Packing the study as a Workflow Run RO-Crate"
+    localrule: True
+    input:
+        study_results,
+        graph=rules.gather_provenance.output.graph,
+    output:
+        crate=f"{R}/crate.zip",
+    log:
+        f"{LOGS}/pack_crate/{STUDY.name}.log",
+    params:
+        results=R,
+        house=workflow.basedir,
+        study=STUDY_FILE,
+        code=fingerprint("pack_crate"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/pack_crate.py"
+
+
 rule provenance:
     localrule: True
     input:
         rules.gather_provenance.output,
+
+
+rule crate:
+    localrule: True
+    input:
+        rules.pack_crate.output,
