@@ -1,6 +1,8 @@
 # Where the numbers come from, from the records of all jobs. These rules describe jobs, so they
 # leave no records of their own.
 
+from types import SimpleNamespace
+
 
 def study_results(_):
     """Every result of the study; what there is of it with allow_missing."""
@@ -51,6 +53,37 @@ rule pack_crate:
         "../workflow/scripts/pack_crate.py"
 
 
+def report_parts(_):
+    """What the report says of each experiment beside its files."""
+    parts = []
+    for name in STUDY.experiments:
+        of = SimpleNamespace(experiment=name)
+        lost = missing_cells(of) if grid.EXPERIMENTS[name].cells else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost})
+    return parts
+
+
+rule write_report:
+    message:
+        "Writing the report"
+    localrule: True
+    input:
+        study_results,
+        rules.gather_provenance.output.page,  # which the report links to
+    output:
+        page=f"{R}/report.html",
+    log:
+        f"{LOGS}/write_report/{STUDY.name}.log",
+    params:
+        results=R,
+        parts=report_parts,
+        code=fingerprint("write_report"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/write_report.py"
+
+
 rule provenance:
     localrule: True
     input:
@@ -61,3 +94,9 @@ rule crate:
     localrule: True
     input:
         rules.pack_crate.output,
+
+
+rule report:
+    localrule: True
+    input:
+        rules.write_report.output,
