@@ -18,7 +18,7 @@ fetch: environment
 
 test: environment
 	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadgroup $(PYTEST)
-	@$(BIN)/python -m pytest -m slow $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m slow --dist loadgroup $(PYTEST)
 
 lint: environment
 	$(BIN)/ruff format --check workflow tests

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from langarith import study as grid
 from test_workflow import build_house, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("miniature")]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,9 @@ def scores_at_home(results: Path, task: str) -> list[float]:
     return [next(iter(json.loads(path.read_text())["test"].values())) for path in runs]
 
 
-# QA is not held to 50 yet: its F1 on English was measured at 42.
-@pytest.mark.parametrize(("task", "least", "most"), [("ner", 50, 97), ("nli", 45, 97)])
+@pytest.mark.parametrize(
+    ("task", "least", "most"), [("ner", 50, 97), ("nli", 45, 97), ("qa", 50, 97)]
+)
 def test_english_is_learnt_and_not_trivial(results, task, least, most):
     assert all(least <= score <= most for score in scores_at_home(results, task))
 
@@ -109,7 +111,25 @@ def test_each_language_is_told_best_by_its_own_adapter(results, study):
         assert by_adapter[language] < min(others.values()), (language, by_adapter)
 
 
-def test_the_figures_are_drawn(results):
-    for name in ("zero_shot", "learning_curves"):
+def test_every_experiment_has_its_table_and_figure(results, study):
+    shown = [name for name in study.experiments if grid.EXPERIMENTS[name].figure]
+    for name in (*shown, "learning_curves"):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in study.experiments:
+        assert (results / f"tables/{name}.csv").stat().st_size
+        assert (results / f"tables/{name}.md").read_text().startswith("## ")
+        assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
+    assert set(study.experiments) == set(grid.EXPERIMENTS)
+
+
+def test_language_vectors_overlap_more_than_task_vectors(results):
+    """Appendix E: what language adapters learn has more in common than what task adapters do."""
+    cosines = pd.read_csv(results / "tables/similarity.csv")
+    pairs = cosines[cosines["left"] != cosines["right"]].groupby("kind")["cosine"]
+    assert pairs.min()["language"] > pairs.max()["task"]
+
+
+def test_a_study_that_is_not_the_papers_is_not_compared_with_it(results):
+    compared = pd.read_csv(results / "tables/reproduction.csv")
+    assert set(compared["verdict"]) == {"not comparable"}
