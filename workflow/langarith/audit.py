@@ -157,12 +157,15 @@ def _files(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
 
 def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
     """Jobs that read another version of a file than the one its maker recorded, or lies there."""
+    read: dict[str, set[str]] = defaultdict(set)
+    for job in lineage.jobs:
+        for name, told in job.inputs.items():
+            read[name].add(told["sha256"])
     for job in lineage.jobs:
         for name, told in job.inputs.items():
             maker = lineage.producer.get(name)
             valid = {maker.outputs[name]["sha256"]} if maker else {now[name]}
-            others = {user.inputs[name]["sha256"] for user in lineage.users[name]}
-            changed = not maker and now[name] not in others
+            changed = not maker and now[name] not in read[name]
             if told["sha256"] not in valid and not changed and now[name] is not None:
                 why = (
                     f"{job.name} read {name} as {told['sha256'][:12]}, and it is "
@@ -188,11 +191,10 @@ def _stale_code(lineage: Lineage) -> Iterable[Finding]:
 
 
 def _unrecorded(lineage: Lineage) -> Iterable[Finding]:
-    for path in lineage.files():
-        name = lineage.name_of(path)
+    for name in lineage.files():
         short = lineage.short(name)
         known = name in lineage.producer or name.endswith(RECORD)
-        own = short in UNRECORDED or PurePosixPath(short).parts[0] in UNRECORDED_FOLDERS
+        own = short in UNRECORDED or short.partition("/")[0] in UNRECORDED_FOLDERS
         if not known and not own:
             why = "no record says where it comes from"
             yield Finding("unrecorded", name, why, _on_files(lineage, [name]))

@@ -38,20 +38,20 @@ class Job:
 
     @property
     def wildcards(self) -> dict[str, str]:
-        return dict(self.told["wildcards"])
+        return self.told["wildcards"]
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:
         """path → `sha256`, `size`, `mtime_ns`, as the job read them."""
-        return dict(self.told["inputs"])
+        return self.told["inputs"]
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        return dict(self.told["outputs"])
+        return self.told["outputs"]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return dict(self.told["parameters"])
+        return self.told["parameters"]
 
     @property
     def name(self) -> str:
@@ -84,38 +84,36 @@ class Lineage:
         self.producer: dict[str, Job] = {}
         self.users: dict[str, list[Job]] = defaultdict(list)
         found = []
-        for path in self.files():
-            if path.name.endswith(RECORD):
-                job = self._read(path)
-                if job:
-                    found.append(job)
+        for name in self.files():
+            if name.endswith(RECORD) and (job := self._read(name)):
+                found.append(job)
         # downloads are shared by studies: their records lie beside them, outside the results
         outside = dict.fromkeys(file for job in found for file in job.inputs)
         for file in outside:
-            beside = self.locate(f"{file}.{RECORD}")
-            if file not in self.producer and not is_below(file, self.prefix) and beside.is_file():
-                job = self._read(beside)
-                if job:
-                    found.append(job)
+            beside = f"{file}.{RECORD}"
+            unknown = file not in self.producer and not is_below(file, self.prefix)
+            if unknown and self.locate(beside).is_file() and (job := self._read(beside)):
+                found.append(job)
         for job in found:
             for file in job.inputs:
                 self.users[file].append(job)
         self.jobs = self._in_order(found)
 
     # --- reading ---
-    def files(self) -> Iterator[Path]:
-        """Every file of the study, in a fixed order; other studies' folders are left out."""
-        for folder, names, files in os.walk(self.results):
-            if folder != str(self.results) and "study.json" in files:
+    def files(self) -> Iterator[str]:
+        """Every file of the study by its name, in order; other studies' folders are left out."""
+        root = str(self.results)
+        for folder, names, files in os.walk(root):
+            if folder != root and "study.json" in files:
                 names.clear()
                 continue
             names.sort()
-            yield from (Path(folder, name) for name in sorted(files))
+            place = self.prefix + folder[len(root) :].replace(os.sep, "/")
+            yield from (f"{place}/{file}" for file in sorted(files))
 
-    def _read(self, path: Path) -> Job | None:
-        name = self.name_of(path)
+    def _read(self, name: str) -> Job | None:
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = json.loads(self.locate(name).read_text(encoding="utf-8"))
             job = Job(name, told)
             files = [*job.inputs.values(), *job.outputs.values()]
             if not job.rule or not all(file["sha256"] for file in files):
@@ -123,7 +121,7 @@ class Lineage:
         except (ValueError, KeyError, TypeError) as error:
             self.broken[name] = f"not a record ({type(error).__name__}: {error})"
             return None
-        if not any(is_below(file, PurePosixPath(name).parent) for file in job.outputs):
+        if not any(is_below(file, name.rpartition("/")[0]) for file in job.outputs):
             self.doubled[name] = (
                 f"describes {next(iter(job.outputs), 'nothing')}, which lies elsewhere"
             )
@@ -156,9 +154,8 @@ class Lineage:
     # --- names ---
     def locate(self, name: str) -> Path:
         """Where a recorded file lies now."""
-        if is_below(name, self.prefix):
-            return self.results / PurePosixPath(name).relative_to(self.prefix)
-        return self.home / name
+        inside = is_below(name, self.prefix)
+        return self.results / self.short(name) if inside else self.home / name
 
     def name_of(self, path: Path) -> str:
         """The name by which records know a file."""
@@ -178,8 +175,7 @@ class Lineage:
 
     def short(self, name: str) -> str:
         """A file's path within its study: the same in every run of it."""
-        inside = is_below(name, self.prefix)
-        return str(PurePosixPath(name).relative_to(self.prefix)) if inside else name
+        return name[len(self.prefix) + 1 :] if is_below(name, self.prefix) else name
 
     # --- walking ---
     def parents(self, job: Job) -> list[Job]:
@@ -227,9 +223,9 @@ class Lineage:
         return job
 
 
-def is_below(name: str, folder: str | PurePosixPath) -> bool:
-    """Whether a path lies in a folder, at any depth."""
-    return PurePosixPath(name).is_relative_to(folder)
+def is_below(name: str, folder: str) -> bool:
+    """Whether a path lies in a folder, at any depth; as text, for there are tens of thousands."""
+    return name.startswith(f"{folder}/")
 
 
 def of(path: Path) -> Lineage:
