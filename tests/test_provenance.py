@@ -413,6 +413,14 @@ def test_job_leaves_a_record_of_what_it_read_wrote_and_ran_on(tmp_path: Path) ->
     assert record["peak_memory_mb"] > 1
 
 
+def test_versions_are_those_that_the_packages_tell() -> None:
+    from importlib.metadata import version
+
+    told = provenance._versions()
+    assert set(told) == {"python", *provenance._PACKAGES}
+    assert all(told[name] == version(name) for name in provenance._PACKAGES)
+
+
 def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:
     """Of computing, git's included; the least of three, since the machine has other work."""
     cost = []

@@ -207,15 +207,15 @@ def _git() -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
+    """Versions by the names of installed packages' folders: importlib.metadata takes 40 ms."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    for folder in filter(os.path.isdir, sys.path):
+        for name in os.listdir(folder):
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                if package in _PACKAGES:
+                    found.setdefault(package, version)
+    return {name: found[name] for name in ("python", *_PACKAGES) if name in found}
 
 
 def _device() -> dict[str, str]:
