@@ -30,7 +30,7 @@ class Fault:
     """What goes wrong once, when a request for a file (or of the API, for "") comes.
 
     status: answer this instead, with `headers`. cut: break the connection after so many bytes.
-    flip: send other bytes of the same length. trickle: seconds between pieces of 100 kB.
+    flip: send other bytes of the same length. trickle: seconds before each piece of 100 kB.
     on: "hub" for the metadata, "content" for the bytes.
     """
 
@@ -277,9 +277,9 @@ class _Handler(BaseHTTPRequestHandler):
         end = len(data) if fault.cut is None else min(start + fault.cut, len(data))
         step = 100_000 if fault.trickle else 1 << 20
         for at in range(start, end, step):
+            time.sleep(fault.trickle or 0)
             self.wfile.write(data[at : min(at + step, end)])
             self.wfile.flush()
-            time.sleep(fault.trickle or 0)
         if end < len(data):
             self.close_connection = True
             self.connection.close()

@@ -75,14 +75,15 @@ def write_xlm_r(folder: Path) -> None:
 
 
 def write_mbert(folder: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
     vocabulary = pieces(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], 119_547)
     raw = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    raw.normalizer = normalizers.BertNormalizer(lowercase=False)
     raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     raw.post_processor = processors.BertProcessing(sep=("[SEP]", 3), cls=("[CLS]", 2))
-    BertTokenizerFast(tokenizer_object=raw).save_pretrained(folder)
+    BertTokenizerFast(tokenizer_object=raw, do_lower_case=False).save_pretrained(folder)
     BertForMaskedLM(BertConfig(vocab_size=119_547)).save_pretrained(folder)
 
 
@@ -106,7 +107,7 @@ def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
         code = f"import sys; sys.path.insert(0, {str(root / 'tests')!r})\n"
         code += f"import test_full_size as t; from pathlib import Path\nt.write_{model}("
         code += f"Path({str(house / 'data' / model.replace('_', '-'))!r}))"
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", code], check=True)
     (house / "studies/full_size.yaml").write_text(yaml.safe_dump(STUDY))
     run(house, "zero_shot", "--cores", "2", "--configfile", "studies/full_size.yaml")
 

@@ -208,6 +208,11 @@ PASSING = {
     "cut once": [Fault(FILE, cut=2_000_000)],
     "cut at the start": [Fault(FILE, cut=0)],
     "cut many times": [Fault(FILE, cut=1_100_000)] * 4,
+    "more faults than patience, with bytes between them": [
+        *[Fault(FILE, status=429)] * 5,
+        Fault(FILE, cut=2_000_000),
+        *[Fault(FILE, status=429)] * 5,
+    ],
     "503 for the bytes": [Fault(FILE, status=503)],
     "503 for the metadata": [Fault(FILE, status=503, on="hub")] * 3,
     "503 longer than the client is patient": [Fault(FILE, status=503)] * 8,
