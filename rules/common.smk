@@ -446,3 +446,20 @@ def caption(wildcards):
         # no others: a new language must not draw anew what it has no part in
         "languages": seen,
     }
+
+
+# --- what describes the whole study ---
+def study_results(_):
+    """Every result of the study; what there is of it with allow_missing."""
+    names = [path for name in STUDY.experiments for path in experiment_results(name)]
+    return there([*names, *learning_curves()])
+
+
+def report_parts(_):
+    """What the report says of each experiment beside its files."""
+    parts = []
+    for name in STUDY.experiments:
+        of = SimpleNamespace(experiment=name)
+        lost = missing_cells(of) if grid.EXPERIMENTS[name].cells else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost})
+    return parts

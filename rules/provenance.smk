@@ -1,14 +1,6 @@
 # Where the numbers come from, from the records of all jobs. These rules describe jobs, so they
 # leave no records of their own.
 
-from types import SimpleNamespace
-
-
-def study_results(_):
-    """Every result of the study; what there is of it with allow_missing."""
-    names = [path for name in STUDY.experiments for path in experiment_results(name)]
-    return there([*names, *learning_curves()])
-
 
 rule gather_provenance:
     message:
@@ -23,7 +15,7 @@ rule gather_provenance:
     log:
         f"{LOGS}/gather_provenance/{STUDY.name}.log",
     params:
-        results=R,
+        results=lambda _: R,  # where they lie, not what is in them
         code=fingerprint("gather_provenance"),
     conda:
         ENVIRONMENT
@@ -43,24 +35,14 @@ rule pack_crate:
     log:
         f"{LOGS}/pack_crate/{STUDY.name}.log",
     params:
-        results=R,
-        house=workflow.basedir,
+        results=lambda _: R,  # where they lie, not what is in them
+        house=lambda _: workflow.basedir,
         study=STUDY_FILE,
         code=fingerprint("pack_crate"),
     conda:
         ENVIRONMENT
     script:
         "../workflow/scripts/pack_crate.py"
-
-
-def report_parts(_):
-    """What the report says of each experiment beside its files."""
-    parts = []
-    for name in STUDY.experiments:
-        of = SimpleNamespace(experiment=name)
-        lost = missing_cells(of) if grid.EXPERIMENTS[name].cells else []
-        parts.append({"name": name, "caption": caption(of), "missing": lost})
-    return parts
 
 
 rule write_report:
@@ -75,7 +57,7 @@ rule write_report:
     log:
         f"{LOGS}/write_report/{STUDY.name}.log",
     params:
-        results=R,
+        results=lambda _: R,  # where they lie, not what is in them
         parts=report_parts,
         code=fingerprint("write_report"),
     conda:
