@@ -9,8 +9,7 @@ STUDY ?= config.yaml
 .DEFAULT_GOAL := demo
 
 demo: environment
-	@$(BIN)/snakemake --profile profiles/local
-	@$(BIN)/snakemake --profile profiles/local --report results/miniature/report.html --quiet
+	@$(BIN)/snakemake all report --profile profiles/local
 	@$(BIN)/langarith results results/miniature
 
 fetch: environment

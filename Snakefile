@@ -24,6 +24,7 @@ if not STUDY.allow_missing:
 
 include: "rules/relatedness.smk"  # which language is related to which
 include: "rules/results.smk"  # tidy tables, tables to read, figures
+include: "rules/provenance.smk"  # where the numbers come from
 include: "rules/questions.smk"  # check, plan: what is wrong, what would run
 
 

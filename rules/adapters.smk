@@ -52,6 +52,7 @@ rule train_language_adapter:
     threads: STUDY.training.language_adapter.threads
     resources:
         gpu=1,
+        attempt=attempt,
     conda:
         ENVIRONMENT
     script:
@@ -91,6 +92,7 @@ rule train_task_adapter:
     threads: lambda wildcards: grid.task_training(STUDY, wildcards.task).threads
     resources:
         gpu=1,
+        attempt=attempt,
     conda:
         ENVIRONMENT
     script:

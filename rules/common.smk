@@ -80,6 +80,11 @@ onstart:
     Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
 
 
+def attempt(wildcards, attempt):
+    """Which try of a job this is: a resource, so that its record can tell."""
+    return attempt
+
+
 # --- what a job reads ---
 def folder_files(folder, names, **wildcards):
     return [f"{folder.format(**wildcards)}/{name}" for name in names]
@@ -441,3 +446,20 @@ def caption(wildcards):
         # no others: a new language must not draw anew what it has no part in
         "languages": seen,
     }
+
+
+# --- what describes the whole study ---
+def study_results(_):
+    """Every result of the study; what there is of it with allow_missing."""
+    names = [path for name in STUDY.experiments for path in experiment_results(name)]
+    return there([*names, *learning_curves()])
+
+
+def report_parts(_):
+    """What the report says of each experiment beside its files."""
+    parts = []
+    for name in STUDY.experiments:
+        of = SimpleNamespace(experiment=name)
+        lost = missing_cells(of) if grid.EXPERIMENTS[name].cells else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost})
+    return parts

@@ -17,6 +17,7 @@ rule sweep_la:
     threads: STUDY.evaluation.threads
     resources:
         gpu=1,
+        attempt=attempt,
     conda:
         ENVIRONMENT
     script:
@@ -47,6 +48,7 @@ for method in grid.ties_methods(STUDY):
         threads: STUDY.evaluation.threads
         resources:
             gpu=1,
+            attempt=attempt,
         conda:
             ENVIRONMENT
         script:

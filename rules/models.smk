@@ -74,6 +74,7 @@ rule pretrain_model:
     threads: lambda wildcards: STUDY.models[wildcards.model].training.threads
     resources:
         gpu=1,
+        attempt=attempt,
     conda:
         ENVIRONMENT
     script:

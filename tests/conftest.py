@@ -1,6 +1,7 @@
 """What all tests share: the project's root, hypothesis settings, and strictness about skips."""
 
 import json
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -42,6 +43,66 @@ def tiny_tokenizer():
     import helpers
 
     return helpers.make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def house(root, tmp_path_factory) -> Path:
+    """A house in which the nano study has run to its end; see test_workflow.py."""
+    import test_workflow as workflow
+
+    house = workflow.build_house(root, tmp_path_factory.mktemp("nano") / "house")
+    workflow.run(house, *workflow.NANO)
+    return house
+
+
+@pytest.fixture
+def copy(house, tmp_path) -> Path:
+    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
+    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, the system's (`apt-get install chromium`)."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium on PATH; apt-get install chromium")
+    with sync_playwright() as playwright:
+        # a container has no sandbox for root
+        options = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a local file as a reader does; a request to a network, or an error, fails the test."""
+    problems: list[str] = []
+    context = browser.new_context()
+    context.set_default_timeout(60_000)
+
+    def refuse(route):
+        problems.append(f"asked for {route.request.url}")
+        route.abort()
+
+    context.route(lambda url: not url.startswith(("file:", "data:")), refuse)
+
+    def opened(path: Path, width: int = 1100, height: int = 800):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console", lambda told: problems.append(told.text) if told.type == "error" else None
+        )
+        page.goto(path.resolve().as_uri())
+        return page
+
+    yield opened
+    context.close()
+    assert problems == []
 
 
 # Test scores of a finished zero-shot experiment on three targets with two seeds, small enough to

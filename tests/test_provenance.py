@@ -275,6 +275,23 @@ def test_what_a_record_knows_is_not_read_again(tmp_path: Path, record: str) -> N
     assert new["sha256"] == hashlib.sha256(b"y" * 10).hexdigest()
 
 
+def test_a_large_file_of_the_users_is_hashed_by_the_first_job_alone(tmp_path: Path, monkeypatch):
+    """Every sweep reads the base model: a gigabyte that no job has made."""
+    monkeypatch.setattr(provenance, "LARGE", 10)
+    hashed = []
+    real = provenance.sha256
+    monkeypatch.setattr(provenance, "sha256", lambda path: hashed.append(path) or real(path))
+    big, small, memory = tmp_path / "big", tmp_path / "small", tmp_path / "hashes"
+    big.write_text("x" * 10), small.write_text("x")
+    first = provenance.describe([str(big), str(small)], memory)
+    assert provenance.describe([str(big), str(small)], memory) == first
+    assert hashed == [big, small, small]
+
+    big.write_text("y" * 10)
+    os.utime(big, ns=(0, 1))
+    assert provenance.describe([str(big)], memory)[str(big)]["sha256"] == real(big)
+
+
 # ---------------------------------------------------------------- JSON
 
 
@@ -312,7 +329,7 @@ def test_parameters_become_plain_json() -> None:
 # ---------------------------------------------------------------- jobs
 
 JOB = """
-import sys
+import os, sys
 from types import SimpleNamespace
 from langarith import errors, progress, provenance
 
@@ -327,21 +344,30 @@ snakemake = SimpleNamespace(
     wildcards=Named(language="fr", seed="1"),
     input=Named(text="in.txt"),
     output=Named(text="out.txt", record="out.txt.provenance.json"),
-    params=Named(budget=None, recipe={"steps": 2}, code="abc"),
+    params=Named(
+        budget=None,
+        recipe={"steps": 2, "seed": 7},
+        corpus=[{"path": "wiki", "revision": "b10c"}],
+        code="abc",
+    ),
     log=Named(log="logs/double/fr.log"),
     threads=2,
+    resources=SimpleNamespace(attempt=3),
 )
 with provenance.job(snakemake):
     print("a library talks")
     progress.say("half way")
     BODY
     open("out.txt", "w").write("xx")
+    before = os.times()
+open("cost", "w").write(str(sum(os.times()[:4]) - sum(before[:4])))
 """
 
 
 def run_job(folder: Path, body: str = "pass") -> subprocess.CompletedProcess[str]:
     """A script in a process of its own: a job sends its process's output to its log."""
     (folder / "in.txt").write_text("x")
+    (folder / "study.json").write_text('{"name": "little"}')
     script = JOB.replace("BODY", textwrap.indent(body, "    ").strip())
     return subprocess.run(
         [sys.executable, "-c", script],
@@ -359,7 +385,18 @@ def test_job_leaves_a_record_of_what_it_read_wrote_and_ran_on(tmp_path: Path) ->
     record = json.loads((tmp_path / "out.txt.provenance.json").read_text())
     assert record["rule"] == "double"
     assert record["wildcards"] == {"language": "fr", "seed": "1"}
-    assert record["parameters"] == {"budget": None, "recipe": {"steps": 2}, "code": "abc"}
+    assert record["parameters"] == {
+        "budget": None,
+        "recipe": {"steps": 2, "seed": 7},
+        "corpus": [{"path": "wiki", "revision": "b10c"}],
+        "code": "abc",
+    }
+    # the wildcard's seed, not that of a recipe
+    assert record["seed"] == 1
+    assert record["revisions"] == {"wiki": "b10c"}
+    assert record["study"] == "little"
+    assert record["script"] == "double"
+    assert record["precision"] is None
     assert record["inputs"]["in.txt"]["sha256"] == hashlib.sha256(b"x").hexdigest()
     # the record does not describe itself
     assert list(record["outputs"]) == ["out.txt"]
@@ -368,11 +405,40 @@ def test_job_leaves_a_record_of_what_it_read_wrote_and_ran_on(tmp_path: Path) ->
     assert record["versions"].keys() >= {"python", "torch", "transformers", "adapters"}
     assert record["git"] is None or len(record["git"]["commit"]) == 40
     assert record["device"] == "cpu"
-    assert (record["threads"], record["slurm_job"]) == (2, "77")
-    assert record.keys() >= {"host", "name", "start"}
+    assert (record["threads"], record["slurm_job"], record["attempt"]) == (2, "77", 3)
+    assert record.keys() >= {"host", "name"}
+    assert record["start"] <= record["end"]
     assert record["seconds"] >= 0
     assert record["cpu_seconds"] > 0
     assert record["peak_memory_mb"] > 1
+
+
+def test_versions_are_those_that_the_packages_tell() -> None:
+    from importlib.metadata import version
+
+    told = provenance._versions()
+    assert set(told) == {"python", *provenance._PACKAGES}
+    assert all(told[name] == version(name) for name in provenance._PACKAGES)
+
+
+def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:
+    """Of computing, git's included; the least of three, since the machine has other work."""
+    cost = []
+    for attempt in "abc":
+        (tmp_path / attempt).mkdir()
+        assert run_job(tmp_path / attempt).returncode == 0
+        cost.append(float((tmp_path / attempt / "cost").read_text()))
+    assert min(cost) < 0.05
+
+
+@pytest.mark.parametrize("asked", ["auto", "bf16"])
+def test_a_record_tells_the_precision_that_a_model_computed_in(tmp_path: Path, asked: str) -> None:
+    """`auto` is resolved, where the job has loaded what computes."""
+    body = "from langarith import models; "
+    body += f"snakemake.params = Named(batches={{'precision': {asked!r}}}, code='abc')"
+    assert run_job(tmp_path, body).returncode == 0
+    record = json.loads((tmp_path / "out.txt.provenance.json").read_text())
+    assert record["precision"] == {"auto": "fp32", "bf16": "bf16"}[asked]
 
 
 def test_console_gets_progress_and_the_log_everything(tmp_path: Path) -> None:

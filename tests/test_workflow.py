@@ -144,20 +144,6 @@ def of(study: str) -> tuple[str, ...]:
 NANO = of("studies/nano.yaml")
 
 
-@pytest.fixture(scope="module")
-def house(root, tmp_path_factory) -> Path:
-    """A house in which the nano study has run to its end."""
-    house = build_house(root, tmp_path_factory.mktemp("nano") / "house")
-    run(house, *NANO)
-    return house
-
-
-@pytest.fixture
-def copy(house, tmp_path) -> Path:
-    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
-    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
-
-
 def edit(file: Path, old: str, new: str) -> None:
     """Replace text in a file that must hold it."""
     text = file.read_text()

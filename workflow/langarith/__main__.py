@@ -1,13 +1,20 @@
-"""The command line of the library: `langarith results`, `check`, `plan` and `shards`."""
+"""The command line of the library: `langarith results|check|plan|shards|audit|export`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from langarith import check, hub, plan, study
 from langarith.errors import InputError
+
+OWN_OPTIONS = {
+    "audit": "verify files, explain a number, diff two runs",
+    "export": "write a merged adapter that plain adapters loads",
+}
+"""Commands that a room of the same name reads the options of."""
 
 
 def results(folder: Path) -> str:
@@ -50,6 +57,9 @@ def shards(repository: str, pattern: str, languages: list[str], revision: str) -
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 for a user's mistake."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in OWN_OPTIONS:
+        return int(import_module(f"langarith.{arguments[0]}").main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="name what a study has drawn")
@@ -60,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
     planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
+    for name, told in OWN_OPTIONS.items():
+        commands.add_parser(name, help=f"{told}: langarith {name} --help")
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
     counting.add_argument("repository", help="owner/name of a dataset")
     counting.add_argument("config", help="a configuration, or a pattern with {language}")

@@ -1,0 +1,290 @@
+"""A merged adapter leaves the house: plain `adapters` loads it and gets the recorded score."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import helpers
+import little_study
+from langarith import arithmetic, evaluation, export, lineage, models
+from langarith.errors import InputError
+
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"
+TASK = "results/adapters/tiny/task/ner/seed1"
+CELL = "results/evaluation/tiny/ner/es/{}/en+fr/seed1"
+
+
+def sentences(seed: int) -> str:
+    """CoNLL with tags that follow from the words, so that random weights hit some."""
+    generator = torch.Generator().manual_seed(seed)
+    lines = []
+    for _ in range(40):
+        for word in torch.randint(0, 290, (12,), generator=generator).tolist():
+            lines.append(f"w{word}\t{('O', 'B-LOC', 'B-PER')[word % 3]}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def study(base, tmp_path_factory) -> Path:
+    """A study of random adapters with real sweeps of en and fr, by both methods."""
+    folder = tmp_path_factory.mktemp("study")
+    before = Path.cwd()
+    os.chdir(folder)
+    Path("results").mkdir()
+    spec = {"source": "files", "path": str(base)}
+    told = {"name": "little", "results_dir": "results", "models": {"tiny": spec}}
+    Path("results/study.json").write_text(json.dumps(told))
+    helpers.make_tokenizer().save_pretrained("tokenizer")
+    model = models.load_encoder(base)
+
+    def save(name: str, place: str, init: int, rule: str, inputs=(), **names: str) -> None:
+        helpers.add_adapter(model, name, init)
+        models.save_adapter(model, name, Path(place), with_head=False)
+        record = f"{place}/provenance.json"
+        files = [f"{place}/{file}" for file in models.ADAPTER_FILES]
+        outputs = dict.fromkeys(files)
+        little_study.job(rule, inputs, outputs, record, **names)
+
+    initial = "results/adapters/tiny/initial/language"
+    save("initial", initial, 0, "initialise_adapters", model="tiny")
+    for seed, name in enumerate(("en", "fr"), 1):
+        operand = {"language": name, "budget": "full", "seed": "1"}
+        start = [f"{initial}/{file}" for file in models.ADAPTER_FILES]
+        save(
+            name,
+            LANGUAGE.format(name),
+            seed,
+            "train_language_adapter",
+            start,
+            model="tiny",
+            **operand,
+        )
+    helpers.add_adapter(model, "ner", 3, models.task_config(helpers.TASK_SHAPE))
+    torch.manual_seed(0)
+    labels = ("O", "B-LOC", "B-PER")
+    models.add_head(model, "ner", "tagging", labels)
+    for parameter in model.heads["ner"].parameters():
+        torch.nn.init.normal_(parameter)
+    models.save_adapter(model, "ner", Path(TASK), with_head=True)
+    Path(f"{TASK}/task.json").write_text(json.dumps({"labels": labels}))
+    for seed, split in enumerate(("train", "validation", "test")):
+        Path(f"{split}.conll").write_text(sentences(seed))
+
+    left, right, origin = (
+        models.read_adapter(place)
+        for place in (LANGUAGE.format("en"), LANGUAGE.format("fr"), initial)
+    )
+    vectors = [arithmetic.language_vector(end, origin) for end in (left, right)]
+    merges = {
+        "la": lambda weight: arithmetic.interpolate(left, right, weight),
+        "ties20": lambda scale: arithmetic.apply_vector(
+            origin, arithmetic.ties(vectors, 20), scale
+        ),
+    }
+    for method, merge in merges.items():
+        names = {"model": "tiny", "task": "ner", "target": "es", "left": "en", "right": "fr"}
+        cell = CELL.format(method)
+        outputs = SimpleNamespace(
+            curve=[f"{cell}/lambda={w:.2f}.json" for w in LAMBDAS],
+            selected=f"{cell}/selected.json",
+            predictions=f"{cell}/predictions.parquet",
+        )
+        Path(cell).mkdir(parents=True)
+        evaluation.sweep_cell(
+            names | {"method": method, "seed": "1"},
+            merge,
+            LAMBDAS,
+            outputs,
+            encoder=base,
+            tokenizer=Path("tokenizer"),
+            language_adapter=Path(LANGUAGE.format("en")),
+            task_adapter=Path(TASK),
+            files={split: Path(f"{split}.conll") for split in ("train", "validation", "test")},
+            reading={
+                "type": "ner",
+                "max_length": 64,
+                "stride": 8,
+                "cuts": dict.fromkeys(("train", "validation", "test")),
+            },
+            batches={"tokens_per_batch": 4096, "precision": "fp32"},
+            always=(0.0, 0.5, 1.0),
+        )
+        little_study.job(
+            f"sweep_{method}",
+            [f"{LANGUAGE.format(name)}/adapter.safetensors" for name in ("en", "fr")],
+            dict.fromkeys([*outputs.curve, outputs.selected, outputs.predictions]),
+            f"{cell}/provenance.json",
+            script="sweep_la" if method == "la" else "sweep_ties",
+            **names,
+            seed="1",
+        )
+    os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def here(study, monkeypatch) -> Path:
+    monkeypatch.chdir(study)
+    return study
+
+
+# What a user writes who has never heard of this project: stock libraries alone.
+STRANGER = """
+import json, sys
+import torch
+from adapters import AutoAdapterModel, Stack
+from seqeval.metrics import f1_score
+from transformers import AutoTokenizer
+
+base, tokenizer, merged, task, file = sys.argv[1:]
+model = AutoAdapterModel.from_pretrained(base)
+language = model.load_adapter(merged)
+task = model.load_adapter(task, use_safetensors=True)
+model.set_active_adapters(Stack(language, task))
+model.eval()
+tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+labels = model.heads[task].config["label2id"]
+labels = {number: label for label, number in labels.items()}
+gold, told = [], []
+for block in open(file).read().strip().split("\\n\\n"):
+    words, tags = zip(*(line.split("\\t") for line in block.splitlines()))
+    encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
+    with torch.no_grad():
+        classes = model(**encoded).logits[0].argmax(-1).tolist()
+    places = encoded.word_ids()
+    told.append([labels[classes[places.index(i)]] for i in range(len(words))])
+    gold.append(list(tags))
+assert not any(name.startswith("langarith") for name in sys.modules)
+print(json.dumps({"f1": 100 * f1_score(gold, told), "told": told, "name": language}))
+"""
+
+
+def stranger(base: Path, folder: Path) -> dict:
+    """The score that a fresh process with stock `adapters` gets on the test split."""
+    arguments = [base, "tokenizer", folder, TASK, "test.conll"]
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("method", ["la", "ties20"])
+def test_stock_adapters_gets_the_recorded_score(here, base, tmp_path, method, capsys):
+    cell = CELL.format(method)
+    folder = tmp_path / "merged"
+    assert export.main(["--selected", f"{cell}/selected.json", "--to", str(folder)]) == 0
+    told = json.loads(Path(f"{cell}/selected.json").read_text())
+    (point,) = [p for p in told["test"] if p["lambda"] == told["selected"]]
+    found = stranger(base, folder)
+    assert found["f1"] == pytest.approx(point["metrics"]["f1"])
+    assert found["f1"] > 1  # or equality would say little
+
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(f"{cell}/predictions.parquet").to_pylist()
+    chosen = [json.loads(r["prediction"]) for r in rows if r["lambda"] == told["selected"]]
+    assert found["told"] == chosen
+    # another lambda predicts otherwise
+    assert (
+        any(
+            [json.loads(r["prediction"]) for r in rows if r["lambda"] == p["lambda"]] != chosen
+            for p in told["test"]
+        )
+        or method == "ties20"
+    )
+    assert found["name"] == f"{method}_en_fr_{told['selected']:.2f}".replace(".", "_")
+
+
+def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
+    folder = tmp_path / "merged"
+    asked = ["--left", "en", "--right", "fr", "--lambda", "0.5", "--results", "results"]
+    assert export.main([*asked, "--to", str(folder)]) == 0
+    assert {p.name for p in folder.iterdir()} == {
+        "README.md",
+        "recipe.json",
+        "adapter_config.json",
+        "adapter.safetensors",
+        "pytorch_adapter.bin",
+    }
+    ends = [models.read_adapter(LANGUAGE.format(name)) for name in ("en", "fr")]
+    merged = models.read_adapter(folder)
+    for name, tensor in merged.items():
+        torch.testing.assert_close(tensor, (ends[0][name] + ends[1][name]) / 2)
+
+    told = json.loads(Path(f"{CELL.format('la')}/selected.json").read_text())
+    scores = {
+        split: next(p["metrics"]["f1"] for p in told[split] if p["lambda"] == 0.5)
+        for split in ("validation", "test")
+    }
+    card = (folder / "README.md").read_text()
+    assert "# 0.50 · en + 0.50 · fr" in card
+    assert f"base_model: {base}" in card
+    for split, score in scores.items():
+        assert f"| ner | es | {split} | f1 | {score:.2f} | 40 |" in card
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe["operands"]["right"]["path"] == f"{LANGUAGE.format('fr')}/adapter.safetensors"
+    assert {job["rule"] for job in recipe["lineage"]} == {
+        "initialise_adapters",
+        "train_language_adapter",
+    }
+
+
+def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
+    graph = lineage.of(Path("results"))
+    recipe = export.Recipe("tiny", export.Operand("en"), export.Operand("fr"), 0.65, "1")
+    export.export(graph, recipe, tmp_path / "merged")
+    assert "has evaluated this pair at no such λ" in (tmp_path / "merged/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--left", "en", "--right", "de", "--lambda", "0.5"], "no adapter of de"),
+        (["--left", "en", "--right", "fr"], "--lambda is missing"),
+        (["--left", "en", "--right", "fr", "--lambda", "0.5", "--seed", "7"], "seed 7"),
+        (["--left", "en", "--right", "fr", "--lambda", "1", "--method", "slerp"], "write la, or"),
+        (["--selected", "nowhere/selected.json"], "no study.json"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_in_a_sentence(
+    here, tmp_path, capsys, arguments, sentence
+):
+    assert export.main([*arguments, "--to", str(tmp_path / "merged")]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
+def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsys):
+    file = Path(LANGUAGE.format("en"), "adapter.safetensors")
+    data = file.read_bytes()
+    try:
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        asked = ["--selected", f"{CELL.format('la')}/selected.json", "--to", str(tmp_path / "m")]
+        assert export.main(asked) == 1
+        assert "not the file that its training wrote" in capsys.readouterr().err
+    finally:
+        file.write_bytes(data)
+
+
+def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
+    (tmp_path / "mine").write_text("x")
+    asked = ["--selected", f"{CELL.format('la')}/selected.json", "--to", str(tmp_path)]
+    assert export.main(asked) == 1
+    assert "there already" in capsys.readouterr().err
+    with pytest.raises(InputError):
+        export.recipe_of(Path("nowhere.json"))

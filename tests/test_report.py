@@ -1,0 +1,160 @@
+"""The report: everything on one page that opens anywhere, on a phone and on paper."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import little_study
+from langarith import lineage, report
+
+CAPTION = {
+    "about": "Test scores per target.",
+    "study": "little",
+    "note": "A <b>small</b> world.",
+    "models": ["tiny"],
+    "seeds": [1, 2],
+    "languages": ["en", "es", "fr"],
+    "task_language": "en",
+}
+LOST = {"model": "tiny", "task": "ner", "target": "de", "method": "la", "left": "en"}
+LOST |= {"right": "fr", "seed": "2", "log": "results/logs/train_language_adapter/fr.log"}
+SHEET = """## Zero-shot, tiny, NER (F1)
+
+| target | LA(en, related) | gain |
+| :-- | --: | --: |
+| es | **49.00** ± 0.00 | +5.00 |
+
+The best in bold.
+"""
+
+
+@pytest.fixture
+def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    monkeypatch.chdir(tmp_path)
+    found = lineage.of(little_study.write())
+    Path("results/tables/zero_shot.md").write_text(SHEET)
+    figure, axis = plt.subplots(figsize=(6, 3))
+    axis.bar([1, 2], [3, 4])
+    for name in ("zero_shot", "learning_curves"):
+        figure.savefig(f"results/figures/{name}.png")
+    plt.close(figure)
+    found.study |= {"note": CAPTION["note"], "languages": ["en", "es", "fr"], "seeds": [1, 2]}
+    found.study |= {"models": {"tiny": {}}, "task_language": "en"}
+    return found
+
+
+@pytest.fixture
+def path(graph) -> Path:
+    parts = [report.Part("zero_shot", CAPTION), report.Part("ties", CAPTION, [LOST])]
+    report.write(graph, parts, Path("results/report.html"))
+    return Path("results/report.html")
+
+
+def test_the_page_shows_figures_tables_curves_times_and_what_is_missing(path, open_page):
+    page = open_page(path)
+    assert page.locator("h2").all_inner_texts() == [
+        "Zero shot",
+        "TIES",
+        "Learning curves",
+        "Lambda curves",
+        "Run times",
+        "Missing cells",
+    ]
+    widths = page.eval_on_selector_all("img", "images => images.map(i => i.naturalWidth)")
+    assert len(widths) == 2 and min(widths) > 100
+    part = page.inner_text("#zero_shot")
+    assert "Test scores per target." in part and "seeds 1, 2" in part
+    assert page.locator("#zero_shot td strong").inner_text() == "49.00"
+    links = page.eval_on_selector_all("#zero_shot a", "all => all.map(a => a.getAttribute('href'))")
+    assert links == ["figures/zero_shot.pdf", "tables/zero_shot.csv", "tables/zero_shot.md"]
+    assert all((path.parent / link).is_file() for link in links)
+    assert "Nothing has been made of it yet" in page.inner_text("#ties")
+    lost = page.inner_text("#missing_cells")
+    assert "tiny, ner in de, la of en + fr, seed 2" in lost and LOST["log"] in lost
+    # what the study says is text, whatever it looks like
+    assert "A <b>small</b> world." in page.inner_text("body")
+
+
+def test_lambda_curves_have_a_line_per_seed_and_a_dot_where_lambda_was_chosen(
+    graph, path, open_page
+):
+    (panel,) = report.lambda_curves(graph)
+    assert panel["title"] == "NER es: en + fr"
+    assert len(panel["paths"]) == len(panel["dots"]) == 2
+    # the chosen one is the highest point, in the middle
+    assert panel["dots"][0] == (panel["first"][1] / 2 + panel["last"][1] / 2, panel["high"][1])
+    assert "lambda 0.50 chosen on validation (f1 50.00)" in panel["choices"][1]
+    page = open_page(path)
+    assert page.locator("#lambda_curves svg path").count() == 2
+
+
+def test_run_times_are_those_of_the_records(graph):
+    record = Path("results/evaluation/tiny/ner/es/la/en+fr/seed1/provenance.json")
+    told = json.loads(record.read_text())
+    told |= {"device": "cuda", "seconds": 7200.0, "peak_memory_mb": 2000.0}
+    record.write_text(json.dumps(told))
+    times = {t.rule: t for t in report.run_times(lineage.of(Path("results")).jobs)}
+    assert times["sweep_la"].jobs == 2
+    assert times["sweep_la"].gpu_hours == 2.0
+    assert times["sweep_la"].seconds == 7202.0
+    assert times["sweep_la"].peak == "2.1 GB"
+    assert times["train_language_adapter"].gpu_hours == 0.0
+    assert next(iter(times)) == "tokenize_shard"
+
+
+def test_without_missing_cells_the_page_says_so(graph):
+    assert "None: every cell" in report.page(graph, [report.Part("zero_shot", CAPTION)])
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+def test_the_page_fits_phone_and_desk(path, open_page, width, tmp_path):
+    page = open_page(path, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # every wide thing scrolls in a box of its own, and nothing is cut off beside one
+    cut = """all => all.filter(e => !e.closest('.wide') && e.scrollWidth > e.clientWidth + 1)
+        .map(e => e.tagName + e.textContent.slice(0, 40))"""
+    assert page.eval_on_selector_all("p, h1, h2, h3, dd, figcaption, li", cut) == []
+    shot = page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
+    assert len(shot) > 10_000
+
+
+def test_the_page_prints(path, open_page):
+    page = open_page(path)
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert page.locator("#run_times table").is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_tables_keep_what_markdown_marks_and_no_html_of_their_own():
+    html = report.html_of("## A\\_b\n\n| x |\n| --: |\n| <i>1</i> **2** |\n")
+    assert "<h3>A_b</h3>" in html and "<strong>2</strong>" in html
+    assert "<i>" not in html and 'style="text-align:right"' in html
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("studies")
+def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
+    import shutil
+
+    from test_workflow import NANO, run
+
+    run(copy, "results/nano/report.html", *NANO)
+    page = open_page(copy / "results/nano/report.html")
+    assert page.locator("section img").count() == 4
+    assert "None: every cell" in page.inner_text("#missing_cells")
+    page.click("text=Where does this number come from?")
+    assert page.locator("rect[data-bar]").count() == 6
+
+    shutil.rmtree(copy / "results/nano/evaluation/tiny/ner/es/la/en+fr/seed1")
+    run(copy, "report", *NANO, "--config", "allow_missing=true")
+    page = open_page(copy / "results/nano/report.html")
+    assert "la of en + fr, seed 1" in page.inner_text("#missing_cells")

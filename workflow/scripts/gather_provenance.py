@@ -1,0 +1,9 @@
+"""The records behind the study's results as W3C PROV, as a picture, and as a page to walk in."""
+
+from pathlib import Path
+
+from langarith import graph, lineage, progress
+
+progress.redirect_to(snakemake.log[0])
+found = lineage.Lineage(Path(snakemake.params.results))
+graph.write(found, graph.targets(found, list(snakemake.input)), Path(snakemake.output.graph).parent)
