@@ -25,11 +25,14 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
     panels = list(dict.fromkeys(run["panel"] for run in runs))
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
+    # legends stand below their panels: on them they would hide curves
+    longest = max(len({run["name"] for run in runs if run["panel"] == p}) for p in panels)
+    legend = 0.14 * -(-longest // 2)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             rows,
             columns,
-            figsize=(style.TEXT_WIDTH, 0.6 + 1.9 * rows),
+            figsize=(style.TEXT_WIDTH, 0.6 + (1.7 + legend) * rows),
             squeeze=False,
             layout="constrained",
         )
@@ -52,7 +55,9 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
                 seen.values(),
                 seen.keys(),
                 fontsize=style.SMALL,
-                ncols=2 if len(seen) > 3 else 1,
+                ncols=2,
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.3),
                 frameon=False,
                 handlelength=1.0,
                 columnspacing=0.8,
