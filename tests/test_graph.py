@@ -127,6 +127,24 @@ def test_a_stage_stands_below_all_that_it_stands_on(study):
     assert all(row[a] < row[b] for a, b in graph.reduced(found))
 
 
+def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(study):
+    """One table can be written before another is even computed."""
+    first, later = (
+        lineage.Job(
+            f"{name}.json",
+            {"rule": rule, "inputs": {name: {"size": 1}}, "outputs": {}, "seconds": 1},
+        )
+        for rule, name in (("write", "a.csv"), ("write", "b.csv"))
+    )
+    compute = lineage.Job("c.json", {"rule": "compute", "inputs": {}, "outputs": {}, "seconds": 1})
+    study.producer["b.csv"] = compute
+    made = [first, compute, later]
+    assert [s.rule for s in graph.stages(study, made) if s.rule != graph.SOURCES] == [
+        "compute",
+        "write",
+    ]
+
+
 @pytest.mark.parametrize(("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e10, "25 GB")])
 def test_sizes_are_told_in_two_figures(count, text):
     assert graph.size_of(count) == text

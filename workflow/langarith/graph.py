@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,9 @@ def stages(graph: Lineage, jobs: Sequence[Job]) -> list[Stage]:
             read[maker.rule if maker else SOURCES, job.rule].add(name)
     for (before, after), names in read.items():
         found[after].after[before] = len(names)
-    return list(found.values())
+    # a rule's first job may come before one of a rule that its other jobs stand on
+    above = {rule: [r for r in stage.after if r != rule] for rule, stage in found.items()}
+    return [found[rule] for rule in TopologicalSorter(above).static_order()]
 
 
 def reduced(found: Sequence[Stage]) -> list[tuple[str, str]]:
