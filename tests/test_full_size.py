@@ -41,14 +41,16 @@ STUDY = {
         }
     },
     "related": {"fr": "es"},
-    "lambdas": {"la": {"start": 0, "stop": 1, "step": 0.5}},
+    "lambdas": {"la": {"start": 0, "stop": 1, "step": 0.5},
+                "ties20": {"start": 1, "stop": 1, "step": 1}},
     "training": {
         "language_adapter": {"steps": 1, "batch_size": 1, "learning_rate": 1.0e-4,
                              "chunk_length": 32, "evaluate_every": 1},
         "task_adapter": {"epochs": 1, "batch_size": 2, "learning_rate": 1.0e-4},
     },
     "evaluation": {"tokens_per_batch": 128},
-    "experiments": {"zero_shot": {}},
+    "experiments": {"zero_shot": {}, "ties": {"models": ["mbert"]},
+                    "similarity": {"models": ["mbert"], "languages": ["en", "es"]}},
 }  # fmt: skip
 
 
@@ -109,7 +111,8 @@ def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
         code += f"Path({str(house / 'data' / model.replace('_', '-'))!r}))"
         subprocess.run([sys.executable, "-c", code], check=True)
     (house / "studies/full_size.yaml").write_text(yaml.safe_dump(STUDY))
-    run(house, "zero_shot", "--cores", "2", "--configfile", "studies/full_size.yaml")
+    targets = ("zero_shot", "ties", "similarity")
+    run(house, *targets, "--cores", "2", "--configfile", "studies/full_size.yaml")
 
     records: list[dict[str, Any]] = [
         json.loads(path.read_text())
@@ -117,7 +120,8 @@ def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
     ]
     assert {record["rule"] for record in records} == {
         "check_task_data", "tokenize_shard", "initialise_adapters", "train_language_adapter",
-        "train_task_adapter", "sweep_la", "tabulate", "draw_zero_shot",
+        "train_task_adapter", "sweep_la", "sweep_ties20", "tabulate", "compare_vectors",
+        "format_table", "draw_figure",
     }  # fmt: skip
     for model, parameters in (("xlm-r", 278e6), ("mbert", 178e6)):
         weights = 4 * parameters / 2**20
