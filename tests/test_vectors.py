@@ -98,3 +98,15 @@ def test_tables_of_vectors_are_read_back(tmp_path) -> None:
     back = tables.read(tmp_path / "similarity.csv")
     assert list(back.columns) == tables.OWN_COLUMNS["similarity"]
     assert back["cosine"].tolist() == [row["cosine"] for row in rows]
+
+
+def test_adapters_are_read_by_key_and_those_that_are_not_there_are_none(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    name = "encoder.layer.0.output.adapters.es.adapter_up.weight"
+    save_file({name: torch.ones(2, 2)}, tmp_path / "adapter.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"name": "es", "config": {}, "hidden_size": 2}')
+    there, gone = tmp_path / "adapter.safetensors", tmp_path / "fr" / "adapter.safetensors"
+    found = vectors.read([(["m", "language", "es", 1], str(there)), (["m", "fr"], str(gone))])
+    assert found["m", "fr"] is None
+    assert [t.sum().item() for t in found["m", "language", "es", 1].values()] == [4.0]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from langarith import arithmetic
+from langarith import arithmetic, models
 
 THRESHOLDS = (1e-4, 1e-3, 1e-2, 1e-1)
 """Magnitudes below which the share of weights is counted."""
@@ -20,6 +21,16 @@ _LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 Key = tuple[str, str, str, int]
 """Model, kind (`language` or `task`), name, seed."""
+
+
+def read(
+    found: Iterable[tuple[Sequence[Any], str]],
+) -> dict[tuple[Any, ...], arithmetic.Tensors | None]:
+    """Tensors of adapters by key, given as (key, file of weights); None where there is no file."""
+    return {
+        tuple(key): models.read_adapter(Path(path).parent) if Path(path).is_file() else None
+        for key, path in found
+    }
 
 
 def similarity(

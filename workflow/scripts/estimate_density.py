@@ -5,16 +5,9 @@ from pathlib import Path
 from langarith import provenance
 
 with provenance.job(snakemake):
-    from langarith import models, tables, vectors
+    from langarith import tables, vectors
 
-    there = set(snakemake.input.adapters)
-    adapters = {
-        tuple(key): models.read_adapter(Path(path).parent) if path in there else None
-        for key, path in snakemake.params.adapters
-    }
-    origins = {
-        tuple(key): models.read_adapter(Path(path).parent) for key, path in snakemake.params.initial
-    }
+    adapters, origins = (vectors.read(snakemake.params[name]) for name in ("adapters", "initial"))
     rows = vectors.density(adapters, origins, snakemake.params.layers)
     tables.write(
         [{"experiment": "sparsity", **row} for row in rows],
