@@ -114,10 +114,12 @@ def main(
     lines: list[dict[str, Any]] = []
     for case in cases(asked):
         print(f"{benchmark}: {case.name}", file=sys.stderr, flush=True)
-        machine = child(Path(__file__), case.environment)
+        before = child(Path(__file__), case.environment)
         runs = in_turn(
             Path(sys.argv[0]), sides, case, min(case.repeats or asked.repeats, asked.repeats)
         )
+        after = child(Path(__file__), case.environment)
+        machine = {key: max(before[key], after[key]) for key in before}
         for ours, theirs in zip(*runs.values(), strict=True):
             if wrong := agree(ours.pop("answer"), theirs.pop("answer")):
                 sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
@@ -214,6 +216,17 @@ def measure_machine() -> dict[str, float]:
             2 * source.nbytes, lambda s=source, t=target: t.copy_(s), on, 5
         )
     return found
+
+
+def forward_operations(layers: int, width: int, inner: int, length: int) -> float:
+    """Operations of a forward pass through the layers for one token, as `langarith.plan` counts.
+
+    With a frozen base a training step is a forward pass and as much again for the gradients of the
+    inputs: no gradients of the base's weights. Adapters are left out of the count.
+    """
+    from langarith import plan
+
+    return plan._forward((layers, width, inner, 0), length)
 
 
 # ---------------------------------------------------------------- lines and rows

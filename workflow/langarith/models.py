@@ -118,15 +118,21 @@ def _move(staging: Path, folder: Path) -> None:
 
 
 def load_masked_lm(path: str | Path) -> PreTrainedModel:
-    """A base model with its masked-language-modelling head, ready to take adapters.
+    """A base model with its masked-language-modelling head, ready to take adapters."""
+    return with_inverse(
+        AutoModelForMaskedLM.from_pretrained(
+            str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    )
+
+
+def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
+    """Make a masked-language model ready to take adapters, invertible ones included.
 
     MAD-X inverts the invertible adapter before the output embeddings (Pfeiffer et al., 2020b,
     section 3.3). `adapters` 1.3 does so in its flexible heads alone, which lose the decoder's bias
     on conversion; its models with a static head, used here, would leave the inverse out.
     """
-    model = AutoModelForMaskedLM.from_pretrained(
-        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-    )
     adapters.init(model)
     model.get_output_embeddings().register_forward_pre_hook(
         lambda _, args: (model.base_model.invertible_adapters_forward(args[0], rev=True), *args[1:])
