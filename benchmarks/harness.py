@@ -123,9 +123,10 @@ def main(
         for ours, theirs in zip(*runs.values(), strict=True):
             if wrong := agree(ours.pop("answer"), theirs.pop("answer")):
                 sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
-        lines += [line(benchmark, case, quantity, runs, machine) for quantity in case.bars]
-    with asked.results.open("a", encoding="utf-8") as log:
-        log.writelines(json.dumps(entry) + "\n" for entry in lines)
+        found = [line(benchmark, case, quantity, runs, machine) for quantity in case.bars]
+        with asked.results.open("a", encoding="utf-8") as log:
+            log.writelines(json.dumps(entry) + "\n" for entry in found)
+        lines += found
     print("\n".join(table(lines)))
 
 
@@ -216,6 +217,26 @@ def measure_machine() -> dict[str, float]:
             2 * source.nbytes, lambda s=source, t=target: t.copy_(s), on, 5
         )
     return found
+
+
+def in_process(script: str, function: str, given: Given) -> tuple[float, dict[str, Any]]:
+    """(seconds from start to end, what it gives) of a function of a script, as a job of its own."""
+    call = (
+        "import json, sys; given = json.loads(sys.argv[1]); "
+        f"from {Path(script).stem} import {function}; "
+        f"print(json.dumps({function}(given)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", call, json.dumps(given)],
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT / 'workflow'}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    seconds = time.perf_counter() - start
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seconds, found
 
 
 def forward_operations(layers: int, width: int, inner: int, length: int) -> float:

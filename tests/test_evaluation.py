@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,10 +51,10 @@ EXAMPLES = {"ner": sentences, "nli": pairs}
 class Watched(evaluation.Split):
     """A split that remembers the language adapter of each model that it scored."""
 
-    def score(self, model: PreTrainedModel) -> evaluation.Scored:
+    def start(self, model: PreTrainedModel) -> Callable[[], evaluation.Scored]:
         tensors = models.named_parameters(model, evaluation.LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
-        return super().score(model)
+        return super().start(model)
 
 
 def split(
@@ -213,7 +214,7 @@ def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_to
     """Each sentence alone, without padding, says what it says beside a longer one."""
     model = evaluation.load_stack(base, saved / "en", saved / "ner").eval()
     together = split("ner", tiny_tokenizer, 1)
-    outputs = inference.predict(model, together.batches, "tagging", "fp32")
+    outputs = inference.start(model, together.batches, "tagging", "fp32")()
     for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
         with torch.inference_mode():
             alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -64,12 +64,19 @@ class Batches:
 
 
 @torch.inference_mode()
-def predict(model: PreTrainedModel, batches: Batches, head: str, dtype: str) -> list[Any]:
-    """Outputs per feature, in the order of the features.
+def start(
+    model: PreTrainedModel, batches: Batches, head: str, dtype: str
+) -> Callable[[], list[Any]]:
+    """Run the model as it stands; the result waits for the outputs and gives them by feature.
+
+    A GPU computes on after this has returned: what comes before the outputs are waited for, such
+    as decoding those of an earlier call, costs no time. The weights may be written over at once,
+    since the device does in order what it was given in order.
 
     Returns:
-        tagging: int arrays (length,) of class ids; classification: ints; qa: float32 arrays
-        (2, length) of start and end logits.
+        A function to be called once. It gives a list in the order of the features; tagging: int
+        arrays (length,) of class ids; classification: ints; qa: float32 arrays (2, length) of start
+        and end logits.
     """
     model.eval()
     kind = next(model.parameters()).device.type
@@ -79,12 +86,21 @@ def predict(model: PreTrainedModel, batches: Batches, head: str, dtype: str) -> 
         with torch.autocast(kind, dtype=half, enabled=half is not None):
             out = model(**inputs)
         if head == "qa":
-            pending.append((chosen, torch.stack([out.start_logits, out.end_logits], dim=1).float()))
+            result = torch.stack([out.start_logits, out.end_logits], dim=1).float()
         else:
-            pending.append((chosen, out.logits.argmax(-1)))
-    # results leave the device once all batches are queued: a copy per batch would make it wait
-    outputs: list[Any] = [None] * batches.count
-    for chosen, result in pending:
-        for i, row in zip(chosen, result.cpu().numpy(), strict=True):
-            outputs[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
+            result = out.logits.argmax(-1)
+        pending.append((chosen, result.to("cpu", non_blocking=True)))
+    copied = torch.cuda.Event() if kind == "cuda" else None
+    if copied:
+        copied.record()
+
+    def outputs() -> list[Any]:
+        if copied:
+            copied.synchronize()
+        found: list[Any] = [None] * batches.count
+        for chosen, result in pending:
+            for i, row in zip(chosen, result.numpy(), strict=True):
+                found[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
+        return found
+
     return outputs

@@ -218,8 +218,11 @@ def train_only(model: PreTrainedModel, adapter: str) -> None:
         parameter.requires_grad = id(parameter) in own
 
 
-def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a saved adapter by the names of :func:`named_parameters`, float32 on the CPU.
+def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]:
+    """The tensors of a saved adapter by the names of :func:`named_parameters`, in float32.
+
+    Args:
+        on: see :func:`device`.
 
     Raises:
         InputError: the folder holds no adapter in safetensors.
@@ -232,7 +235,8 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
         )
     name = _adapter_description(folder)["name"]
     tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
-    return {key: value.float() for key, value in sorted(tensors.items()) if key}
+    place = device(on)
+    return {key: value.float().to(place) for key, value in sorted(tensors.items()) if key}
 
 
 def _adapter_description(folder: Path) -> dict[str, Any]:
