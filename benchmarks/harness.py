@@ -57,7 +57,7 @@ class Case:
 
     Attributes:
         name: as it stands in the table.
-        given: what both sides are called with; JSON.
+        given: what both sides are called with, and the number of the `repeat` from 0; JSON.
         bars: by quantity (`seconds`, `peak_mb`, or what the sides return), the ratio peer / ours
             that is to be reached; None shows the quantity without a bar.
         environment: variables for both sides.
@@ -75,6 +75,20 @@ class Case:
     repeats: int | None = None
 
 
+Agree = Callable[[list[Any], list[Any]], str | None]
+"""Of our answers and the peer's, by repeat: None where they agree, else how they differ."""
+
+
+def each(same: Callable[[Any, Any], str | None]) -> Agree:
+    """Two sides agree where they agree in every repeat."""
+
+    def agree(ours: list[Any], theirs: list[Any]) -> str | None:
+        return next(filter(None, map(same, ours, theirs)), None)
+
+    return agree
+
+
+@each
 def equal(ours: Any, theirs: Any) -> str | None:
     """None where both answers are equal, else how they differ."""
     return None if ours == theirs else f"{str(ours)[:200]} and {str(theirs)[:200]}"
@@ -86,7 +100,7 @@ def main(
     sides: Mapping[str, Side],
     cases: Callable[[argparse.Namespace], Iterable[Case]],
     *,
-    agree: Callable[[Any, Any], str | None] = equal,
+    agree: Agree = equal,
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
 ) -> None:
     """Run a benchmark's cases, print its rows and append its lines; in a child, run one side.
@@ -95,7 +109,7 @@ def main(
         sides: ours, then the peer, by the names of the table.
         cases: a generator, so that it may hold temporary folders open while its cases run. It
             sees the parsed options; `asked.tiny` asks for sizes that are done in a second.
-        agree: see :func:`equal`; called on the answers of every repeat.
+        agree: compares the answers of all repeats.
         options: adds the benchmark's own options.
     """
     parser = argparse.ArgumentParser(
@@ -120,9 +134,8 @@ def main(
         )
         after = child(Path(__file__), case.environment)
         machine = {key: max(before[key], after[key]) for key in before}
-        for ours, theirs in zip(*runs.values(), strict=True):
-            if wrong := agree(ours.pop("answer"), theirs.pop("answer")):
-                sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
+        if wrong := agree(*([run.pop("answer") for run in found] for found in runs.values())):
+            sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
         found = [line(benchmark, case, quantity, runs, machine) for quantity in case.bars]
         with asked.results.open("a", encoding="utf-8") as log:
             log.writelines(json.dumps(entry) + "\n" for entry in found)
@@ -138,7 +151,8 @@ def in_turn(
     for repeat in range(repeats):
         for side in list(runs) if repeat % 2 == 0 else reversed(runs):
             variables = case.environment | case.environments.get(side, {})
-            runs[side].append(child(script, variables, "--side", side, json.dumps(case.given)))
+            given = json.dumps(case.given | {"repeat": repeat})
+            runs[side].append(child(script, variables, "--side", side, given))
     return runs
 
 

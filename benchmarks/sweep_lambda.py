@@ -171,6 +171,7 @@ def _chunks(values: list[int], size: int) -> Iterator[list[int]]:
         yield values[start : start + size]
 
 
+@harness.each
 def agree(ours: dict[str, float], theirs: dict[str, float]) -> str | None:
     """F1 at every lambda that both evaluated."""
     for weight in ours.keys() & theirs.keys():

@@ -111,6 +111,7 @@ def _model(given: harness.Given) -> Any:
     return models.with_inverse(model)
 
 
+@harness.each
 def agree(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
     """Loss, and each tensor's gradient by the norm of the difference."""
     from safetensors.torch import load_file

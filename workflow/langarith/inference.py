@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -12,16 +13,30 @@ from transformers import PreTrainedModel
 def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
     """Indices of features in batches of near-equal length, longest first.
 
+    Of all ways to cut the sorted features into batches within the bound, the one with the fewest
+    tokens to compute, padding included. A batch counts as 1/32 of the bound more than its tokens:
+    what it costs to start one. The bound is set by how fast a device is, and so is that.
+
     Args:
         lengths: tokens per feature.
-        tokens_per_batch: bound on rows x longest row of a batch, padding included.
+        tokens_per_batch: bound on rows x longest row of a batch, padding included; one row may be
+            longer.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    widths = [max(1, lengths[i]) for i in order]
+    # from the end: the cost of the features from here on, and where the batch that starts here ends
+    cost = np.zeros(len(order) + 1)
+    end = np.zeros(len(order), dtype=np.int64)
+    for first in range(len(order) - 1, -1, -1):
+        rows = max(1, min(tokens_per_batch // widths[first], len(order) - first))
+        costs = cost[first + 1 : first + rows + 1] + widths[first] * np.arange(1, rows + 1)
+        best = int(costs.argmin())
+        cost[first] = costs[best] + tokens_per_batch / 32
+        end[first] = first + best + 1
     start = 0
     while start < len(order):
-        size = max(1, tokens_per_batch // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+        yield order[start : end[start]]
+        start = end[start]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
