@@ -166,7 +166,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--count", type=int, default=800, help="training sentences")
+    parser.add_argument("--count", type=int, default=300, help="training sentences")
     parser.add_argument("--sentences", type=Path, help="CoNLL file to train on instead")
 
 
