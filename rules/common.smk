@@ -258,6 +258,7 @@ def sweep_log(method):
 
 
 # --- what an experiment asks for ---
+@cache
 def asked(found, *arguments):
     """A question to the grid, whose complaint is a sentence and no traceback."""
     try:
