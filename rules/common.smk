@@ -3,7 +3,7 @@
 import os
 from types import SimpleNamespace
 
-from langarith import hub, miniature
+from langarith import hub, miniature, warm
 from langarith import study as grid
 from langarith.errors import InputError
 from langarith.provenance import fingerprint, sha256
@@ -16,6 +16,9 @@ os.environ.update(
     ),
     HF_HUB_OFFLINE="1",
 )
+# Jobs start warm, from a process that ends with this one.
+if os.environ.get(warm.OWNER) != "off":
+    os.environ[warm.OWNER] = str(os.getpid())
 
 STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
 
