@@ -1,4 +1,5 @@
 # make demo: set up and run the miniature study.   make test: set up and run the tests.
+# make bench: the benchmarks side by side with their peers (make bench BENCH="--repeats 5").
 # make fetch: bring what a study takes from the Hugging Face hub, where there is a network.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +22,7 @@ test: environment
 	@$(BIN)/python -m pytest -n 2 -m slow --dist loadgroup $(PYTEST)
 
 bench: environment
-	@$(BIN)/python benchmarks/tokenize_corpus.py
+	@$(BIN)/python benchmarks $(BENCH)
 
 lint: environment
 	$(BIN)/ruff format --check workflow tests benchmarks
