@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from langarith import hub, miniature, warm
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint, sha256
+from langarith.provenance import fingerprint, sha256, write_text
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
@@ -79,8 +79,7 @@ wildcard_constraints:
 
 
 onstart:
-    Path(R).mkdir(parents=True, exist_ok=True)
-    Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
+    write_text(f"{R}/study.json", grid.identity(STUDY))
 
 
 def attempt(wildcards, attempt):

@@ -265,6 +265,24 @@ def _revisions(parameters: Any) -> dict[str, str]:
     return found
 
 
+def read_study(path: Path) -> dict[str, Any]:
+    """A `study.json` as a run writes it into its results folder.
+
+    Raises:
+        InputError: it is not what a run writes.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "results_dir"} <= set(told):
+            return dict(told)
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        f"{path} does not say which study the folder belongs to; delete it if it is yours: the "
+        "next run writes it anew"
+    )
+
+
 def _study(record: Path) -> tuple[str | None, Path | None]:
     """Name of the study that a record belongs to, and its results folder."""
     for folder in record.absolute().parents:
