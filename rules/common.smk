@@ -5,10 +5,10 @@ import os
 from functools import cache
 from types import SimpleNamespace
 
-from langarith import hub, miniature
+from langarith import hub, miniature, warm
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint, sha256
+from langarith.provenance import fingerprint, sha256, write_text
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
@@ -18,6 +18,9 @@ os.environ.update(
     ),
     HF_HUB_OFFLINE="1",
 )
+# Jobs start warm, from a process that ends with this one.
+if os.environ.get(warm.OWNER) != "off":
+    os.environ[warm.OWNER] = str(os.getpid())
 
 # Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
 # after each few hundred new objects finds nothing: a fifth of the planning of a large study.
@@ -83,8 +86,7 @@ wildcard_constraints:
 
 
 onstart:
-    Path(R).mkdir(parents=True, exist_ok=True)
-    Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
+    write_text(f"{R}/study.json", grid.identity(STUDY))
 
 
 def attempt(wildcards, attempt):
