@@ -23,7 +23,7 @@ import yaml
 from hub_server import Fault, HubServer
 from langarith import hub, miniature, tasks
 from langarith import study as grid
-from test_workflow import build_house, planned
+from test_workflow import build_house, edit, planned
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
 
@@ -258,8 +258,8 @@ def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_
     copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
     script = copy / "workflow/scripts/initialise_adapters.py"
     asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('told/tiny')\n"
-    head = "with provenance.job(snakemake):\n"
-    script.write_text(script.read_text().replace(head, head + asks))
+    head = "    from langarith import models\n"
+    edit(script, head, head + asks)
     server.requests.clear()
     initial = "results/hub/adapters/tiny/initial/task/adapter.safetensors"
     done = run(copy, server, "snakemake", initial, "--forcerun", "initialise_adapters", "--cores",
