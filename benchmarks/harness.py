@@ -57,7 +57,7 @@ class Case:
 
     Attributes:
         name: as it stands in the table.
-        given: what both sides are called with; JSON.
+        given: what both sides are called with, and the number of the `repeat` from 0; JSON.
         bars: by quantity (`seconds`, `peak_mb`, or what the sides return), the ratio peer / ours
             that is to be reached; None shows the quantity without a bar.
         environment: variables for both sides.
@@ -75,6 +75,20 @@ class Case:
     repeats: int | None = None
 
 
+Agree = Callable[[list[Any], list[Any]], str | None]
+"""Of our answers and the peer's, by repeat: None where they agree, else how they differ."""
+
+
+def each(same: Callable[[Any, Any], str | None]) -> Agree:
+    """Two sides agree where they agree in every repeat."""
+
+    def agree(ours: list[Any], theirs: list[Any]) -> str | None:
+        return next(filter(None, map(same, ours, theirs)), None)
+
+    return agree
+
+
+@each
 def equal(ours: Any, theirs: Any) -> str | None:
     """None where both answers are equal, else how they differ."""
     return None if ours == theirs else f"{str(ours)[:200]} and {str(theirs)[:200]}"
@@ -86,7 +100,7 @@ def main(
     sides: Mapping[str, Side],
     cases: Callable[[argparse.Namespace], Iterable[Case]],
     *,
-    agree: Callable[[Any, Any], str | None] = equal,
+    agree: Agree = equal,
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
 ) -> None:
     """Run a benchmark's cases, print its rows and append its lines; in a child, run one side.
@@ -95,7 +109,7 @@ def main(
         sides: ours, then the peer, by the names of the table.
         cases: a generator, so that it may hold temporary folders open while its cases run. It
             sees the parsed options; `asked.tiny` asks for sizes that are done in a second.
-        agree: see :func:`equal`; called on the answers of every repeat.
+        agree: compares the answers of all repeats.
         options: adds the benchmark's own options.
     """
     parser = argparse.ArgumentParser(
@@ -114,16 +128,18 @@ def main(
     lines: list[dict[str, Any]] = []
     for case in cases(asked):
         print(f"{benchmark}: {case.name}", file=sys.stderr, flush=True)
-        machine = child(Path(__file__), case.environment)
+        measured = [] if asked.tiny else [child(Path(__file__), case.environment)]
         runs = in_turn(
             Path(sys.argv[0]), sides, case, min(case.repeats or asked.repeats, asked.repeats)
         )
-        for ours, theirs in zip(*runs.values(), strict=True):
-            if wrong := agree(ours.pop("answer"), theirs.pop("answer")):
-                sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
-        lines += [line(benchmark, case, quantity, runs, machine) for quantity in case.bars]
-    with asked.results.open("a", encoding="utf-8") as log:
-        log.writelines(json.dumps(entry) + "\n" for entry in lines)
+        measured += [] if asked.tiny else [child(Path(__file__), case.environment)]
+        machine = {key: max(m[key] for m in measured) for key in (measured or [{}])[0]}
+        if wrong := agree(*([run.pop("answer") for run in found] for found in runs.values())):
+            sys.exit(f"{benchmark}, {case.name}: the two sides disagree: {wrong}")
+        found = [line(benchmark, case, quantity, runs, machine) for quantity in case.bars]
+        with asked.results.open("a", encoding="utf-8") as log:
+            log.writelines(json.dumps(entry) + "\n" for entry in found)
+        lines += found
     print("\n".join(table(lines)))
 
 
@@ -135,7 +151,8 @@ def in_turn(
     for repeat in range(repeats):
         for side in list(runs) if repeat % 2 == 0 else reversed(runs):
             variables = case.environment | case.environments.get(side, {})
-            runs[side].append(child(script, variables, "--side", side, json.dumps(case.given)))
+            given = json.dumps(case.given | {"repeat": repeat})
+            runs[side].append(child(script, variables, "--side", side, given))
     return runs
 
 
@@ -216,6 +233,37 @@ def measure_machine() -> dict[str, float]:
     return found
 
 
+def in_process(script: str, function: str, given: Given) -> tuple[float, dict[str, Any]]:
+    """(seconds from start to end, what it gives) of a function of a script, as a job of its own."""
+    call = (
+        "import json, sys; given = json.loads(sys.argv[1]); "
+        f"from {Path(script).stem} import {function}; "
+        f"print(json.dumps({function}(given)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", call, json.dumps(given)],
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT / 'workflow'}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    seconds = time.perf_counter() - start
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seconds, found
+
+
+def forward_operations(layers: int, width: int, inner: int, length: int) -> float:
+    """Operations of a forward pass through the layers for one token, as `langarith.plan` counts.
+
+    With a frozen base a training step is a forward pass and as much again for the gradients of the
+    inputs: no gradients of the base's weights. Adapters are left out of the count.
+    """
+    from langarith import plan
+
+    return plan._forward((layers, width, inner, 0), length)
+
+
 # ---------------------------------------------------------------- lines and rows
 
 
@@ -250,7 +298,7 @@ def _fraction(runs: Sequence[Mapping[str, Any]], machine: Mapping[str, float]) -
     """The share of the machine's rate that our side's median run reaches, where it counted."""
     kind = "gpu_" if "gpu_operations" in machine else ""
     for count in ("operations", "bytes"):
-        if count in runs[0]:
+        if count in runs[0] and f"{kind}{count}" in machine:
             rate = statistics.median(run[count] / run["seconds"] for run in runs)
             return rate / machine[f"{kind}{count}"]
     return None
@@ -302,19 +350,19 @@ def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if lines:
         last = lines[-1]
         best = {key: max(e["machine"][key] for e in lines) for key in last["machine"]}
-        done = " and ".join(
-            f"{name} {best[key] / unit:.3g} {of}"
+        done = "".join(
+            f"; {name} {best[key] / unit:.3g} {of}"
             for key, name, unit, of in (
-                ("operations", "a float32 matrix product", 1e9, "GFLOP/s"),
-                ("bytes", "a memory copy", 1e9, "GB/s"),
-                ("gpu_operations", "on the GPU a bf16 product", 1e12, "TFLOP/s"),
-                ("gpu_bytes", "a copy there", 1e9, "GB/s"),
+                ("operations", "float32 matrix product", 1e9, "GFLOP/s"),
+                ("bytes", "memory copy", 1e9, "GB/s"),
+                ("gpu_operations", "bf16 matrix product on the GPU", 1e12, "TFLOP/s"),
+                ("gpu_bytes", "copy there", 1e9, "GB/s"),
             )
             if key in best
         )
         yield (
             f"\n{last['cores']} cores of an {last['cpu']}, {last['memory_gb']} GB, "
-            f"{last['gpu'] or 'no GPU'}; {done}; commit {last['commit']}, {last['time'][:10]}"
+            f"{last['gpu'] or 'no GPU'}{done}; commit {last['commit']}, {last['time'][:10]}"
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,10 +52,10 @@ EXAMPLES = {"ner": sentences, "nli": pairs}
 class Watched(evaluation.Split):
     """A split that remembers the language adapter of each model that it scored."""
 
-    def score(self, model: PreTrainedModel) -> evaluation.Scored:
+    def start(self, model: PreTrainedModel) -> Callable[[], evaluation.Scored]:
         tensors = models.named_parameters(model, evaluation.LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
-        return super().score(model)
+        return super().start(model)
 
 
 def split(
@@ -198,12 +200,31 @@ def test_buckets_hold_each_feature_once_within_the_bound(
     assert order == sorted(lengths, reverse=True)
 
 
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=9))
+def test_buckets_compute_the_fewest_tokens(lengths: list[int]) -> None:
+    """No other way to cut the sorted lengths is cheaper; every way is tried."""
+    bound = 96
+
+    def cost(batches: list[list[int]]) -> float:
+        return sum(len(batch) * max(batch) + bound / 32 for batch in batches)
+
+    ordered = sorted(lengths, reverse=True)
+    ways = []
+    for cuts in itertools.product((False, True), repeat=len(ordered) - 1):
+        borders = [0, *(i for i, cut in enumerate(cuts, 1) if cut), len(ordered)]
+        batches = [ordered[a:b] for a, b in itertools.pairwise(borders)]
+        if all(len(batch) * max(batch) <= bound for batch in batches):
+            ways.append(cost(batches))
+    found = [[lengths[i] for i in batch] for batch in inference.buckets(lengths, bound)]
+    assert cost(found) == pytest.approx(min(ways))
+
+
 @pytest.mark.parametrize("task", ["ner", "nli"])
 def test_predictions_do_not_depend_on_the_batch_size(
     base: Path, saved: Path, tiny_tokenizer, task: str
 ) -> None:
     model = evaluation.load_stack(base, saved / "en", saved / task)
-    few, many = (split(task, tiny_tokenizer, 1, tokens) for tokens in (64, 4096))
+    few, many = (split(task, tiny_tokenizer, 1, tokens) for tokens in (64, 65536))
     assert len(few.batches.batches) > len(many.batches.batches) == 1
     assert few.batches.padding < many.batches.padding
     assert few.score(model) == many.score(model)
@@ -213,7 +234,7 @@ def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_to
     """Each sentence alone, without padding, says what it says beside a longer one."""
     model = evaluation.load_stack(base, saved / "en", saved / "ner").eval()
     together = split("ner", tiny_tokenizer, 1)
-    outputs = inference.predict(model, together.batches, "tagging", "fp32")
+    outputs = inference.start(model, together.batches, "tagging", "fp32")()
     for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
         with torch.inference_mode():
             alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]

@@ -259,6 +259,51 @@ def test_log_holds_training_and_held_out_values(base: Path, tmp_path: Path) -> N
     assert run.log[0]["learning_rate"] == pytest.approx(RECIPE["learning_rate"])
 
 
+# ---------------------------------------------------------------- too little memory
+
+
+def short_of_memory(fits: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From here on a training step of more rows fails, late, as on a GPU; rows of each try."""
+    plain, tried = models.masked_lm_loss, []
+
+    def loss(model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        found = plain(model, input_ids, labels)
+        if not torch.is_inference_mode_enabled():
+            tried.append(len(input_ids))
+            if len(input_ids) > fits:
+                (7 * found).backward()  # what the gradients hold by then must be taken back
+                torch.rand(3)
+                raise torch.OutOfMemoryError
+        return found
+
+    monkeypatch.setattr(models, "masked_lm_loss", loss)
+    return tried
+
+
+@pytest.mark.parametrize(("fits", "sizes"), [(2, {2}), (1, {1})])
+def test_step_that_does_not_fit_goes_in_parts(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, sizes: set[int]
+) -> None:
+    """The batch of a step stays: with as many labels in each row, so does what it learns."""
+    whole = train(base, tmp_path / "whole")
+    tried = short_of_memory(fits, monkeypatch)
+    parts = train(base, tmp_path / "parts")
+    assert set(tried[3:]) == sizes
+    assert parts.outcome.steps == whole.outcome.steps
+    assert parts.log[0]["loss"] == pytest.approx(whole.log[0]["loss"], rel=1e-5)
+    assert not same(whole.adapter, whole.start)
+    for name, tensor in whole.adapter.items():
+        torch.testing.assert_close(parts.adapter[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_row_that_does_not_fit_ends_the_run(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_of_memory(0, monkeypatch)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(base, tmp_path)
+
+
 # ---------------------------------------------------------------- seeds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from adapters import Stack
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith import arithmetic, models, selection, tasks
-from langarith.inference import Batches, predict
+from langarith.inference import Batches, start
 from langarith.progress import Progress
 from langarith.provenance import write_json
 from langarith.tasks.base import Example, Task
@@ -71,11 +71,19 @@ class Split:
             self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, models.device()
         )
 
+    def start(self, model: PreTrainedModel) -> Callable[[], Scored]:
+        """Run the model as it stands; see :func:`langarith.inference.start`."""
+        outputs = start(model, self.batches, self.task.head, self.precision)
+
+        def scored() -> Scored:
+            predictions = self.task.decode(self.features, outputs(), self.examples)
+            return Scored(self.task.score(predictions, self.examples), predictions)
+
+        return scored
+
     def score(self, model: PreTrainedModel) -> Scored:
-        """Run the model as it stands."""
-        outputs = predict(model, self.batches, self.task.head, self.precision)
-        predictions = self.task.decode(self.features, outputs, self.examples)
-        return Scored(self.task.score(predictions, self.examples), predictions)
+        """Run the model as it stands and wait for its scores."""
+        return self.start(model)()
 
 
 def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:
@@ -90,6 +98,28 @@ def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:
 def use_language_adapter(model: PreTrainedModel, wanted: bool) -> None:
     """Route through the language adapter and the task adapter, or through the latter alone."""
     model.set_active_adapters(Stack(LANGUAGE, TASK) if wanted else TASK)
+
+
+def scores(
+    model: PreTrainedModel,
+    merge: Callable[[float], arithmetic.Tensors],
+    lambdas: Iterable[float],
+    split: Split,
+) -> Iterator[tuple[float, Scored]]:
+    """(lambda, scores) of every merge on a split, in order.
+
+    A merge is decoded and scored while a GPU computes the next one.
+    """
+    parameters = models.named_parameters(model, LANGUAGE)
+    waiting: tuple[float, Callable[[], Scored]] | None = None
+    for weight in lambdas:
+        arithmetic.write_in_place(parameters, merge(weight))
+        started = split.start(model)
+        if waiting:
+            yield waiting[0], waiting[1]()
+        waiting = weight, started
+    if waiting:
+        yield waiting[0], waiting[1]()
 
 
 def sweep(
@@ -111,15 +141,13 @@ def sweep(
         always: lambdas that are evaluated on test whichever is chosen.
         coarse_steps: steps of coarser grids, whose choices are evaluated on test, too.
     """
-    parameters = models.named_parameters(model, LANGUAGE)
     metric = validation.task.metrics[0]
     progress = Progress(what, len(lambdas), "lambda")
     curve: dict[float, dict[str, float]] = {}
-    for done, weight in enumerate(lambdas, 1):
-        arithmetic.write_in_place(parameters, merge(weight))
-        curve[weight] = validation.score(model).metrics
+    for done, (weight, found) in enumerate(scores(model, merge, lambdas, validation), 1):
+        curve[weight] = found.metrics
         progress.update(done, f"{metric} {curve[weight][metric]:.1f}")
-    values = {w: scores[metric] for w, scores in curve.items()}
+    values = {w: metrics[metric] for w, metrics in curve.items()}
     selected = selection.select(values, centre)
     coarse = {
         step: selection.select({w: values[w] for w in points}, centre)
@@ -127,10 +155,7 @@ def sweep(
         if (points := selection.coarser(lambdas, step))
     }
     always = {selected, *always}
-    scored: dict[float, Scored] = {}
-    for weight in sorted({*always, *coarse.values()}):
-        arithmetic.write_in_place(parameters, merge(weight))
-        scored[weight] = test.score(model)
+    scored = dict(scores(model, merge, sorted({*always, *coarse.values()}), test))
     return Sweep(
         curve,
         selected,

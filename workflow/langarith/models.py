@@ -118,15 +118,21 @@ def _move(staging: Path, folder: Path) -> None:
 
 
 def load_masked_lm(path: str | Path) -> PreTrainedModel:
-    """A base model with its masked-language-modelling head, ready to take adapters.
+    """A base model with its masked-language-modelling head, ready to take adapters."""
+    return with_inverse(
+        AutoModelForMaskedLM.from_pretrained(
+            str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    )
+
+
+def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
+    """Make a masked-language model ready to take adapters, invertible ones included.
 
     MAD-X inverts the invertible adapter before the output embeddings (Pfeiffer et al., 2020b,
     section 3.3). `adapters` 1.3 does so in its flexible heads alone, which lose the decoder's bias
     on conversion; its models with a static head, used here, would leave the inverse out.
     """
-    model = AutoModelForMaskedLM.from_pretrained(
-        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-    )
     adapters.init(model)
     model.get_output_embeddings().register_forward_pre_hook(
         lambda _, args: (model.base_model.invertible_adapters_forward(args[0], rev=True), *args[1:])
@@ -212,8 +218,11 @@ def train_only(model: PreTrainedModel, adapter: str) -> None:
         parameter.requires_grad = id(parameter) in own
 
 
-def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a saved adapter by the names of :func:`named_parameters`, float32 on the CPU.
+def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]:
+    """The tensors of a saved adapter by the names of :func:`named_parameters`, in float32.
+
+    Args:
+        on: see :func:`device`.
 
     Raises:
         InputError: the folder holds no adapter in safetensors.
@@ -226,7 +235,8 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
         )
     name = _adapter_description(folder)["name"]
     tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
-    return {key: value.float() for key, value in sorted(tensors.items()) if key}
+    place = device(on)
+    return {key: value.float().to(place) for key, value in sorted(tensors.items()) if key}
 
 
 def _adapter_description(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -219,6 +220,7 @@ class _Trainer(Trainer):
         self.order = order
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
         self.evaluated = -1
+        self.at_once, self.share = sys.maxsize, 1.0
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
@@ -226,8 +228,39 @@ class _Trainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         return self.order
 
+    def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
+        """A micro-batch; one that does not fit into memory goes in halves from then on.
+
+        Gradients of the parts add up to that of the whole: the loss of each is weighted by its
+        rows, so the batch of a step stays what the recipe says.
+        """
+        rows = len(inputs["input_ids"])
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        before = [None if p.grad is None else p.grad.clone() for p in trained]
+        drawn = torch.get_rng_state()
+        while True:
+            try:
+                losses = []
+                for start in range(0, rows, self.at_once):
+                    part = {k: v[start : start + self.at_once] for k, v in inputs.items()}
+                    self.share = len(part["input_ids"]) / rows
+                    losses.append(super().training_step(model, part))
+                return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+            except torch.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise
+            # outside of `except`, where the error no longer holds what the step had made
+            self.at_once = (min(rows, self.at_once) + 1) // 2
+            for parameter, gradient in zip(trained, before, strict=True):
+                parameter.grad = None if gradient is None else gradient.clone()
+            torch.set_rng_state(drawn)
+            torch.cuda.empty_cache()
+
     def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
-        return self.loss(model, inputs)
+        return self.loss(model, inputs) * self.share
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # nobody reads the count, and each step would count all parameters for it
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         if self.state.global_step == self.evaluated:
@@ -365,6 +398,7 @@ def train(
         eval_strategy="steps",
         eval_steps=every,
         logging_steps=every,
+        logging_nan_inf_filter=False,  # it waits for the device at every step, and hides a NaN
         save_strategy="no",
         save_total_limit=1,
         remove_unused_columns=False,

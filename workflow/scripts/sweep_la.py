@@ -11,7 +11,10 @@ with provenance.job(snakemake, model=True):
 
     torch.set_num_threads(snakemake.threads)
     given, params = snakemake.input, snakemake.params
-    left, right = (models.read_adapter(Path(given[side][0]).parent) for side in ("left", "right"))
+    # on the device: merging moves no weights there and back
+    left, right = (
+        models.read_adapter(Path(given[side][0]).parent, on="auto") for side in ("left", "right")
+    )
     evaluation.sweep_cell(
         dict(snakemake.wildcards.items()) | {"method": "la"},
         lambda weight: arithmetic.interpolate(left, right, weight),

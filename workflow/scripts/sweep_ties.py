@@ -16,7 +16,11 @@ with provenance.job(snakemake, model=True):
         arithmetic.language_vector(models.read_adapter(Path(given[side][0]).parent), origin)
         for side in ("left", "right")
     ]
-    merged = arithmetic.ties(vectors, params.keep)
+    # merged once on the CPU, then scaled on the device for each lambda
+    merged, origin = (
+        {name: tensor.to(models.device()) for name, tensor in tensors.items()}
+        for tensors in (arithmetic.ties(vectors, params.keep), origin)
+    )
     evaluation.sweep_cell(
         dict(snakemake.wildcards.items()) | {"method": params.method},
         lambda scale: arithmetic.apply_vector(origin, merged, scale),
