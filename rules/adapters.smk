@@ -67,11 +67,11 @@ rule train_task_adapter:
         tokenizer=tokenizer,
         initial=initial_adapter("task"),
         language_adapter=task_language_adapter,
-        train=task_split("train", STUDY.task_language),
-        validation=task_split("validation", STUDY.task_language),
-        test=task_split("test", STUDY.task_language),
-        checked=checked(STUDY.task_language),
-        adapters=checked_adapters(STUDY.task_language),
+        train=task_split("train"),
+        validation=task_split("validation"),
+        test=task_split("test"),
+        checked=lambda wildcards: checked(wildcards.task, STUDY.task_language),
+        adapters=lambda wildcards: checked_adapters(wildcards.model, STUDY.task_language),
     output:
         adapter=expand(
             f"{TASK_ADAPTER}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True

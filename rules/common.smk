@@ -1,12 +1,14 @@
 # Path patterns and input functions. What a study means is in workflow/langarith/study.py.
 
+import gc
 import os
+from functools import cache
 from types import SimpleNamespace
 
-from langarith import hub, miniature
+from langarith import hub, miniature, warm
 from langarith import study as grid
 from langarith.errors import InputError
-from langarith.provenance import fingerprint, sha256
+from langarith.provenance import fingerprint, sha256, write_text
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
@@ -16,6 +18,14 @@ os.environ.update(
     ),
     HF_HUB_OFFLINE="1",
 )
+# Jobs start warm, from a process that ends with this one.
+if os.environ.get(warm.OWNER) != "off":
+    os.environ[warm.OWNER] = str(os.getpid())
+
+# Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
+# after each few hundred new objects finds nothing: a fifth of the planning of a large study.
+gc.freeze()
+gc.set_threshold(100_000)
 
 STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
 
@@ -76,8 +86,7 @@ wildcard_constraints:
 
 
 onstart:
-    Path(R).mkdir(parents=True, exist_ok=True)
-    Path(R, "study.json").write_text(grid.identity(STUDY), encoding="utf-8")
+    write_text(f"{R}/study.json", grid.identity(STUDY))
 
 
 def attempt(wildcards, attempt):
@@ -109,10 +118,15 @@ def encoder(wildcards):
     return base_model(wildcards.model, ENCODER, ENCODER_FILES)
 
 
+@cache
+def raw_shards(language):
+    """Paths of a language's raw shards, by the names of their token streams."""
+    return {grid.shard_name(path): path for path in grid.shards(STUDY, language)}
+
+
 def raw_shard(wildcards):
     """The raw shard that a token stream is made from."""
-    shards = {grid.shard_name(path): path for path in grid.shards(STUDY, wildcards.language)}
-    return shards[wildcards.shard]
+    return raw_shards(wildcards.language)[wildcards.shard]
 
 
 def token_streams(wildcards):
@@ -162,28 +176,13 @@ def trains_adapters(model):
     return len(ready_adapters(model)) < len(operands(model))
 
 
-def checked_adapters(*languages):
-    """Proof that the ready-made adapters among a job's operands fit all that are merged.
+def checked_adapters(model, *operands):
+    """Proof that the ready-made adapters among operands fit all that are merged on a model.
 
-    Without languages, a cell's own operands are asked. Adapters trained here need no proof.
+    Adapters trained here need no proof.
     """
-
-    def proof(wildcards):
-        asked = languages or (wildcards.left, wildcards.right)
-        ready = [
-            grid.ready_adapter(STUDY, wildcards.model, grid.Operand.parse(text), "")
-            for text in asked
-        ]
-        return READY_CHECK.format(model=wildcards.model) if any(ready) else []
-
-    return proof
-
-
-def operand_adapter(side):
-    """The language adapter on one side of a merge."""
-    return lambda wildcards: language_adapter(
-        wildcards.model, getattr(wildcards, side), wildcards.seed
-    )
+    ready = [grid.ready_adapter(STUDY, model, grid.Operand.parse(text), "") for text in operands]
+    return READY_CHECK.format(model=model) if any(ready) else []
 
 
 def task_language_adapter(wildcards):
@@ -202,38 +201,37 @@ def task_adapter(wildcards):
     )
 
 
-def task_split(split, language=None):
-    """The file of one split; of the cell's target where no language is given."""
-    return lambda wildcards: grid.task_file(
-        STUDY, wildcards.task, language or wildcards.target, split
-    )
+def task_split(split):
+    """The file of one split of a task in the task language."""
+    return lambda wildcards: grid.task_file(STUDY, wildcards.task, STUDY.task_language, split)
 
 
-def checked(language=None):
+def checked(task, language):
     """Proof that files which users bring can be read; what the project makes needs none."""
-
-    def proof(wildcards):
-        if STUDY.tasks[wildcards.task].source == "miniature":
-            return []
-        return CHECK.format(task=wildcards.task, language=language or wildcards.target)
-
-    return proof
+    if STUDY.tasks[task].source == "miniature":
+        return []
+    return CHECK.format(task=task, language=language)
 
 
 # --- what a sweep reads, writes and is told, whatever its method ---
-def sweep_inputs():
-    """Files of one cell: both operands, the task adapter with its task, the base model."""
+def sweep_inputs(wildcards):
+    """Files of one cell: both operands, the task adapter with its task, the base model.
+
+    One function of `unpack` for all of them: Snakemake looks at the signature of every function
+    for every job, which takes longer than what the functions do.
+    """
+    task, target = wildcards.task, wildcards.target
     return {
-        "encoder": encoder,
-        "tokenizer": tokenizer,
-        "task_adapter": task_adapter,
-        "left": operand_adapter("left"),
-        "right": operand_adapter("right"),
-        "train": task_split("train", STUDY.task_language),
-        "validation": task_split("validation"),
-        "test": task_split("test"),
-        "checked": checked(),
-        "adapters": checked_adapters(),
+        "encoder": encoder(wildcards),
+        "tokenizer": tokenizer(wildcards),
+        "task_adapter": task_adapter(wildcards),
+        "left": language_adapter(wildcards.model, wildcards.left, wildcards.seed),
+        "right": language_adapter(wildcards.model, wildcards.right, wildcards.seed),
+        "train": grid.task_file(STUDY, task, STUDY.task_language, "train"),
+        "validation": grid.task_file(STUDY, task, target, "validation"),
+        "test": grid.task_file(STUDY, task, target, "test"),
+        "checked": checked(task, target),
+        "adapters": checked_adapters(wildcards.model, wildcards.left, wildcards.right),
     }
 
 
@@ -262,6 +260,7 @@ def sweep_log(method):
 
 
 # --- what an experiment asks for ---
+@cache
 def asked(found, *arguments):
     """A question to the grid, whose complaint is a sentence and no traceback."""
     try:

@@ -22,6 +22,7 @@ if STUDY.corpora.source == "miniature":
             documents=STUDY.corpora.documents,
             words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_corpus"),
+        priority: 5  # everything stands on it
         conda:
             ENVIRONMENT
         script:

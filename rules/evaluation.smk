@@ -5,7 +5,7 @@ rule sweep_la:
     message:
         "Sweeping lambda: {wildcards.task} in {wildcards.target} with {wildcards.left}+{wildcards.right}, {wildcards.model}, seed {wildcards.seed}"
     input:
-        **sweep_inputs(),
+        unpack(sweep_inputs),
     output:
         **sweep_outputs("la"),
     log:
@@ -33,7 +33,7 @@ for method in grid.ties_methods(STUDY):
         message:
             f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.left}}+{{wildcards.right}}, {{wildcards.model}}, seed {{wildcards.seed}}"
         input:
-            **sweep_inputs(),
+            unpack(sweep_inputs),
             initial=initial_adapter("language"),
         output:
             **sweep_outputs(method),

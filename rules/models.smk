@@ -20,6 +20,7 @@ rule train_tokenizer:
         max_length=lambda wildcards: STUDY.models[wildcards.model].max_length,
         text_column=STUDY.corpora.text_column,
         code=fingerprint("train_tokenizer"),
+    priority: 5  # everything stands on it
     conda:
         ENVIRONMENT
     script:
@@ -40,6 +41,7 @@ rule tokenize_shard:
     params:
         text_column=STUDY.corpora.text_column,
         code=fingerprint("tokenize_shard"),
+    priority: 5  # everything stands on it
     conda:
         ENVIRONMENT
     script:
@@ -75,6 +77,7 @@ rule pretrain_model:
     resources:
         gpu=1,
         attempt=attempt,
+    priority: 5  # everything stands on it
     conda:
         ENVIRONMENT
     script:

@@ -6,6 +6,7 @@ alone shows is refused when the Snakefile is read; what only the data shows is r
 """
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -203,7 +204,9 @@ MISTAKES_IN_THE_DATA = [
     ("file", "spoil", "says"),
     [pytest.param(*case[1:], id=case[0]) for case in MISTAKES_IN_THE_DATA],
 )
-def test_a_mistake_in_the_data_is_refused_before_any_training(root, place, file, spoil, says):
+def test_a_mistake_in_the_data_is_refused_by_the_job_that_reads_the_file(
+    root, place, file, spoil, says
+):
     (place / "own.yaml").write_text(yaml.safe_dump(own_study()))
     spoil(place / "data" / file)
     task, language, *_ = Path(file).parts
@@ -212,15 +215,16 @@ def test_a_mistake_in_the_data_is_refused_before_any_training(root, place, file,
         if task == "raw"
         else f"results/checks/{task}/{language}.json"
     )
-    for target in ("check", stage):
-        done = snakemake(root, place, target)
-        assert done.returncode == 1
-        sentences = [line for line in done.stderr.splitlines() if f"data/{file}" in line]
-        assert any(all(part in line for part in says) for line in sentences), done.stderr
-        assert "Traceback" not in done.stderr
+    done = snakemake(root, place, stage)
+    assert done.returncode == 1
+    assert_told(done.stderr, file, says)
     assert not (place / stage).exists()
-    plan = snakemake(root, place, "-n").stdout
-    assert ("check_task_data" in plan) and ("train_task_adapter" in plan)
+
+
+def assert_told(text: str, file: str, says: list[str]) -> None:
+    sentences = [line for line in text.splitlines() if f"data/{file}" in line]
+    assert any(all(part in line for part in says) for line in sentences), text
+    assert "Traceback" not in text
 
 
 def test_check_says_all_that_is_wrong_at_once(root, place):
@@ -229,8 +233,19 @@ def test_check_says_all_that_is_wrong_at_once(root, place):
         spoil(place / "data" / file)
     done = snakemake(root, place, "check")
     assert done.returncode == 1
-    for _, file, _, _ in MISTAKES_IN_THE_DATA:
-        assert f"data/{file}" in done.stderr
+    for _, file, _, says in MISTAKES_IN_THE_DATA:
+        assert_told(done.stderr, file, says)
+
+
+def test_what_trains_on_files_waits_until_they_are_read(root, place):
+    (place / "own.yaml").write_text(yaml.safe_dump(own_study()))
+    adapter = "results/adapters/tiny/task/nli/seed1/adapter.safetensors"
+    told = snakemake(root, place, adapter, "--d3dag").stdout
+    graph = json.loads(told)
+    rules = {node["id"]: node["value"]["rule"] for node in graph["nodes"]}
+    below = {(rules[edge["u"]], rules[edge["v"]]) for edge in graph["edges"]}
+    assert ("check_task_data", "train_task_adapter") in below
+    assert ("train_tokenizer", "tokenize_shard") in below
 
 
 def test_a_corpus_shorter_than_its_budget_is_refused(root, place):

@@ -95,7 +95,9 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
     assert "2x missed" in "\n".join(harness.table([line]))
 
 
-@pytest.mark.parametrize("name", ["train_step", "sweep_lambda", "train_epoch", "tokenize_corpus"])
+@pytest.mark.parametrize(
+    "name", ["train_step", "sweep_lambda", "train_epoch", "tokenize_corpus", "plan_study"]
+)
 def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:
     module = scripts(name)
     asked = argparse.Namespace(tiny=True, count=12, documents=200, sentences=None, whole=False)

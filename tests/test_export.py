@@ -146,51 +146,60 @@ from adapters import AutoAdapterModel, Stack
 from seqeval.metrics import f1_score
 from transformers import AutoTokenizer
 
-base, tokenizer, merged, task, file = sys.argv[1:]
-model = AutoAdapterModel.from_pretrained(base)
-language = model.load_adapter(merged)
-task = model.load_adapter(task, use_safetensors=True)
-model.set_active_adapters(Stack(language, task))
-model.eval()
+base, tokenizer, task_adapter, file, *merged = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(tokenizer)
-labels = model.heads[task].config["label2id"]
-labels = {number: label for label, number in labels.items()}
-gold, told = [], []
-for block in open(file).read().strip().split("\\n\\n"):
-    words, tags = zip(*(line.split("\\t") for line in block.splitlines()))
-    encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
-    with torch.no_grad():
-        classes = model(**encoded).logits[0].argmax(-1).tolist()
-    places = encoded.word_ids()
-    told.append([labels[classes[places.index(i)]] for i in range(len(words))])
-    gold.append(list(tags))
+found = []
+for folder in merged:
+    model = AutoAdapterModel.from_pretrained(base)
+    language = model.load_adapter(folder)
+    task = model.load_adapter(task_adapter, use_safetensors=True)
+    model.set_active_adapters(Stack(language, task))
+    model.eval()
+    labels = model.heads[task].config["label2id"]
+    labels = {number: label for label, number in labels.items()}
+    gold, told = [], []
+    for block in open(file).read().strip().split("\\n\\n"):
+        words, tags = zip(*(line.split("\\t") for line in block.splitlines()))
+        encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
+        with torch.no_grad():
+            classes = model(**encoded).logits[0].argmax(-1).tolist()
+        places = encoded.word_ids()
+        told.append([labels[classes[places.index(i)]] for i in range(len(words))])
+        gold.append(list(tags))
+    found.append({"f1": 100 * f1_score(gold, told), "told": told, "name": language})
 assert not any(name.startswith("langarith") for name in sys.modules)
-print(json.dumps({"f1": 100 * f1_score(gold, told), "told": told, "name": language}))
+print(json.dumps(found))
 """
+METHODS = ("la", "ties20")
 
 
-def stranger(base: Path, folder: Path) -> dict:
-    """The score that a fresh process with stock `adapters` gets on the test split."""
-    arguments = [base, "tokenizer", folder, TASK, "test.conll"]
+@pytest.fixture(scope="module")
+def stranger(study, base, tmp_path_factory) -> dict[str, dict]:
+    """What a fresh process with stock `adapters` gets of both methods' merges on the test split."""
+    merged = [tmp_path_factory.mktemp("merged") / method for method in METHODS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        for method, folder in zip(METHODS, merged, strict=True):
+            selected = f"{CELL.format(method)}/selected.json"
+            assert export.main(["--selected", selected, "--to", str(folder)]) == 0
+    arguments = [base, "tokenizer", TASK, "test.conll", *merged]
     done = subprocess.run(
         [sys.executable, "-c", STRANGER, *map(str, arguments)],
+        cwd=study,
         capture_output=True,
         text=True,
         check=False,
         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return dict(zip(METHODS, json.loads(done.stdout), strict=True))
 
 
-@pytest.mark.parametrize("method", ["la", "ties20"])
-def test_stock_adapters_gets_the_recorded_score(here, base, tmp_path, method, capsys):
-    cell = CELL.format(method)
-    folder = tmp_path / "merged"
-    assert export.main(["--selected", f"{cell}/selected.json", "--to", str(folder)]) == 0
+@pytest.mark.parametrize("method", METHODS)
+def test_stock_adapters_gets_the_recorded_score(here, stranger, method):
+    cell, found = CELL.format(method), stranger[method]
     told = json.loads(Path(f"{cell}/selected.json").read_text())
     (point,) = [p for p in told["test"] if p["lambda"] == told["selected"]]
-    found = stranger(base, folder)
     assert found["f1"] == pytest.approx(point["metrics"]["f1"])
     assert found["f1"] > 1  # or equality would say little
 

@@ -23,7 +23,7 @@ import yaml
 from hub_server import Fault, HubServer
 from langarith import hub, miniature, tasks
 from langarith import study as grid
-from test_workflow import build_house, planned
+from test_workflow import build_house, edit, planned
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
 
@@ -166,6 +166,18 @@ def house(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactor
     return house
 
 
+@pytest.fixture(scope="module")
+def finished(
+    house: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Any]]:
+    """A copy of that house in which the study has run, and what it asked the hub meanwhile."""
+    there = tmp_path_factory.mktemp("hub-finished") / "house"
+    shutil.copytree(house, there, symlinks=True)
+    server.requests.clear()
+    snakemake(there, server, "zero_shot")
+    return there, list(server.requests)
+
+
 @pytest.fixture
 def study(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[grid.Study]:
     """The study as the house has it, by the house's own table of shards."""
@@ -215,26 +227,27 @@ def test_fetch_brings_what_the_experiments_need_and_nothing_else(
     assert not (house / "results/hub/tables").exists()
 
 
-def test_the_study_runs_to_its_table_without_asking_the_hub(house: Path, server: HubServer) -> None:
+def test_the_study_runs_to_its_table_without_asking_the_hub(
+    finished: tuple[Path, list[Any]], server: HubServer
+) -> None:
     import pandas as pd
 
-    server.requests.clear()
-    snakemake(house, server, "zero_shot")
-    assert server.requests == []
-    table = pd.read_csv(house / "results/hub/tables/zero_shot.csv", keep_default_na=False)
+    there, asked = finished
+    assert asked == []
+    table = pd.read_csv(there / "results/hub/tables/zero_shot.csv", keep_default_na=False)
     assert set(table.target) == {"es", "fr", "en"}
     la = table[(table.method == "la") & (table.split == "test") & (table.metric == "f1")]
     assert set(la[la.target == "fr"].examples) == {40}
-    assert (house / "results/hub/figures/zero_shot.png").is_file()
-    again = run(house, server, "snakemake", "zero_shot", "-n", "--cores", "2", "--configfile",
+    assert (there / "results/hub/figures/zero_shot.png").is_file()
+    again = run(there, server, "snakemake", "zero_shot", "-n", "--cores", "2", "--configfile",
                 "studies/hub.yaml")  # fmt: skip
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_the_token_is_in_no_file(house: Path) -> None:
+def test_the_token_is_in_no_file(finished: tuple[Path, list[Any]]) -> None:
     found = [
         path
-        for path in house.rglob("*")
+        for path in finished[0].rglob("*")
         if path.is_file() and path.suffix not in (".parquet", ".arrow", ".safetensors")
         and TOKEN.encode() in path.read_bytes()
     ]  # fmt: skip
@@ -245,8 +258,8 @@ def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_
     copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
     script = copy / "workflow/scripts/initialise_adapters.py"
     asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('told/tiny')\n"
-    head = "with provenance.job(snakemake):\n"
-    script.write_text(script.read_text().replace(head, head + asks))
+    head = "    from langarith import models\n"
+    edit(script, head, head + asks)
     server.requests.clear()
     initial = "results/hub/adapters/tiny/initial/task/adapter.safetensors"
     done = run(copy, server, "snakemake", initial, "--forcerun", "initialise_adapters", "--cores",
@@ -277,9 +290,9 @@ def test_downloads_are_bounded_and_their_number_can_be_chosen(
 
 
 def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
-    house: Path, server: HubServer, tmp_path: Path
+    finished: tuple[Path, list[Any]], server: HubServer, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    copy = Path(shutil.copytree(finished[0], tmp_path / "house", symlinks=True))
     results = copy / "results/hub"
     trained = results / "adapters/tiny/language/fr@full/seed1"
     files = {name: (trained / name).read_bytes() for name in

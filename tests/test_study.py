@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from langarith import study as grid
 from langarith.errors import InputError
+from langarith.lineage import Lineage
 from langarith.study import Cell, Lambdas, Operand, Study
 
 # A whole study, small enough to see what a test changes in it.
@@ -840,6 +841,19 @@ def test_two_studies_never_share_a_results_folder(tmp_path: Path) -> None:
         f"results_dir: {tmp_path}/results belongs to the study 'little', and this one is 'other'; "
         "give each study a results_dir of its own"
     )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"name": "little"}'])
+def test_a_broken_study_json_is_named(tmp_path: Path, text: str) -> None:
+    study = read(tmp_path, results_dir=str(tmp_path / "results"))
+    (tmp_path / "results").mkdir()
+    broken = tmp_path / "results" / "study.json"
+    broken.write_text(text)
+    with pytest.raises(InputError, match="does not say which study") as caught:
+        grid.refuse_foreign_results(study)
+    assert str(caught.value).startswith(str(broken))
+    with pytest.raises(InputError, match="does not say which study"):
+        Lineage(tmp_path / "results")
 
 
 # ---------------------------------------------------------------- schema and import

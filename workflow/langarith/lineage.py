@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langarith.errors import InputError
+from langarith.provenance import read_study
 
 RECORD = "provenance.json"
 
@@ -77,7 +78,7 @@ class Lineage:
                 f"{results}: no study.json there; name the results folder of a study that has run"
             )
         self.results = results
-        self.study: dict[str, Any] = json.loads(study.read_text(encoding="utf-8"))
+        self.study = read_study(study)
         self.prefix = str(self.study["results_dir"]).rstrip("/")
         self.broken: dict[str, str] = {}
         self.doubled: dict[str, str] = {}

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from langarith import progress
+from langarith import progress, warm
 from langarith.errors import InputError
 
 LIBRARY = Path(__file__).parent
@@ -265,6 +265,24 @@ def _revisions(parameters: Any) -> dict[str, str]:
     return found
 
 
+def read_study(path: Path) -> dict[str, Any]:
+    """A `study.json` as a run writes it into its results folder.
+
+    Raises:
+        InputError: it is not what a run writes.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "results_dir"} <= set(told):
+            return dict(told)
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        f"{path} does not say which study the folder belongs to; delete it if it is yours: the "
+        "next run writes it anew"
+    )
+
+
 def _study(record: Path) -> tuple[str | None, Path | None]:
     """Name of the study that a record belongs to, and its results folder."""
     for folder in record.absolute().parents:
@@ -275,12 +293,16 @@ def _study(record: Path) -> tuple[str | None, Path | None]:
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
+def job(snakemake: Any, *, model: bool = False) -> Iterator[None]:
     """Run a script's work: log its output, record what it read and wrote, and word its mistakes.
 
     The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
     The record is written last, to the output named `record`, so that it stands for a whole job.
+
+    Args:
+        model: whether the work needs torch and the model libraries: it then starts warm.
     """
+    warm.hand_over(start=model)
     progress.redirect_to(snakemake.log[0])
     started, clock = datetime.now(UTC), time.perf_counter()
     try:

@@ -29,6 +29,7 @@ from pydantic import (
 
 from langarith import hub
 from langarith.errors import InputError, did_you_mean
+from langarith.provenance import read_study
 
 SPLITS = ("validation", "test")
 _BUDGET = re.compile(r"^([1-9]\d*)([kMB]?)$")
@@ -1303,7 +1304,7 @@ def refuse_foreign_results(study: Study) -> None:
     """Two studies never share a results folder: raise if `study.json` there has another name."""
     there = Path(study.results_dir) / "study.json"
     if there.is_file():
-        name = json.loads(there.read_text(encoding="utf-8")).get("name")
+        name = read_study(there)["name"]
         if name != study.name:
             raise InputError(
                 f"results_dir: {study.results_dir} belongs to the study '{name}', and this one is "

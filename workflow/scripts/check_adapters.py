@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langarith import provenance
 
-with provenance.job(snakemake):
+with provenance.job(snakemake, model=True):
     from langarith import models
 
     files = [Path(path) for path in snakemake.input.adapters]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langarith import provenance
 
-with provenance.job(snakemake):
+with provenance.job(snakemake, model=True):
     from langarith import tables, vectors
 
     adapters, origins = (vectors.read(snakemake.params[name]) for name in ("adapters", "initial"))

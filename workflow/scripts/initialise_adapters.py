@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langarith import provenance
 
-with provenance.job(snakemake):
+with provenance.job(snakemake, model=True):
     from langarith import models
 
     model = models.load_encoder(Path(snakemake.input.encoder[0]).parent)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langarith import provenance
 
-with provenance.job(snakemake):
+with provenance.job(snakemake, model=True):
     import numpy as np
     import torch
     from transformers import set_seed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from langarith import provenance
 
-with provenance.job(snakemake):
+with provenance.job(snakemake, model=True):
     import torch
     from adapters import Stack
     from transformers import set_seed

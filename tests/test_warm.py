@@ -1,0 +1,146 @@
+"""The warm start: jobs forked from one process that has imported the libraries."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).parent.parent / "workflow"
+HAND_OVER = "from langarith import warm\nwarm.hand_over(start=True)\n"
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A process that stands for a Snakemake run."""
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        yield owner
+        owner.kill()
+
+
+def job(folder, run, work, *arguments, **environment):
+    """A job of the run that hands over its script, started."""
+    script = folder / "script.py"
+    script.write_text(HAND_OVER + work)
+    return subprocess.Popen(
+        [sys.executable, script, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(LIBRARY), "LANGARITH_WARM": str(run.pid)}
+        | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def gone(pid, patience=10.0):
+    until = time.monotonic() + patience
+    while alive(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_job_finds_the_libraries_imported_and_its_own_folder_arguments_and_environment(
+    tmp_path, run
+):
+    work = """
+import os, sys
+print("torch" in sys.modules, "adapters" in sys.modules, __name__)
+print(os.getcwd(), sys.argv[1:], os.environ["HUE"], os.environ["LANGARITH_WARM"])
+print("to the other stream", file=sys.stderr)
+"""
+    told, errors = job(tmp_path, run, work, "a", "b c", HUE="blue").communicate()
+    assert told.splitlines() == [
+        "True True __main__",
+        f"{tmp_path} ['a', 'b c'] blue off",
+    ]
+    assert errors == "to the other stream\n"
+
+
+@pytest.mark.parametrize(
+    ("work", "status"),
+    [
+        ("", 0),
+        ("import sys; sys.exit(7)", 7),
+        ("import sys; sys.exit('a sentence')", 1),
+        ("raise ValueError", 1),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+    ],
+)
+def test_a_job_ends_as_its_script_ends(tmp_path, run, work, status):
+    started = job(tmp_path, run, work)
+    errors = started.communicate()[1]
+    assert started.returncode == status, errors
+    assert ("ValueError" in errors) == (work == "raise ValueError")
+
+
+def at_work(started):
+    """The process id of a fork that says that it works."""
+    return int(started.stdout.readline())
+
+
+WAIT = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_that_is_killed_leaves_no_fork_at_work(tmp_path, run, number):
+    started = job(tmp_path, run, WAIT)
+    fork = at_work(started)
+    assert fork != started.pid
+    started.send_signal(number)
+    assert started.wait(10) == -number
+    assert gone(fork)
+
+
+def test_a_signal_reaches_the_script(tmp_path, run):
+    work = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('saved', flush=True))\n"
+    started = job(tmp_path, run, work + WAIT.replace("600", "1"))
+    at_work(started)
+    started.send_signal(signal.SIGUSR1)
+    assert started.communicate()[0] == "saved\n"
+    assert started.returncode == 0
+
+
+def test_everything_ends_with_the_run(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        started = job(tmp_path, owner, WAIT)
+        fork = at_work(started)
+        owner.kill()
+    assert started.wait(10) != 0
+    assert "ended before its job" in started.stderr.read()
+    assert gone(fork)
+
+
+def test_a_job_without_a_model_starts_no_warm_process(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        script = tmp_path / "light.py"
+        script.write_text(
+            "import sys\nfrom langarith import warm\nwarm.hand_over(start=False)\n"
+            "print('torch' in sys.modules)"
+        )
+        told = subprocess.check_output(
+            [sys.executable, script],
+            env={**os.environ, "PYTHONPATH": str(LIBRARY), "LANGARITH_WARM": str(owner.pid)},
+            text=True,
+        )
+        owner.kill()
+    assert told == "False\n"
+
+
+def test_it_can_be_switched_off(tmp_path, run):
+    work = "import sys; print('torch' in sys.modules)"
+    told, _ = job(tmp_path, run, work, LANGARITH_WARM="off").communicate()
+    assert told == "False\n"
