@@ -108,6 +108,5 @@ def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:
         ours, theirs = module.ours(given), module.theirs(given)
         agree = getattr(module, "agree", scripts("harness").equal)
         assert agree([ours["answer"]], [theirs["answer"]]) is None
-        for quantity in case.bars.keys() - {"peak_mb"}:
-            assert ours[quantity] > 0
-            assert theirs[quantity] > 0
+        assert ours["seconds"] > 0
+        assert theirs["seconds"] > 0
