@@ -221,6 +221,7 @@ class _Trainer(Trainer):
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
         self.evaluated = -1
         self.at_once, self.share = sys.maxsize, 1.0
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
@@ -235,8 +236,7 @@ class _Trainer(Trainer):
         rows, so the batch of a step stays what the recipe says.
         """
         rows = len(inputs["input_ids"])
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        before = [None if p.grad is None else p.grad.clone() for p in trained]
+        before = [None if p.grad is None else p.grad.clone() for p in self.trained]
         drawn = torch.get_rng_state()
         while True:
             try:
@@ -251,7 +251,7 @@ class _Trainer(Trainer):
                     raise
             # outside of `except`, where the error no longer holds what the step had made
             self.at_once = (min(rows, self.at_once) + 1) // 2
-            for parameter, gradient in zip(trained, before, strict=True):
+            for parameter, gradient in zip(self.trained, before, strict=True):
                 parameter.grad = None if gradient is None else gradient.clone()
             torch.set_rng_state(drawn)
             torch.cuda.empty_cache()
