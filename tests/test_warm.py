@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from langarith import warm
+
 LIBRARY = Path(__file__).parent.parent / "workflow"
 HAND_OVER = "from langarith import warm\nwarm.hand_over(start=True)\n"
 
