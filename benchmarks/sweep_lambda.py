@@ -182,11 +182,11 @@ def agree(ours: dict[str, float], theirs: dict[str, float]) -> str | None:
 
 def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
     for name, size, languages, max_length, vocabulary, bar, measured, repeats in (
-        ("miniature size", _parts.TINY, LANGUAGES[:8], 64, None, 20.0, LAMBDAS, 9),
-        ("XLM-R base size", _parts.BASE, LANGUAGES, 512, 250_002, 4.0, [0.0, 0.5, 1.0], 2),
+        ("miniature", _parts.TINY, LANGUAGES[:8], 64, None, 20.0, LAMBDAS, 9),
+        ("base", _parts.BASE, LANGUAGES, 512, 250_002, 4.0, [0.0, 0.5], 1),
     ):
         base = size is _parts.BASE
-        if asked.tiny and base:
+        if (asked.tiny and base) or not name.startswith(asked.size):
             continue
         given_sentences = asked.sentences if base else None
         count = 12 if asked.tiny else asked.count
@@ -202,7 +202,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
             made = _parts.adapters(encoder, folder, languages)
             theirs_at = [0.5] if asked.tiny or base else [0.0, 0.5]
             yield harness.Case(
-                f"{name}, {count} sentences",
+                f"{name} size, {count} sentences",
                 {
                     "sentences": str(sentences),
                     "tokenizer": str(tokens),
@@ -222,6 +222,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", choices=("miniature", "base"), default="", help="one size alone")
     parser.add_argument("--count", type=int, default=200, help="sentences")
     parser.add_argument("--sentences", type=Path, help="CoNLL file for the base size")
     parser.add_argument("--whole", action="store_true", help="every lambda on both sides")

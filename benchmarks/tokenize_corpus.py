@@ -123,7 +123,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--documents", type=int, default=1500)
+    parser.add_argument("--documents", type=int, default=1000)
 
 
 if __name__ == "__main__":

@@ -100,12 +100,13 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
 )
 def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:
     module = scripts(name)
-    asked = argparse.Namespace(tiny=True, count=12, documents=200, sentences=None, whole=False)
+    asked = argparse.Namespace(
+        tiny=True, count=12, documents=200, sentences=None, whole=False, size=""
+    )
     for case in module.cases(asked):
         given = json.loads(json.dumps(case.given | {"repeat": 0}))
         ours, theirs = module.ours(given), module.theirs(given)
         agree = getattr(module, "agree", scripts("harness").equal)
         assert agree([ours["answer"]], [theirs["answer"]]) is None
-        for quantity in case.bars.keys() - {"peak_mb"}:
-            assert ours[quantity] > 0
-            assert theirs[quantity] > 0
+        assert ours["seconds"] > 0
+        assert theirs["seconds"] > 0
