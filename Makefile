@@ -1,12 +1,13 @@
 # make demo: set up and run the miniature study.   make test: set up and run the tests.
 # make bench: the benchmarks side by side with their peers (make bench BENCH="--repeats 5").
+# make slurm-sandbox: a whole SLURM on this machine, to try profiles/slurm (root; make slurm-sandbox-stop).
 # make fetch: bring what a study takes from the Hugging Face hub, where there is a network.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 STUDY ?= config.yaml
 
-.PHONY: demo fetch test bench lint environment lock clean
+.PHONY: demo fetch test bench lint environment slurm-sandbox slurm-sandbox-stop lock clean
 .DEFAULT_GOAL := demo
 
 demo: environment
@@ -23,6 +24,12 @@ test: environment
 
 bench: environment
 	@$(BIN)/python benchmarks $(BENCH)
+
+slurm-sandbox:
+	@envs/slurm-sandbox/start
+
+slurm-sandbox-stop:
+	@envs/slurm-sandbox/stop
 
 lint: environment
 	$(BIN)/ruff format --check workflow tests benchmarks

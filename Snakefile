@@ -11,6 +11,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
 include: "rules/common.smk"
+include: "rules/cluster.smk"  # what jobs ask of a cluster
 
 
 if not STUDY.allow_missing:

@@ -255,14 +255,14 @@ def in_process(script: str, function: str, given: Given) -> tuple[float, dict[st
 
 
 def forward_operations(layers: int, width: int, inner: int, length: int) -> float:
-    """Operations of a forward pass through the layers for one token, as `langarith.plan` counts.
+    """Operations of a forward pass through the layers for one token, as `langarith.costs` counts.
 
     With a frozen base a training step is a forward pass and as much again for the gradients of the
     inputs: no gradients of the base's weights. Adapters are left out of the count.
     """
-    from langarith import plan
+    from langarith import costs
 
-    return plan._forward((layers, width, inner, 0), length)
+    return costs.forward((layers, width, inner, 0), length)
 
 
 # ---------------------------------------------------------------- lines and rows

@@ -51,8 +51,11 @@ rule train_language_adapter:
         code=fingerprint("train_language_adapter"),
     threads: STUDY.training.language_adapter.threads
     resources:
-        gpu=1,
-        attempt=attempt,
+        **gpu_training(
+            lambda wildcards: NEEDS.language_adapter(
+                wildcards.model, wildcards.language, wildcards.budget
+            )
+        ),
     conda:
         ENVIRONMENT
     script:
@@ -91,8 +94,7 @@ rule train_task_adapter:
         code=fingerprint("train_task_adapter"),
     threads: lambda wildcards: grid.task_training(STUDY, wildcards.task).threads
     resources:
-        gpu=1,
-        attempt=attempt,
+        **gpu_training(lambda wildcards: NEEDS.task_adapter(wildcards.model, wildcards.task)),
     conda:
         ENVIRONMENT
     script:

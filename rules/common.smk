@@ -19,8 +19,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 # Jobs start warm, from a process that ends with this one.
-if os.environ.get(warm.OWNER) != "off":
-    os.environ[warm.OWNER] = str(os.getpid())
+OWNS_WARM_PROCESS = warm.own()
 
 # Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
 # after each few hundred new objects finds nothing: a fifth of the planning of a large study.
@@ -86,6 +85,8 @@ wildcard_constraints:
 
 
 onstart:
+    if slurm_executor():
+        ask_first(slurm_executor())
     write_text(f"{R}/study.json", grid.identity(STUDY))
 
 

@@ -23,6 +23,8 @@ if STUDY.corpora.source == "miniature":
             words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_corpus"),
         priority: 5  # everything stands on it
+        group:
+            "miniature"
         conda:
             ENVIRONMENT
         script:
@@ -49,6 +51,8 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
             code=fingerprint("write_miniature_task"),
         wildcard_constraints:
             suffix="conll|tsv|json",
+        group:
+            "miniature"
         conda:
             ENVIRONMENT
         script:

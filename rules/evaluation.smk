@@ -1,5 +1,8 @@
 # MAD-X step 4, the paper's own: merge, choose lambda on validation, test. One job is one sweep.
 
+# On a cluster, sweeps that share a model, a task adapter and a seed are batched: profiles/slurm.
+SWEEPS = "sweeps_{model}_{task}_{seed}"
+
 
 rule sweep_la:
     message:
@@ -16,8 +19,9 @@ rule sweep_la:
         code=fingerprint("sweep_la"),
     threads: STUDY.evaluation.threads
     resources:
-        gpu=1,
-        attempt=attempt,
+        **gpu_sweep("la"),
+    group:
+        SWEEPS
     conda:
         ENVIRONMENT
     script:
@@ -47,8 +51,9 @@ for method in grid.ties_methods(STUDY):
             code=fingerprint("sweep_ties"),
         threads: STUDY.evaluation.threads
         resources:
-            gpu=1,
-            attempt=attempt,
+            **gpu_sweep(method),
+        group:
+            SWEEPS
         conda:
             ENVIRONMENT
         script:

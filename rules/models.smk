@@ -20,6 +20,8 @@ rule train_tokenizer:
         max_length=lambda wildcards: STUDY.models[wildcards.model].max_length,
         text_column=STUDY.corpora.text_column,
         code=fingerprint("train_tokenizer"),
+    resources:
+        **request(lambda wildcards: NEEDS.tokenizer(wildcards.model)),
     priority: 5  # everything stands on it
     conda:
         ENVIRONMENT
@@ -41,7 +43,11 @@ rule tokenize_shard:
     params:
         text_column=STUDY.corpora.text_column,
         code=fingerprint("tokenize_shard"),
+    resources:
+        **request(lambda wildcards: NEEDS.tokens(wildcards.language)),
     priority: 5  # everything stands on it
+    group:
+        "tokens_{model}_{language}"
     conda:
         ENVIRONMENT
     script:
@@ -75,8 +81,7 @@ rule pretrain_model:
         code=fingerprint("pretrain_model"),
     threads: lambda wildcards: STUDY.models[wildcards.model].training.threads
     resources:
-        gpu=1,
-        attempt=attempt,
+        **gpu_training(lambda wildcards: NEEDS.pretraining(wildcards.model)),
     priority: 5  # everything stands on it
     conda:
         ENVIRONMENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import signal
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel, TrainerState, set_seed
 
 import helpers
 from langarith import models, progress, training
@@ -54,6 +55,10 @@ class Run:
 
     def validation(self) -> list[dict[str, Any]]:
         return [row for row in self.log if "validation_loss" in row]
+
+    def without_means(self) -> list[dict[str, Any]]:
+        """All but the training loss, a mean over the steps since the last row or start."""
+        return [{k: v for k, v in row.items() if k != "loss"} for row in self.log]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,6 +110,8 @@ def train(
     snapshots: list[Tensors] | None = None,
     save: bool = False,
     masked: bool = False,
+    signal_at: tuple[int, signal.Signals] | None = None,
+    save_minutes: float | None = None,
     **recipe: Any,
 ) -> Run:
     """Train one language adapter from the same initialisation, as the script does.
@@ -115,6 +122,7 @@ def train(
         values: what validation is to find, in order; the real loss where not given.
         masked: mask in the step, as language adapters are trained.
         save: leave a checkpoint after every step, as a run that is killed does here.
+        signal_at: a step in which the process gets a signal.
     """
     model = models.load_masked_lm(base)
     helpers.add_adapter(model, "es", seed=3)
@@ -131,6 +139,8 @@ def train(
     def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         if len(batches) + 1 == kill_at:
             raise Killed
+        if signal_at and len(batches) + 1 == signal_at[0]:
+            signal.raise_signal(signal_at[1])
         batch = masks.mask(batch["input_ids"]) if masked else batch
         batches.append(batch)
         return models.masked_lm_loss(model, batch["input_ids"], batch["labels"])
@@ -153,7 +163,9 @@ def train(
         checkpoints=folder / "checkpoints",
         log=progress.MetricsLog(folder / "metrics.jsonl"),
         what="a test",
-        save_minutes=0.0 if save or kill_at else 10.0,
+        save_minutes=save_minutes
+        if save_minutes is not None
+        else (0.0 if save or kill_at else 10.0),
     )
     log = progress.read_metrics(folder / "metrics.jsonl")
     return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
@@ -431,19 +443,75 @@ def test_run_killed_after_its_last_checkpoint_only_ends(
 
 
 def test_checkpoint_that_the_kill_cut_short_is_passed_over(
-    wobbly: Path, whole: Run, tmp_path: Path
+    wobbly: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Trainer writes a checkpoint file by file, its state last."""
-    with pytest.raises(Killed):
-        train(wobbly, tmp_path / "killed", kill_at=5)
-    half = tmp_path / "killed" / "checkpoints" / "checkpoint-5"
-    half.mkdir()
-    (half / "trainable.safetensors").write_bytes(
-        (half.parent / "checkpoint-4" / "trainable.safetensors").read_bytes()
-    )
+    """Whatever file of it was the last: here the Trainer's state, of which half is there."""
+    folder = tmp_path / "killed" / "checkpoints"
+
+    def die(state: Any, path: str) -> None:
+        if state.global_step == 5:
+            Path(path).write_text('{"best_')
+            raise Killed
+        save(state, path)
+
+    save = TrainerState.save_to_json
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainerState, "save_to_json", die)
+        with pytest.raises(Killed):
+            train(wobbly, tmp_path / "killed", save=True)
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-4"]
+    assert (folder / "partial" / "checkpoint-5" / "trainable.safetensors").is_file()
     resumed = train(wobbly, tmp_path / "killed")
     assert len(resumed.batches) == 5  # from step 4, the last whole one
     assert same(whole.adapter, resumed.adapter)
+
+
+def test_interrupted_run_finds_its_metrics_again(wobbly: Path, whole: Run, tmp_path: Path) -> None:
+    """Snakemake removes the outputs of a failed job, the log of metrics among them."""
+    with pytest.raises(Killed):
+        train(wobbly, tmp_path, kill_at=8)
+    (tmp_path / "metrics.jsonl").unlink()
+    assert train(wobbly, tmp_path).without_means() == whole.without_means()
+
+
+class Ended(Exception):
+    """What SIGTERM does to a test instead of ending it."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGURG, signal.SIGTERM])
+def test_signal_leaves_a_checkpoint_at_the_next_step(
+    wobbly: Path, whole: Run, tmp_path: Path, number: signal.Signals
+) -> None:
+    """SIGURG saves and goes on, SIGTERM saves and ends; the clock would save neither time."""
+
+    def end(*_: Any) -> None:
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        if number == signal.SIGTERM:
+            with pytest.raises(Ended):
+                train(wobbly, tmp_path, signal_at=(6, number))
+        else:
+            with pytest.raises(Killed):
+                train(wobbly, tmp_path, signal_at=(6, number), kill_at=8, save_minutes=10.0)
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    (checkpoint,) = (tmp_path / "checkpoints").glob("checkpoint-*")
+    assert checkpoint.name == "checkpoint-6"
+    assert '"should_training_stop": true' not in (checkpoint / "trainer_state.json").read_text()
+    resumed = train(wobbly, tmp_path)
+    assert len(resumed.batches) == 9 - 6
+    assert same(whole.adapter, resumed.adapter)
+    assert whole.without_means() == resumed.without_means()
+
+
+def test_signal_in_the_last_step_ends_nothing(wobbly: Path, whole: Run, tmp_path: Path) -> None:
+    """All is computed then: there is only the adapter left to write."""
+    last = train(wobbly, tmp_path, signal_at=(9, signal.SIGTERM))
+    assert same(whole.adapter, last.adapter)
+    assert not last.checkpoints.exists()
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 2e-2}, {"rows": ROWS - 4}])
@@ -479,6 +547,7 @@ def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
         "optimizer.pt",
         "scheduler.pt",
         "rng_state.pth",
+        "metrics.jsonl",
         "trainer_state.json",
     }
     model = models.load_masked_lm(base)

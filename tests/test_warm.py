@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from langarith import warm
+
 LIBRARY = Path(__file__).parent.parent / "workflow"
 HAND_OVER = "from langarith import warm\nwarm.hand_over(start=True)\n"
 
@@ -106,10 +108,10 @@ def test_a_job_that_is_killed_leaves_no_fork_at_work(tmp_path, run, number):
 
 
 def test_a_signal_reaches_the_script(tmp_path, run):
-    work = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('saved', flush=True))\n"
+    work = "import signal\nsignal.signal(signal.SIGURG, lambda *_: print('saved', flush=True))\n"
     started = job(tmp_path, run, work + WAIT.replace("600", "1"))
     at_work(started)
-    started.send_signal(signal.SIGUSR1)
+    started.send_signal(signal.SIGURG)
     assert started.communicate()[0] == "saved\n"
     assert started.returncode == 0
 
@@ -144,3 +146,17 @@ def test_it_can_be_switched_off(tmp_path, run):
     work = "import sys; print('torch' in sys.modules)"
     told, _ = job(tmp_path, run, work, LANGARITH_WARM="off").communicate()
     assert told == "False\n"
+
+
+def test_the_first_snakemake_of_a_slurm_job_owns_the_warm_process(monkeypatch):
+    """Those that it starts for the members of a group find its process; another job's do not."""
+    owner, job = (monkeypatch.setenv(name, "") or name for name in (warm.OWNER, warm.JOB))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv(owner, "1")  # of the Snakemake that submitted the job, on another machine
+    assert warm.own() and os.environ[owner] == str(os.getpid())
+    monkeypatch.setenv(owner, "4711")  # as in a member, whose parent is 4711
+    assert not warm.own() and os.environ[owner] == "4711"
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    assert warm.own() and os.environ[job] == "8"
+    monkeypatch.setenv(owner, "off")
+    assert not warm.own() and os.environ[owner] == "off"

@@ -1,14 +1,8 @@
 """What a run would do, why and for how long, before anything is submitted.
 
 Which jobs would run is asked of Snakemake. How long they take is the mean of the same rule's
-recorded jobs in the results folder; where there is none, an estimate from the count of operations:
-
-* a transformer layer passes a token forward in 8H² + 4HI + 4TH operations (H width, I inner width,
-  T length of the sequence); the head of masked language modelling adds 2HV for each masked token;
-* with a frozen base model a training step is a forward pass and as much again for the gradients of
-  the inputs; gradients of the weights, for pretraining alone, add the same once more;
-* a sequence of a task is taken to be a third as long as `max_length`;
-* a GPU is taken to do `RATE` operations a second, and a job to need `START` seconds to begin.
+recorded jobs in the results folder; where there is none, an estimate from the count of operations
+(:mod:`langarith.costs`).
 """
 
 from __future__ import annotations
@@ -22,28 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langarith import costs
 from langarith import study as grid
 from langarith.errors import InputError
 from langarith.progress import duration
-
-RATE = 1e14
-"""Operations per second: a third of the bf16 peak of an A100."""
-
-START = 10.0
-"""Seconds in which a job imports its libraries and loads its model."""
-
-SHAPES = {
-    "FacebookAI/xlm-roberta-base": (12, 768, 3072, 250_002),
-    "google-bert/bert-base-multilingual-cased": (12, 768, 3072, 119_547),
-}
-"""Layers, width, inner width and vocabulary of the base models of the paper."""
-
-EXAMPLES = {
-    "ner": (20_000, 10_000, 10_000),
-    "nli": (392_702, 2_490, 5_010),
-    "qa": (87_599, 595, 595),
-}
-"""Training, validation and test examples of WikiANN (large languages), XNLI, SQuAD and XQuAD."""
 
 FLOW = (
     "download",
@@ -169,7 +145,7 @@ def stages(study: grid.Study, jobs: Iterable[Pending]) -> list[Stage]:
             modelled = [_modelled(study, job) for job in members]
             known = [s for s in modelled if s is not None]
             if len(known) == len(modelled):
-                seconds, source = START + sum(known) / len(known), "operations"
+                seconds, source = costs.START + sum(known) / len(known), "operations"
         found.append(Stage(rule, len(members), told, seconds, source, gpu))
     return found
 
@@ -187,68 +163,22 @@ def _modelled(study: grid.Study, job: Pending) -> float | None:
     """Seconds of one job by its count of operations; None where a size is not known."""
     place = Path(job.record).relative_to(study.results_dir).parts
     model = place[1]
-    shape = _shape(study.models[model])
+    shape = costs.shape(study, model)
     if shape is None:
         return None
     if job.rule == "pretrain_model":
         recipe = study.models[model].training  # type: ignore[union-attr]
-        return _language_modelling(recipe, shape, passes=3) / RATE
+        return costs.language_modelling(recipe, shape, passes=3) / costs.RATE
     if job.rule == "train_language_adapter":
-        return _language_modelling(study.training.language_adapter, shape, passes=2) / RATE
+        recipe = study.training.language_adapter
+        return costs.language_modelling(recipe, shape, passes=2) / costs.RATE
     name = place[3] if job.rule == "train_task_adapter" else place[2]
-    task, counts = study.tasks[name], _examples(study, name)
+    counts = costs.examples(study, name)
     if counts is None:
         return None
-    train, validation, test = counts
-    length = task.max_length / 3
-    forward = length * _forward(shape, length)
     if job.rule == "train_task_adapter":
-        recipe = grid.task_training(study, name)
-        epochs = recipe.epochs or (recipe.steps or 0) * recipe.batch_size / train
-        return epochs * (2 * train + validation) * forward / RATE
-    method = place[4]
-    points = len(study.lambdas[method].values())
-    return (points * validation + (len(grid.SPLITS) + 3) * test) * forward / RATE
-
-
-def _shape(spec: Any) -> tuple[int, int, int, int] | None:
-    if isinstance(spec, grid.PretrainModel):
-        return spec.layers, spec.hidden_size, spec.intermediate_size, spec.vocabulary
-    if isinstance(spec, grid.HubModel):
-        return SHAPES.get(spec.path)
-    config = json.loads((Path(spec.path) / "config.json").read_text(encoding="utf-8"))
-    keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
-    layers, width, inner, vocabulary = (int(config[key]) for key in keys)
-    return layers, width, inner, vocabulary
-
-
-def _forward(shape: tuple[int, int, int, int], length: float) -> float:
-    """Operations of a forward pass, for one token."""
-    layers, width, inner, _ = shape
-    return layers * (8 * width**2 + 4 * width * inner + 4 * length * width)
-
-
-def _language_modelling(
-    recipe: grid.Training, shape: tuple[int, int, int, int], passes: int
-) -> float:
-    """Operations of a training on masked language modelling."""
-    steps = recipe.steps or 0
-    tokens = steps * recipe.batch_size * recipe.accumulation * recipe.chunk_length
-    head = recipe.mask_probability * 2 * shape[1] * shape[3]
-    return passes * tokens * (_forward(shape, recipe.chunk_length) + head)
-
-
-def _examples(study: grid.Study, name: str) -> tuple[int, int, int] | None:
-    task = study.tasks[name]
-    if isinstance(task, grid.MiniatureTask):
-        return task.examples["train"], task.examples["validation"], task.examples["test"]
-    if isinstance(task, grid.HubTask):
-        return EXAMPLES.get(grid.task_type(study, name))
-    counted = Path(study.results_dir) / "checks" / name / f"{study.task_language}.json"
-    if not counted.is_file():
-        return None
-    counts: Mapping[str, int] = json.loads(counted.read_text(encoding="utf-8"))
-    return counts["train"], counts["validation"], counts["test"]
+        return costs.task_training(study, name, shape, counts) / costs.RATE
+    return costs.sweep(study, name, place[4], shape, counts) / costs.RATE
 
 
 def tell(found: Sequence[Stage], at_once: int) -> Iterator[str]:
@@ -288,6 +218,6 @@ def tell(found: Sequence[Stage], at_once: int) -> Iterator[str]:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
     if any(stage.source == "operations" for stage in found):
         yield (
-            f"'operations': counted, at {RATE / 1e12:.0f} TFLOP/s; langarith/plan.py says how. A "
-            "run of the same stage replaces it with what was measured"
+            f"'operations': counted, at {costs.RATE / 1e12:.0f} TFLOP/s; langarith/costs.py says "
+            "how. A run of the same stage replaces it with what was measured"
         )

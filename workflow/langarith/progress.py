@@ -13,7 +13,10 @@ _console_fd: int | None = None
 
 
 def redirect_to(log: str | Path) -> None:
-    """Send this process's stdout and stderr to a log file, and keep the console for progress."""
+    """Send this process's stdout and stderr to a log file, and keep the console for progress.
+
+    Under SLURM the log begins with the job's id.
+    """
     global _console_fd  # noqa: PLW0603  the process has one console
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -23,6 +26,9 @@ def redirect_to(log: str | Path) -> None:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
+    if job := os.environ.get("SLURM_JOB_ID"):
+        started, node = time.strftime("%Y-%m-%d %H:%M:%S"), os.environ.get("SLURMD_NODENAME", "?")
+        print(f"--- SLURM job {job} on {node}, {started}", file=sys.stderr, flush=True)
 
 
 def say(line: str) -> None:

@@ -336,6 +336,11 @@ def job(snakemake: Any, *, model: bool = False) -> Iterator[None]:
         "precision": _precision(parameters),
         "threads": snakemake.threads,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "requested": {
+            name: asked
+            for name in ("runtime", "mem_mb", "gpu")
+            if isinstance(asked := getattr(snakemake.resources, name, None), int)
+        },
         "attempt": getattr(snakemake.resources, "attempt", 1),
         "start": started.isoformat(timespec="seconds"),
         "end": ended.isoformat(timespec="seconds"),

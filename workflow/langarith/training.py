@@ -7,9 +7,12 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +33,11 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from langarith import models
 from langarith.inference import pad
-from langarith.progress import MetricsLog, Progress
+from langarith.progress import MetricsLog, Progress, say
 
 MASK_SEED = 0
 _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
+_METRICS, _PARTIAL = "metrics.jsonl", "partial"
 
 
 @dataclass(frozen=True)
@@ -174,11 +178,44 @@ def masked_validation(
     return validate
 
 
-class _Reporter(TrainerCallback):
-    """Metrics log, console progress and the clock of checkpoints."""
+class _Calls:
+    """What signals ask of a training at its next step.
 
-    def __init__(self, log: MetricsLog, progress: Progress, save_minutes: float) -> None:
+    SIGURG asks to save and go on: SLURM sends it ahead of a job's time limit (profiles/slurm), and
+    it does no harm to a process that does not know it. SIGTERM asks to save and end: SLURM sends
+    it at the limit, on preemption, requeueing and cancelling, some seconds before it kills.
+    """
+
+    def __init__(self) -> None:
+        self.save = self.stop = False
+
+    def _hear(self, number: int, _: Any) -> None:
+        self.save = True
+        self.stop = self.stop or number == signal.SIGTERM
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen within; afterwards signals do what they did before."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGURG, signal.SIGTERM)
+        before = {number: signal.signal(number, self._hear) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+
+
+class _Reporter(TrainerCallback):
+    """Metrics log, console progress, the clock of checkpoints and who else asks for one."""
+
+    def __init__(
+        self, log: MetricsLog, progress: Progress, save_minutes: float, calls: _Calls
+    ) -> None:
         self.log, self.progress, self.every = log, progress, save_minutes * 60
+        self.calls = calls
         self.saved = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -189,10 +226,15 @@ class _Reporter(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.progress.update(state.global_step)
         # the last step needs none: the Trainer would go on from it with one step more
-        due = time.monotonic() - self.saved >= self.every
+        due = time.monotonic() - self.saved >= self.every or self.calls.save
         if due and state.global_step < state.max_steps:
             self.saved = time.monotonic()
+            self.calls.save = False
             control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # not sooner: what is saved must not say that the training is over
+        control.should_training_stop = control.should_training_stop or self.calls.stop
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "train_runtime" not in logs:
@@ -214,10 +256,11 @@ class _Trainer(Trainer):
         metric: str,
         sign: int,
         order: Order,
+        metrics: Path,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.order = order
+        self.order, self.metrics = order, metrics
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
         self.evaluated = -1
         self.at_once, self.share = sys.maxsize, 1.0
@@ -305,12 +348,36 @@ class _Trainer(Trainer):
         best = Path(str(self.args.output_dir)) / _BEST
         if best.is_file():
             shutil.copyfile(best, folder / _BEST)
+        # an output of the job, which Snakemake removes before the next attempt
+        if self.metrics.is_file():
+            shutil.copyfile(self.metrics, folder / _METRICS)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir) / _PARTIAL)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write beside, file by file, then let the whole checkpoint take the last one's place."""
+        folder = Path(str(self.args.output_dir))
+        shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
+        super()._save_checkpoint(model, trial)
+        (written,) = (folder / _PARTIAL).iterdir()
+        for path in written.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # a node that goes down must leave no empty files
+        old = list(folder.glob("checkpoint-*"))
+        shutil.rmtree(folder / written.name, ignore_errors=True)
+        os.replace(written, folder / written.name)
+        for path in old:
+            if path.name != written.name:
+                shutil.rmtree(path)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder = Path(resume_from_checkpoint)
         self._read(folder / _TRAINABLE)
         if (folder / _BEST).is_file():
             shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
+        if (folder / _METRICS).is_file():
+            shutil.copyfile(folder / _METRICS, self.metrics)
 
 
 def _digest(model: PreTrainedModel, data: Rows) -> str:
@@ -323,14 +390,16 @@ def _digest(model: PreTrainedModel, data: Rows) -> str:
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     for name, column in data.columns.items():
         digest.update(name.encode())
-        rows = column.tobytes() if isinstance(column, np.ndarray) else json.dumps(column).encode()
-        digest.update(rows)
+        if isinstance(column, np.ndarray):  # the corpus: without a copy
+            digest.update(np.ascontiguousarray(column).reshape(-1).view(np.uint8).data)
+        else:
+            digest.update(json.dumps(column).encode())
     return digest.hexdigest()
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The latest whole checkpoint of a run: the Trainer writes its state last."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    """The latest checkpoint of a run; each appears whole or not at all."""
+    whole = list(folder.glob("checkpoint-*"))
     return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
 
 
@@ -353,8 +422,9 @@ def train(
 ) -> Outcome:
     """Train what is trainable and leave the model at its best checkpoint on held-out data.
 
-    A killed run goes on from its last checkpoint when called again with the same recipe and seed;
-    the checkpoints are removed at the end.
+    A killed run goes on from its last checkpoint when called again with the same recipe and seed,
+    to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. SIGURG asks
+    for a checkpoint at the next step, SIGTERM for one before the process ends by it.
 
     Args:
         recipe: a :class:`langarith.study.Training` as plain data.
@@ -362,7 +432,7 @@ def train(
         loss: mean loss of one micro-batch.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder of this run's own.
-        save_minutes: time between checkpoints.
+        save_minutes: time between checkpoints; with 0 there is one after each step.
     """
     on = models.device()
     dtype = models.precision(recipe["precision"], on)
@@ -407,6 +477,7 @@ def train(
         disable_tqdm=True,
         log_level="error",
     )
+    calls = _Calls()
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -414,7 +485,7 @@ def train(
         # the Trainer wants one before it calls evaluate(), where `validate` has its own
         eval_dataset=data,
         data_collator=collate,
-        callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes)],
+        callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
         loss=loss,
         validate=validate,
         metric=metric,
@@ -425,8 +496,16 @@ def train(
             micro * recipe["accumulation"],
             [len(row) for row in data.columns["input_ids"]] if group_by_length else None,
         ),
+        metrics=log.path,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    last = last_checkpoint(checkpoints)
+    if last:
+        say(f"    {what}: goes on from step {last.rpartition('-')[2]}")
+    with calls.heard():
+        trainer.train(resume_from_checkpoint=last)
+    if calls.stop and trainer.state.global_step < steps:
+        say(f"    {what}: saved at step {trainer.state.global_step}, told to end")
+        signal.raise_signal(signal.SIGTERM)
     trainer.evaluate()
     trainer.load_best()
     shutil.rmtree(checkpoints)

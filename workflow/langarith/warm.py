@@ -31,6 +31,9 @@ from typing import Any, NoReturn
 OWNER = "LANGARITH_WARM"
 """Environment variable: process id of the Snakemake run that jobs belong to, or `off`."""
 
+JOB = "LANGARITH_WARM_JOB"
+"""Environment variable: the SLURM job in which the owner runs."""
+
 ROOMS = ("langarith.evaluation", "langarith.training", "langarith.tables", "matplotlib.pyplot")
 """What the warm process imports, and with it nearly all that jobs need."""
 
@@ -44,8 +47,21 @@ MODELS = tuple(
 PATIENCE = 60.0
 """Seconds in which the warm process must answer at its address."""
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT)
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGURG, signal.SIGCONT)
 """Signals that a waiting job passes on to the fork that does its work."""
+
+
+def own() -> bool:
+    """Make this Snakemake the owner of its jobs' warm process; whether it is.
+
+    In a SLURM job the first Snakemake is, and those that it starts for the members of a group are
+    not: so the members share one process.
+    """
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if os.environ.get(OWNER) == "off" or (job and os.environ.get(JOB) == job):
+        return False
+    os.environ.update({OWNER: str(os.getpid()), JOB: job})
+    return True
 
 
 def address(owner: int) -> str:
@@ -104,6 +120,17 @@ def hand_over(*, start: bool) -> None:
     os._exit(status)
 
 
+def launch(owner: int) -> None:
+    """Start the warm process of a run, without waiting for it."""
+    subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "langarith.warm", str(owner)],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        # threads of a library that is only imported would be lost in the fork
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
 def _connect(owner: int, start: bool) -> socket.socket | None:
     """A connection to the warm process of a run, which is started on demand."""
     until = time.monotonic() + PATIENCE
@@ -120,13 +147,7 @@ def _connect(owner: int, start: bool) -> socket.socket | None:
                 raise
             if not started:
                 # two jobs may do this at once: the second process finds the address taken and ends
-                subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-m", "langarith.warm", str(owner)],
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    # threads of a library that is only imported would be lost in the fork
-                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                )
+                launch(owner)
                 started = True
             time.sleep(0.02)
         else:

@@ -46,6 +46,7 @@ with provenance.job(snakemake, model=True):
         larger_is_better=False,
         seed=spec["seed"],
         checkpoints=Path(snakemake.params.checkpoints),
+        save_minutes=snakemake.resources.checkpoint_minutes,
         log=progress.MetricsLog(snakemake.output.metrics),
         what=f"pretraining {snakemake.wildcards.model}",
     )

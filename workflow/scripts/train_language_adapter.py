@@ -43,6 +43,7 @@ with provenance.job(snakemake, model=True):
         larger_is_better=False,
         seed=seed,
         checkpoints=Path(snakemake.params.checkpoints),
+        save_minutes=snakemake.resources.checkpoint_minutes,
         log=progress.MetricsLog(snakemake.output.metrics),
         what=f"language adapter {language}@{snakemake.wildcards.budget}, seed {seed}",
     )

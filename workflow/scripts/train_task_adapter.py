@@ -60,6 +60,7 @@ with provenance.job(snakemake, model=True):
         larger_is_better=True,
         seed=seed,
         checkpoints=Path(snakemake.params.checkpoints),
+        save_minutes=snakemake.resources.checkpoint_minutes,
         log=progress.MetricsLog(snakemake.output.metrics),
         what=f"{snakemake.wildcards.task} adapter, seed {seed}",
         group_by_length=True,

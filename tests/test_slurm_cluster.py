@@ -1,0 +1,406 @@
+"""Whole runs through `--profile slurm` on a real SLURM: two emulated nodes with pretended GPUs.
+
+`envs/slurm-sandbox/start` (make slurm-sandbox) installs and starts it; without that, or root, these
+tests are skipped. A finished nano study is copied for each way in which a training is
+interrupted, and all of these run beside each other: they mostly wait.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+import test_workflow as workflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+ROOT = Path(__file__).parents[1]
+SANDBOX = ROOT / "envs/slurm-sandbox"
+GPU_RULES = {"pretrain_model", "train_language_adapter", "train_task_adapter", "sweep_la"}
+ADAPTER = "results/nano/adapters/tiny/language/fr@full/seed1"
+CHECKPOINTS = "results/nano/checkpoints/tiny/language/fr@full/seed1"
+LOG = "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """SLURM, as it runs already or started for these tests alone."""
+    if shutil.which("slurmctld") is None:
+        pytest.skip("no SLURM on this machine; envs/slurm-sandbox/start installs and starts one")
+    if subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode == 0:
+        yield
+        return
+    if os.geteuid() != 0:
+        pytest.skip("SLURM does not run; root can start it: envs/slurm-sandbox/start")
+    subprocess.run([SANDBOX / "start"], check=True, timeout=60)
+    yield
+    subprocess.run([SANDBOX / "stop"], check=True, timeout=60)
+
+
+def start(house: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A run through the profile; jobs are asked for their state every second or two."""
+    command = [Path(sys.executable).with_name("snakemake"), "--profile", "slurm", *arguments]
+    options = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+    return subprocess.Popen(
+        [str(word) for word in [*command, *options, "--configfile", "studies/nano.yaml"]],
+        cwd=house,
+        env={**os.environ, "PYTHONPATH": "", "LANGARITH_SLURM_PAUSE": "2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def console(started: subprocess.Popen[str], patience: float = 240) -> str:
+    """What a run said until its end. One that does not end is ended, with its jobs."""
+    try:
+        return started.communicate(timeout=patience)[0]
+    except subprocess.TimeoutExpired:
+        started.send_signal(signal.SIGINT)
+        try:
+            told = started.communicate(timeout=30)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(started.pid, signal.SIGKILL)
+            told = started.communicate()[0]
+        return f"did not end within {patience} s\n{told}"
+
+
+def jobs_of(told: str) -> list[str]:
+    """SLURM ids of the jobs that a run submitted, in order."""
+    return re.findall(r"has been submitted with SLURM jobid (\d+)", told)
+
+
+def record_of_slurm(job: str) -> dict[str, str]:
+    """What SLURM wrote down when a job had ended."""
+    lines = Path("/var/log/slurm/sandbox-jobs.log").read_text().splitlines()
+    line = [line for line in lines if line.startswith(f"JobId={job} ")][-1]
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)
+
+
+def queued(job: str) -> str:
+    """State of a job in the queue; empty once it has left."""
+    command = ["squeue", "-h", "-j", job, "-o", "%T"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, str]:
+    """A house in which the zero-shot figure of nano was made on the cluster, and what was said."""
+    house = workflow.build_house(ROOT, tmp_path_factory.mktemp("cluster") / "house")
+    (house / "slurm").symlink_to("profiles/slurm")
+    # --configfile takes all words that follow
+    run = start(house, "results/nano/figures/zero_shot.pdf")
+    told = console(run, 420)
+    assert run.returncode == 0, told
+    return house, told
+
+
+def records(house: Path) -> list[dict]:
+    return [json.loads(p.read_text()) for p in (house / "results").rglob("*provenance.json")]
+
+
+def test_the_zero_shot_figure_is_made_on_the_cluster(finished):
+    house, told = finished
+    assert (house / "results/nano/figures/zero_shot.pdf").stat().st_size > 1000
+    on_slurm = [record for record in records(house) if record["slurm_job"]]
+    assert {record["slurm_job"] for record in on_slurm} == set(jobs_of(told))
+    assert {record["rule"] for record in on_slurm} > GPU_RULES
+    # 21 jobs in 12 of SLURM: raw text and examples are one, each language's tokens, all sweeps
+    assert len(on_slurm) == 21 and len(jobs_of(told)) == 12
+    assert "21 jobs in 12 of SLURM" in told
+
+
+def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
+    """Read back from SLURM's own record of each job."""
+    house, _ = finished
+    for record in records(house):
+        if record["slurm_job"]:
+            held = record_of_slurm(record["slurm_job"])
+            gpu = record["rule"] in GPU_RULES
+            assert held.get("JOB_GRES") == ("gpu:pretended:1" if gpu else "(null)"), record["rule"]
+            assert held["Partition"] == ("gpu" if gpu else "cpu")
+            assert held["Comment"].startswith(("rule_", "group_", "rule"))
+            assert held["JobState"] == "COMPLETED"
+
+
+def test_sweeps_are_one_job_that_asks_for_one_gpu(finished):
+    """Not for two GPUs and twice the memory; its time is that of both."""
+    house, _ = finished
+    sweeps = [record for record in records(house) if record["rule"] == "sweep_la"]
+    (job,) = {record["slurm_job"] for record in sweeps}
+    assert len(sweeps) == 2
+    asked, held = sweeps[0]["requested"], record_of_slurm(job)
+    assert held["TresPerJob"] == "gres:gpu:1"
+    assert held["MinMemoryNode"] in {f"{asked['mem_mb']}M", f"{asked['mem_mb'] / 1000:g}G"}
+    assert held["TimeLimit"] == f"00:0{2 * asked['runtime']}:00"
+    ends = sorted((record["start"], record["end"]) for record in sweeps)
+    assert ends[0][1] <= ends[1][0]  # one after the other
+
+
+def test_every_log_names_its_job(finished):
+    house, told = finished
+    for record in records(house):
+        if record["slurm_job"]:
+            log = (house / record["log"]).read_text()
+            assert f"--- SLURM job {record['slurm_job']} on node" in log
+    of_slurm = {path.stem for path in (house / "results/nano/logs/slurm").rglob("*.log")}
+    assert of_slurm == set(jobs_of(told))
+
+
+# --- a training is interrupted ------------------------------------------------------------------
+
+
+@dataclass
+class Interrupted:
+    """A run whose training was interrupted: where, how it ended, what it said."""
+
+    house: Path
+    code: int
+    told: str
+
+    def job(self) -> str:
+        return jobs_of(self.told)[0]
+
+    def went_on(self) -> int:
+        """The step from which the last attempt went on."""
+        said = "\n".join(p.read_text() for p in (self.house / "results/nano/logs").rglob("*.log"))
+        found = re.findall(r"goes on from step (\d+)", said)
+        assert found, self.told + said
+        return int(found[-1])
+
+
+def slow_house(finished: Path, folder: Path, pace: float) -> Path:
+    """A copy without the adapter of French, in which a step of its training takes longer.
+
+    The file `pace` holds the seconds of a step and may be changed on the way; while there is a file
+    `hoard`, the fifth step takes a gigabyte.
+    """
+    house = Path(shutil.copytree(finished, folder, symlinks=True))
+    shutil.rmtree(house / ADAPTER)
+    shutil.rmtree(house / "results/nano/logs")
+    (house / "pace").write_text(str(pace))
+    progress = house / "workflow/langarith/progress.py"
+    head = '    def update(self, done: int, note: str = "") -> None:\n'
+    assert head in progress.read_text()
+    wait = (
+        "        time.sleep(float(Path('pace').read_text()))\n"
+        "        if done == 5 and Path('hoard').exists():\n"
+        "            hoard = b'1' * 10**9\n"
+        "            time.sleep(len(hoard) / 10**8)\n"
+    )
+    progress.write_text(progress.read_text().replace(head, head + wait))
+    return house
+
+
+def until(what: Callable[[], object], patience: float = 120) -> bool:
+    """Wait for something; whether it came."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.3)
+    return False
+
+
+def at_step(house: Path, step: int) -> Callable[[], bool]:
+    """Whether a training has left a checkpoint of a step, or a later one."""
+
+    def there() -> bool:
+        found = (house / CHECKPOINTS).glob("checkpoint-*")
+        return any(int(path.name.split("-")[1]) >= step for path in found)
+
+    return there
+
+
+def set_up(house: Path, **settings: object) -> None:
+    """Edit the profile as a user does: how language adapters are trained on this cluster."""
+    profile = house / "profiles/slurm/config.yaml"
+    keys = yaml.safe_load(profile.read_text())
+    gpu = keys["set-resources"]["train_language_adapter"]
+    keys["set-resources"]["train_language_adapter"] = gpu | settings
+    profile.write_text(yaml.safe_dump(keys))
+
+
+def train(house: Path, *options: str, **settings: object) -> subprocess.Popen[str]:
+    """Train the adapter of French on the cluster."""
+    set_up(house, **settings)
+    return start(house, f"{ADAPTER}/adapter.safetensors", *options)
+
+
+def submitted(house: Path) -> str:
+    """Id of the first job that has an output file."""
+    until(lambda: list((house / "results/nano/logs/slurm").rglob("*.log")))
+    return min((p.stem for p in (house / "results/nano/logs/slurm").rglob("*.log")), key=int)
+
+
+def time_limit(house: Path) -> Interrupted:
+    """One minute is too short for 20 steps of 5 seconds. No clock saves here, only signals."""
+    run = train(house, runtime=1, slurm_extra="'--signal=URG@20'")
+    # SLURM looks at time limits every half minute
+    first = submitted(house)
+    until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 150)
+    (house / "pace").write_text("0")
+    told = console(run)
+    return Interrupted(house, run.returncode, told)
+
+
+def requeue(house: Path) -> Interrupted:
+    run = train(house, checkpoint_minutes=0)
+    until(at_step(house, 3))
+    subprocess.run(["scontrol", "requeue", submitted(house)], check=True)
+    until(lambda: queued(submitted(house)) == "PENDING", 30)
+    (house / "pace").write_text("0")
+    return Interrupted(house, told=console(run), code=run.wait())
+
+
+def node_down(house: Path) -> Interrupted:
+    """The node of the job is lost; nothing else runs there."""
+    run = train(house, checkpoint_minutes=0, constraint="second")
+    until(at_step(house, 3))
+    subprocess.run(
+        ["scontrol", "update", "nodename=node2", "state=down", "reason=a test"], check=True
+    )
+    until(lambda: queued(submitted(house)) == "PENDING", 30)
+    (house / "pace").write_text("0")
+    # it may have come back by itself
+    subprocess.run(
+        ["scontrol", "update", "nodename=node2", "state=resume"], check=False, capture_output=True
+    )
+    return Interrupted(house, told=console(run), code=run.wait())
+
+
+def memory(house: Path) -> Interrupted:
+    """The fifth step takes more memory than the job has asked for."""
+    (house / "hoard").touch()
+    run = train(house, checkpoint_minutes=0, mem_mb=1000)
+    until(lambda: queued(submitted(house)) not in {"PENDING", "RUNNING"})
+    (house / "hoard").unlink()
+    (house / "pace").write_text("0")
+    return Interrupted(house, told=console(run), code=run.wait())
+
+
+def cancelled(house: Path) -> Interrupted:
+    """Somebody cancels the job; it is not tried again."""
+    run = train(house, "--retries", "0")
+    until((house / LOG).is_file)
+    subprocess.run(["scancel", submitted(house)], check=True)
+    return Interrupted(house, told=console(run, 60), code=run.wait())
+
+
+def ctrl_c(house: Path) -> Interrupted:
+    run = train(house)
+    until((house / LOG).is_file)
+    run.send_signal(signal.SIGINT)
+    return Interrupted(house, told=console(run, 60), code=run.wait())
+
+
+@pytest.fixture(scope="module")
+def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
+    """All of these at once."""
+    ways = {time_limit: 5.0, requeue: 1.5, node_down: 1.5, memory: 1.0, cancelled: 6.0, ctrl_c: 6.0}
+    folder = tmp_path_factory.mktemp("interrupted")
+    with ThreadPoolExecutor(len(ways)) as pool:
+        started = {
+            way.__name__: pool.submit(way, slow_house(finished[0], folder / way.__name__, pace))
+            for way, pace in ways.items()
+        }
+        return {name: run.result() for name, run in started.items()}
+
+
+@pytest.mark.parametrize("way", ["time_limit", "requeue", "node_down", "memory"])
+def test_training_goes_on_to_the_same_adapter(finished, interrupted, way):
+    """Bit by bit that of the run that nothing interrupted; and its checkpoints are gone."""
+    found = interrupted[way]
+    assert found.code == 0, found.told
+    assert found.went_on() >= 3
+    whole, resumed = (h / ADAPTER / "adapter.safetensors" for h in (finished[0], found.house))
+    assert whole.read_bytes() == resumed.read_bytes()
+    assert not (found.house / CHECKPOINTS).exists()
+    rows = [json.loads(line) for line in (resumed.parent / "metrics.jsonl").open()]
+    assert [row["step"] for row in rows if "validation_loss" in row] == [10, 20]
+
+
+def test_time_limit_is_met_and_the_next_attempt_finishes(interrupted):
+    found = interrupted["time_limit"]
+    first, second = jobs_of(found.told)
+    assert record_of_slurm(first)["JobState"] == "TIMEOUT"
+    assert "TIMEOUT" in found.told and "DUE TO TIME LIMIT" in found.told
+    record = json.loads((found.house / ADAPTER / "provenance.json").read_text())
+    assert (record["slurm_job"], record["attempt"]) == (second, 2)
+    assert "1 job needed more than one attempt" in found.told
+
+
+def test_a_job_killed_for_memory_is_tried_again(interrupted):
+    found = interrupted["memory"]
+    assert len(jobs_of(found.told)) == 2
+    assert "exceeded memory limit" in found.told
+
+
+@pytest.mark.parametrize("way", ["requeue", "node_down"])
+def test_a_job_that_slurm_starts_again_is_waited_for(interrupted, way):
+    found = interrupted[way]
+    (job,) = set(jobs_of(found.told))
+    assert int(record_of_slurm(job)["Restarts"]) == 1
+
+
+def test_a_job_that_is_cancelled_from_outside_ends_the_run(interrupted):
+    found = interrupted["cancelled"]
+    assert found.code == 1
+    assert "did not end" not in found.told
+    assert "CANCELLED" in found.told
+    # the console names the log and shows its end
+    assert f"Last lines of {LOG}:" in found.told
+    assert f"--- SLURM job {found.job()} on node" in found.told
+
+
+def test_ctrl_c_leaves_no_job_behind(interrupted):
+    found = interrupted["ctrl_c"]
+    assert found.code != 0
+    assert "did not end" not in found.told
+    assert until(lambda: queued(found.job()) == "", 20)
+    assert record_of_slurm(found.job())["JobState"] == "CANCELLED"
+
+
+# --- what SLURM would not take ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            {"slurm_account": "nobody"},
+            "slurm_account is 'nobody', and this cluster has no database",
+        ),
+        (
+            {"slurm_partition": "fast"},
+            "slurm_partition is 'fast', which SLURM does not know; use one",
+        ),
+        ({"gpu_model": "a100"}, "1 GPU a100, which no node of partition 'gpu' has"),
+        ({"constraint": "nvlink"}, "constraint is 'nvlink', which no node of partition 'gpu' has"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_slurm_would_not_take_is_a_sentence_before_anything_is_queued(
+    finished, tmp_path, setting, sentence
+):
+    house = Path(shutil.copytree(finished[0], tmp_path / "house", symlinks=True))
+    shutil.rmtree(house / ADAPTER)
+    run = train(house, **setting)
+    told = console(run, 60)
+    assert run.returncode == 1
+    assert sentence in told and "Traceback" not in told
+    assert not jobs_of(told)
+    # and the folder is not left locked
+    assert not list((house / ".snakemake/locks").glob("*"))

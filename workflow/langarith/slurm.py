@@ -1,0 +1,331 @@
+"""What a run on a SLURM cluster asks of it, and what its user is told.
+
+Before anything is queued each kind of request is put to `sbatch --test-only`; in a job the signals
+that SLURM sends ahead of a time limit are handed on to whoever can use them; a failed job's logs
+are shown by their last lines; and at the end stands what the jobs took, against what they asked
+for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langarith.errors import InputError
+from langarith.progress import duration
+
+PROFILE = "profiles/slurm/config.yaml"
+LONGEST_PAUSE = 180
+"""Seconds between two questions for the state of jobs, as the executor plugin has it."""
+
+# --- before anything is queued ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """What jobs of a kind ask for: the site's settings, and the most of time, memory and cores."""
+
+    rules: str
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpu: int = 0
+    gpu_model: str | None = None
+    clusters: str | None = None
+    minutes: int | None = None
+    megabytes: int | None = None
+    cores: int = 1
+
+    def options(self) -> list[str]:
+        """The request as options of sbatch."""
+        gpus = f"{self.gpu_model}:{self.gpu or 1}" if self.gpu_model else self.gpu
+        given = {
+            "--partition": self.partition,
+            "--account": self.account,
+            "--qos": self.qos,
+            "--constraint": self.constraint,
+            "--clusters": self.clusters,
+            "--gpus": gpus,
+            "--time": self.minutes,
+            "--mem": self.megabytes,
+            "--cpus-per-task": self.cores,
+        }
+        return [f"{name}={value}" for name, value in given.items() if value]
+
+
+def requests(units: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Request]:
+    """One request per kind of job that differs in where it is sent, with the most it asks for.
+
+    Args:
+        units: rules and resources of each job or group that will be submitted.
+    """
+    kinds: dict[tuple[Any, ...], list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+    site = ("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model")
+    for rules, asked in units:
+        cluster = asked.get("slurm_cluster") or asked.get("clusters") or asked.get("cluster")
+        kinds[*(asked.get(name) for name in site), cluster].append((rules, asked))
+
+    def most(members: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> int | None:
+        return max(
+            (v for _, asked in members if isinstance(v := asked.get(name), int)), default=None
+        )
+
+    return [
+        Request(
+            ", ".join(sorted({rules for rules, _ in members})),
+            partition=_text(kind[0]),
+            account=_text(kind[1]),
+            qos=_text(kind[2]),
+            constraint=_text(kind[3]),
+            gpu=kind[4] or 0,
+            gpu_model=kind[5],
+            clusters=kind[6],
+            minutes=most(members, "runtime"),
+            megabytes=most(members, "mem_mb"),
+            cores=most(members, "_cores") or 1,
+        )
+        for kind, members in kinds.items()
+    ]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def refuse(asked: Sequence[Request]) -> None:
+    """Ask SLURM whether it would take such jobs; nothing is queued.
+
+    Raises:
+        InputError: for the first that it would not take: what is wrong, and the mend.
+    """
+    if shutil.which("sbatch") is None:
+        raise InputError(
+            "sbatch is not on the PATH: start Snakemake on a login node of the cluster, or try the "
+            "profile with a SLURM on this machine (make slurm-sandbox)"
+        )
+    up = _ask(["sinfo", "--noheader", "--format=%R"])
+    if up.returncode:
+        raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
+    partitions = sorted(set(up.stdout.split()))
+    for account in sorted({r.account for r in asked if r.account}):
+        _refuse_account(account)
+    for request in asked:
+        told = _ask(["sbatch", "--test-only", *request.options(), "--wrap=true"])
+        if told.returncode:
+            raise InputError(_complaint(request, told.stderr, partitions))
+
+
+def _ask(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def _last_line(told: str) -> str:
+    return (told.strip().splitlines() or ["no answer"])[-1]
+
+
+def _refuse_account(account: str) -> None:
+    user = _ask(["id", "-un"]).stdout.strip()
+    known = _ask(["sacctmgr", "-nP", "list", "assoc", f"user={user}", "format=account"])
+    if known.returncode:
+        raise InputError(
+            f"{PROFILE}: slurm_account is '{account}', and this cluster has no database of "
+            "accounts (sacctmgr does not answer): remove the key"
+        )
+    accounts = sorted({line for line in known.stdout.split() if line})
+    if accounts and account.lower() not in {name.lower() for name in accounts}:
+        raise InputError(
+            f"{PROFILE}: slurm_account is '{account}', which is no account of user {user}; use one "
+            f"of {', '.join(accounts)}"
+        )
+
+
+def _complaint(request: Request, told: str, partitions: Sequence[str]) -> str:
+    """One sentence of what is wrong with a request, from what sbatch says of it."""
+    lower = told.lower()
+    who = f"{PROFILE}: for {request.rules}"
+    where = f"partition '{request.partition}'" if request.partition else "the default partition"
+    if "partition" in lower and "account" not in lower and "invalid" in lower:
+        return (
+            f"{who} slurm_partition is '{request.partition}', which SLURM does not know; use one "
+            f"of {', '.join(partitions)}"
+        )
+    if "account" in lower:
+        return (
+            f"{who} slurm_account is '{request.account}', which SLURM does not take for {where}; "
+            "`sacctmgr show assoc user=$USER` lists yours"
+        )
+    if "qos" in lower:
+        return f"{who} qos is '{request.qos}', which SLURM does not take for {where}"
+    if "feature" in lower:
+        return (
+            f"{who} constraint is '{request.constraint}', which no node of {where} has; "
+            "`sinfo -o '%P %f'` lists what they have"
+        )
+    if "time limit" in lower:
+        return (
+            f"{who} jobs ask for {request.minutes} minutes, longer than {where} allows; set "
+            "`runtime` under `resources` to what it allows (trainings go on from their checkpoints)"
+        )
+    asks = [f"{request.cores} cores", f"{request.megabytes} MB"]
+    if request.gpu:
+        asks.append(f"{request.gpu} GPU {request.gpu_model or ''}".strip())
+    return (
+        f"{who} jobs ask for {', '.join(asks)}, which no node of {where} has "
+        f"({_last_line(told)}); `sinfo -o '%P %c %m %G'` lists what they have"
+    )
+
+
+def pauses(wanted: int) -> tuple[int, int]:
+    """Seconds before a first question for the state of jobs, and the longest between two.
+
+    SLURM forgets a job `MinJobAge` seconds after its end. A job that is forgotten unseen would be
+    waited for without end, so the questions come often enough.
+
+    LANGARITH_SLURM_PAUSE sets a shorter longest pause, for tests.
+
+    Args:
+        wanted: `slurm-init-seconds-before-status-checks` of the profile.
+    """
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", _ask(["scontrol", "show", "config"]).stdout, re.M)
+    age = int(found[1]) if found else 300
+    longest = min(int(os.environ.get("LANGARITH_SLURM_PAUSE", LONGEST_PAUSE)), max(1, age // 2))
+    # from three times the first pause on, the executor plugin trusts squeue
+    return max(1, min(wanted, age // 3, longest)), longest
+
+
+# --- in a job -----------------------------------------------------------------------------------
+
+
+def pass_signals_on() -> None:
+    """Hand SIGURG to all processes below this one, when it comes and when SIGTERM comes.
+
+    Where SLURM follows processes by cgroup it signals the first process of a job step alone, which
+    is Snakemake; the script below that can save a training does not hear of it. SIGURG does
+    nothing to a process that does not listen. Python writes the number of each signal that has a
+    handler to the wakeup descriptor, so Snakemake's own handler of SIGTERM stays in place.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(signal.SIGURG, lambda *_: None)
+
+    def listen() -> None:
+        while numbers := os.read(heard, 64):
+            if signal.SIGURG in numbers or signal.SIGTERM in numbers:
+                for process in _below(os.getpid()):
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(process, signal.SIGURG)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+
+def _below(process: int) -> Iterator[int]:
+    """Children of a process, their children, and so on."""
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from _below(child)
+
+
+# --- what the user is told ----------------------------------------------------------------------
+
+
+def last_lines(path: str | Path, count: int = 15, job: str | None = None) -> list[str]:
+    """The end of a log, as it is shown on the console; nothing where there is no log.
+
+    Args:
+        job: id of a SLURM job; then only what that job wrote.
+    """
+    if not Path(path).is_file():
+        return []
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 100_000))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    if job is not None:
+        begins = [i for i, line in enumerate(lines) if line.startswith(f"--- SLURM job {job} ")]
+        lines = lines[begins[-1] :] if begins else []
+    return [line for line in lines if line.strip()][-count:]
+
+
+def last_words(path: str | Path) -> list[str]:
+    """What SLURM itself wrote to the end of a job's output: time limit, memory, cancelled."""
+    said = re.compile(r"(slurmstepd|srun)[\w.-]*: error")
+    return list(dict.fromkeys(filter(said.match, last_lines(path, 200))))
+
+
+def records_since(results: Path, started: float) -> list[dict[str, Any]]:
+    """Records that jobs of SLURM wrote to a study's folder after a time (seconds since 1970)."""
+    found = []
+    for path in results.rglob("*provenance.json"):
+        if path.stat().st_mtime >= started:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record.get("slurm_job"):
+                found.append(record)
+    return found
+
+
+def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What jobs took, by rule, against what they asked for: lines for the console."""
+    if not records:
+        return []
+    by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record["start"]):
+        by_rule[record["rule"]].append(record)
+    rows = [("rule", "jobs", "of SLURM", "GPU-hours", "longest", "asked", "most memory", "asked")]
+    for rule, members in by_rule.items():
+        asked = [record.get("requested") or {} for record in members]
+        rows.append(
+            (
+                rule,
+                f"{len(members)}",
+                f"{len({record['slurm_job'] for record in members})}",
+                f"{_gpu_hours(members):.1f}" if any(a.get("gpu") for a in asked) else "-",
+                duration(max(record["seconds"] for record in members)),
+                duration(60 * max(a.get("runtime") or 0 for a in asked)),
+                f"{max(record['peak_memory_mb'] for record in members):.0f} MB",
+                f"{max(a.get('mem_mb') or 0 for a in asked)} MB",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.rjust(w) if i else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    again = sum((record.get("attempt") or 1) > 1 for record in records)
+    slurm = len({record["slurm_job"] for record in records})
+    hours = f"{_gpu_hours(records):.2f} GPU-hours of computing"
+    lines.append(
+        f"{_jobs(len(records))} in {slurm} of SLURM, {hours}"
+        + (f"; {_jobs(again)} needed more than one attempt" if again else "")
+    )
+    return lines
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job" + "s" * (count != 1)
+
+
+def _gpu_hours(records: Iterable[Mapping[str, Any]]) -> float:
+    return (
+        sum(
+            record["seconds"] * ((record.get("requested") or {}).get("gpu") or 0)
+            for record in records
+        )
+        / 3600
+    )
