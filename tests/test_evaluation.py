@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -242,6 +243,16 @@ def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_to
 
 
 # ---------------------------------------------------------------- files
+
+
+def test_bf16_tags_nearly_all_words_alike(saved: Path, base: Path, tiny_tokenizer) -> None:
+    model = evaluation.load_stack(base, saved / "en", saved / "ner")
+    batches = split("ner", tiny_tokenizer, 1).batches
+    half, whole = (
+        np.concatenate(inference.start(model, batches, "tagging", precision)())
+        for precision in ("bf16", "fp32")
+    )
+    assert np.mean(half == whole) > 0.95
 
 
 def test_files_of_a_cell(swept, tmp_path: Path) -> None:

@@ -292,6 +292,15 @@ def short_of_memory(fits: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
+def test_bf16_computes_in_half_and_keeps_the_weights_whole(base: Path, tmp_path: Path) -> None:
+    half = train(base, tmp_path / "half", precision="bf16")
+    whole = train(base, tmp_path / "whole", precision="fp32")
+    assert {tensor.dtype for tensor in half.adapter.values()} == {torch.float32}
+    assert not same(half.adapter, whole.adapter)
+    for ours, exact in zip(half.validation(), whole.validation(), strict=True):
+        assert ours["validation_loss"] == pytest.approx(exact["validation_loss"], rel=0.01)
+
+
 @pytest.mark.parametrize(("fits", "sizes"), [(2, {2}), (1, {1})])
 def test_step_that_does_not_fit_goes_in_parts(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, sizes: set[int]
