@@ -17,6 +17,11 @@ def request(need):
     }
 
 
+def member(need):
+    """The same for a job that belongs to a group, whose members take turns (profiles/slurm)."""
+    return request(need) | {"turn": 1}
+
+
 def gpu_training(need):
     """What a training asks for. How often it saves is no parameter: it decides no number."""
     return request(need) | {
@@ -28,7 +33,7 @@ def gpu_training(need):
 
 def gpu_sweep(method):
     """What one sweep of a method asks for."""
-    return request(lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method)) | {
+    return member(lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method)) | {
         "gpu": 1,
         "attempt": attempt,
     }

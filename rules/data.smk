@@ -22,6 +22,8 @@ if STUDY.corpora.source == "miniature":
             documents=STUDY.corpora.documents,
             words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_corpus"),
+        resources:
+            **member(lambda _: costs.SMALL),
         priority: 5  # everything stands on it
         group:
             "miniature"
@@ -51,6 +53,8 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
             code=fingerprint("write_miniature_task"),
         wildcard_constraints:
             suffix="conll|tsv|json",
+        resources:
+            **member(lambda _: costs.SMALL),
         group:
             "miniature"
         conda:

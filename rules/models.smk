@@ -44,7 +44,7 @@ rule tokenize_shard:
         text_column=STUDY.corpora.text_column,
         code=fingerprint("tokenize_shard"),
     resources:
-        **request(lambda wildcards: NEEDS.tokens(wildcards.language)),
+        **member(lambda wildcards: NEEDS.tokens(wildcards.language)),
     priority: 5  # everything stands on it
     group:
         "tokens_{model}_{language}"

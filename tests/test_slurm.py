@@ -116,8 +116,8 @@ def test_the_profile_sends_every_gpu_rule_to_the_gpus(root):
     assert set(profile["set-resources"]) == rules
     # one place: all of them are the same mapping
     assert len({id(keys) for keys in profile["set-resources"].values()}) == 1
-    assert profile["resources"] == ["runtime=1440", "gpu=1"]
-    assert profile["set-resource-scopes"] == ["gpu=local"]
+    assert profile["resources"] == ["runtime=1440", "gpu=1", "turn=1"]
+    assert profile["set-resource-scopes"] == ["gpu=local", "turn=local"]
 
 
 # --- what SLURM would not take ---

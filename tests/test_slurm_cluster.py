@@ -13,9 +13,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,18 +137,25 @@ def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
             assert held["JobState"] == "COMPLETED"
 
 
-def test_sweeps_are_one_job_that_asks_for_one_gpu(finished):
-    """Not for two GPUs and twice the memory; its time is that of both."""
+def test_a_group_asks_for_the_time_of_all_and_the_rest_of_one(finished):
+    """Two sweeps do not ask for two GPUs and twice the memory; members take turns."""
     house, _ = finished
-    sweeps = [record for record in records(house) if record["rule"] == "sweep_la"]
-    (job,) = {record["slurm_job"] for record in sweeps}
-    assert len(sweeps) == 2
-    asked, held = sweeps[0]["requested"], record_of_slurm(job)
-    assert held["TresPerJob"] == "gres:gpu:1"
-    assert held["MinMemoryNode"] in {f"{asked['mem_mb']}M", f"{asked['mem_mb'] / 1000:g}G"}
-    assert held["TimeLimit"] == f"00:0{2 * asked['runtime']}:00"
-    ends = sorted((record["start"], record["end"]) for record in sweeps)
-    assert ends[0][1] <= ends[1][0]  # one after the other
+    members = defaultdict(list)
+    for record in records(house):
+        if record["slurm_job"]:
+            members[record["slurm_job"]].append(record)
+    sizes = Counter(len(jobs) for jobs in members.values())
+    assert sizes == {1: 7, 2: 4, 6: 1}  # tokens of three languages and the sweeps; raw text
+    for job, group in members.items():
+        held, asked = record_of_slurm(job), [record["requested"] for record in group]
+        minutes = sum(one["runtime"] for one in asked)
+        assert held["TimeLimit"] == f"{minutes // 60:02}:{minutes % 60:02}:00"
+        megabytes = max(one["mem_mb"] for one in asked)
+        assert held["MinMemoryNode"] in {f"{megabytes}M", f"{megabytes / 1000:g}G"}
+        assert held["NumCPUs"] == "1"
+        assert held.get("TresPerJob") == ("gres:gpu:1" if "gpu" in asked[0] else None)
+        times = sorted((record["start"], record["end"]) for record in group)
+        assert all(one[1] <= other[0] for one, other in pairwise(times))
 
 
 def test_every_log_names_its_job(finished):

@@ -165,6 +165,10 @@ class Need:
         return math.ceil((SNAKEMAKE + self.megabytes) * (1 + attempt) / 2 / 500) * 500
 
 
+SMALL = Need(10.0, BEGIN_MEMBER, 1000.0)
+"""A member of a group that hardly computes."""
+
+
 class Needs:
     """What each kind of job of a study takes, computed once for all jobs that are alike.
 
@@ -207,7 +211,7 @@ class Needs:
     def tokens(self, language: str) -> Need:
         """One shard of a language becomes a token stream."""
         shards = max(1, len(grid.shards(self.study, language)))
-        return Need(self._tokens(language, "full") / shards / TOKENIZED, BEGIN, 2000)
+        return Need(self._tokens(language, "full") / shards / TOKENIZED, BEGIN_MEMBER, 2000)
 
     @cache  # noqa: B019
     def tokenizer(self, model: str) -> Need:
@@ -231,6 +235,8 @@ class Needs:
         files, wanted = grid.shards(self.study, language, budget), grid.tokens(budget)
         if isinstance(self.study.corpora, grid.HubCorpora):
             there = float(len(files) * SHARD_TOKENS)
+        elif isinstance(self.study.corpora, grid.MiniatureCorpora):
+            there = 100.0 * self.study.corpora.documents
         else:
             # four bytes of text are a token; compressed text is three times as long
             there = sum(
