@@ -40,10 +40,9 @@ def job(folder, run, work, *arguments, **environment):
 
 def alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return "zombie" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def gone(pid, patience=10.0):
