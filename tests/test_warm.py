@@ -1,7 +1,9 @@
 """The warm start: jobs forked from one process that has imported the libraries."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -104,6 +106,25 @@ def test_a_job_that_is_killed_leaves_no_fork_at_work(tmp_path, run, number):
     started.send_signal(number)
     assert started.wait(10) == -number
     assert gone(fork)
+
+
+@pytest.mark.parametrize("said", ["nothing", "half", "all"])
+def test_a_job_that_dies_in_asking_harms_no_other(tmp_path, run, said):
+    beside = job(tmp_path, run, WAIT)
+    at_work(beside)
+    (tmp_path / "asking.py").write_text("import os\nprint(os.getpid(), flush=True)")
+    request = {"argv": [str(tmp_path / "asking.py")], "path": sys.path, "folder": str(tmp_path)}
+    line = json.dumps({**request, "environment": dict(os.environ)}) + "\n"
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(warm.address(run.pid))
+        if said != "nothing":
+            with open(os.devnull, "r+") as null:
+                socket.send_fds(asking, [b"\n"], [null.fileno()] * 3)
+            asking.sendall(line.encode()[: None if said == "all" else len(line) // 2])
+    told, errors = job(tmp_path, run, "print('done')").communicate()
+    assert (told, errors) == ("done\n", "")
+    assert beside.poll() is None
+    beside.kill()
 
 
 def test_a_signal_reaches_the_script(tmp_path, run):

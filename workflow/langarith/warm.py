@@ -222,17 +222,24 @@ def serve(owner: int) -> None:
                 job.kill()  # nothing more is said but that the waiting job was killed
         if listening in ready:
             connection, _ = listening.accept()
-            if _user(connection) == os.getuid():
-                jobs.append(_fork(connection))
+            started = _fork(connection) if _user(connection) == os.getuid() else None
+            if started:
+                jobs.append(started)
             else:
                 connection.close()
 
 
-def _fork(connection: socket.socket) -> Job:
-    """Start a job in a fork and tell its process id."""
-    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile("r") as lines:
-        request = json.loads(lines.readline())
+def _fork(connection: socket.socket) -> Job | None:
+    """Start a job in a fork and tell its process id; None where its process died in asking."""
+    streams: list[int] = []
+    try:
+        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("r") as lines:
+            request = json.loads(lines.readline())
+    except (OSError, ValueError):
+        for stream in streams:
+            os.close(stream)
+        return None
     pid = os.fork()
     if pid == 0:
         _work(request, streams)
@@ -240,7 +247,8 @@ def _fork(connection: socket.socket) -> Job:
         os.setpgid(pid, pid)  # here and in the fork: whichever comes first
     for stream in streams:
         os.close(stream)
-    connection.sendall(f"{pid}\n".encode())
+    with suppress(OSError):  # killed meanwhile: `serve` finds the connection closed
+        connection.sendall(f"{pid}\n".encode())
     return Job(connection, pid)
 
 
