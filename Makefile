@@ -19,8 +19,8 @@ fetch: environment
 	@$(BIN)/snakemake fetch --cores 4 --configfile $(STUDY)
 
 test: environment
-	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadgroup $(PYTEST)
-	@$(BIN)/python -m pytest -n 2 -m slow --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m slow --dist loadfile $(PYTEST)
 
 bench: environment
 	@$(BIN)/python benchmarks $(BENCH)

@@ -364,7 +364,6 @@ def audited(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_tampering_with_a_finished_study_is_found(copy):
     done = audited(copy, "verify", "results/nano")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -391,7 +390,6 @@ def test_tampering_with_a_finished_study_is_found(copy):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_an_edit_of_the_library_is_found_with_what_its_code_has_made(copy):
     room = copy / "workflow/langarith/arithmetic.py"
     room.write_text(room.read_text() + "\n# a remark\n")

@@ -19,7 +19,6 @@ import yaml
 
 from langarith import miniature
 
-pytestmark = pytest.mark.xdist_group("bad-input")
 
 SUFFIX = {"ner": "conll", "nli": "tsv", "qa": "json"}
 

@@ -191,7 +191,6 @@ def test_people_are_those_of_the_citation_file():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_snakemake_crate_packs_a_finished_study(copy, cache, root):
     import shutil
 

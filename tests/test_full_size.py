@@ -18,7 +18,7 @@ import yaml
 
 from test_workflow import build_house, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+pytestmark = pytest.mark.slow
 
 WORDS = [f"word{i}" for i in range(200)]
 STUDY = {

@@ -232,7 +232,6 @@ def test_a_path_cannot_end_the_script_that_holds_it(study, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_snakemake_provenance_gathers_a_finished_study(copy, open_page):
     from test_workflow import NANO, run
 

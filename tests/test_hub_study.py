@@ -25,7 +25,7 @@ from langarith import hub, miniature, tasks
 from langarith import study as grid
 from test_workflow import build_house, edit, planned
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("studies")]
+pytestmark = pytest.mark.slow
 
 LANGUAGES = ("en", "es", "fr")
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]

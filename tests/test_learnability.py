@@ -10,7 +10,7 @@ import pytest
 from langarith import study as grid
 from test_workflow import build_house, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("miniature")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

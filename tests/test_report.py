@@ -141,7 +141,6 @@ def test_tables_keep_what_markdown_marks_and_no_html_of_their_own():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
     import shutil
 

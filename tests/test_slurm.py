@@ -68,7 +68,6 @@ def test_a_sweep_of_a_finer_grid_takes_longer(root):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("nano")
 def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
     """`snakemake --profile slurm -n`, where no SLURM is installed: the counts of docs/slurm.md."""
     house = workflow.build_house(root, tmp_path / "house")

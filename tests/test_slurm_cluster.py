@@ -25,7 +25,7 @@ import yaml
 
 import test_workflow as workflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 SANDBOX = ROOT / "envs/slurm-sandbox"

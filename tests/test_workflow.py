@@ -18,7 +18,7 @@ import yaml
 
 from langarith import study as grid
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nano")]
+pytestmark = pytest.mark.slow
 
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "studies", "envs")
 
