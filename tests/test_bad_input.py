@@ -19,7 +19,6 @@ import yaml
 
 from langarith import miniature
 
-
 SUFFIX = {"ner": "conll", "nli": "tsv", "qa": "json"}
 
 
