@@ -38,6 +38,8 @@ LOG = "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log"
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     """SLURM, as it runs already or started for these tests alone."""
+    # tests in the background ignore Ctrl-C, and so would the runs that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if shutil.which("slurmctld") is None:
         pytest.skip("no SLURM on this machine; envs/slurm-sandbox/start installs and starts one")
     if subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode == 0:
