@@ -202,7 +202,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
             made = _parts.adapters(encoder, folder, languages)
             theirs_at = [0.5] if asked.tiny or base else [0.0, 0.5]
             yield harness.Case(
-                f"{name} size, {count} sentences",
+                f"{name} size, {asked.sentences if given_sentences else f'{count} sentences'}",
                 {
                     "sentences": str(sentences),
                     "tokenizer": str(tokens),
