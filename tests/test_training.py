@@ -705,3 +705,12 @@ def test_metrics_log_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> Non
     log.forget_after(2)
     assert progress.read_metrics(log.path) == [{"step": s, "loss": 1 / 3} for s in (1, 2)]
     assert json.loads(log.path.read_text().splitlines()[0])["loss"] == 1 / 3
+
+
+def test_metrics_are_copied_though_their_file_is_gone(tmp_path: Path) -> None:
+    """Snakemake removes the outputs of a job that it cancels, while the job still saves."""
+    log = progress.MetricsLog(tmp_path / "metrics.jsonl")
+    log.write(step=1, loss=2.0)
+    log.path.unlink()
+    log.copy(tmp_path / "kept.jsonl")
+    assert progress.read_metrics(tmp_path / "kept.jsonl") == [{"step": 1, "loss": 2.0}]

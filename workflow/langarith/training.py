@@ -256,7 +256,7 @@ class _Trainer(Trainer):
         metric: str,
         sign: int,
         order: Order,
-        metrics: Path,
+        metrics: MetricsLog,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -349,8 +349,7 @@ class _Trainer(Trainer):
         if best.is_file():
             shutil.copyfile(best, folder / _BEST)
         # an output of the job, which Snakemake removes before the next attempt
-        if self.metrics.is_file():
-            shutil.copyfile(self.metrics, folder / _METRICS)
+        self.metrics.copy(folder / _METRICS)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(Path(self.args.output_dir) / _PARTIAL)
@@ -377,7 +376,7 @@ class _Trainer(Trainer):
         if (folder / _BEST).is_file():
             shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
         if (folder / _METRICS).is_file():
-            shutil.copyfile(folder / _METRICS, self.metrics)
+            shutil.copyfile(folder / _METRICS, self.metrics.path)
 
 
 def _digest(model: PreTrainedModel, data: Rows) -> str:
@@ -496,7 +495,7 @@ def train(
             micro * recipe["accumulation"],
             [len(row) for row in data.columns["input_ids"]] if group_by_length else None,
         ),
-        metrics=log.path,
+        metrics=log,
     )
     last = last_checkpoint(checkpoints)
     if last:
