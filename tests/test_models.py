@@ -13,6 +13,7 @@ from adapters import AutoAdapterModel
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.activations import NewGELUActivation
 
 import helpers
 from langarith import arithmetic, models
@@ -108,6 +109,27 @@ def test_inverse_of_the_invertible_adapter_runs_before_the_decoder(
     torch.testing.assert_close(gathered, expected[labels != -100], atol=1e-4, rtol=1e-4)
     without = nn.functional.linear(transformed, decoder.weight, decoder.bias)
     assert (expected - without).abs().max() > 0.1
+
+
+def test_adapters_compute_gelu_new_by_one_kernel(base: Path, tmp_path: Path) -> None:
+    """The same function as stock `adapters` computes, and the same configuration on disk."""
+    model = models.load_encoder(base)
+    models.add_initialised(model, "es", LANGUAGE, 7)
+    models.save_adapter(model, "es", tmp_path / "es", with_head=False)
+    loaded, stock = models.load_encoder(base), models.load_encoder(base)
+    models.load_adapter(loaded, tmp_path / "es", "es", with_head=False)
+    stock.load_adapter(str(tmp_path / "es"), use_safetensors=True)
+    hidden = []
+    for of in (model, loaded, stock):
+        of.set_active_adapters("es")
+        of.eval()
+        hidden.append(of(input_ids=torch.arange(5, 25)[None]).last_hidden_state)
+        eight_steps = any(isinstance(m, NewGELUActivation) for m in of.modules())
+        assert eight_steps == (of is stock)
+    for ours in hidden[:2]:
+        torch.testing.assert_close(ours, hidden[2], atol=1e-6, rtol=1e-5)
+    described = json.loads((tmp_path / "es" / "adapter_config.json").read_text())
+    assert described["config"]["non_linearity"] == "gelu_new"
 
 
 # ---------------------------------------------------------------- the common initialisation

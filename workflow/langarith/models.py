@@ -21,9 +21,11 @@ transformers.utils.import_utils._sklearn_available = False
 import adapters
 import torch
 from adapters import AdapterConfig, AutoAdapterModel, SeqBnConfig, SeqBnInvConfig
+from adapters.methods.modeling import Activation_Function_Class
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.activations import NewGELUActivation, get_activation
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from langarith.errors import InputError
@@ -174,6 +176,7 @@ def add_initialised(model: PreTrainedModel, name: str, config: Any, seed: int) -
     one point, so that differences of adapters are differences of training.
     """
     model.add_adapter(name, config=config)
+    _fuse_activations(model)
     with torch.no_grad():
         for parameter in named_parameters(model, name).values():
             if parameter.dim() > 1:
@@ -325,6 +328,20 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_
     model.load_adapter(
         str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
     )
+    _fuse_activations(model)
+
+
+def _fuse_activations(model: PreTrainedModel) -> None:
+    """Compute `gelu_new` of adapters by one kernel, where transformers writes out its eight steps.
+
+    The same function, the tanh approximation of GELU (Hendrycks and Gimpel, 2016), to the last
+    bits; a step keeps one tensor for its gradient and not six.
+    """
+    for module in model.modules():
+        if isinstance(module, Activation_Function_Class) and isinstance(
+            module.f, NewGELUActivation
+        ):
+            module.f = get_activation("gelu_pytorch_tanh")
 
 
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
