@@ -21,6 +21,12 @@ os.environ.update(
 # Jobs start warm, from a process that ends with this one.
 OWNS_WARM_PROCESS = warm.own()
 
+
+def jobs_with_models():
+    """Whether the plan holds a training or a sweep, which every GPU resource stands for."""
+    return any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs())
+
+
 # Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
 # after each few hundred new objects finds nothing: a fifth of the planning of a large study.
 gc.freeze()
@@ -87,6 +93,8 @@ wildcard_constraints:
 onstart:
     if slurm_executor():
         ask_first(slurm_executor())
+    elif OWNS_WARM_PROCESS and workflow.local_exec and jobs_with_models():
+        warm.launch(os.getpid())  # beside the jobs that need no model, which come first
     write_text(f"{R}/study.json", grid.identity(STUDY))
 
 
@@ -228,7 +236,6 @@ def sweep_inputs(wildcards):
         "task_adapter": task_adapter(wildcards),
         "left": language_adapter(wildcards.model, wildcards.left, wildcards.seed),
         "right": language_adapter(wildcards.model, wildcards.right, wildcards.seed),
-        "train": grid.task_file(STUDY, task, STUDY.task_language, "train"),
         "validation": grid.task_file(STUDY, task, target, "validation"),
         "test": grid.task_file(STUDY, task, target, "test"),
         "checked": checked(task, target),

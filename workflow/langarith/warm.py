@@ -2,8 +2,8 @@
 
 To import torch, transformers and adapters takes a job 4 seconds of computing, to sweep a cell of
 the miniature 2. Snakemake starts each job as a process of its own; that process hands its script
-over here and waits. The first job with a model starts the warm process, which ends with the run;
-jobs without one use it where it is there:
+over here and waits. The warm process starts with a run that has jobs with models, or with the
+first of them, and ends with the run; jobs without a model use it where it is ready:
 
     Snakemake -> python script.py --hand_over--> warm process --fork--> the script
 
@@ -44,8 +44,8 @@ MODELS = tuple(
 )
 """Model classes, which both libraries import when a model is loaded."""
 
-PATIENCE = 60.0
-"""Seconds in which the warm process must answer at its address."""
+PATIENCE = 600.0
+"""Seconds that a job waits for the libraries, which a file server can be slow to bring."""
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGURG, signal.SIGCONT)
 """Signals that a waiting job passes on to the fork that does its work."""
@@ -82,7 +82,7 @@ def hand_over(*, start: bool) -> None:
     Returns only where there is no warm process, or in the fork itself.
 
     Args:
-        start: start the warm process where there is none yet.
+        start: start the warm process where there is none yet, and wait until it is ready.
     """
     owner = os.environ.get(OWNER, "off")
     if owner == "off" or sys.platform != "linux":
@@ -120,9 +120,12 @@ def hand_over(*, start: bool) -> None:
     os._exit(status)
 
 
-def launch(owner: int) -> None:
-    """Start the warm process of a run, without waiting for it."""
-    subprocess.Popen(  # noqa: S603
+def launch(owner: int) -> subprocess.Popen[bytes]:
+    """Start the warm process of a run, without waiting for it.
+
+    Where there is one already, the second finds the address taken and ends.
+    """
+    return subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "langarith.warm", str(owner)],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -134,21 +137,17 @@ def launch(owner: int) -> None:
 def _connect(owner: int, start: bool) -> socket.socket | None:
     """A connection to the warm process of a run, which is started on demand."""
     until = time.monotonic() + PATIENCE
-    started = False
+    launched: subprocess.Popen[bytes] | None = None
     while True:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             server.connect(address(owner))
         except OSError:
             server.close()
-            if not start:
-                return None
-            if time.monotonic() > until:
-                raise
-            if not started:
-                # two jobs may do this at once: the second process finds the address taken and ends
-                launch(owner)
-                started = True
+            failed = launched and launched.poll()
+            if not start or failed or time.monotonic() > until:
+                return None  # the job imports for itself, and tells if that fails
+            launched = launched or launch(owner)
             time.sleep(0.02)
         else:
             if _user(server) == os.getuid():
@@ -195,9 +194,9 @@ def serve(owner: int) -> None:
         watch = os.pidfd_open(owner)
     except OSError:
         return  # another process serves this run, or the run is over
-    listening.listen()
     for room in (*ROOMS, *MODELS):
         __import__(room)
+    listening.listen()
     # what is there now stays: no fork copies its pages for the garbage collector's marks
     gc.collect()
     gc.freeze()
