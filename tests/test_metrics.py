@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 from transformers.data.metrics import squad_metrics
@@ -54,12 +56,30 @@ def test_ner_equals_seqeval() -> None:
     gold, predicted = tag_sequences(200, 1), tag_sequences(200, 2)
     examples = [NerExample("1", ("x",) * len(tags), tuple(tags)) for tags in gold]
     score = TASKS["ner"].score(predicted, examples)
-    assert score == {
-        "f1": 100 * f1_score(gold, predicted),
-        "f1_strict": 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2),
-    }
+    assert score == pytest.approx(
+        {
+            "f1": 100 * f1_score(gold, predicted),
+            "f1_strict": 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2),
+        }
+    )
     assert tuple(score) == TASKS["ner"].metrics
     assert 0 < score["f1_strict"] < score["f1"] < 100
+
+
+tags = st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])
+sentence_pairs = st.lists(st.tuples(tags, tags), min_size=1, max_size=8)
+
+
+@given(st.lists(sentence_pairs, min_size=1, max_size=4))
+def test_ner_equals_seqeval_on_any_tags(pairs) -> None:
+    gold, predicted = ([[pair[i] for pair in pairs_] for pairs_ in pairs] for i in (0, 1))
+    assert entity_f1(predicted, gold) == pytest.approx(
+        {
+            "f1": 100 * f1_score(gold, predicted, zero_division=0),
+            "f1_strict": 100
+            * f1_score(gold, predicted, mode="strict", scheme=IOB2, zero_division=0),
+        }
+    )
 
 
 def test_span_that_starts_inside_counts_in_default_mode_only() -> None:

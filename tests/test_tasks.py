@@ -568,10 +568,13 @@ def test_question_without_room_for_its_context_is_refused(tokenizer: Any) -> Non
 
 def test_majority_follows_the_training_data(tmp_path: Path) -> None:
     train = [sentence(("a", "O"), ("b", "O"), ("c", "B-LOC"))]
-    assert NER.majority(train, [sentence(("x", "B-ORG"), ("y", "O"))]) == [["O", "O"]]
+    assert NER.majority(train) == "O"
+    assert NER.constant("O", [sentence(("x", "B-ORG"), ("y", "O"))]) == [["O", "O"]]
     pairs = NLI.read(write(tmp_path / "a.tsv", HEADER + "p\th\t2\np\th\t1\np\th\t2\np\th\t1\n"))
-    assert NLI.majority(pairs, pairs[:1]) == ["neutral"]
-    assert QA.majority([], qa_examples(2, words=3)) == ["", ""]
+    assert NLI.majority(pairs) == "neutral"
+    assert NLI.constant("neutral", pairs[:2]) == ["neutral", "neutral"]
+    assert QA.majority([]) == ""
+    assert QA.constant("", qa_examples(2, words=3)) == ["", ""]
 
 
 # ---------------------------------------------------------------- parquet as the hub has it

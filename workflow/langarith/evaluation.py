@@ -188,7 +188,7 @@ def sweep_cell(
         outputs: see :func:`write`.
         encoder, tokenizer, task_adapter: folders.
         language_adapter: folder of any adapter of the merge's shape, to be written over.
-        files: `train` (of the task language), `validation` and `test`.
+        files: `validation` and `test`.
         reading: what :func:`langarith.study.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
         always: lambdas that are evaluated on test whichever is chosen.
@@ -196,13 +196,13 @@ def sweep_cell(
     """
     task = tasks.get(reading["type"])
     loaded = models.load_tokenizer(tokenizer)
-    labels = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))["labels"]
+    trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
     validation, test = (
         Split(
             task,
             task.read(files[split], cut=reading["cuts"][split], split=split),
             loaded,
-            labels=labels,
+            labels=trained["labels"],
             max_length=reading["max_length"],
             stride=reading["stride"],
             **batches,
@@ -224,9 +224,7 @@ def sweep_cell(
     use_language_adapter(model, False)
     references = {
         "none": test.score(model).metrics,
-        "majority": task.score(
-            task.majority(task.read(files["train"]), test.examples), test.examples
-        ),
+        "majority": task.score(task.constant(trained["majority"], test.examples), test.examples),
     }
     write(outputs, cell, swept, validation, test, references)
 

@@ -76,6 +76,7 @@ with provenance.job(snakemake, model=True):
             "language": snakemake.params.language,
             "seed": seed,
             "labels": labels,
+            "majority": task.majority(examples["train"]),
             "best_step": outcome.best_step,
             "steps": outcome.steps,
             "validation": held_out.score(model).metrics,

@@ -126,10 +126,12 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """Each of `metrics`, in percent, unrounded."""
 
     @abstractmethod
-    def majority(
-        self, train_examples: Sequence[ExampleT], examples: Sequence[ExampleT]
-    ) -> list[PredictionT]:
-        """Predictions of the simplest reference: the most frequent class of the training data."""
+    def majority(self, train_examples: Sequence[ExampleT]) -> str:
+        """The answer of the simplest reference: the most frequent class of the training data."""
+
+    @abstractmethod
+    def constant(self, answer: str, examples: Sequence[ExampleT]) -> list[PredictionT]:
+        """Predictions of a reference that gives one answer everywhere."""
 
     def _refuse_cut(self, path: Path, cut: str | None) -> None:
         if cut is not None:

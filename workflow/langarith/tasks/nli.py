@@ -106,12 +106,14 @@ class Nli(Task[NliExample, str]):
         """See `accuracy`."""
         return accuracy(predictions, [example.label for example in examples])
 
-    def majority(
-        self, train_examples: Sequence[NliExample], examples: Sequence[NliExample]
-    ) -> list[str]:
+    def majority(self, train_examples: Sequence[NliExample]) -> str:
         """The most frequent training label, the first of `LABELS` among equals."""
         counts = Counter(example.label for example in train_examples)
-        return [max(LABELS, key=lambda label: counts[label])] * len(examples)
+        return max(LABELS, key=lambda label: counts[label])
+
+    def constant(self, answer: str, examples: Sequence[NliExample]) -> list[str]:
+        """One label for every pair."""
+        return [answer] * len(examples)
 
 
 Row = tuple[str, str, Any, Any, Any]

@@ -208,11 +208,13 @@ class Qa(Task[QaExample, str]):
         """See `squad`."""
         return squad(predictions, [self.gold(example) for example in examples])
 
-    def majority(
-        self, train_examples: Sequence[QaExample], examples: Sequence[QaExample]
-    ) -> list[str]:
+    def majority(self, train_examples: Sequence[QaExample]) -> str:
         """The empty answer."""
-        return [""] * len(examples)
+        return ""
+
+    def constant(self, answer: str, examples: Sequence[QaExample]) -> list[str]:
+        """One answer to every question."""
+        return [answer] * len(examples)
 
 
 # ---------------------------------------------------------------- reading
