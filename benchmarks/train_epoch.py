@@ -96,7 +96,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
             recipe,
             data=training.Rows(features.columns),
             collate=collate,
-            loss=lambda model, batch: model(**batch).loss,
+            loss=training.task_loss,
             validate=validate,
             metric="f1",
             larger_is_better=True,

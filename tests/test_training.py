@@ -649,6 +649,15 @@ def test_training_loss_masks_in_the_step(base: Path) -> None:
     assert torch.equal(batch["input_ids"], helpers.chunks(8))
 
 
+def test_layers_are_compiled_where_the_recipe_asks(base: Path, tmp_path: Path, monkeypatch) -> None:
+    compiled: list[PreTrainedModel] = []
+    monkeypatch.setattr(models, "compile_encoder", compiled.append)
+    train(base, tmp_path / "plain")
+    assert not compiled
+    train(base, tmp_path / "compiled", torch_compile=True)
+    assert len(compiled) == 1
+
+
 def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
     tokenizer = helpers.make_tokenizer()
     model = models.load_masked_lm(base)

@@ -369,7 +369,8 @@ def masked_lm_loss(
     Args:
         model: a masked-language model with adapters initialised.
         input_ids: (batch, length) token ids, no padding.
-        labels: (batch, length) ids of masked positions, -100 elsewhere.
+        labels: (batch, length) ids of masked positions, -100 elsewhere; in main memory, so that
+            nothing waits for a GPU to learn how many they are.
     """
     logits, wanted = masked_logits(model, input_ids, labels)
     return nn.functional.cross_entropy(logits.float(), wanted)
@@ -383,7 +384,21 @@ def masked_logits(
     The inverse of the invertible adapter runs before the decoder (see :func:`load_masked_lm`).
     """
     hidden = model.base_model(input_ids=input_ids).last_hidden_state
-    chosen = labels != -100
+    positions = (labels.flatten() != -100).nonzero().squeeze(1)
+    chosen = hidden.flatten(0, 1).index_select(0, to_device(positions, hidden.device))
     head = model.lm_head if hasattr(model, "lm_head") else model.cls
     # one sentence of all masked positions: the invertible adapter expects three dimensions
-    return head(hidden[chosen][None]).squeeze(0), labels[chosen]
+    wanted = labels.flatten().index_select(0, positions)
+    return head(chosen[None]).squeeze(0), to_device(wanted, hidden.device)
+
+
+def to_device(tensor: torch.Tensor, on: torch.device) -> torch.Tensor:
+    """Copy to a GPU without waiting for what it computes; a tensor for the CPU stays."""
+    if on.type != "cuda" or tensor.is_cuda:
+        return tensor.to(on)
+    return tensor.pin_memory().to(on, non_blocking=True)
+
+
+def compile_encoder(model: PreTrainedModel, backend: str = "inductor") -> None:
+    """Compile the layers of a model by `torch.compile`, in place; names of parameters stay."""
+    model.base_model.encoder.compile(backend=backend)

@@ -76,6 +76,7 @@ class Training(Strict):
     chunk_length: int = Field(512, ge=8)
     mask_probability: float = Field(0.15, gt=0, lt=1)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    torch_compile: bool = False
     threads: int = Field(1, ge=1)
 
     @model_validator(mode="after")

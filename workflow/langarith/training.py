@@ -88,11 +88,16 @@ def masked_loss(
     masks = MaskTokens(tokenizer, mlm_probability=probability)
 
     def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        on = batch["input_ids"].device
-        masked = {k: v.to(on) for k, v in masks.mask(batch["input_ids"].cpu()).items()}
-        return models.masked_lm_loss(model, masked["input_ids"], masked["labels"])
+        masked = masks.mask(batch["input_ids"])
+        ids = models.to_device(masked["input_ids"], model.device)
+        return models.masked_lm_loss(model, ids, masked["labels"])
 
     return loss
+
+
+def task_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The loss of the active head."""
+    return model(**{k: models.to_device(v, model.device) for k, v in batch.items()}).loss
 
 
 class Order(torch.utils.data.Sampler[int]):
@@ -165,8 +170,8 @@ def masked_validation(
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
         total, count = torch.zeros((), dtype=torch.float64, device=on), 0
         for start in range(0, len(chunks), batch_size):
-            ids = masked["input_ids"][start : start + batch_size].to(on)
-            labels = masked["labels"][start : start + batch_size].to(on)
+            ids = models.to_device(masked["input_ids"][start : start + batch_size], on)
+            labels = masked["labels"][start : start + batch_size]
             found = int((labels != -100).sum())
             if found:
                 with torch.autocast(on.type, dtype=half, enabled=half is not None):
@@ -267,6 +272,8 @@ class _Trainer(Trainer):
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
         self.model_accepts_loss_kwargs = False
+        # batches stay in main memory, where masks are drawn; losses move what they take
+        self.accelerator.device_placement = False
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
@@ -298,6 +305,9 @@ class _Trainer(Trainer):
                 parameter.grad = None if gradient is None else gradient.clone()
             torch.set_rng_state(drawn)
             torch.cuda.empty_cache()
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        return inputs
 
     def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
         return self.loss(model, inputs) * self.share
@@ -428,13 +438,15 @@ def train(
     Args:
         recipe: a :class:`langarith.study.Training` as plain data.
         data: training rows; their order, dropout and masks follow `seed`.
-        loss: mean loss of one micro-batch.
+        loss: mean loss of one micro-batch, which is given in main memory.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder of this run's own.
         save_minutes: time between checkpoints; with 0 there is one after each step.
     """
     on = models.device()
     dtype = models.precision(recipe["precision"], on)
+    if recipe["torch_compile"]:
+        models.compile_encoder(model)
     written = json.dumps(
         {"recipe": dict(recipe), "seed": seed, "start": _digest(model, data)}, sort_keys=True
     )

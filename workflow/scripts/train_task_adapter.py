@@ -54,7 +54,7 @@ with provenance.job(snakemake, model=True):
         recipe,
         data=training.Rows(encoded.columns),
         collate=training.PadRows(int(tokenizer.pad_token_id)),
-        loss=lambda model, batch: model(**batch).loss,
+        loss=training.task_loss,
         validate=lambda: held_out.score(model).metrics,
         metric=task.metrics[0],
         larger_is_better=True,
