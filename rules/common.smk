@@ -18,6 +18,10 @@ os.environ.update(
     ),
     HF_HUB_OFFLINE="1",
 )
+# On a CPU every layer's output is allocated anew: memory that a step has freed stays with the job
+# for the next one (glibc).
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
 # Jobs start warm, from a process that ends with this one.
 OWNS_WARM_PROCESS = warm.own()
 

@@ -41,8 +41,15 @@ def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     """(rows, longest) int64, short rows filled with `value`."""
-    width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+    table = np.full((len(rows), max(len(row) for row in rows)), value, dtype=np.int64)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return torch.from_numpy(table)
+
+
+def pad_mask(lengths: Sequence[int]) -> torch.Tensor:
+    """(rows, longest) int64: 1 where a padded row has a token."""
+    return torch.from_numpy((np.arange(max(lengths)) < np.c_[lengths]).astype(np.int64))
 
 
 class Batches:
@@ -66,7 +73,7 @@ class Batches:
         padded = 0
         for chosen in buckets(lengths, tokens_per_batch):
             ids = pad([rows[i] for i in chosen], pad_token)
-            mask = pad([[1] * lengths[i] for i in chosen], 0)
+            mask = pad_mask([lengths[i] for i in chosen])
             padded += ids.numel()
             inputs = {"input_ids": ids.to(on), "attention_mask": mask.to(on)}
             if "token_type_ids" in columns:

@@ -32,7 +32,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from langarith import models
-from langarith.inference import pad
+from langarith.inference import pad, pad_mask
 from langarith.progress import MetricsLog, Progress, say
 
 MASK_SEED = 0
@@ -130,9 +130,7 @@ class PadRows:
         self.pad_token = pad_token
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = {
-            "attention_mask": pad([[1] * len(row["input_ids"]) for row in features], 0),
-        }
+        batch = {"attention_mask": pad_mask([len(row["input_ids"]) for row in features])}
         for name in features[0]:
             rows = [row[name] for row in features]
             if isinstance(rows[0], int):
@@ -294,7 +292,7 @@ class _Trainer(Trainer):
                 for start in range(0, rows, self.at_once):
                     part = {k: v[start : start + self.at_once] for k, v in inputs.items()}
                     self.share = len(part["input_ids"]) / rows
-                    losses.append(super().training_step(model, part))
+                    losses.append(self._micro_step(model, part))
                 return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
             except torch.OutOfMemoryError:
                 if self.at_once == 1:
@@ -306,11 +304,13 @@ class _Trainer(Trainer):
             torch.set_rng_state(drawn)
             torch.cuda.empty_cache()
 
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        return inputs
-
-    def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
-        return self.loss(model, inputs) * self.share
+    def _micro_step(self, model: Any, inputs: Any) -> torch.Tensor:
+        """What the Trainer's own step comes to here, less its walk through all modules."""
+        with self.compute_loss_context_manager():
+            loss = self.loss(model, inputs) * self.share
+        loss = loss / self.current_gradient_accumulation_steps
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # nobody reads the count, and each step would count all parameters for it
@@ -512,6 +512,7 @@ def train(
     last = last_checkpoint(checkpoints)
     if last:
         say(f"    {what}: goes on from step {last.rpartition('-')[2]}")
+    model.train()
     with calls.heard():
         trainer.train(resume_from_checkpoint=last)
     if calls.stop and trainer.state.global_step < steps:
