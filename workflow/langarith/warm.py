@@ -34,7 +34,14 @@ OWNER = "LANGARITH_WARM"
 JOB = "LANGARITH_WARM_JOB"
 """Environment variable: the SLURM job in which the owner runs."""
 
-ROOMS = ("langarith.evaluation", "langarith.training", "langarith.tables", "matplotlib.pyplot")
+ROOMS = (
+    "langarith.evaluation",
+    "langarith.training",
+    "langarith.tables",
+    "matplotlib.pyplot",
+    "seqeval.metrics",
+    "seqeval.scheme",
+)
 """What the warm process imports, and with it nearly all that jobs need."""
 
 MODELS = tuple(
