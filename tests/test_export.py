@@ -76,8 +76,8 @@ def study(base, tmp_path_factory) -> Path:
     for parameter in model.heads["ner"].parameters():
         torch.nn.init.normal_(parameter)
     models.save_adapter(model, "ner", Path(TASK), with_head=True)
-    Path(f"{TASK}/task.json").write_text(json.dumps({"labels": labels}))
-    for seed, split in enumerate(("train", "validation", "test")):
+    Path(f"{TASK}/task.json").write_text(json.dumps({"labels": labels, "majority": "O"}))
+    for seed, split in enumerate(("validation", "test"), start=1):
         Path(f"{split}.conll").write_text(sentences(seed))
 
     left, right, origin = (
@@ -109,12 +109,12 @@ def study(base, tmp_path_factory) -> Path:
             tokenizer=Path("tokenizer"),
             language_adapter=Path(LANGUAGE.format("en")),
             task_adapter=Path(TASK),
-            files={split: Path(f"{split}.conll") for split in ("train", "validation", "test")},
+            files={split: Path(f"{split}.conll") for split in ("validation", "test")},
             reading={
                 "type": "ner",
                 "max_length": 64,
                 "stride": 8,
-                "cuts": dict.fromkeys(("train", "validation", "test")),
+                "cuts": dict.fromkeys(("validation", "test")),
             },
             batches={"tokens_per_batch": 4096, "precision": "fp32"},
             always=(0.0, 0.5, 1.0),
