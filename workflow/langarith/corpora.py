@@ -34,6 +34,8 @@ TEXT_SUFFIXES = (".txt", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
 PARQUET_SUFFIXES = (".parquet",)
 SUFFIXES = TEXT_SUFFIXES + JSON_SUFFIXES + PARQUET_SUFFIXES
+WORDS_KEPT = 1 << 17
+"""Words whose pieces a tokenizer remembers: the library's own 10,000 are few for real text."""
 
 
 # ---------------------------------------------------------------- files that people bring
@@ -217,6 +219,8 @@ def tokenize_documents(
     tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    # a model without words of its own to keep, like WordPiece, has no such method
+    getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_KEPT)
     schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
