@@ -335,7 +335,7 @@ def _fuse_activations(model: PreTrainedModel) -> None:
     """Compute `gelu_new` of adapters by one kernel, where transformers writes out its eight steps.
 
     The same function, the tanh approximation of GELU (Hendrycks and Gimpel, 2016), to the last
-    bits; a step keeps one tensor for its gradient and not six.
+    bits; a step keeps one tensor for its gradient and not four.
     """
     for module in model.modules():
         if isinstance(module, Activation_Function_Class) and isinstance(
