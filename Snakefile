@@ -38,7 +38,7 @@ rule all:
 
 
 # Every experiment of the paper is a target by its name: snakemake zero_shot
-for experiment in grid.EXPERIMENTS:
+for experiment in experiments.EXPERIMENTS:
 
     rule:
         name:

@@ -24,7 +24,8 @@ def sentences(path: Path, count: int, *, mixed: bool, split: str = "validation")
         mixed: lengths as in collected text: most short, a few very long (log-normal, up to 16 of
             the miniature's sentences in one); else the miniature's own, which are all alike.
     """
-    from langarith import miniature, tasks
+    from langarith import tasks
+    from langarith.data import miniature
 
     draw = random.Random(0)
     joined = [
@@ -43,13 +44,13 @@ def sentences(path: Path, count: int, *, mixed: bool, split: str = "validation")
 
 def tokenizer(folder: Path, *, max_length: int) -> Path:
     """A tokenizer of 1,500 pieces, trained on the miniature's Spanish."""
-    from langarith import miniature
-    from langarith import tokenizer as training
+    from langarith.data import miniature
+    from langarith.data.tokenizer import train
 
     corpus = folder / "corpus.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     miniature.write_corpus("es", [corpus], documents=200)
-    training.train([corpus], folder, vocabulary=1500, max_length=max_length, text_column="text")
+    train([corpus], folder, vocabulary=1500, max_length=max_length, text_column="text")
     return folder
 
 
@@ -63,14 +64,14 @@ def base_model(
     """
     import torch
 
-    from langarith import models
+    from langarith.models import encoders
 
     torch.manual_seed(0)
     spec = size | {"max_length": max_length, "dropout": 0.1, "initializer_range": 0.05}
-    model = models.new_masked_lm(spec, models.load_tokenizer(tokens))
+    model = encoders.new_masked_lm(spec, encoders.load_tokenizer(tokens))
     if vocabulary:
         model.resize_token_embeddings(vocabulary, mean_resizing=False)
-    models.save_base(model, folder)
+    encoders.save_base(model, folder)
     return folder
 
 
@@ -78,28 +79,35 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
     """Language adapters by language, and `task` with a tagging head; random weights."""
     import torch
 
-    from langarith import models
-    from langarith.study import AdapterShape, LanguageAdapterShape
+    from langarith.models import encoders
+    from langarith.models.adapters import (
+        add_initialised,
+        language_config,
+        named_parameters,
+        save_adapter,
+        task_config,
+    )
+    from langarith.study.schema import AdapterShape, LanguageAdapterShape
     from langarith.tasks.ner import Ner, NerExample
 
-    model = models.load_encoder(encoder)
+    model = encoders.load_encoder(encoder)
     labels = Ner().labels([NerExample("1", ("w",), (f"B-{t}",)) for t in TYPES])
     found = {}
     for seed, name in enumerate([*languages, "task"]):
         shape = (
-            models.task_config(AdapterShape(reduction_factor=2).model_dump())
+            task_config(AdapterShape(reduction_factor=2).model_dump())
             if name == "task"
-            else models.language_config(LanguageAdapterShape().model_dump())
+            else language_config(LanguageAdapterShape().model_dump())
         )
-        models.add_initialised(model, name, shape, seed)
+        add_initialised(model, name, shape, seed)
         torch.manual_seed(seed)
         with torch.no_grad():
-            for parameter in models.named_parameters(model, name).values():
+            for parameter in named_parameters(model, name).values():
                 parameter.normal_(0, 0.05)
         if name == "task":
-            models.add_head(model, name, "tagging", labels)
+            encoders.add_head(model, name, "tagging", labels)
         found[name] = folder / name
-        models.save_adapter(model, name, found[name], with_head=name == "task")
+        save_adapter(model, name, found[name], with_head=name == "task")
         if name != "task":
             model.delete_adapter(name)
     return found

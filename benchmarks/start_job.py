@@ -35,10 +35,10 @@ print(total, flush=True)
 
 OURS = """
 import sys
-from langarith import warm
+from langarith.jobs import warm
 warm.hand_over(start=True)
-from langarith import models
-model = models.load_encoder(sys.argv[1])
+from langarith.models import encoders
+model = encoders.load_encoder(sys.argv[1])
 print("ready", flush=True)
 """
 

@@ -43,14 +43,18 @@ def ours(given: harness.Given) -> dict[str, Any]:
 
 
 def our_job(given: harness.Given) -> dict[str, Any]:
-    from langarith import arithmetic, evaluation, models, tasks
+    from langarith import tasks
+    from langarith.evaluation import scoring, sweep
+    from langarith.merging import tensors
+    from langarith.models import encoders
+    from langarith.models.adapters import read_adapter
     from langarith.tasks.ner import Ner, NerExample
 
     task = tasks.get("ner")
-    split = evaluation.Split(
+    split = scoring.Split(
         task,
         task.read(Path(given["sentences"])),
-        models.load_tokenizer(given["tokenizer"]),
+        encoders.load_tokenizer(given["tokenizer"]),
         labels=Ner().labels([NerExample("1", ("w",), (f"B-{t}",)) for t in _parts.TYPES]),
         max_length=given["max_length"],
         stride=0,
@@ -58,12 +62,12 @@ def our_job(given: harness.Given) -> dict[str, Any]:
         precision="fp32",
     )
     folders = given["adapters"]
-    model = evaluation.load_stack(given["encoder"], folders[LEFT], folders["task"])
-    left, right = (models.read_adapter(folders[name]) for name in (LEFT, RIGHT))
+    model = scoring.load_stack(given["encoder"], folders[LEFT], folders["task"])
+    left, right = (read_adapter(folders[name]) for name in (LEFT, RIGHT))
     clock = [time.perf_counter()]
     scores = {}
-    for weight, scored in evaluation.scores(
-        model, lambda w: arithmetic.interpolate(left, right, w), given["ours"], split
+    for weight, scored in sweep.scores(
+        model, lambda w: tensors.interpolate(left, right, w), given["ours"], split
     ):
         scores[f"{weight}"] = scored.metrics["f1"]
         clock.append(time.perf_counter())

@@ -28,13 +28,13 @@ def ours(given: harness.Given) -> dict[str, Any]:
     """Parquet to a token stream on disk, and that to chunks."""
     from tokenizers import Tokenizer
 
-    from langarith import corpora
+    from langarith.data import readers, streams
 
     def chunks(scratch: Path) -> Any:
         stream = scratch / "stream.arrow"
         tokenizer = Tokenizer.from_file(str(Path(given["tokenizer"]) / "tokenizer.json"))
-        corpora.tokenize_documents(corpora.read_documents(Path(given["corpus"])), tokenizer, stream)
-        return corpora.read_stream(
+        streams.tokenize_documents(readers.read_documents(Path(given["corpus"])), tokenizer, stream)
+        return streams.read_stream(
             [stream], validation_documents=HELD_OUT, chunk_length=CHUNK, budget=None
         ).train
 
@@ -97,13 +97,14 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from langarith import miniature, tokenizer
+    from langarith.data import miniature
+    from langarith.data.tokenizer import train
 
     documents = 200 if asked.tiny else asked.documents
     with TemporaryDirectory() as place:
         told, trained = Path(place) / "told.parquet", Path(place) / "tokenizer"
         miniature.write_corpus("en", [told], documents=documents)
-        tokenizer.train([told], trained, vocabulary=5000, max_length=CHUNK, text_column="text")
+        train([told], trained, vocabulary=5000, max_length=CHUNK, text_column="text")
         text = pq.read_table(told)
         for times, processes in ((1, 1),) if asked.tiny else ((1, 1), (4, 1), (16, 1), (16, 2)):
             corpus = Path(place) / f"{times}.parquet"

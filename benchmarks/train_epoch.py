@@ -31,15 +31,17 @@ def _prepared(given: harness.Given) -> tuple[Any, Any, Any, Any]:
     import torch
     from transformers import set_seed
 
-    from langarith import evaluation, models, tasks
+    from langarith import tasks
+    from langarith.evaluation.scoring import TASK, Split, load_stack, use_language_adapter
+    from langarith.models import encoders
 
     torch.set_num_threads(given["threads"])
     task = tasks.get("ner")
-    tokenizer = models.load_tokenizer(given["tokenizer"])
+    tokenizer = encoders.load_tokenizer(given["tokenizer"])
     examples = task.read(Path(given["train"]))
     shape = {"max_length": LONGEST, "labels": task.labels(examples), "stride": 0}
     features = task.encode(examples, tokenizer, training=True, **shape)
-    held_out = evaluation.Split(
+    held_out = Split(
         task,
         task.read(Path(given["validation"])),
         tokenizer,
@@ -47,12 +49,12 @@ def _prepared(given: harness.Given) -> tuple[Any, Any, Any, Any]:
         precision="fp32",
         **shape,
     )
-    model = evaluation.load_stack(given["encoder"], given["language"], given["task"])
+    model = load_stack(given["encoder"], given["language"], given["task"])
     set_seed(given["repeat"])
-    for parameter in model.heads[evaluation.TASK].parameters():
+    for parameter in model.heads[TASK].parameters():
         torch.nn.init.normal_(parameter, 0, 0.02)
-    model.train_adapter(evaluation.TASK)
-    evaluation.use_language_adapter(model, True)
+    model.train_adapter(TASK)
+    use_language_adapter(model, True)
     return model, tokenizer, features, held_out
 
 
@@ -73,14 +75,15 @@ class _Counted:
 
 
 def ours(given: harness.Given) -> dict[str, Any]:
-    from langarith import progress, training
-    from langarith.study import Training
+    from langarith import progress
+    from langarith.study.schema import Training
+    from langarith.training import batching, loop
 
     model, tokenizer, features, held_out = _prepared(given)
     recipe = Training(**RECIPE, epochs=1, steps=None).model_dump()
     scored: list[float] = []
     scoring: list[float] = []
-    collate = _Counted(training.PadRows(int(tokenizer.pad_token_id)), features)
+    collate = _Counted(batching.PadRows(int(tokenizer.pad_token_id)), features)
 
     def validate() -> dict[str, float]:
         start = time.perf_counter()
@@ -91,12 +94,12 @@ def ours(given: harness.Given) -> dict[str, Any]:
 
     with TemporaryDirectory() as folder:
         start = time.perf_counter()
-        training.train(
+        loop.train(
             model,
             recipe,
-            data=training.Rows(features.columns),
+            data=batching.Rows(features.columns),
             collate=collate,
-            loss=training.task_loss,
+            loss=batching.task_loss,
             validate=validate,
             metric="f1",
             larger_is_better=True,
@@ -122,7 +125,7 @@ def theirs(given: harness.Given) -> dict[str, Any]:
     from adapters import AdapterTrainer
     from transformers import DataCollatorForTokenClassification, TrainingArguments
 
-    from langarith import training
+    from langarith.training import batching
 
     model, tokenizer, features, held_out = _prepared(given)
     collate = _Counted(DataCollatorForTokenClassification(tokenizer), features)
@@ -139,7 +142,7 @@ def theirs(given: harness.Given) -> dict[str, Any]:
                 report_to=[],
                 disable_tqdm=True,
             ),
-            train_dataset=training.Rows(features.columns),
+            train_dataset=batching.Rows(features.columns),
             data_collator=collate,
         )
         start = time.perf_counter()

@@ -25,9 +25,9 @@ TOLERANCE = 1e-4
 
 
 def ours(given: harness.Given) -> dict[str, Any]:
-    from langarith import models
+    from langarith.models import masked_lm
 
-    return _step(given, models.masked_lm_loss)
+    return _step(given, masked_lm.masked_lm_loss)
 
 
 def theirs(given: harness.Given) -> dict[str, Any]:
@@ -45,15 +45,20 @@ def _step(given: harness.Given, loss_of: Callable[..., Any]) -> dict[str, Any]:
     import torch
     from safetensors.torch import save_file
 
-    from langarith import models
-    from langarith.study import LanguageAdapterShape
+    from langarith.models.adapters import (
+        add_initialised,
+        language_config,
+        named_parameters,
+        train_only,
+    )
+    from langarith.study.schema import LanguageAdapterShape
 
     model = _model(given)
     shape = LanguageAdapterShape().model_dump()
-    models.add_initialised(model, "language", models.language_config(shape), seed=1)
-    models.train_only(model, "language")
+    add_initialised(model, "language", language_config(shape), seed=1)
+    train_only(model, "language")
     model.train()
-    trained = models.named_parameters(model, "language")
+    trained = named_parameters(model, "language")
     optimizer = torch.optim.AdamW(trained.values(), lr=1e-4, weight_decay=0.0, fused=True)
 
     def step(rows: int, length: int) -> tuple[float, dict[str, torch.Tensor]]:
@@ -89,7 +94,7 @@ def _model(given: harness.Given) -> Any:
     import torch
     from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-    from langarith import models
+    from langarith.models import encoders
 
     config, kind, positions = {
         "xlm-r": (XLMRobertaConfig, XLMRobertaForMaskedLM, 514),
@@ -108,7 +113,7 @@ def _model(given: harness.Given) -> Any:
             attention_probs_dropout_prob=0.0,
         )
     )
-    return models.with_inverse(model)
+    return encoders.with_inverse(model)
 
 
 @harness.each

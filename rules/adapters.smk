@@ -44,7 +44,7 @@ rule train_language_adapter:
         f"{LOGS}/train_language_adapter/{{model}}-{{language}}@{{budget}}-seed{{seed}}.log",
     params:
         recipe=STUDY.training.language_adapter.model_dump(),
-        budget=lambda wildcards: grid.tokens(wildcards.budget),
+        budget=lambda wildcards: layout.tokens(wildcards.budget),
         validation_documents=STUDY.corpora.validation_documents,
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/language/{wildcards.language}@{wildcards.budget}/seed{wildcards.seed}",
@@ -85,14 +85,14 @@ rule train_task_adapter:
     log:
         f"{LOGS}/train_task_adapter/{{model}}-{{task}}-seed{{seed}}.log",
     params:
-        recipe=lambda wildcards: grid.task_training(STUDY, wildcards.task).model_dump(),
-        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, STUDY.task_language),
+        recipe=lambda wildcards: sources.task_training(STUDY, wildcards.task).model_dump(),
+        reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, STUDY.task_language),
         language=STUDY.task_language,
         batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/task/{wildcards.task}/seed{wildcards.seed}",
         code=fingerprint("train_task_adapter"),
-    threads: lambda wildcards: grid.task_training(STUDY, wildcards.task).threads
+    threads: lambda wildcards: sources.task_training(STUDY, wildcards.task).threads
     resources:
         **gpu_training(lambda wildcards: NEEDS.task_adapter(wildcards.model, wildcards.task)),
     conda:

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from langarith import costs, slurm
+from langarith.cluster import costs, slurm
 
 NEEDS = costs.Needs(STUDY)
 CHECKPOINT_MINUTES = 10  # a profile may set another: set-resources

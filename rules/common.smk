@@ -5,10 +5,13 @@ import os
 from functools import cache
 from types import SimpleNamespace
 
-from langarith import hub, miniature, warm
-from langarith import study as grid
+from langarith import layout
+from langarith.data import hub, miniature
 from langarith.errors import InputError
-from langarith.provenance import fingerprint, sha256, write_text
+from langarith.files import sha256, write_text
+from langarith.jobs import warm
+from langarith.jobs.fingerprint import fingerprint
+from langarith.study import experiments, grid, loading, schema, sources
 
 # Jobs import the library from here, wherever they run, and none asks the network: the rules of
 # download.smk alone lift that.
@@ -47,8 +50,8 @@ def load_study():
                 f"two studies are named ({', '.join(STUDY_FILES)}): give one, which may say "
                 "'extends: OTHER'"
             )
-        study = grid.load(STUDY_FILES[0], workflow.config_settings.config)
-        grid.refuse_foreign_results(study)
+        study = loading.load(STUDY_FILES[0], workflow.config_settings.config)
+        loading.refuse_foreign_results(study)
         if study.corpora.source == "miniature":
             miniature.refuse_unspoken(study.languages)
     except InputError as error:
@@ -99,7 +102,7 @@ onstart:
         ask_first(slurm_executor())
     elif OWNS_WARM_PROCESS and workflow.local_exec and jobs_with_models():
         warm.launch(os.getpid())  # beside the jobs that need no model, which come first
-    write_text(f"{R}/study.json", grid.identity(STUDY))
+    write_text(f"{R}/study.json", loading.identity(STUDY))
 
 
 def attempt(wildcards, attempt):
@@ -117,7 +120,7 @@ def base_model(name, pretrained, files):
     if STUDY.models[name].source == "pretrain":
         own = [file for file in files if pretrained != TOKENIZER or file in TOKENIZER_FILES]
         return folder_files(pretrained, own, model=name)
-    return [grid.model_file(STUDY, name, file) for file in files]
+    return [sources.model_file(STUDY, name, file) for file in files]
 
 
 def tokenizer(wildcards):
@@ -134,7 +137,7 @@ def encoder(wildcards):
 @cache
 def raw_shards(language):
     """Paths of a language's raw shards, by the names of their token streams."""
-    return {grid.shard_name(path): path for path in grid.shards(STUDY, language)}
+    return {sources.shard_name(path): path for path in sources.shards(STUDY, language)}
 
 
 def raw_shard(wildcards):
@@ -146,9 +149,9 @@ def token_streams(wildcards):
     """Token streams of a language, as many as its budget may reach, in the order it reads them."""
     return [
         TOKENS.format(
-            model=wildcards.model, language=wildcards.language, shard=grid.shard_name(path)
+            model=wildcards.model, language=wildcards.language, shard=sources.shard_name(path)
         )
-        for path in grid.shards(STUDY, wildcards.language, wildcards.budget)
+        for path in sources.shards(STUDY, wildcards.language, wildcards.budget)
     ]
 
 
@@ -159,9 +162,9 @@ def initial_adapter(kind):
 
 def language_adapter(model, operand, seed):
     """Files of one language adapter, trained here or ready-made."""
-    operand = grid.Operand.parse(operand)
-    if grid.ready_adapter(STUDY, model, operand, ""):
-        return [grid.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
+    operand = layout.Operand.parse(operand)
+    if sources.ready_adapter(STUDY, model, operand, ""):
+        return [sources.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
     return folder_files(
         LANGUAGE_ADAPTER,
         ADAPTER_FILES,
@@ -174,13 +177,13 @@ def language_adapter(model, operand, seed):
 
 def operands(model):
     """Every operand that the experiments merge on a model."""
-    cells = [cell for cell in grid.all_cells(STUDY) if cell.model == model]
+    cells = [cell for cell in experiments.all_cells(STUDY) if cell.model == model]
     return list(dict.fromkeys(operand for cell in cells for operand in (cell.left, cell.right)))
 
 
 def ready_adapters(model):
     """Languages whose ready-made adapters are merged."""
-    ready = [o for o in operands(model) if grid.ready_adapter(STUDY, model, o, "")]
+    ready = [o for o in operands(model) if sources.ready_adapter(STUDY, model, o, "")]
     return [operand.language for operand in ready]
 
 
@@ -194,7 +197,7 @@ def checked_adapters(model, *operands):
 
     Adapters trained here need no proof.
     """
-    ready = [grid.ready_adapter(STUDY, model, grid.Operand.parse(text), "") for text in operands]
+    ready = [sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands]
     return READY_CHECK.format(model=model) if any(ready) else []
 
 
@@ -216,7 +219,7 @@ def task_adapter(wildcards):
 
 def task_split(split):
     """The file of one split of a task in the task language."""
-    return lambda wildcards: grid.task_file(STUDY, wildcards.task, STUDY.task_language, split)
+    return lambda wildcards: sources.task_file(STUDY, wildcards.task, STUDY.task_language, split)
 
 
 def checked(task, language):
@@ -240,8 +243,8 @@ def sweep_inputs(wildcards):
         "task_adapter": task_adapter(wildcards),
         "left": language_adapter(wildcards.model, wildcards.left, wildcards.seed),
         "right": language_adapter(wildcards.model, wildcards.right, wildcards.seed),
-        "validation": grid.task_file(STUDY, task, target, "validation"),
-        "test": grid.task_file(STUDY, task, target, "test"),
+        "validation": sources.task_file(STUDY, task, target, "validation"),
+        "test": sources.task_file(STUDY, task, target, "test"),
         "checked": checked(task, target),
         "adapters": checked_adapters(wildcards.model, wildcards.left, wildcards.right),
     }
@@ -262,7 +265,7 @@ def sweep_outputs(method):
 def sweep_params():
     """What a sweep is told beside its lambdas."""
     return {
-        "reading": lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.target),
+        "reading": lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.target),
         "batches": STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
     }
 
@@ -282,7 +285,7 @@ def asked(found, *arguments):
 
 
 def cells(experiment):
-    return asked(grid.cells, experiment)
+    return asked(experiments.cells, experiment)
 
 
 def cell_file(cell, name):
@@ -293,7 +296,7 @@ def adapter_folder(run):
     """Where a training puts its adapter."""
     if run.kind == "task":
         return TASK_ADAPTER.format(model=run.model, task=run.name, seed=run.seed)
-    operand = grid.Operand.parse(run.name)
+    operand = layout.Operand.parse(run.name)
     return LANGUAGE_ADAPTER.format(
         model=run.model, language=operand.language, budget=operand.budget, seed=run.seed
     )
@@ -302,7 +305,7 @@ def adapter_folder(run):
 def training_log(run):
     if run.kind == "task":
         return f"{LOGS}/train_task_adapter/{run.model}-{run.name}-seed{run.seed}.log"
-    operand = grid.Operand.parse(run.name)
+    operand = layout.Operand.parse(run.name)
     return f"{LOGS}/train_language_adapter/{run.model}-{operand.language}@{operand.budget}-seed{run.seed}.log"
 
 
@@ -323,7 +326,7 @@ def missing_cells(wildcards):
         cell.wildcards
         | {
             "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
-            "type": grid.task_type(STUDY, cell.task),
+            "type": sources.task_type(STUDY, cell.task),
             "log": blamed_log(cell),
         }
         for cell in cells(wildcards.experiment)
@@ -333,7 +336,7 @@ def missing_cells(wildcards):
 
 def blamed_log(cell):
     """The log of the first job on the way to a cell that left no adapter, or of the sweep."""
-    for run in grid.runs_of(STUDY, [cell]):
+    for run in experiments.runs_of(STUDY, [cell]):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
             return training_log(run)
     return sweep_log(cell.method).format(**cell.wildcards)
@@ -357,7 +360,7 @@ def new_points(wildcards):
 
 def task_scores(wildcards):
     """Scores of the task adapters on their own language: a reference row."""
-    runs = asked(grid.runs, wildcards.experiment)
+    runs = asked(experiments.runs, wildcards.experiment)
     return there([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
 
 
@@ -365,7 +368,7 @@ def vector_adapters(experiment):
     """Adapters that an experiment on language vectors looks at, with what they are."""
     return lambda _: [
         ((run.model, run.kind, run.name, run.seed), f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}")
-        for run in asked(grid.vectors, experiment)
+        for run in asked(experiments.vectors, experiment)
     ]
 
 
@@ -374,7 +377,7 @@ def vector_origins(experiment):
     return lambda _: [
         ((model, kind), f"{INITIAL.format(model=model, kind=kind)}/{ADAPTER_FILES[-1]}")
         for model, kind in dict.fromkeys(
-            (run.model, run.kind) for run in asked(grid.vectors, experiment)
+            (run.model, run.kind) for run in asked(experiments.vectors, experiment)
         )
     ]
 
@@ -386,41 +389,41 @@ def files_of(found):
 
 def training_logs(wildcards):
     """Metrics logs of every adapter that the study's experiments stand on."""
-    runs = [run for name in STUDY.experiments for run in asked(grid.runs, name)]
+    runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
     trained = [run for run in dict.fromkeys(runs) if not is_ready(run)]
     return there([f"{adapter_folder(run)}/metrics.jsonl" for run in trained])
 
 
 def is_ready(run):
     """Whether a language adapter is ready-made: nothing is trained for it."""
-    operand = grid.Operand.parse(run.name)
-    return run.kind == "language" and grid.ready_adapter(STUDY, run.model, operand, "") is not None
+    operand = layout.Operand.parse(run.name)
+    return run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
 
 
 def hub_files(_):
     """Every file of the hub that the study's experiments stand on."""
     wanted = []
     for name in STUDY.experiments:
-        for run in asked(grid.runs, name):
+        for run in asked(experiments.runs, name):
             at = SimpleNamespace(model=run.model)
             wanted += [*encoder(at), *tokenizer(at)]
             if run.kind == "language":
                 wanted += operand_sources(run)
         for cell in cells(name):
             wanted += [
-                grid.task_file(STUDY, cell.task, language, split)
+                sources.task_file(STUDY, cell.task, language, split)
                 for language in (cell.target, STUDY.task_language)
-                for split in grid.needed_splits(STUDY, language)
+                for split in sources.needed_splits(STUDY, language)
             ]
     return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
 
 
 def operand_sources(run):
     """What a language adapter comes from: raw shards, or its own files where it is ready-made."""
-    operand = grid.Operand.parse(run.name)
-    if grid.ready_adapter(STUDY, run.model, operand, ""):
+    operand = layout.Operand.parse(run.name)
+    if sources.ready_adapter(STUDY, run.model, operand, ""):
         return language_adapter(run.model, run.name, run.seed)
-    return grid.shards(STUDY, operand.language, operand.budget)
+    return sources.shards(STUDY, operand.language, operand.budget)
 
 
 def experiment_results(name):
@@ -429,7 +432,7 @@ def experiment_results(name):
     if name not in STUDY.experiments and name != "related_languages":
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
-    if grid.EXPERIMENTS[name].figure:
+    if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
     return files
 
@@ -446,9 +449,9 @@ def caption(wildcards):
     """What every figure and table states: where its numbers come from."""
     name = getattr(wildcards, "experiment", None)
     view = STUDY.experiments.get(name)
-    seen = asked(grid.languages_of, name) if name else []
+    seen = asked(experiments.languages_of, name) if name else []
     return {
-        "about": grid.EXPERIMENTS[name].about if name else "",
+        "about": experiments.EXPERIMENTS[name].about if name else "",
         "study": STUDY.name,
         "note": STUDY.note,
         "models": view.models if view and view.models else list(STUDY.models),
@@ -471,6 +474,6 @@ def report_parts(_):
     parts = []
     for name in STUDY.experiments:
         of = SimpleNamespace(experiment=name)
-        lost = missing_cells(of) if grid.EXPERIMENTS[name].cells else []
+        lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
         parts.append({"name": name, "caption": caption(of), "missing": lost})
     return parts

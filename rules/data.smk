@@ -12,7 +12,7 @@ if STUDY.corpora.source == "miniature":
         output:
             shards=expand(
                 f"{MINIATURE}/raw/{{language}}/{{shard}}",
-                shard=[Path(path).name for path in grid.shards(STUDY, "{language}")],
+                shard=[Path(path).name for path in sources.shards(STUDY, "{language}")],
                 allow_missing=True,
             ),
             record=f"{MINIATURE}/raw/{{language}}/provenance.json",
@@ -46,7 +46,7 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
         log:
             f"{LOGS}/write_miniature_task/{{task}}-{{language}}.{{suffix}}.log",
         params:
-            type=lambda wildcards: grid.task_type(STUDY, wildcards.task),
+            type=lambda wildcards: sources.task_type(STUDY, wildcards.task),
             examples=lambda wildcards: STUDY.tasks[wildcards.task].examples,
             difficulty=lambda wildcards: STUDY.tasks[wildcards.task].difficulty,
             words=lambda wildcards: miniature.words(wildcards.language),
@@ -70,8 +70,8 @@ rule check_task_data:
     input:
         lambda wildcards: sorted(
             {
-                grid.task_file(STUDY, wildcards.task, wildcards.language, split)
-                for split in grid.needed_splits(STUDY, wildcards.language)
+                sources.task_file(STUDY, wildcards.task, wildcards.language, split)
+                for split in sources.needed_splits(STUDY, wildcards.language)
             }
         ),
     output:
@@ -80,10 +80,10 @@ rule check_task_data:
     log:
         f"{LOGS}/check_task_data/{{task}}-{{language}}.log",
     params:
-        reading=lambda wildcards: grid.task_reading(STUDY, wildcards.task, wildcards.language),
+        reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.language),
         files=lambda wildcards: {
-            split: grid.task_file(STUDY, wildcards.task, wildcards.language, split)
-            for split in grid.needed_splits(STUDY, wildcards.language)
+            split: sources.task_file(STUDY, wildcards.task, wildcards.language, split)
+            for split in sources.needed_splits(STUDY, wildcards.language)
         },
         code=fingerprint("check_task_data"),
     conda:

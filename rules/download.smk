@@ -39,8 +39,8 @@ rule lock_revisions:
     log:
         f"{LOGS}/lock_revisions/{STUDY.name}.log",
     params:
-        lock=str(grid.revisions_file(Path(STUDY_FILE))),
-        branches=grid.hub_branches(STUDY),
+        lock=str(loading.revisions_file(Path(STUDY_FILE))),
+        branches=sources.hub_branches(STUDY),
         locked=STUDY.revisions,
     conda:
         ENVIRONMENT

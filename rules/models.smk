@@ -8,7 +8,7 @@ rule train_tokenizer:
         shards=lambda wildcards: [
             path
             for language in STUDY.models[wildcards.model].languages
-            for path in grid.shards(STUDY, language)
+            for path in sources.shards(STUDY, language)
         ],
     output:
         tokenizer=expand(f"{TOKENIZER}/{{file}}", file=TOKENIZER_FILES, allow_missing=True),
@@ -60,9 +60,9 @@ rule pretrain_model:
     input:
         tokenizer=tokenizer,
         tokens=lambda wildcards: [
-            TOKENS.format(model=wildcards.model, language=language, shard=grid.shard_name(path))
+            TOKENS.format(model=wildcards.model, language=language, shard=sources.shard_name(path))
             for language in STUDY.models[wildcards.model].languages
-            for path in grid.shards(STUDY, language)
+            for path in sources.shards(STUDY, language)
         ],
     output:
         encoder=expand(f"{ENCODER}/{{file}}", file=ENCODER_FILES, allow_missing=True),
@@ -73,7 +73,7 @@ rule pretrain_model:
     params:
         model=lambda wildcards: STUDY.models[wildcards.model].model_dump(exclude={"adapters"}),
         shards=lambda wildcards: {
-            language: len(grid.shards(STUDY, language))
+            language: len(sources.shards(STUDY, language))
             for language in STUDY.models[wildcards.model].languages
         },
         validation_documents=STUDY.corpora.validation_documents,

@@ -32,7 +32,7 @@ rule lock_related_languages:
     log:
         f"{LOGS}/lock_related_languages/{STUDY.name}.log",
     params:
-        lock=str(grid.lock_file(Path(STUDY_FILE))),
+        lock=str(loading.lock_file(Path(STUDY_FILE))),
     conda:
         ENVIRONMENT
     script:

@@ -20,8 +20,9 @@ from transformers import (
     XLMRobertaTokenizerFast,
 )
 
-from langarith import models
-from langarith.study import AdapterShape, LanguageAdapterShape
+from langarith.models import encoders
+from langarith.models.adapters import add_initialised, language_config, named_parameters
+from langarith.study.schema import AdapterShape, LanguageAdapterShape
 
 # So small a model loses time to a second thread, most of all on busy cores.
 torch.set_num_threads(1)
@@ -59,7 +60,7 @@ def make_base(
             "dropout": dropout,
             "initializer_range": 0.3,
         }
-        model: PreTrainedModel = models.new_masked_lm(spec, make_tokenizer())
+        model: PreTrainedModel = encoders.new_masked_lm(spec, make_tokenizer())
     else:
         model = BertForMaskedLM(
             BertConfig(
@@ -74,17 +75,17 @@ def make_base(
                 attention_probs_dropout_prob=dropout,
             )
         )
-    models.save_base(model, folder)
+    encoders.save_base(model, folder)
     return folder
 
 
 def add_adapter(model: PreTrainedModel, name: str, seed: int, config: Any = None) -> None:
     """Add an adapter with large random weights, biases included."""
-    config = config or models.language_config(LANGUAGE_SHAPE)
-    models.add_initialised(model, name, config, seed)
+    config = config or language_config(LANGUAGE_SHAPE)
+    add_initialised(model, name, config, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in models.named_parameters(model, name).values():
+        for parameter in named_parameters(model, name).values():
             parameter.normal_(0, 0.3, generator=generator)
 
 

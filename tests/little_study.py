@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from langarith import provenance
+from langarith.files import write_json
+from langarith.jobs import fingerprint
+from langarith.jobs.record import describe
 
 LAMBDAS = {0.0: 40.0, 0.5: 50.0, 1.0: 44.0}
 """Validation scores of both sweeps; the test scores lie a point below."""
@@ -38,9 +40,9 @@ def job(
         "script": script,
         "study": "little",
         "wildcards": wildcards,
-        "inputs": provenance.describe(inputs),
-        "outputs": provenance.describe(outputs),
-        "parameters": {**(parameters or {}), "code": provenance.fingerprint(script)},
+        "inputs": describe(inputs),
+        "outputs": describe(outputs),
+        "parameters": {**(parameters or {}), "code": fingerprint.fingerprint(script)},
         "seed": int(wildcards["seed"]) if "seed" in wildcards else None,
         "revisions": {},
         "log": f"results/logs/{rule}.log",
@@ -59,7 +61,7 @@ def job(
         "cpu_seconds": 2.0,
         "peak_memory_mb": 100.0,
     }
-    provenance.write_json(record, told)
+    write_json(record, told)
 
 
 def table_text() -> str:

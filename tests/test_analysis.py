@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langarith import analysis, selection
+from langarith.evaluation import selection
+from langarith.results import analysis
 from tidy import cell, gone, table
 
 NAN = math.nan
@@ -52,7 +53,7 @@ def test_cells_have_the_chosen_lambda_and_the_ends() -> None:
 
 
 def test_references_are_no_cells(little_results) -> None:
-    from langarith import tables
+    from langarith.results import tables
 
     found = analysis.cells(pd.DataFrame(tables.rows("zero_shot", *little_results)))
     assert set(found["method"]) == {"la"}

@@ -11,7 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langarith import arithmetic
+from langarith.merging import compare, ties
+from langarith.merging.tensors import (
+    Tensors,
+    analogy,
+    apply_vector,
+    interpolate,
+    language_vector,
+    negate,
+    weighted_sum,
+    write_in_place,
+)
 
 # No deadline: on a busy machine the first call of torch takes longer than hypothesis allows.
 settings.register_profile("arithmetic", deadline=None, max_examples=60)
@@ -35,7 +45,7 @@ def adapters(draw: st.DrawFn, values: st.SearchStrategy[float] = entries) -> dic
     }
 
 
-def assert_bitwise(result: arithmetic.Tensors, expected: arithmetic.Tensors) -> None:
+def assert_bitwise(result: Tensors, expected: Tensors) -> None:
     """Equal bit for bit, so that 0.0 is not -0.0."""
     assert result.keys() == expected.keys()
     for name in expected:
@@ -43,15 +53,13 @@ def assert_bitwise(result: arithmetic.Tensors, expected: arithmetic.Tensors) -> 
         assert torch.equal(result[name].view(torch.int32), expected[name].view(torch.int32)), name
 
 
-def assert_close(result: arithmetic.Tensors, expected: arithmetic.Tensors) -> None:
+def assert_close(result: Tensors, expected: Tensors) -> None:
     assert result.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(result[name], expected[name], rtol=1e-4, atol=1e-4)
 
 
-def by_hand(
-    terms: Sequence[tuple[float, arithmetic.Tensors]], origin: arithmetic.Tensors
-) -> dict[str, torch.Tensor]:
+def by_hand(terms: Sequence[tuple[float, Tensors]], origin: Tensors) -> dict[str, torch.Tensor]:
     """θ_pre + Σ w_i (θ_i − θ_pre), written as the paper writes it, in float64."""
     result = {}
     for name, start in origin.items():
@@ -64,25 +72,25 @@ def by_hand(
 
 @given(adapters(), adapters())
 def test_language_vector_is_the_difference(adapter, origin):
-    vector = arithmetic.language_vector(adapter, origin)
+    vector = language_vector(adapter, origin)
     assert_bitwise(vector, {name: adapter[name] - origin[name] for name in origin})
-    assert_close(arithmetic.apply_vector(origin, vector, 1.0), adapter)
+    assert_close(apply_vector(origin, vector, 1.0), adapter)
 
 
 @given(st.lists(st.tuples(weights, adapters()), min_size=1, max_size=4), adapters())
 def test_weighted_sum_is_the_papers_formula(terms, origin):
-    assert_close(arithmetic.weighted_sum(terms, origin), by_hand(terms, origin))
+    assert_close(weighted_sum(terms, origin), by_hand(terms, origin))
 
 
 @given(st.lists(st.tuples(weights, adapters()), min_size=2, max_size=4), adapters(), st.randoms())
 def test_the_order_of_the_terms_does_not_matter(terms, origin, random):
     shuffled = random.sample(terms, len(terms))
-    assert_close(arithmetic.weighted_sum(shuffled, origin), arithmetic.weighted_sum(terms, origin))
+    assert_close(weighted_sum(shuffled, origin), weighted_sum(terms, origin))
 
 
 @given(adapters(), adapters(), adapters(), weights, weights)
 def test_weighted_sum_is_linear_in_language_vectors(a, b, origin, u, v):
-    vector = arithmetic.language_vector(arithmetic.weighted_sum([(u, a), (v, b)], origin), origin)
+    vector = language_vector(weighted_sum([(u, a), (v, b)], origin), origin)
     scaled = {name: u * (a[name] - origin[name]) + v * (b[name] - origin[name]) for name in origin}
     assert_close(vector, scaled)
 
@@ -90,63 +98,63 @@ def test_weighted_sum_is_linear_in_language_vectors(a, b, origin, u, v):
 @given(adapters(), adapters(), adapters(), adapters(), st.tuples(weights, weights, weights))
 def test_more_than_two_operands_are_associative(a, b, c, origin, factors):
     u, v, w = factors
-    inner = arithmetic.weighted_sum([(u, a), (v, b)], origin)
+    inner = weighted_sum([(u, a), (v, b)], origin)
     assert_close(
-        arithmetic.weighted_sum([(1.0, inner), (w, c)], origin),
-        arithmetic.weighted_sum([(u, a), (v, b), (w, c)], origin),
+        weighted_sum([(1.0, inner), (w, c)], origin),
+        weighted_sum([(u, a), (v, b), (w, c)], origin),
     )
 
 
 @given(adapters(), adapters(), adapters(), weights)
 def test_weights_that_sum_to_zero_keep_the_origin(a, b, origin, w):
-    merged = arithmetic.weighted_sum([(w, a), (-w, b)], origin)
+    merged = weighted_sum([(w, a), (-w, b)], origin)
     assert_close(merged, {name: origin[name] + w * (a[name] - b[name]) for name in origin})
 
 
 @given(adapters(), adapters())
 def test_interpolation_ends_are_its_operands_bitwise(left, right):
-    assert_bitwise(arithmetic.interpolate(left, right, 1.0), left)
-    assert_bitwise(arithmetic.interpolate(left, right, 0.0), right)
+    assert_bitwise(interpolate(left, right, 1.0), left)
+    assert_bitwise(interpolate(left, right, 0.0), right)
 
 
 @given(adapters(), adapters())
 def test_interpolation_in_the_middle_is_the_mean(left, right):
     mean = {name: (left[name] + right[name]) / 2 for name in left}
-    assert_close(arithmetic.interpolate(left, right, 0.5), mean)
+    assert_close(interpolate(left, right, 0.5), mean)
 
 
 @given(adapters(), adapters(), adapters(), st.integers(0, 20))
 def test_the_origin_cancels_in_an_interpolation(left, right, origin, step):
     weight = round(0.05 * step, 2)
     assert_bitwise(
-        arithmetic.weighted_sum([(weight, left), (1 - weight, right)], origin),
-        arithmetic.interpolate(left, right, weight),
+        weighted_sum([(weight, left), (1 - weight, right)], origin),
+        interpolate(left, right, weight),
     )
     assert_close(
-        arithmetic.interpolate(left, right, weight),
+        interpolate(left, right, weight),
         by_hand([(weight, left), (1 - weight, right)], origin),
     )
 
 
 @given(adapters(), adapters())
 def test_negating_twice_returns(adapter, origin):
-    negated = arithmetic.negate(adapter, origin)
+    negated = negate(adapter, origin)
     assert_close(negated, {name: 2 * origin[name] - adapter[name] for name in origin})
-    assert_close(arithmetic.negate(negated, origin), adapter)
+    assert_close(negate(negated, origin), adapter)
 
 
 @given(adapters(), adapters(), adapters())
 def test_analogy(a, b, c):
-    assert_close(arithmetic.analogy(a, b, c), {name: c[name] + b[name] - a[name] for name in c})
-    same = arithmetic.analogy(a, a, c)
+    assert_close(analogy(a, b, c), {name: c[name] + b[name] - a[name] for name in c})
+    same = analogy(a, a, c)
     assert all(torch.equal(same[name], c[name]) for name in c)
 
 
 def test_operands_stay_as_they_are_and_share_nothing_with_the_result():
     left, right = {"w": torch.tensor([1.0, -0.0])}, {"w": torch.tensor([3.0, 4.0])}
     for weight in (0.0, 0.5, 1.0):
-        arithmetic.interpolate(left, right, weight)["w"].fill_(7.0)
-    arithmetic.ties([left], 100)["w"].fill_(7.0)
+        interpolate(left, right, weight)["w"].fill_(7.0)
+    ties.ties([left], 100)["w"].fill_(7.0)
     assert left["w"].tolist() == [1.0, -0.0]
     assert right["w"].tolist() == [3.0, 4.0]
 
@@ -154,14 +162,14 @@ def test_operands_stay_as_they_are_and_share_nothing_with_the_result():
 def test_an_operand_with_weight_zero_leaves_no_trace():
     broken = {"w": torch.tensor([math.nan, math.inf])}
     sound = {"w": torch.tensor([1.0, 2.0])}
-    assert_bitwise(arithmetic.interpolate(sound, broken, 1.0), sound)
+    assert_bitwise(interpolate(sound, broken, 1.0), sound)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_float32(dtype):
     # 2048 + 1 is 2048 in half precision; only a wider sum returns to 1.
     big, one = {"w": torch.tensor([2048.0], dtype=dtype)}, {"w": torch.tensor([1.0], dtype=dtype)}
-    merged = arithmetic.weighted_sum([(1.0, big), (1.0, one), (-1.0, big)])
+    merged = weighted_sum([(1.0, big), (1.0, one), (-1.0, big)])
     assert merged["w"].dtype == dtype
     assert merged["w"].item() == 1.0
 
@@ -169,44 +177,44 @@ def test_half_precision_is_summed_in_float32(dtype):
 def test_parameters_that_want_gradients_may_be_operands():
     parameter = {"w": torch.nn.Parameter(torch.tensor([1.0, 2.0]))}
     plain = {"w": torch.tensor([3.0, 5.0])}
-    assert not arithmetic.interpolate(parameter, plain, 0.5)["w"].requires_grad
-    assert not arithmetic.ties([parameter, plain], 100)["w"].requires_grad
-    assert arithmetic.cosine(parameter, parameter) == pytest.approx(1.0)
+    assert not interpolate(parameter, plain, 0.5)["w"].requires_grad
+    assert not ties.ties([parameter, plain], 100)["w"].requires_grad
+    assert compare.cosine(parameter, parameter) == pytest.approx(1.0)
 
 
 def test_a_missing_origin_is_refused_only_where_it_is_needed():
     a = {"w": torch.ones(2)}
-    arithmetic.weighted_sum([(0.1, a), (0.2, a), (0.7, a)])
+    weighted_sum([(0.1, a), (0.2, a), (0.7, a)])
     with pytest.raises(ValueError, match=r"sum to 1\.5 instead of 1 need the origin"):
-        arithmetic.weighted_sum([(1.0, a), (0.5, a)])
+        weighted_sum([(1.0, a), (0.5, a)])
     with pytest.raises(ValueError, match="need the origin"):
-        arithmetic.weighted_sum([])
+        weighted_sum([])
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_a_weight_that_is_no_number_is_refused(weight):
     a = {"w": torch.ones(2)}
     with pytest.raises(ValueError, match="finite"):
-        arithmetic.weighted_sum([(weight, a)], a)
+        weighted_sum([(weight, a)], a)
 
 
 def test_operands_that_differ_are_refused_by_name():
     a = {"down": torch.ones(2, 3), "up": torch.ones(3)}
     with pytest.raises(ValueError, match="'gate' only in operand 2, 'up' only in operand 1"):
-        arithmetic.interpolate(a, {"down": a["down"], "gate": a["up"]}, 0.5)
+        interpolate(a, {"down": a["down"], "gate": a["up"]}, 0.5)
     with pytest.raises(ValueError, match=r"'down' has shape \(2, 3\) .* \(3, 2\) in operand 2"):
-        arithmetic.language_vector(a, a | {"down": torch.ones(3, 2)})
+        language_vector(a, a | {"down": torch.ones(3, 2)})
     with pytest.raises(ValueError, match="'up' only in operand 1"):
-        arithmetic.ties([a, {"down": a["down"]}], 20)
+        ties.ties([a, {"down": a["down"]}], 20)
     with pytest.raises(ValueError, match="'up' only in operand 1"):
-        arithmetic.cosine(a, {"down": a["down"]})
+        compare.cosine(a, {"down": a["down"]})
     with pytest.raises(ValueError, match="no tensors"):
-        arithmetic.interpolate({}, {}, 0.5)
+        interpolate({}, {}, 0.5)
     with pytest.raises(ValueError, match="no operands"):
-        arithmetic.ties([], 20)
+        ties.ties([], 20)
 
 
-def ties_slowly(vectors: Sequence[arithmetic.Tensors], keep: float) -> list[float]:
+def ties_slowly(vectors: Sequence[Tensors], keep: float) -> list[float]:
     """TIES coordinate by coordinate, in the order of sorted names."""
     flat = [
         [float(x) for name in sorted(vector) for x in np.asarray(vector[name]).ravel()]
@@ -240,7 +248,7 @@ eighths = st.integers(-6, 6).map(lambda n: n / 8)
     st.sampled_from([0.1, 1, 20, 29, 50, 80, 99, 100]),
 )
 def test_ties_agrees_with_the_slow_version(vectors, keep):
-    merged = arithmetic.ties(vectors, keep)
+    merged = ties.ties(vectors, keep)
     assert {name: tuple(tensor.shape) for name, tensor in merged.items()} == SHAPES
     flat = np.concatenate([merged[name].numpy().ravel() for name in sorted(merged)])
     np.testing.assert_allclose(flat, ties_slowly(vectors, keep), rtol=1e-6)
@@ -252,13 +260,13 @@ def test_ties_by_hand():
     # sums [-1, -2, 5, 0, 0] -> signs [-, -, +, 0, 0]; the majority is negative
     en = {"b": torch.tensor([3.0, 2.0, 1.0]), "a": torch.tensor([5.0, -4.0])}
     es = {"b": torch.tensor([2.0, -1.0, 1.0]), "a": torch.tensor([-6.0, 2.0])}
-    merged = arithmetic.ties([en, es], keep=40)
+    merged = ties.ties([en, es], keep=40)
     assert merged["a"].tolist() == [-6.0, -4.0]
     assert merged["b"].tolist() == [2.5, 0.0, 0.0]
 
     origin = {"b": torch.tensor([1.0, 1.0, 1.0]), "a": torch.tensor([0.0, 0.0])}
     trained = [{name: origin[name] + vector[name] for name in origin} for vector in (en, es)]
-    scaled = arithmetic.ties_merge(origin, trained, keep=40, scale=2.0)
+    scaled = ties.ties_merge(origin, trained, keep=40, scale=2.0)
     assert scaled["a"].tolist() == [-12.0, -8.0]
     assert scaled["b"].tolist() == [6.0, 1.0, 1.0]
 
@@ -266,15 +274,15 @@ def test_ties_by_hand():
 def test_ties_where_the_sum_is_zero():
     # The second coordinate cancels: it takes the sign of the majority, plus.
     plus = [{"w": torch.tensor([1.0, 2.0, 3.0])}, {"w": torch.tensor([1.0, -2.0, 3.0])}]
-    assert arithmetic.ties(plus, 100)["w"].tolist() == [1.0, 2.0, 3.0]
+    assert ties.ties(plus, 100)["w"].tolist() == [1.0, 2.0, 3.0]
     # No majority either: the reference then takes the negative entries.
     neither = [{"w": torch.tensor([1.0, 2.0, -3.0])}, {"w": torch.tensor([1.0, -2.0, -3.0])}]
-    assert arithmetic.ties(neither, 100)["w"].tolist() == [1.0, -2.0, -3.0]
+    assert ties.ties(neither, 100)["w"].tolist() == [1.0, -2.0, -3.0]
 
 
 def test_ties_trims_over_all_tensors_together():
     vector = {"large": torch.tensor([10.0, 9.0, 8.0, 7.0, 6.0]), "small": torch.ones(5)}
-    trimmed = arithmetic.ties([vector], 40)
+    trimmed = ties.ties([vector], 40)
     assert trimmed["large"].count_nonzero() == 5
     assert trimmed["small"].count_nonzero() == 0
 
@@ -282,7 +290,7 @@ def test_ties_trims_over_all_tensors_together():
 @pytest.mark.parametrize("keep", [0, -20, 101, math.nan])
 def test_ties_refuses_a_share_that_is_none(keep):
     with pytest.raises(ValueError, match="percentage"):
-        arithmetic.ties([{"w": torch.ones(2)}], keep)
+        ties.ties([{"w": torch.ones(2)}], keep)
 
 
 @given(adapters(), adapters())
@@ -291,29 +299,27 @@ def test_cosine_is_that_of_the_flat_vectors(a, b):
     norms = np.linalg.norm(flat[0]) * np.linalg.norm(flat[1])
     if norms == 0:
         with pytest.raises(ValueError, match="zeros"):
-            arithmetic.cosine(a, b)
+            compare.cosine(a, b)
     else:
         # The order of the names must not matter.
         reordered = dict(reversed(b.items()))
-        assert arithmetic.cosine(a, reordered) == pytest.approx(flat[0] @ flat[1] / norms, abs=1e-9)
-        assert arithmetic.cosine(a, a) == pytest.approx(1.0)
-        assert arithmetic.cosine(a, {name: -tensor for name, tensor in a.items()}) >= -1.0
+        assert compare.cosine(a, reordered) == pytest.approx(flat[0] @ flat[1] / norms, abs=1e-9)
+        assert compare.cosine(a, a) == pytest.approx(1.0)
+        assert compare.cosine(a, {name: -tensor for name, tensor in a.items()}) >= -1.0
 
 
 def test_sparsity_counts_entries_strictly_below():
     vector = {"a": torch.tensor([0.0, -0.25, 0.5]), "b": torch.tensor([[-2.0], [0.125]])}
-    assert arithmetic.sparsity(vector, 0.25) == pytest.approx(2 / 5)
-    assert arithmetic.sparsity(vector, 0.0) == 0.0
-    assert arithmetic.sparsity(vector, 3.0) == 1.0
+    assert compare.sparsity(vector, 0.25) == pytest.approx(2 / 5)
+    assert compare.sparsity(vector, 0.0) == 0.0
+    assert compare.sparsity(vector, 3.0) == 1.0
 
 
 def test_writing_in_place_keeps_the_parameters():
     model = torch.nn.Linear(2, 1)
     parameters = dict(model.named_parameters())
     storage = model.weight.data_ptr()
-    arithmetic.write_in_place(
-        parameters, {"weight": torch.tensor([[1.5, -2.0]]), "bias": torch.tensor([3.0])}
-    )
+    write_in_place(parameters, {"weight": torch.tensor([[1.5, -2.0]]), "bias": torch.tensor([3.0])})
     assert model.weight.data_ptr() == storage
     assert model.weight.requires_grad
     assert model(torch.tensor([[2.0, 1.0]])).item() == 4.0
@@ -333,5 +339,5 @@ def test_writing_in_place_refuses_what_does_not_fit_and_writes_nothing(tensors):
     model = torch.nn.Linear(2, 1)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     with pytest.raises(ValueError, match=r"weight|extra"):
-        arithmetic.write_in_place(dict(model.named_parameters()), tensors)
+        write_in_place(dict(model.named_parameters()), tensors)
     assert_bitwise(dict(model.named_parameters()), before)

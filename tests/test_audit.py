@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import little_study
-from langarith import audit, compare, explain
+from langarith.audit import diff, explain, verify
 from langarith.errors import InputError
 
 ADAPTER = "results/adapters/tiny/language/{}@full/seed{}/adapter.safetensors"
@@ -45,14 +45,14 @@ def one_byte(path: str) -> None:
 
 def found(results: Path) -> dict[tuple[str, str], set[str]]:
     """(kind, path) → what stands on it."""
-    return {(f.kind, f.path): set(f.downstream) for f in audit.verify(results).findings}
+    return {(f.kind, f.path): set(f.downstream) for f in verify.verify(results).findings}
 
 
 def test_nothing_is_wrong_with_a_finished_study(results):
-    verdict = audit.verify(results)
+    verdict = verify.verify(results)
     assert verdict.findings == ()
     assert (verdict.jobs, verdict.files) == (10, 18)
-    assert audit.main(["verify", "results"]) == 0
+    assert verify.main(["verify", "results"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_nothing_is_wrong_with_a_finished_study(results):
 def test_one_changed_byte_is_found_with_what_stands_on_it(results, capsys, path, downstream):
     one_byte(path)
     assert found(results) == {("changed", path): downstream}
-    assert audit.main(["verify", "results", "--all"]) == 1
+    assert verify.main(["verify", "results", "--all"]) == 1
     told = capsys.readouterr().out
     assert f"changed    {path}" in told
     for file in (TABLE, FIGURE):
@@ -189,8 +189,8 @@ def test_each_byte_is_read_once(results, monkeypatch):
         opened.append(os.stat(path).st_ino)
         return open(path, mode)
 
-    monkeypatch.setattr(audit, "open", counting, raising=False)
-    verdict = audit.verify(results, workers=3)
+    monkeypatch.setattr(verify, "open", counting, raising=False)
+    verdict = verify.verify(results, workers=3)
     assert verdict.findings == ()
     assert len(opened) == len(set(opened)) == verdict.files - 1
     names = [*results.rglob("*"), Path("raw/fr.txt"), Path("raw/en.txt")]
@@ -216,11 +216,11 @@ def test_a_download_is_verified_by_the_record_beside_it(results):
 def test_a_results_folder_may_move(results, tmp_path):
     """Records name files from where Snakemake ran; the folder is verified from anywhere."""
     os.chdir("/")
-    assert audit.verify(tmp_path / "results").findings == ()
+    assert verify.verify(tmp_path / "results").findings == ()
 
 
 def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
-    assert audit.main(["verify", str(tmp_path)]) == 1
+    assert verify.main(["verify", str(tmp_path)]) == 1
     assert "no study.json there" in capsys.readouterr().err
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
 
 
 def test_a_row_is_explained_down_to_the_users_files(results, capsys):
-    assert audit.main(["explain", TABLE, "--row", *ROW]) == 0
+    assert verify.main(["explain", TABLE, "--row", *ROW]) == 0
     told = capsys.readouterr().out
     assert told.startswith("49.0: experiment zero_shot")
     assert "lambda 0.50 chosen on validation (f1 50.00); next 1.00 (44.00), 0.00 (40.00)" in told
@@ -289,12 +289,12 @@ def other(results, tmp_path, monkeypatch) -> Path:
 
 
 def test_equal_runs_do_not_differ(results, capsys):
-    assert audit.main(["diff", "results", "results"]) == 0
+    assert verify.main(["diff", "results", "results"]) == 0
     assert capsys.readouterr().out == "no difference\n"
 
 
 def test_a_parameter_is_named_once_and_its_consequences_are_not(results, other):
-    assert compare.lines(results, other) == [
+    assert diff.lines(results, other) == [
         "config    recipe.steps: 20 | 30",
         "          train_language_adapter tiny en full 1, train_language_adapter tiny en full 2, "
         "train_language_adapter tiny fr full 1 and 1 more",
@@ -323,13 +323,13 @@ def test_differences_come_most_upstream_first(results, other):
         "tables/zero_shot.csv.provenance.json",
         lambda told: told["versions"].update(torch="2.14.0"),
     )
-    told = [line for line in compare.lines(results, other) if line[0] != " "]
+    told = [line for line in diff.lines(results, other) if line[0] != " "]
     assert [line.split()[0] for line in told[:-1]] == ["data", "config", "code", "versions"]
     assert "raw/fr.txt" in told[0] and "torch: 2.13.0 | 2.14.0" in told[3]
 
 
 def test_two_seeds_differ_in_their_seed_alone(results):
-    told = compare.lines(*(Path(CELL.format(seed), "selected.json") for seed in (1, 2)))
+    told = diff.lines(*(Path(CELL.format(seed), "selected.json") for seed in (1, 2)))
     assert {line for line in told if line[0] != " "} == {
         "seed      seed: 1 | 2",
         "3 of 5 jobs on both sides gave other bytes",
@@ -343,7 +343,7 @@ def test_other_bytes_from_equal_inputs_are_told(results, other):
     told = json.loads(record.read_text())
     told["outputs"][TABLE]["sha256"] = "0" * 64
     record.write_text(json.dumps(told))
-    lines = compare.lines(results, other)
+    lines = diff.lines(results, other)
     assert lines[0].startswith("result    other bytes from the same inputs")
     assert "tables/zero_shot.csv" in lines[0]
 
@@ -354,7 +354,7 @@ def test_other_bytes_from_equal_inputs_are_told(results, other):
 def audited(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The audit as a user starts it, with the library of that house."""
     return subprocess.run(
-        [sys.executable, "-m", "langarith.audit", *arguments],
+        [sys.executable, "-m", "langarith", "audit", *arguments],
         cwd=house,
         env={**os.environ, "PYTHONPATH": str(house / "workflow")},
         capture_output=True,
@@ -391,7 +391,7 @@ def test_tampering_with_a_finished_study_is_found(copy):
 
 @pytest.mark.slow
 def test_an_edit_of_the_library_is_found_with_what_its_code_has_made(copy):
-    room = copy / "workflow/langarith/arithmetic.py"
+    room = copy / "workflow/langarith/merging/tensors.py"
     room.write_text(room.read_text() + "\n# a remark\n")
     assert audited(copy, "verify", "results/nano").returncode == 0
     room.write_text(room.read_text() + "\nMORE = 1\n")

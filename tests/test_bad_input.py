@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from langarith import miniature
+from langarith.data import miniature
 
 SUFFIX = {"ner": "conll", "nli": "tsv", "qa": "json"}
 

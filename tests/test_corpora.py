@@ -15,13 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from langarith.corpora import (
-    count_stream,
-    read_documents,
-    read_lines,
-    read_stream,
-    tokenize_documents,
-)
+from langarith.data.readers import read_documents, read_lines
+from langarith.data.streams import count_stream, read_stream, tokenize_documents
 from langarith.errors import InputError
 
 TEXTS = ["Where is a pen?", "Öl\u2028ist\x85 teuer", "  spaced ", "ที่นี่"]

@@ -20,7 +20,8 @@ from urllib.parse import unquote
 import pytest
 
 import little_study
-from langarith import crate, graph, lineage
+from langarith.audit import crate, lineage
+from langarith.audit.page import write
 
 SHIPPED = "data/ro-crate.jsonld"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -30,7 +31,7 @@ CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 def packed(root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     found = lineage.of(little_study.write())
-    graph.write(found, found.jobs, Path("results/provenance"))
+    write(found, found.jobs, Path("results/provenance"))
     path = Path("results/crate.zip")
     crate.write(found, root, root / "studies/nano.yaml", Path("results/provenance"), path)
     return tmp_path / path
@@ -146,7 +147,7 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
         "Snakefile",
         "rules/common.smk",
         "workflow/scripts/sweep_la.py",
-        "workflow/langarith/crate.py",
+        "workflow/langarith/audit/crate.py",
         "CITATION.cff",
         "study/nano.yaml",
         "study/study.json",

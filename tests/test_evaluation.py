@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import helpers
-from langarith import arithmetic, evaluation, inference, models, selection, tasks
+from langarith import tasks
+from langarith.evaluation import batches, scoring, selection
+from langarith.evaluation.batches import buckets
+from langarith.evaluation.sweep import sweep, write
+from langarith.merging.tensors import interpolate, write_in_place
+from langarith.models import encoders
+from langarith.models.adapters import named_parameters, read_adapter, save_adapter, task_config
 from langarith.tasks.ner import NerExample
 from langarith.tasks.nli import LABELS, NliExample
 
@@ -50,11 +56,11 @@ def pairs(count: int, seed: int) -> list[NliExample]:
 EXAMPLES = {"ner": sentences, "nli": pairs}
 
 
-class Watched(evaluation.Split):
+class Watched(scoring.Split):
     """A split that remembers the language adapter of each model that it scored."""
 
-    def start(self, model: PreTrainedModel) -> Callable[[], evaluation.Scored]:
-        tensors = models.named_parameters(model, evaluation.LANGUAGE)
+    def start(self, model: PreTrainedModel) -> Callable[[], scoring.Scored]:
+        tensors = named_parameters(model, scoring.LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
         return super().start(model)
 
@@ -78,17 +84,17 @@ def split(
 def saved(base: Path, tmp_path_factory) -> Path:
     """Language adapters en and es, task adapters ner and nli, saved as the workflow saves them."""
     folder = tmp_path_factory.mktemp("adapters")
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
     for seed, name in enumerate(("en", "es")):
         helpers.add_adapter(model, name, seed)
-        models.save_adapter(model, name, folder / name, with_head=False)
+        save_adapter(model, name, folder / name, with_head=False)
     for seed, (task, labels) in enumerate(CLASSES.items()):
-        helpers.add_adapter(model, task, seed, models.task_config(helpers.TASK_SHAPE))
+        helpers.add_adapter(model, task, seed, task_config(helpers.TASK_SHAPE))
         torch.manual_seed(seed)
-        models.add_head(model, task, tasks.get(task).head, labels)
+        encoders.add_head(model, task, tasks.get(task).head, labels)
         for parameter in model.heads[task].parameters():
             torch.nn.init.normal_(parameter)
-        models.save_adapter(model, task, folder / task, with_head=True)
+        save_adapter(model, task, folder / task, with_head=True)
     return folder
 
 
@@ -97,11 +103,11 @@ def swept(request, base: Path, saved: Path, tiny_tokenizer) -> SimpleNamespace:
     """A whole sweep of en + es, as in the script sweep_la."""
     task = request.param
     validation, test = (split(task, tiny_tokenizer, seed) for seed in (1, 2))
-    ends = models.read_adapter(saved / "en"), models.read_adapter(saved / "es")
-    model = evaluation.load_stack(base, saved / "en", saved / task)
-    result = evaluation.sweep(
+    ends = read_adapter(saved / "en"), read_adapter(saved / "es")
+    model = scoring.load_stack(base, saved / "en", saved / task)
+    result = sweep(
         model,
-        lambda weight: arithmetic.interpolate(*ends, weight),
+        lambda weight: interpolate(*ends, weight),
         LAMBDAS,
         validation,
         test,
@@ -125,8 +131,8 @@ def test_ends_of_a_sweep_are_the_single_adapters(swept, base: Path, saved: Path)
     """λ = 1 is the left adapter, λ = 0 the right one: loaded the usual way they say the same."""
     for weight, language, tensors in zip((1.0, 0.0), ("en", "es"), swept.ends, strict=True):
         assert same(swept.validation.seen[LAMBDAS.index(weight)], tensors)
-        alone = evaluation.load_stack(base, saved / language, saved / swept.task)
-        assert same(dict(models.named_parameters(alone, evaluation.LANGUAGE)), tensors)
+        alone = scoring.load_stack(base, saved / language, saved / swept.task)
+        assert same(dict(named_parameters(alone, scoring.LANGUAGE)), tensors)
         assert swept.result.validation[weight] == swept.validation.score(alone).metrics
         assert swept.result.test[weight] == swept.test.score(alone)
     # The ends differ, or the test would say nothing.
@@ -152,12 +158,12 @@ def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
 def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
     predictions = []
     for tensors in swept.ends:
-        parameters = models.named_parameters(swept.model, evaluation.LANGUAGE)
-        arithmetic.write_in_place(parameters, tensors)
-        evaluation.use_language_adapter(swept.model, False)
+        parameters = named_parameters(swept.model, scoring.LANGUAGE)
+        write_in_place(parameters, tensors)
+        scoring.use_language_adapter(swept.model, False)
         predictions.append(swept.test.score(swept.model).predictions)
     assert predictions[0] == predictions[1]
-    evaluation.use_language_adapter(swept.model, True)
+    scoring.use_language_adapter(swept.model, True)
     assert swept.test.score(swept.model) == swept.result.test[0.0]
 
 
@@ -190,7 +196,7 @@ def test_equal_scores_are_told_apart_as_documented(
 def test_buckets_hold_each_feature_once_within_the_bound(
     lengths: list[int], tokens_per_batch: int
 ) -> None:
-    batches = list(inference.buckets(lengths, tokens_per_batch))
+    batches = list(buckets(lengths, tokens_per_batch))
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[i] for i in batch)
@@ -216,7 +222,7 @@ def test_buckets_compute_the_fewest_tokens(lengths: list[int]) -> None:
         batches = [ordered[a:b] for a, b in itertools.pairwise(borders)]
         if all(len(batch) * max(batch) <= bound for batch in batches):
             ways.append(cost(batches))
-    found = [[lengths[i] for i in batch] for batch in inference.buckets(lengths, bound)]
+    found = [[lengths[i] for i in batch] for batch in buckets(lengths, bound)]
     assert cost(found) == pytest.approx(min(ways))
 
 
@@ -224,7 +230,7 @@ def test_buckets_compute_the_fewest_tokens(lengths: list[int]) -> None:
 def test_predictions_do_not_depend_on_the_batch_size(
     base: Path, saved: Path, tiny_tokenizer, task: str
 ) -> None:
-    model = evaluation.load_stack(base, saved / "en", saved / task)
+    model = scoring.load_stack(base, saved / "en", saved / task)
     few, many = (split(task, tiny_tokenizer, 1, tokens) for tokens in (64, 65536))
     assert len(few.batches.batches) > len(many.batches.batches) == 1
     assert few.batches.padding < many.batches.padding
@@ -233,9 +239,9 @@ def test_predictions_do_not_depend_on_the_batch_size(
 
 def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_tokenizer) -> None:
     """Each sentence alone, without padding, says what it says beside a longer one."""
-    model = evaluation.load_stack(base, saved / "en", saved / "ner").eval()
+    model = scoring.load_stack(base, saved / "en", saved / "ner").eval()
     together = split("ner", tiny_tokenizer, 1)
-    outputs = inference.start(model, together.batches, "tagging", "fp32")()
+    outputs = batches.start(model, together.batches, "tagging", "fp32")()
     for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
         with torch.inference_mode():
             alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]
@@ -246,10 +252,10 @@ def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_to
 
 
 def test_bf16_tags_nearly_all_words_alike(saved: Path, base: Path, tiny_tokenizer) -> None:
-    model = evaluation.load_stack(base, saved / "en", saved / "ner")
+    model = scoring.load_stack(base, saved / "en", saved / "ner")
     batches = split("ner", tiny_tokenizer, 1).batches
     half, whole = (
-        np.concatenate(inference.start(model, batches, "tagging", precision)())
+        np.concatenate(batches.start(model, batches, "tagging", precision)())
         for precision in ("bf16", "fp32")
     )
     assert np.mean(half == whole) > 0.95
@@ -264,9 +270,7 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
         predictions=str(tmp_path / "predictions.parquet"),
     )
     references = {"none": {"f1": 1.0}, "majority": {"f1": 0.0}}
-    evaluation.write(
-        outputs, cell, swept.result, swept.validation, swept.test, references=references
-    )
+    write(outputs, cell, swept.result, swept.validation, swept.test, references=references)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *(f"lambda={weight}.json" for weight in ("0.00", "0.25", "0.50", "0.75", "1.00")),
         "predictions.parquet",

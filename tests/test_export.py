@@ -14,8 +14,12 @@ import torch
 
 import helpers
 import little_study
-from langarith import arithmetic, evaluation, export, lineage, models
+from langarith.audit import export, lineage
 from langarith.errors import InputError
+from langarith.evaluation.sweep import sweep_cell
+from langarith.merging import tensors, ties
+from langarith.models import encoders
+from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"
@@ -45,13 +49,13 @@ def study(base, tmp_path_factory) -> Path:
     told = {"name": "little", "results_dir": "results", "models": {"tiny": spec}}
     Path("results/study.json").write_text(json.dumps(told))
     helpers.make_tokenizer().save_pretrained("tokenizer")
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
 
     def save(name: str, place: str, init: int, rule: str, inputs=(), **names: str) -> None:
         helpers.add_adapter(model, name, init)
-        models.save_adapter(model, name, Path(place), with_head=False)
+        save_adapter(model, name, Path(place), with_head=False)
         record = f"{place}/provenance.json"
-        files = [f"{place}/{file}" for file in models.ADAPTER_FILES]
+        files = [f"{place}/{file}" for file in ADAPTER_FILES]
         outputs = dict.fromkeys(files)
         little_study.job(rule, inputs, outputs, record, **names)
 
@@ -59,7 +63,7 @@ def study(base, tmp_path_factory) -> Path:
     save("initial", initial, 0, "initialise_adapters", model="tiny")
     for seed, name in enumerate(("en", "fr"), 1):
         operand = {"language": name, "budget": "full", "seed": "1"}
-        start = [f"{initial}/{file}" for file in models.ADAPTER_FILES]
+        start = [f"{initial}/{file}" for file in ADAPTER_FILES]
         save(
             name,
             LANGUAGE.format(name),
@@ -69,27 +73,24 @@ def study(base, tmp_path_factory) -> Path:
             model="tiny",
             **operand,
         )
-    helpers.add_adapter(model, "ner", 3, models.task_config(helpers.TASK_SHAPE))
+    helpers.add_adapter(model, "ner", 3, task_config(helpers.TASK_SHAPE))
     torch.manual_seed(0)
     labels = ("O", "B-LOC", "B-PER")
-    models.add_head(model, "ner", "tagging", labels)
+    encoders.add_head(model, "ner", "tagging", labels)
     for parameter in model.heads["ner"].parameters():
         torch.nn.init.normal_(parameter)
-    models.save_adapter(model, "ner", Path(TASK), with_head=True)
+    save_adapter(model, "ner", Path(TASK), with_head=True)
     Path(f"{TASK}/task.json").write_text(json.dumps({"labels": labels, "majority": "O"}))
     for seed, split in enumerate(("validation", "test"), start=1):
         Path(f"{split}.conll").write_text(sentences(seed))
 
     left, right, origin = (
-        models.read_adapter(place)
-        for place in (LANGUAGE.format("en"), LANGUAGE.format("fr"), initial)
+        read_adapter(place) for place in (LANGUAGE.format("en"), LANGUAGE.format("fr"), initial)
     )
-    vectors = [arithmetic.language_vector(end, origin) for end in (left, right)]
+    vectors = [tensors.language_vector(end, origin) for end in (left, right)]
     merges = {
-        "la": lambda weight: arithmetic.interpolate(left, right, weight),
-        "ties20": lambda scale: arithmetic.apply_vector(
-            origin, arithmetic.ties(vectors, 20), scale
-        ),
+        "la": lambda weight: tensors.interpolate(left, right, weight),
+        "ties20": lambda scale: tensors.apply_vector(origin, ties.ties(vectors, 20), scale),
     }
     for method, merge in merges.items():
         names = {"model": "tiny", "task": "ner", "target": "es", "left": "en", "right": "fr"}
@@ -100,7 +101,7 @@ def study(base, tmp_path_factory) -> Path:
             predictions=f"{cell}/predictions.parquet",
         )
         Path(cell).mkdir(parents=True)
-        evaluation.sweep_cell(
+        sweep_cell(
             names | {"method": method, "seed": "1"},
             merge,
             LAMBDAS,
@@ -230,8 +231,8 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
         "adapter.safetensors",
         "pytorch_adapter.bin",
     }
-    ends = [models.read_adapter(LANGUAGE.format(name)) for name in ("en", "fr")]
-    merged = models.read_adapter(folder)
+    ends = [read_adapter(LANGUAGE.format(name)) for name in ("en", "fr")]
+    merged = read_adapter(folder)
     for name, tensor in merged.items():
         torch.testing.assert_close(tensor, (ends[0][name] + ends[1][name]) / 2)
 

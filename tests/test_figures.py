@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from langarith import analysis, figures, tables
+from langarith.results import analysis, figures, tables
 
 CAPTION = {
     "study": "little",

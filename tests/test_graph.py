@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import little_study
-from langarith import graph, lineage
+from langarith.audit import lineage
+from langarith.audit.page import size_of, targets, write
+from langarith.audit.picture import Stage, _layers, draw, reduced, stages
+from langarith.audit.prov import SOURCES, prov
 
 SHARD, TABLE = "raw/fr.txt", "results/tables/zero_shot.csv"
 FIGURE = "results/figures/zero_shot.pdf"
@@ -25,7 +28,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
 
 
 def test_prov_tells_what_was_used_and_generated_by_what(study):
-    told = graph.prov(study, study.jobs)
+    told = prov(study, study.jobs)
     assert set(told["prefix"]) >= {"prov", "file", "job", "code"}
     assert len(told["activity"]) == 10
     assert len(told["entity"]) == 18
@@ -62,26 +65,26 @@ def test_another_version_of_a_file_is_another_entity(study):
     old = json.loads(record.read_text())
     old["inputs"][TABLE]["sha256"] = "f" * 64
     record.write_text(json.dumps(old))
-    told = graph.prov(lineage.of(Path("results")), lineage.of(Path("results")).jobs)
+    told = prov(lineage.of(Path("results")), lineage.of(Path("results")).jobs)
     assert f"file:{TABLE}" in told["entity"]
     assert told["entity"][f"file:{TABLE}#ffffffffffff"]["prov:location"] == TABLE
 
 
 def test_a_target_brings_what_it_stands_on_and_no_more(study):
     adapter = "results/adapters/tiny/language/fr@full/seed1/adapter.safetensors"
-    rules = Counter(job.rule for job in graph.targets(study, [adapter]))
+    rules = Counter(job.rule for job in targets(study, [adapter]))
     assert rules == {"tokenize_shard": 1, "train_language_adapter": 1}
-    assert graph.targets(study) == study.jobs
-    assert set(graph.targets(study, [FIGURE])) == set(study.jobs)
+    assert targets(study) == study.jobs
+    assert set(targets(study, [FIGURE])) == set(study.jobs)
 
 
 # --- stages ---
 
 
 def test_stages_count_jobs_files_and_arrows(study):
-    found = {stage.rule: stage for stage in graph.stages(study, study.jobs)}
+    found = {stage.rule: stage for stage in stages(study, study.jobs)}
     assert {rule: stage.jobs for rule, stage in found.items()} == {
-        graph.SOURCES: 0,
+        SOURCES: 0,
         "tokenize_shard": 2,
         "train_language_adapter": 4,
         "sweep_la": 2,
@@ -90,28 +93,26 @@ def test_stages_count_jobs_files_and_arrows(study):
     }
     assert found["sweep_la"].files == 8
     assert found["sweep_la"].after == {"train_language_adapter": 4}
-    assert found[graph.SOURCES].size == sum(
-        Path(f"raw/{x}.txt").stat().st_size for x in ("en", "fr")
-    )
+    assert found[SOURCES].size == sum(Path(f"raw/{x}.txt").stat().st_size for x in ("en", "fr"))
     assert found["train_language_adapter"].seconds == 8.0
 
 
 def test_arrows_that_follow_from_others_are_left_out():
     made = [
-        graph.Stage("a"),
-        graph.Stage("b", after={"a": 1}),
-        graph.Stage("c", after={"a": 1, "b": 1, "c": 1}),
-        graph.Stage("d", after={"a": 2}),
-        graph.Stage("e", after={"c": 1, "d": 1, "a": 1}),
+        Stage("a"),
+        Stage("b", after={"a": 1}),
+        Stage("c", after={"a": 1, "b": 1, "c": 1}),
+        Stage("d", after={"a": 2}),
+        Stage("e", after={"c": 1, "d": 1, "a": 1}),
     ]
-    assert set(graph.reduced(made)) == {("a", "b"), ("b", "c"), ("a", "d"), ("c", "e"), ("d", "e")}
+    assert set(reduced(made)) == {("a", "b"), ("b", "c"), ("a", "d"), ("c", "e"), ("d", "e")}
 
 
 def test_the_picture_names_every_stage_and_is_the_same_each_time(study, tmp_path):
     made = []
     for name in ("one", "two"):
         paths = [tmp_path / f"{name}.svg", tmp_path / f"{name}.pdf"]
-        graph.draw(graph.stages(study, study.jobs), "Study little", paths)
+        draw(stages(study, study.jobs), "Study little", paths)
         made.append([path.read_bytes() for path in paths])
     assert made[0] == made[1]
     text = made[0][0].decode()
@@ -121,10 +122,10 @@ def test_the_picture_names_every_stage_and_is_the_same_each_time(study, tmp_path
 
 
 def test_a_stage_stands_below_all_that_it_stands_on(study):
-    found = graph.stages(study, study.jobs)
-    layers = graph._layers(found, graph.reduced(found))
+    found = stages(study, study.jobs)
+    layers = _layers(found, reduced(found))
     row = {stage.rule: i for i, layer in enumerate(layers) for stage in layer}
-    assert all(row[a] < row[b] for a, b in graph.reduced(found))
+    assert all(row[a] < row[b] for a, b in reduced(found))
 
 
 def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(study):
@@ -139,7 +140,7 @@ def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(stud
     compute = lineage.Job("c.json", {"rule": "compute", "inputs": {}, "outputs": {}, "seconds": 1})
     study.producer["b.csv"] = compute
     made = [first, compute, later]
-    assert [s.rule for s in graph.stages(study, made) if s.rule != graph.SOURCES] == [
+    assert [s.rule for s in stages(study, made) if s.rule != SOURCES] == [
         "compute",
         "write",
     ]
@@ -147,7 +148,7 @@ def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(stud
 
 @pytest.mark.parametrize(("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e10, "25 GB")])
 def test_sizes_are_told_in_two_figures(count, text):
-    assert graph.size_of(count) == text
+    assert size_of(count) == text
 
 
 # --- the page ---
@@ -155,7 +156,7 @@ def test_sizes_are_told_in_two_figures(count, text):
 
 @pytest.fixture
 def page(study, open_page):
-    graph.write(study, study.jobs, Path("results/provenance"))
+    write(study, study.jobs, Path("results/provenance"))
     return open_page(Path("results/provenance/index.html"))
 
 
@@ -214,7 +215,7 @@ def test_a_bar_works_from_the_keyboard(page):
 
 
 def test_the_page_fits_a_phone(study, open_page):
-    graph.write(study, study.jobs, Path("results/provenance"))
+    write(study, study.jobs, Path("results/provenance"))
     page = open_page(Path("results/provenance/index.html"), width=360, height=700)
     page.click("rect.bar.merged")
     page.click("#here a:has-text('seed 1')")
@@ -226,7 +227,7 @@ def test_a_path_cannot_end_the_script_that_holds_it(study, open_page):
     record = f"{name}.provenance.json"
     little_study.job("tokenize_shard", [SHARD], {name: "x"}, record, language="x")
     found = lineage.of(Path("results"))
-    graph.write(found, found.jobs, Path("results/provenance"))
+    write(found, found.jobs, Path("results/provenance"))
     page = open_page(Path("results/provenance/index.html"))
     page.fill("#find", "script")
     assert name in page.inner_text("#found")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from hub_server import Fault, HubServer
-from langarith import hub
+from langarith.data import hub
 from langarith.errors import InputError
 
 BYTES = random.Random(0).randbytes(5_000_000)
@@ -31,16 +31,16 @@ import json, sys, time
 slept = []
 time.sleep = slept.append
 from pathlib import Path
-from langarith import hub
+from langarith.data import hub, hub_download
 from langarith.errors import InputError
 call, *arguments = json.loads(sys.argv[1])
 told = []
 try:
     if call == "download":
         *place, destination = arguments
-        result = hub.download(*place, Path(destination), say=told.append)
+        result = hub_download.download(*place, Path(destination), say=told.append)
     else:
-        result = getattr(hub, call)(*arguments)
+        result = getattr(hub_download if hasattr(hub_download, call) else hub, call)(*arguments)
     print(json.dumps({"result": result, "told": told, "slept": slept}))
 except InputError as error:
     print(json.dumps({"refused": str(error), "told": told, "slept": slept}))
@@ -66,7 +66,7 @@ class Client:
             "HF_HOME": str(folder / "home"),
             "HF_HUB_OFFLINE": "1",  # as for every job
             "NO_PROXY": "127.0.0.1",
-            "PYTHONPATH": str(Path(hub.__file__).parents[1]),
+            "PYTHONPATH": str(Path(hub.__file__).parents[2]),
         }
 
     def call(self, *arguments: Any, code: str = CLIENT) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def commit(server: HubServer) -> str:
 
 
 def test_importing_the_room_needs_no_client(root: Path) -> None:
-    code = "import sys; from langarith import study; assert 'huggingface_hub' not in sys.modules"
+    code = "import sys, langarith.study.loading; assert 'huggingface_hub' not in sys.modules"
     path = {"PYTHONPATH": str(root / "workflow")}
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | path)
 
@@ -414,7 +414,8 @@ def test_the_table_of_shards_is_refreshed_from_the_hub(
     command = f"""
 import json
 from pathlib import Path
-from langarith import hub, __main__ as command
+from langarith.data import hub, hub_download
+from langarith import cli as command
 hub.SHARD_TABLE = Path({str(table)!r})
 assert command.main(["shards", "{WIKIPEDIA}", "20231101.{{language}}"]) == 0
 print(json.dumps(hub.shard_table()))

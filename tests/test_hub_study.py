@@ -21,8 +21,9 @@ import pytest
 import yaml
 
 from hub_server import Fault, HubServer
-from langarith import hub, miniature, tasks
-from langarith import study as grid
+from langarith import tasks
+from langarith.data import hub, miniature
+from langarith.study import loading, schema, sources
 from test_workflow import build_house, edit, planned
 
 pytestmark = pytest.mark.slow
@@ -81,7 +82,8 @@ def wikiann(path: Path) -> bytes:
 
 def fill(server: HubServer, folder: Path) -> None:
     """Put the repositories of the study onto the hub."""
-    from langarith import models, tokenizer
+    from langarith.data import tokenizer
+    from langarith.models import encoders
 
     shards = [f"train-0000{i}-of-00002.parquet" for i in range(2)]
     corpus: dict[str, bytes] = {}
@@ -104,8 +106,8 @@ def fill(server: HubServer, folder: Path) -> None:
                     text_column="text")  # fmt: skip
     spec = {"hidden_size": 32, "layers": 1, "attention_heads": 2, "intermediate_size": 64,
             "max_length": 128, "dropout": 0.0, "initializer_range": 0.1}  # fmt: skip
-    model = models.new_masked_lm(spec, models.load_tokenizer(folder / "model"))
-    models.save_base(model, folder / "model")
+    model = encoders.new_masked_lm(spec, encoders.load_tokenizer(folder / "model"))
+    encoders.save_base(model, folder / "model")
     files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
     server.add("models", "told/tiny", files | {"pytorch_model.bin": b"pickled"})
 
@@ -179,11 +181,11 @@ def finished(
 
 
 @pytest.fixture
-def study(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[grid.Study]:
+def study(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[schema.Study]:
     """The study as the house has it, by the house's own table of shards."""
-    monkeypatch.setattr(hub, "SHARD_TABLE", house / "workflow/langarith/hub_shards.yaml")
+    monkeypatch.setattr(hub, "SHARD_TABLE", house / "workflow/langarith/data/hub_shards.yaml")
     hub.shard_table.cache_clear()
-    yield grid.load(house / "studies/hub.yaml")
+    yield loading.load(house / "studies/hub.yaml")
     hub.shard_table.cache_clear()
 
 
@@ -208,7 +210,7 @@ def test_only_the_lock_is_used_from_then_on(house: Path, server: HubServer) -> N
 
 
 def test_fetch_brings_what_the_experiments_need_and_nothing_else(
-    house: Path, study: grid.Study
+    house: Path, study: schema.Study
 ) -> None:
     there = {
         str(path.relative_to(house))
@@ -216,12 +218,12 @@ def test_fetch_brings_what_the_experiments_need_and_nothing_else(
         if path.is_file() and not path.name.endswith("provenance.json")
     }
     names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-    model = {grid.model_file(study, "tiny", name) for name in names}
-    shards = {path for language in LANGUAGES for path in grid.shards(study, language)}
+    model = {sources.model_file(study, "tiny", name) for name in names}
+    shards = {path for language in LANGUAGES for path in sources.shards(study, language)}
     files = {
-        grid.task_file(study, "ner", language, split)
+        sources.task_file(study, "ner", language, split)
         for language in LANGUAGES
-        for split in grid.needed_splits(study, language)
+        for split in sources.needed_splits(study, language)
     }
     assert there == model | shards | files
     assert not (house / "results/hub/tables").exists()
@@ -258,7 +260,7 @@ def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_
     copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
     script = copy / "workflow/scripts/initialise_adapters.py"
     asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('told/tiny')\n"
-    head = "    from langarith import models\n"
+    head = "    from langarith.models import encoders\n"
     edit(script, head, head + asks)
     server.requests.clear()
     initial = "results/hub/adapters/tiny/initial/task/adapter.safetensors"

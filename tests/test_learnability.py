@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from langarith import study as grid
+from langarith.study import experiments, loading, schema
 from test_workflow import build_house, run
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def study(root) -> grid.Study:
-    return grid.load(root / "studies/miniature.yaml")
+def study(root) -> schema.Study:
+    return loading.load(root / "studies/miniature.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +72,26 @@ def test_lambda_matters_in_at_least_half_of_the_cells(selections):
 
 
 def test_each_language_is_told_best_by_its_own_adapter(results, study):
-    from langarith import arithmetic, corpora, models, training
+    from langarith.data import streams
+    from langarith.merging import tensors
+    from langarith.models import encoders
+    from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+    from langarith.training import masking
 
     seed, recipe = study.seeds[0], study.training.language_adapter
-    tokenizer = models.load_tokenizer(results / "models/tiny/tokenizer")
-    model = models.load_masked_lm(results / "models/tiny/encoder")
+    tokenizer = encoders.load_tokenizer(results / "models/tiny/tokenizer")
+    model = encoders.load_masked_lm(results / "models/tiny/encoder")
     folders = {
         language: results / f"adapters/tiny/language/{language}@full/seed{seed}"
         for language in study.languages
     }
-    models.load_adapter(model, folders["en"], "language", with_head=False)
-    parameters = models.named_parameters(model, "language")
+    load_adapter(model, folders["en"], "language", with_head=False)
+    parameters = named_parameters(model, "language")
     losses: dict[str, dict[str, float]] = {language: {} for language in study.languages}
     held_out = {
-        language: training.masked_validation(
+        language: masking.masked_validation(
             model,
-            corpora.read_stream(
+            streams.read_stream(
                 sorted((results / f"tokens/tiny/{language}").glob("*.arrow")),
                 validation_documents=study.corpora.validation_documents,
                 chunk_length=recipe.chunk_length,
@@ -103,7 +107,7 @@ def test_each_language_is_told_best_by_its_own_adapter(results, study):
     for adapter in ("none", *study.languages):
         model.set_active_adapters(None if adapter == "none" else "language")
         if adapter != "none":
-            arithmetic.write_in_place(parameters, models.read_adapter(folders[adapter]))
+            tensors.write_in_place(parameters, read_adapter(folders[adapter]))
         for language, validate in held_out.items():
             losses[language][adapter] = validate()["loss"]
     for language, by_adapter in losses.items():
@@ -112,7 +116,7 @@ def test_each_language_is_told_best_by_its_own_adapter(results, study):
 
 
 def test_every_experiment_has_its_table_and_figure(results, study):
-    shown = [name for name in study.experiments if grid.EXPERIMENTS[name].figure]
+    shown = [name for name in study.experiments if experiments.EXPERIMENTS[name].figure]
     for name in (*shown, "learning_curves"):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -120,7 +124,7 @@ def test_every_experiment_has_its_table_and_figure(results, study):
         assert (results / f"tables/{name}.csv").stat().st_size
         assert (results / f"tables/{name}.md").read_text().startswith("## ")
         assert "\\toprule" in (results / f"tables/{name}.tex").read_text()
-    assert set(study.experiments) == set(grid.EXPERIMENTS)
+    assert set(study.experiments) == set(experiments.EXPERIMENTS)
 
 
 def test_a_study_that_is_not_the_papers_is_not_compared_with_it(results):

@@ -12,12 +12,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from langarith import miniature
+from langarith.data import miniature
+from langarith.data.miniature import language as languages
+from langarith.data.miniature import world
+from langarith.data.miniature.scripts import SCRIPTS, spell
+from langarith.data.miniature.telling import Teller, Value, distinct_words, text
 from langarith.errors import InputError
-from langarith.miniature import language as languages
-from langarith.miniature import world
-from langarith.miniature.scripts import SCRIPTS, spell
-from langarith.miniature.telling import Teller, Value, distinct_words, text
 
 CODES = miniature.languages()
 TASKS = ("ner", "nli", "qa")

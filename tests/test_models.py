@@ -16,10 +16,22 @@ from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 import helpers
-from langarith import arithmetic, models
 from langarith.errors import InputError
+from langarith.merging.tensors import interpolate, write_in_place
+from langarith.models import encoders, ready_made
+from langarith.models.adapters import (
+    ADAPTER_FILES,
+    add_initialised,
+    language_config,
+    load_adapter,
+    named_parameters,
+    read_adapter,
+    save_adapter,
+    task_config,
+)
+from langarith.models.masked_lm import masked_lm_loss, masked_logits
 
-LANGUAGE = models.language_config(helpers.LANGUAGE_SHAPE)
+LANGUAGE = language_config(helpers.LANGUAGE_SHAPE)
 ARCHITECTURES = ("xlm-r", "mbert")
 
 
@@ -32,7 +44,7 @@ def bases(base: Path, tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(params=ARCHITECTURES)
 def masked_lm(request, bases: dict[str, Path]) -> PreTrainedModel:
     """A masked language model with one active, trainable language adapter."""
-    model = models.load_masked_lm(bases[request.param])
+    model = encoders.load_masked_lm(bases[request.param])
     helpers.add_adapter(model, "es", seed=1)
     model.train_adapter("es")
     return model.eval()
@@ -46,7 +58,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def copies(model: PreTrainedModel, name: str) -> dict[str, torch.Tensor]:
-    return {n: p.detach().clone() for n, p in models.named_parameters(model, name).items()}
+    return {n: p.detach().clone() for n, p in named_parameters(model, name).items()}
 
 
 def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
@@ -62,11 +74,11 @@ def test_loss_at_masked_positions_is_the_dense_loss(masked_lm: PreTrainedModel) 
     found = []
     for loss in (
         masked_lm(input_ids=ids, labels=labels).loss,
-        models.masked_lm_loss(masked_lm, ids, labels),
+        masked_lm_loss(masked_lm, ids, labels),
     ):
         masked_lm.zero_grad()
         loss.backward()
-        parameters = models.named_parameters(masked_lm, "es")
+        parameters = named_parameters(masked_lm, "es")
         found.append((loss.detach(), {n: p.grad.clone() for n, p in parameters.items()}))
     (dense, dense_gradients), (gathered, gradients) = found
     torch.testing.assert_close(gathered, dense, atol=1e-5, rtol=1e-5)
@@ -79,7 +91,7 @@ def test_loss_at_masked_positions_is_the_dense_loss(masked_lm: PreTrainedModel) 
 def test_of_embeddings_and_encoder_only_the_adapter_is_trained(masked_lm: PreTrainedModel) -> None:
     # The head's dense layer is trained with it, as in the authors' scripts, and thrown away.
     trainable = {id(p) for p in masked_lm.base_model.parameters() if p.requires_grad}
-    assert trainable == {id(p) for p in models.named_parameters(masked_lm, "es").values()}
+    assert trainable == {id(p) for p in named_parameters(masked_lm, "es").values()}
     assert not masked_lm.get_output_embeddings().weight.requires_grad
 
 
@@ -105,7 +117,7 @@ def test_inverse_of_the_invertible_adapter_runs_before_the_decoder(
     expected = nn.functional.linear(inverted, decoder.weight, decoder.bias)
 
     torch.testing.assert_close(masked_lm(input_ids=ids).logits, expected, atol=1e-4, rtol=1e-4)
-    gathered, _ = models.masked_logits(masked_lm, ids, labels)
+    gathered, _ = masked_logits(masked_lm, ids, labels)
     torch.testing.assert_close(gathered, expected[labels != -100], atol=1e-4, rtol=1e-4)
     without = nn.functional.linear(transformed, decoder.weight, decoder.bias)
     assert (expected - without).abs().max() > 0.1
@@ -114,14 +126,14 @@ def test_inverse_of_the_invertible_adapter_runs_before_the_decoder(
 def test_compiled_layers_give_the_same_loss_and_gradients(masked_lm: PreTrainedModel) -> None:
     """By the backend that traces without a compiler; names of parameters stay as they were."""
     ids, labels = batch()
-    names, found = list(models.named_parameters(masked_lm, "es")), []
+    names, found = list(named_parameters(masked_lm, "es")), []
     for compiled in (False, True):
         if compiled:
-            models.compile_encoder(masked_lm, backend="aot_eager")
+            encoders.compile_encoder(masked_lm, backend="aot_eager")
         masked_lm.zero_grad()
-        loss = models.masked_lm_loss(masked_lm, ids, labels)
+        loss = masked_lm_loss(masked_lm, ids, labels)
         loss.backward()
-        parameters = models.named_parameters(masked_lm, "es")
+        parameters = named_parameters(masked_lm, "es")
         assert list(parameters) == names
         found.append([loss.detach(), *(p.grad.clone() for p in parameters.values())])
     assert masked_lm.base_model.encoder._compiled_call_impl is not None
@@ -131,11 +143,11 @@ def test_compiled_layers_give_the_same_loss_and_gradients(masked_lm: PreTrainedM
 
 def test_adapters_compute_gelu_new_by_one_kernel(base: Path, tmp_path: Path) -> None:
     """The same function as stock `adapters` computes, and the same configuration on disk."""
-    model = models.load_encoder(base)
-    models.add_initialised(model, "es", LANGUAGE, 7)
-    models.save_adapter(model, "es", tmp_path / "es", with_head=False)
-    loaded, stock = models.load_encoder(base), models.load_encoder(base)
-    models.load_adapter(loaded, tmp_path / "es", "es", with_head=False)
+    model = encoders.load_encoder(base)
+    add_initialised(model, "es", LANGUAGE, 7)
+    save_adapter(model, "es", tmp_path / "es", with_head=False)
+    loaded, stock = encoders.load_encoder(base), encoders.load_encoder(base)
+    load_adapter(loaded, tmp_path / "es", "es", with_head=False)
     stock.load_adapter(str(tmp_path / "es"), use_safetensors=True)
     hidden = []
     for of in (model, loaded, stock):
@@ -154,9 +166,9 @@ def test_adapters_compute_gelu_new_by_one_kernel(base: Path, tmp_path: Path) -> 
 
 
 def initialised(base: Path, seed: int, around: int = 0) -> dict[str, torch.Tensor]:
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
     torch.manual_seed(around)
-    models.add_initialised(model, "es", LANGUAGE, seed)
+    add_initialised(model, "es", LANGUAGE, seed)
     return copies(model, "es")
 
 
@@ -190,10 +202,10 @@ def test_every_layer_starts_from_the_same_draw(base: Path) -> None:
 
 
 def test_names_are_free_of_model_and_language(masked_lm: PreTrainedModel, bases) -> None:
-    encoder = models.load_encoder(masked_lm.config.name_or_path)
+    encoder = encoders.load_encoder(masked_lm.config.name_or_path)
     helpers.add_adapter(encoder, "sw", seed=2)
-    names = list(models.named_parameters(masked_lm, "es"))
-    assert names == list(models.named_parameters(encoder, "sw"))
+    names = list(named_parameters(masked_lm, "es"))
+    assert names == list(named_parameters(encoder, "sw"))
     assert names == sorted(names)
     assert "encoder.layer.1.output.adapters.adapter_up.weight" in names
     subnets = {name.split(".")[1] for name in names if name.startswith("invertible_adapters.")}
@@ -201,7 +213,7 @@ def test_names_are_free_of_model_and_language(masked_lm: PreTrainedModel, bases)
 
 
 def test_a_language_whose_code_starts_anothers_is_told_apart(base: Path) -> None:
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
     helpers.add_adapter(model, "en", seed=1)
     before = copies(model, "en")
     helpers.add_adapter(model, "en-x", seed=2)
@@ -209,22 +221,22 @@ def test_a_language_whose_code_starts_anothers_is_told_apart(base: Path) -> None
 
 
 def test_saved_adapter_is_read_back_bitwise(masked_lm: PreTrainedModel, tmp_path: Path) -> None:
-    models.save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
-    read = models.read_adapter(tmp_path / "es")
+    save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
+    read = read_adapter(tmp_path / "es")
     assert_same(copies(masked_lm, "es"), read)
 
     # an adapter trained below the masked-LM head is evaluated without it, under another name
-    encoder = models.load_encoder(masked_lm.config.name_or_path)
-    models.load_adapter(encoder, tmp_path / "es", "language", with_head=False)
+    encoder = encoders.load_encoder(masked_lm.config.name_or_path)
+    load_adapter(encoder, tmp_path / "es", "language", with_head=False)
     assert_same(read, copies(encoder, "language"))
 
 
 def test_language_adapter_is_in_adapterhub_format_without_a_head(
     masked_lm: PreTrainedModel, tmp_path: Path
 ) -> None:
-    models.save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
+    save_adapter(masked_lm, "es", tmp_path / "es", with_head=False)
     # the masked-LM head would add the tied decoder: hundreds of megabytes for XLM-R
-    assert {p.name for p in (tmp_path / "es").iterdir()} == set(models.ADAPTER_FILES)
+    assert {p.name for p in (tmp_path / "es").iterdir()} == set(ADAPTER_FILES)
     stock = AutoAdapterModel.from_pretrained(masked_lm.config.name_or_path)
     # the library looks for a pickle unless it is told otherwise
     name = stock.load_adapter(str(tmp_path / "es"), use_safetensors=True)
@@ -233,13 +245,13 @@ def test_language_adapter_is_in_adapterhub_format_without_a_head(
 
 
 def test_task_adapter_keeps_its_head(base: Path, tmp_path: Path) -> None:
-    model = models.load_encoder(base)
-    helpers.add_adapter(model, "task", 1, models.task_config(helpers.TASK_SHAPE))
-    models.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
-    models.save_adapter(model, "task", tmp_path / "ner", with_head=True)
+    model = encoders.load_encoder(base)
+    helpers.add_adapter(model, "task", 1, task_config(helpers.TASK_SHAPE))
+    encoders.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
+    save_adapter(model, "task", tmp_path / "ner", with_head=True)
     written = {p.name for p in (tmp_path / "ner").iterdir()}
     head = {"head_config.json", "model_head.safetensors"}
-    assert written == {*models.ADAPTER_FILES, *head}
+    assert written == {*ADAPTER_FILES, *head}
 
     stock = AutoAdapterModel.from_pretrained(base)
     name = stock.load_adapter(str(tmp_path / "ner"), use_safetensors=True, set_active=True)
@@ -254,11 +266,11 @@ def test_task_adapter_keeps_its_head(base: Path, tmp_path: Path) -> None:
 
 
 def test_saving_again_replaces_the_files_and_leaves_no_others(base: Path, tmp_path: Path) -> None:
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
     for seed in (1, 2):
         helpers.add_adapter(model, f"n{seed}", seed)
-        models.save_adapter(model, f"n{seed}", tmp_path / "es", with_head=False)
-    assert_same(copies(model, "n2"), models.read_adapter(tmp_path / "es"))
+        save_adapter(model, f"n{seed}", tmp_path / "es", with_head=False)
+    assert_same(copies(model, "n2"), read_adapter(tmp_path / "es"))
     assert [p.name for p in tmp_path.iterdir()] == ["es"]
     # safetensors hold no code: nothing is ever unpickled
     assert set(load_file(tmp_path / "es" / "adapter.safetensors"))
@@ -283,10 +295,10 @@ def test_folder_without_an_adapter_is_refused(
         for name in files:
             (folder / name).write_text(json.dumps({"name": "es"}))
     with pytest.raises(InputError, match=r"no adapter_config\.json and adapter\.safetensors there"):
-        models.read_adapter(folder)
-    model = models.load_encoder(base)
+        read_adapter(folder)
+    model = encoders.load_encoder(base)
     with pytest.raises(InputError, match=f"^{folder}: "):
-        models.load_adapter(model, folder, "language", with_head=False)
+        load_adapter(model, folder, "language", with_head=False)
 
 
 # ---------------------------------------------------------------- merging in place
@@ -295,11 +307,11 @@ def test_folder_without_an_adapter_is_refused(
 @pytest.fixture
 def ends(base: Path, tmp_path: Path) -> tuple[dict[str, torch.Tensor], ...]:
     """Two language adapters as a sweep reads them."""
-    model = models.load_encoder(base)
+    model = encoders.load_encoder(base)
     for seed, name in enumerate(("en", "es")):
         helpers.add_adapter(model, name, seed)
-        models.save_adapter(model, name, tmp_path / name, with_head=False)
-    return models.read_adapter(tmp_path / "en"), models.read_adapter(tmp_path / "es")
+        save_adapter(model, name, tmp_path / name, with_head=False)
+    return read_adapter(tmp_path / "en"), read_adapter(tmp_path / "es")
 
 
 def invertible(tensors: dict[str, torch.Tensor]) -> set[str]:
@@ -309,11 +321,11 @@ def invertible(tensors: dict[str, torch.Tensor]) -> set[str]:
 def test_invertible_adapter_takes_part_in_merging(base: Path, ends) -> None:
     """`average_adapter` of the adapters library drops it silently on a model with a head."""
     left, right = ends
-    model = models.load_encoder(base)
-    models.add_initialised(model, "language", LANGUAGE, seed=9)
-    models.add_head(model, "language", "tagging", ["O", "B-LOC", "I-LOC"])
-    parameters = models.named_parameters(model, "language")
-    arithmetic.write_in_place(parameters, arithmetic.interpolate(left, right, 0.3))
+    model = encoders.load_encoder(base)
+    add_initialised(model, "language", LANGUAGE, seed=9)
+    encoders.add_head(model, "language", "tagging", ["O", "B-LOC", "I-LOC"])
+    parameters = named_parameters(model, "language")
+    write_in_place(parameters, interpolate(left, right, 0.3))
     nice = model.base_model.invertible_adapters["language"]
     merged = {f"invertible_adapters.{name}": p for name, p in nice.named_parameters()}
     assert set(merged) == invertible(left)
@@ -328,14 +340,12 @@ def test_invertible_adapter_takes_part_in_merging(base: Path, ends) -> None:
 def test_merging_moves_the_output_where_only_invertible_parameters_differ(base: Path, ends) -> None:
     left, other = ends
     right = left | {name: other[name] for name in invertible(left)}
-    model = models.load_encoder(base).eval()
-    models.add_initialised(model, "language", LANGUAGE, seed=9)
+    model = encoders.load_encoder(base).eval()
+    add_initialised(model, "language", LANGUAGE, seed=9)
     model.set_active_adapters("language")
     outputs = {}
     for weight in (0.0, 0.5, 1.0):
-        arithmetic.write_in_place(
-            models.named_parameters(model, "language"), arithmetic.interpolate(left, right, weight)
-        )
+        write_in_place(named_parameters(model, "language"), interpolate(left, right, weight))
         outputs[weight] = model(input_ids=helpers.chunks(2)).last_hidden_state
     for a, b in ((0.0, 0.5), (0.5, 1.0), (0.0, 1.0)):
         assert (outputs[a] - outputs[b]).abs().max() > 0.01
@@ -345,9 +355,9 @@ def test_merging_moves_the_output_where_only_invertible_parameters_differ(base: 
 
 
 def saved_adapter(folder: Path, base: Path, name: str = "xx", **shape: Any) -> Path:
-    model = models.load_encoder(base)
-    helpers.add_adapter(model, name, 1, models.language_config(helpers.LANGUAGE_SHAPE | shape))
-    models.save_adapter(model, name, folder, with_head=False)
+    model = encoders.load_encoder(base)
+    helpers.add_adapter(model, name, 1, language_config(helpers.LANGUAGE_SHAPE | shape))
+    save_adapter(model, name, folder, with_head=False)
     return folder
 
 
@@ -364,7 +374,7 @@ def test_adapters_of_one_configuration_fit(base: Path, tmp_path: Path) -> None:
     kept = {"reduction_factor": 2, "inv_adapter_reduction_factor": 2}
     short = {k: v for k, v in config.items() if "phm" not in k and k != "scaling"} | kept
     describe(ready, config=short | {"dropout": 0.1}, model_name="xlm-roberta-base")
-    models.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+    ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
 
 
 @pytest.mark.parametrize(
@@ -381,16 +391,16 @@ def test_an_adapter_of_another_configuration_is_refused(
     initial = saved_adapter(tmp_path / "initial", base)
     ready = saved_adapter(tmp_path / "ready", base, **shape)
     with pytest.raises(InputError) as caught:
-        models.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+        ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
     assert str(caught.value).startswith(
         f"models.m.adapters.fr: the adapter in {ready} does not fit adapters.language of this study"
     )
     assert says in str(caught.value)
     # where nothing is trained, it needs to fit the others alone
     other = saved_adapter(tmp_path / "other", base, **shape)
-    models.refuse_unequal({"a": ready, "b": other}, initial, trained=False)
+    ready_made.refuse_unequal({"a": ready, "b": other}, initial, trained=False)
     with pytest.raises(InputError, match="does not fit a "):
-        models.refuse_unequal({"a": ready, "b": initial}, initial, trained=False)
+        ready_made.refuse_unequal({"a": ready, "b": initial}, initial, trained=False)
 
 
 def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path) -> None:
@@ -398,7 +408,7 @@ def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path)
     ready = saved_adapter(tmp_path / "ready", base)
     describe(ready, model_type="bert", hidden_size=768)
     with pytest.raises(InputError) as caught:
-        models.refuse_unequal({"a": ready}, initial, trained=False)
+        ready_made.refuse_unequal({"a": ready}, initial, trained=False)
     assert "does not fit the base model (model_type bert and not xlm-roberta, hidden_size 768" in (
         str(caught.value)
     )
@@ -419,4 +429,4 @@ def test_a_description_that_is_none_is_refused(
     ready = saved_adapter(tmp_path / "ready", base)
     (ready / "adapter_config.json").write_text(text)
     with pytest.raises(InputError, match=re.escape(says)):
-        models.adapter_shape(ready)
+        ready_made.adapter_shape(ready)

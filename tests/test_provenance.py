@@ -14,15 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from langarith import provenance
+from langarith.files import sha256, write_json
+from langarith.jobs import fingerprint as fingerprints
+from langarith.jobs import record
+from langarith.jobs.fingerprint import LIBRARY, SCRIPTS, _digest, _rooms, _tree
+from langarith.jobs.record import _PACKAGES, _versions, describe, plain
 
 # ---------------------------------------------------------------- fingerprints
 
 SCRIPT = """
 '''Doubles.'''
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     from langarith import near
 
     near.double(snakemake.params.x)
@@ -41,7 +45,7 @@ HOUSE = {
     "langarith/near.py": NEAR,
     "langarith/far.py": "def add(x, y):\n    return x + y\n",
     "langarith/elsewhere.py": "def add(x, y):\n    return x - y\n",
-    "langarith/provenance.py": "VERSION = 1\n",
+    "langarith/jobs/record.py": "VERSION = 1\n",
     "langarith/suite/__init__.py": "from langarith.suite.one import x\n",
     "langarith/suite/one.py": "x = 1\n",
     "langarith/suite/words.yaml": "x: 1\n",
@@ -54,21 +58,21 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in HOUSE.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(provenance, "LIBRARY", tmp_path / "langarith")
-    monkeypatch.setattr(provenance, "SCRIPTS", tmp_path / "scripts")
+    monkeypatch.setattr(fingerprints, "LIBRARY", tmp_path / "langarith")
+    monkeypatch.setattr(fingerprints, "SCRIPTS", tmp_path / "scripts")
     return tmp_path
 
 
 def fingerprint(script: str = "double") -> str:
-    for cached in (provenance._tree, provenance._digest, provenance._rooms):
+    for cached in (_tree, _digest, _rooms):
         cached.cache_clear()  # one process reads each file once
-    return provenance.fingerprint(script)
+    return fingerprints.fingerprint(script)
 
 
 @pytest.fixture(autouse=True)
 def _forget():
     yield
-    for cached in (provenance._tree, provenance._digest, provenance._rooms):
+    for cached in (_tree, _digest, _rooms):
         cached.cache_clear()
 
 
@@ -112,7 +116,7 @@ def test_fingerprint_is_moved_by_code_of_the_script_and_of_imported_rooms(
     assert fingerprint() != before
 
 
-@pytest.mark.parametrize("room", ["elsewhere", "provenance", "suite/one"])
+@pytest.mark.parametrize("room", ["elsewhere", "jobs/record", "suite/one"])
 def test_fingerprint_is_unmoved_by_other_rooms(house: Path, room: str) -> None:
     """provenance describes a job and leaves its numbers alone: an edit of it reruns nothing."""
     before = fingerprint()
@@ -139,14 +143,14 @@ def test_moving_an_import_into_a_function_keeps_it_counted(house: Path) -> None:
 
 
 def test_scripts_that_share_no_room_have_fingerprints_of_their_own() -> None:
-    scripts = sorted(path.stem for path in provenance.SCRIPTS.glob("*.py"))
+    scripts = sorted(path.stem for path in SCRIPTS.glob("*.py"))
     assert {"train_language_adapter", "sweep_la", "tabulate"} <= set(scripts)
     assert len({fingerprint(script) for script in scripts}) == len(scripts)
 
 
 def test_every_import_of_the_library_is_one_that_fingerprints_follow() -> None:
     """They follow absolute imports: behind a relative one an edit would rerun nothing."""
-    for path in (*provenance.LIBRARY.rglob("*.py"), *provenance.SCRIPTS.glob("*.py")):
+    for path in (*LIBRARY.rglob("*.py"), *SCRIPTS.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
 
@@ -195,7 +199,7 @@ while True:
 NORMAL_FORM = "92cd38deac461f90"
 HASH = """
 import ast, hashlib, sys
-from langarith.provenance import normal_form
+from langarith.jobs.fingerprint import normal_form
 for path in sys.argv[1:]:
     form = normal_form(ast.parse(open(path, encoding="utf-8").read()))
     print(hashlib.sha256(form.encode()).hexdigest()[:16])
@@ -222,7 +226,7 @@ def hashes(python: str, paths: list[Path]) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": str(provenance.LIBRARY.parent)},
+        env=os.environ | {"PYTHONPATH": str(LIBRARY.parent)},
     )
     return done.stdout.split()
 
@@ -236,7 +240,7 @@ def test_normal_form_is_the_same_under_every_python(tmp_path: Path) -> None:
 
 
 def test_fingerprints_of_the_library_are_the_same_under_every_python() -> None:
-    files = sorted([*provenance.LIBRARY.rglob("*.py"), *provenance.SCRIPTS.glob("*.py")])
+    files = sorted([*LIBRARY.rglob("*.py"), *SCRIPTS.glob("*.py")])
     here = hashes(sys.executable, files)
     for python in other_pythons():
         assert dict(zip(files, hashes(python, files), strict=True)) == dict(
@@ -251,7 +255,7 @@ def test_files_are_described_by_size_time_and_hash(tmp_path: Path) -> None:
     for name in ("b", "a", "folder/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    told = provenance.describe([f"{tmp_path}/b", f"{tmp_path}/folder", f"{tmp_path}/b"])
+    told = describe([f"{tmp_path}/b", f"{tmp_path}/folder", f"{tmp_path}/b"])
     assert list(told) == [f"{tmp_path}/b", f"{tmp_path}/folder/c"]
     assert told[f"{tmp_path}/b"] == {
         "sha256": hashlib.sha256(b"b").hexdigest(),
@@ -265,31 +269,31 @@ def test_what_a_record_knows_is_not_read_again(tmp_path: Path, record: str) -> N
     """Large inputs are hashed once, by the job that wrote them, while size and time agree."""
     data = tmp_path / "data"
     data.write_text("x" * 10)
-    told = provenance.describe([str(data)])[str(data)] | {"sha256": "as recorded"}
-    provenance.write_json(tmp_path / record, {"outputs": {str(data): told}})
-    assert provenance.describe([str(data)])[str(data)]["sha256"] == "as recorded"
+    told = describe([str(data)])[str(data)] | {"sha256": "as recorded"}
+    write_json(tmp_path / record, {"outputs": {str(data): told}})
+    assert describe([str(data)])[str(data)]["sha256"] == "as recorded"
 
     data.write_text("y" * 10)
     os.utime(data, ns=(0, told["mtime_ns"] + 1))
-    new = provenance.describe([str(data)])[str(data)]
+    new = describe([str(data)])[str(data)]
     assert new["sha256"] == hashlib.sha256(b"y" * 10).hexdigest()
 
 
 def test_a_large_file_of_the_users_is_hashed_by_the_first_job_alone(tmp_path: Path, monkeypatch):
     """Every sweep reads the base model: a gigabyte that no job has made."""
-    monkeypatch.setattr(provenance, "LARGE", 10)
+    monkeypatch.setattr(record, "LARGE", 10)
     hashed = []
-    real = provenance.sha256
-    monkeypatch.setattr(provenance, "sha256", lambda path: hashed.append(path) or real(path))
+    real = sha256
+    monkeypatch.setattr(record, "sha256", lambda path: hashed.append(path) or real(path))
     big, small, memory = tmp_path / "big", tmp_path / "small", tmp_path / "hashes"
     big.write_text("x" * 10), small.write_text("x")
-    first = provenance.describe([str(big), str(small)], memory)
-    assert provenance.describe([str(big), str(small)], memory) == first
+    first = describe([str(big), str(small)], memory)
+    assert describe([str(big), str(small)], memory) == first
     assert hashed == [big, small, small]
 
     big.write_text("y" * 10)
     os.utime(big, ns=(0, 1))
-    assert provenance.describe([str(big)], memory)[str(big)]["sha256"] == real(big)
+    assert describe([str(big)], memory)[str(big)]["sha256"] == real(big)
 
 
 # ---------------------------------------------------------------- JSON
@@ -297,7 +301,7 @@ def test_a_large_file_of_the_users_is_hashed_by_the_first_job_alone(tmp_path: Pa
 
 def test_json_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
-    provenance.write_json(path, {"x": 1 / 3, "ü": [None, True]})
+    write_json(path, {"x": 1 / 3, "ü": [None, True]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"x": 1 / 3, "ü": [None, True]}
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
@@ -306,9 +310,9 @@ def test_json_is_written_not_at_all_where_it_cannot_be_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
-    provenance.write_json(path, 1)
+    write_json(path, 1)
     with pytest.raises(TypeError):
-        provenance.write_json(path, {"x": object()})
+        write_json(path, {"x": object()})
     assert path.read_text() == "1\n"
 
     def full(file: Path, text: str, **_: object) -> None:
@@ -317,12 +321,12 @@ def test_json_is_written_not_at_all_where_it_cannot_be_whole(
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="no space"):
-        provenance.write_json(path, 22)
+        write_json(path, 22)
     assert path.read_text() == "1\n"
 
 
 def test_parameters_become_plain_json() -> None:
-    told = provenance.plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None, "d": {True}})
+    told = plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None, "d": {True}})
     assert told == {"a": [1, 2.5], "b": {"c": "x"}, "3": None, "d": [True]}
 
 
@@ -331,7 +335,8 @@ def test_parameters_become_plain_json() -> None:
 JOB = """
 import os, sys
 from types import SimpleNamespace
-from langarith import errors, progress, provenance
+from langarith import errors, progress
+from langarith.jobs import record
 
 class Named(list):
     def __init__(self, **items):
@@ -354,7 +359,7 @@ snakemake = SimpleNamespace(
     threads=2,
     resources=SimpleNamespace(attempt=3),
 )
-with provenance.job(snakemake):
+with record.job(snakemake):
     print("a library talks")
     progress.say("half way")
     BODY
@@ -375,7 +380,7 @@ def run_job(folder: Path, body: str = "pass") -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"SLURM_JOB_ID": "77", "PYTHONPATH": str(provenance.LIBRARY.parent)},
+        env=os.environ | {"SLURM_JOB_ID": "77", "PYTHONPATH": str(LIBRARY.parent)},
     )
 
 
@@ -416,9 +421,9 @@ def test_job_leaves_a_record_of_what_it_read_wrote_and_ran_on(tmp_path: Path) ->
 def test_versions_are_those_that_the_packages_tell() -> None:
     from importlib.metadata import version
 
-    told = provenance._versions()
-    assert set(told) == {"python", *provenance._PACKAGES}
-    assert all(told[name] == version(name) for name in provenance._PACKAGES)
+    told = _versions()
+    assert set(told) == {"python", *_PACKAGES}
+    assert all(told[name] == version(name) for name in _PACKAGES)
 
 
 def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:
@@ -434,7 +439,7 @@ def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("asked", ["auto", "bf16"])
 def test_a_record_tells_the_precision_that_a_model_computed_in(tmp_path: Path, asked: str) -> None:
     """`auto` is resolved, where the job has loaded what computes."""
-    body = "from langarith import models; "
+    body = "from langarith.models import devices; "
     body += f"snakemake.params = Named(batches={{'precision': {asked!r}}}, code='abc')"
     assert run_job(tmp_path, body).returncode == 0
     record = json.loads((tmp_path / "out.txt.provenance.json").read_text())

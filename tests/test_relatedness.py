@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from langarith import relatedness
+from langarith.data import relatedness
 from langarith.errors import InputError
 
 PAPER = ["ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "tr", "ur", "vi", "zh"]

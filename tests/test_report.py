@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import little_study
-from langarith import lineage, report
+from langarith.audit import lineage, report
 
 CAPTION = {
     "about": "Test scores per target.",

@@ -15,14 +15,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import paper, reproduction, sheets
-from langarith.reproduction import STUDY, Ours, compare, verdict
+from langarith.results import render, sheets
+from langarith.results.paper import reproduction, stated
+from langarith.results.paper.reproduction import STUDY, Ours, compare, verdict
 from tidy import CAPTION, cell, gone, table
 
 XLMR = "xlm-roberta-base"
 LANGUAGES = "ar bg de el es fr hi ru sw tr ur vi zh".split()
 XQUAD = [language for language in LANGUAGES if language not in {"bg", "fr", "sw", "ur"}]
-NUMBERS = {number.id: number for number in paper.stated()}
+NUMBERS = {number.id: number for number in stated.stated()}
 PAPER_CAPTION = CAPTION | {"study": STUDY, "models": [XLMR, "mbert"]}
 
 
@@ -46,8 +47,8 @@ def said(row: dict[str, Any]) -> tuple:
 
 
 def test_numbers_of_the_tables_and_the_figure_are_all_there() -> None:
-    by_source: dict[str, list[paper.Stated]] = {}
-    for number in paper.stated():
+    by_source: dict[str, list[stated.Stated]] = {}
+    for number in stated.stated():
         by_source.setdefault(number.source, []).append(number)
     assert {source: len(numbers) for source, numbers in by_source.items()} == {
         "section 4.2": 2,
@@ -60,7 +61,7 @@ def test_numbers_of_the_tables_and_the_figure_are_all_there() -> None:
         "Table 3": 3,
         "Figure 10": 13 * 12 // 2 + 8,
     }
-    assert len(NUMBERS) == len(paper.stated())
+    assert len(NUMBERS) == len(stated.stated())
 
 
 def test_figure_10_has_every_pair_and_what_its_row_zh_says_otherwise() -> None:
@@ -98,7 +99,7 @@ def test_numbers_speak_of_the_papers_study(root: Path) -> None:
     study = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     assert study["name"] == STUDY
     assert {n.model for n in NUMBERS.values()} == {None, *study["models"]}
-    assert paper.related().items() <= study["related"].items()
+    assert stated.related().items() <= study["related"].items()
     for task in ("ner", "qa"):
         over = NUMBERS[f"zero_shot_gain_{task}"].over
         assert set(over["target"]) <= set(study["tasks"][task]["targets"])
@@ -340,7 +341,7 @@ def test_sheets_of_the_comparison(through_a_file: bool) -> None:
         f"Reproduction: {part}"
         for part in ("verdicts", "text", "Table 1", "Table 2", "Table 3", "Figure 10")
     ]
-    lines = sheets.markdown(made).splitlines()
+    lines = render.markdown(made).splitlines()
     for line in [
         "| greatest gain of LA_t(en, rel) over the better proxy, NER (section 4.2) "
         "| xlm-roberta-base | 3.1 | 3.50 ± 0.71 | 2 | within |",
@@ -357,12 +358,12 @@ def test_sheets_of_the_comparison(through_a_file: bool) -> None:
         number.value for row in made[0].rows for number in row if isinstance(number, sheets.Number)
     )
     assert counted == len(found) == sum(len(one.rows) for one in made[1:])
-    assert "\\begin{longtable}{llrrrl}" in sheets.latex(made)
+    assert "\\begin{longtable}{llrrrl}" in render.latex(made)
 
 
 def test_sheets_of_another_study_show_nothing_of_ours() -> None:
     made = reproduction.sheets(compare({}, "little"), CAPTION)
     assert made[0].header == ("in", "not comparable")
-    text = sheets.markdown(made)
+    text = render.markdown(made)
     assert "| LA_es(es, ca), NER | xlm-roberta-base | 73.82 | -- | -- | not comparable |" in text
     assert "Study: little." in text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import selection
+from langarith.evaluation import selection
 
 TWENTY_ONE = [round(0.05 * i, 2) for i in range(21)]
 # few different scores, so that ties are common

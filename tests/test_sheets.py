@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import sheets
-from langarith.sheets import Number, Sheet
+from langarith.results import render, sheets
+from langarith.results.sheets import Number, Sheet
 from tidy import CAPTION, cell, gone, table
 
 GONE = {"cell": "tiny/ner/fr/la/en+es/seed2", "log": "results/logs/sweep_la/tiny-ner-fr.log"}
@@ -20,7 +20,7 @@ GONE = {"cell": "tiny/ner/fr/la/en+es/seed2", "log": "results/logs/sweep_la/tiny
 
 def texts(made: Sheet) -> list[list[str]]:
     """Every cell as Markdown has it."""
-    lines = sheets.markdown([made]).split("\n\n")[1].splitlines()[2:]
+    lines = render.markdown([made]).split("\n\n")[1].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
@@ -46,7 +46,7 @@ def zero_shot() -> pd.DataFrame:
 
 
 def test_zero_shot_as_a_reader_sees_it(zero_shot: pd.DataFrame) -> None:
-    text = sheets.markdown(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
+    text = render.markdown(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
     # seed 1 has en 37, related 50, LA 56 over two targets; 2 lacks fr, so it has no average
     assert text == (
         "## Zero-shot, tiny, NER (F1)\n\n"
@@ -72,7 +72,7 @@ def test_zero_shot_as_a_reader_sees_it(zero_shot: pd.DataFrame) -> None:
 
 def test_whole_study_has_no_marks_and_no_missing_cells(zero_shot: pd.DataFrame) -> None:
     whole = zero_shot[zero_shot["target"] == "es"]
-    text = sheets.markdown(sheets.zero_shot(whole, CAPTION))
+    text = render.markdown(sheets.zero_shot(whole, CAPTION))
     assert not re.search(r"†|--:? missing|Missing", text)
 
 
@@ -367,8 +367,8 @@ NUMBERS = [
 @pytest.mark.parametrize(("number", "in_markdown", "in_latex"), NUMBERS)
 def test_number_in_both_languages(number: Number, in_markdown: str, in_latex: str) -> None:
     made = Sheet("A", "B.", ("n",), (((number,),),))
-    assert sheets.markdown([made]).splitlines()[4] == f"| {in_markdown} |"
-    assert f"\\midrule\n  {in_latex} \\\\\n" in sheets.latex([made])
+    assert render.markdown([made]).splitlines()[4] == f"| {in_markdown} |"
+    assert f"\\midrule\n  {in_latex} \\\\\n" in render.latex([made])
 
 
 ODD = Sheet(
@@ -380,7 +380,7 @@ ODD = Sheet(
 
 
 def test_markdown_prints_texts_as_they_are() -> None:
-    assert sheets.markdown([ODD]) == (
+    assert render.markdown([ODD]) == (
         "## A & B_c\n\n"
         "| a\\|b | λ |\n"
         "| :-- | --: |\n"
@@ -391,7 +391,7 @@ def test_markdown_prints_texts_as_they_are() -> None:
 
 
 def test_latex_is_a_booktabs_table() -> None:
-    assert sheets.latex([ODD]) == (
+    assert render.latex([ODD]) == (
         "% Needs in the preamble:\n"
         "% \\usepackage{booktabs}\n\n"
         "\\begin{table}\n  \\centering\n  \\small\n"
@@ -411,7 +411,7 @@ def test_latex_is_a_booktabs_table() -> None:
 
 
 def test_latex_leaves_logs_to_a_comment(zero_shot: pd.DataFrame) -> None:
-    tex = sheets.latex(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
+    tex = render.latex(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
     tail = tex.split("\\end{table}\n")[-1].strip().splitlines()
     assert tail[-1] == f"% {GONE['cell']}: {GONE['log']}"
     assert all(line.startswith("% ") for line in tail)
@@ -419,7 +419,7 @@ def test_latex_leaves_logs_to_a_comment(zero_shot: pd.DataFrame) -> None:
 
 def test_long_tables_break_across_pages() -> None:
     long = Sheet("Long", "Note.", ("a",), (tuple(("x",) for _ in range(41)),))
-    tex = sheets.latex([long])
+    tex = render.latex([long])
     assert "% \\usepackage{longtable}\n" in tex
     assert tex.count("\\begin{longtable}{l}") == tex.count("\\end{longtable}") == 1
     assert "tabular" not in tex
@@ -475,9 +475,9 @@ def check_latex(tex: str) -> list[list[list[str]]]:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_any_text_is_escaped(text: str) -> None:
     made = Sheet(text, text, (text, "n"), (((text, Number(1.0)),),))
-    ((head, row),) = check_latex(sheets.latex([made]))
+    ((head, row),) = check_latex(render.latex([made]))
     assert len(head) == len(row) == 2
-    lines = sheets.markdown([made]).splitlines()
+    lines = render.markdown([made]).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in rows] == [3, 3, 3]
 
@@ -536,7 +536,7 @@ def test_every_experiment_can_be_printed(experiment: str) -> None:
         assert "Study: little. Seeds: 1, 2. Made up." in one.note
         # nothing is missing, so nothing may say so
         assert not re.search(r"†|--|nan", f"{one.note} {texts(one)}")
-    tables = check_latex(sheets.latex(made))
+    tables = check_latex(render.latex(made))
     assert [len(found) for found in tables] == [len(one.rows) + 1 for one in made]
 
 

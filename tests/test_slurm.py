@@ -18,14 +18,14 @@ import pytest
 import yaml
 
 import test_workflow as workflow
-from langarith import costs, slurm
-from langarith import study as grid
+from langarith.cluster import costs, slurm
 from langarith.errors import InputError
+from langarith.study import loading, schema
 
 
 @pytest.fixture(scope="module")
 def paper(root) -> costs.Needs:
-    return costs.Needs(grid.load(root / "config.yaml"))
+    return costs.Needs(loading.load(root / "config.yaml"))
 
 
 # --- what a job asks for ---
@@ -57,8 +57,8 @@ def test_each_attempt_asks_for_more(paper):
 
 
 def test_a_sweep_of_a_finer_grid_takes_longer(root):
-    study = grid.load(root / "config.yaml")
-    finer = study.model_copy(update={"lambdas": {"la": grid.Lambdas(start=0, stop=1, step=0.01)}})
+    study = loading.load(root / "config.yaml")
+    finer = study.model_copy(update={"lambdas": {"la": schema.Lambdas(start=0, stop=1, step=0.01)}})
     coarse, fine = (costs.Needs(s).sweep("mbert", "ner", "la").seconds for s in (study, finer))
     # 101 lambdas for 21 on validation, the same eight passes over test, of 10,000 sentences each
     assert fine / coarse == pytest.approx((101 + 8) / (21 + 8))
@@ -110,7 +110,7 @@ def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
 def test_the_profile_sends_every_gpu_rule_to_the_gpus(root):
     """The rules that hold a GPU, the keys of set-resources, and the methods of the studies."""
     profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
-    rules = {f"sweep_{m}" for m in grid.load(root / "config.yaml").lambdas}
+    rules = {f"sweep_{m}" for m in loading.load(root / "config.yaml").lambdas}
     rules |= {"pretrain_model", "train_language_adapter", "train_task_adapter"}
     assert set(profile["set-resources"]) == rules
     # one place: all of them are the same mapping
@@ -272,7 +272,7 @@ def test_signals_reach_a_script_below_snakemake(tmp_path, number):
     )
     top = (
         "import signal, subprocess, sys, time\n"
-        "from langarith import slurm\n"
+        "from langarith.cluster import slurm\n"
         "slurm.pass_signals_on()\n"
         # set later, as Snakemake sets its own
         "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"

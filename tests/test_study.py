@@ -16,10 +16,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import study as grid
+from langarith import layout
+from langarith.audit.lineage import Lineage
 from langarith.errors import InputError
-from langarith.lineage import Lineage
-from langarith.study import Cell, Lambdas, Operand, Study
+from langarith.layout import Cell, Operand
+from langarith.study import experiments, loading, sources
+from langarith.study.schema import Lambdas, Study
 
 # A whole study, small enough to see what a test changes in it.
 LITTLE = yaml.safe_load(
@@ -90,13 +92,13 @@ def write(path: Path, data: Any) -> Path:
 
 
 def read(tmp_path: Path, **changes: Any) -> Study:
-    return grid.load(write(tmp_path / "study.yaml", changed(**changes)))
+    return loading.load(write(tmp_path / "study.yaml", changed(**changes)))
 
 
 def refusal(path: Path, overrides: dict[str, Any] | None = None) -> list[str]:
     """The lines of the InputError that loading raises."""
     with pytest.raises(InputError) as caught:
-        grid.load(path, overrides)
+        loading.load(path, overrides)
     return str(caught.value).splitlines()
 
 
@@ -104,20 +106,20 @@ def refusal(path: Path, overrides: dict[str, Any] | None = None) -> list[str]:
 
 
 def test_miniature_study(root: Path) -> None:
-    study = grid.load(root / "studies" / "miniature.yaml")
+    study = loading.load(root / "studies" / "miniature.yaml")
     assert study.name == "miniature"
     assert {"en", "es", "fr", "de", "ru", "bg"} <= set(study.languages)
     assert len(study.languages) >= 8
     assert set(study.tasks) == {"ner", "nli", "qa"}
-    cells = grid.cells(study, "zero_shot")
+    cells = experiments.cells(study, "zero_shot")
     targets = sum(len(task.targets) for task in study.tasks.values())
     assert len(cells) == targets * len(study.seeds) * len(study.models)
     assert all(cell.left == Operand("en") and cell.right != cell.left for cell in cells)
 
 
 def test_nano_study_replaces_the_keys_it_names_and_keeps_the_others(root: Path) -> None:
-    nano = grid.load(root / "studies" / "nano.yaml")
-    miniature = grid.load(root / "studies" / "miniature.yaml")
+    nano = loading.load(root / "studies" / "nano.yaml")
+    miniature = loading.load(root / "studies" / "miniature.yaml")
     assert list(nano.tasks) == ["ner"]  # nli and qa are gone: keys are replaced whole
     # not even a missing knob is taken over: miniature's ner has 'difficulty'
     assert miniature.tasks["ner"].difficulty
@@ -126,7 +128,7 @@ def test_nano_study_replaces_the_keys_it_names_and_keeps_the_others(root: Path) 
     assert nano.adapters == miniature.adapters
     assert nano.results_dir != miniature.results_dir
     assert nano.lambdas["la"].values() == (0.0, 0.25, 0.5, 0.75, 1.0)
-    assert len(grid.cells(nano, "zero_shot")) == 2
+    assert len(experiments.cells(nano, "zero_shot")) == 2
 
 
 # ---------------------------------------------------------------- extends
@@ -136,7 +138,7 @@ def test_extends_replaces_top_level_keys_whole(tmp_path: Path) -> None:
     write(tmp_path / "parent.yaml", LITTLE)
     ner = LITTLE["tasks"]["ner"] | {"targets": ["es"]}
     child = {"extends": "parent.yaml", "name": "child", "tasks": {"ner": ner}, "budgets": {}}
-    study = grid.load(write(tmp_path / "child.yaml", child))
+    study = loading.load(write(tmp_path / "child.yaml", child))
     assert list(study.tasks) == ["ner"]
     assert study.tasks["ner"].targets == ["es"]
     assert study.budgets == {}
@@ -147,13 +149,13 @@ def test_extends_is_looked_up_beside_the_file_that_says_it(tmp_path: Path) -> No
     (tmp_path / "studies").mkdir()
     write(tmp_path / "a.yaml", LITTLE)
     write(tmp_path / "studies" / "b.yaml", {"extends": "../a.yaml", "seeds": [3]})
-    study = grid.load(write(tmp_path / "studies" / "c.yaml", {"extends": "b.yaml", "name": "c"}))
+    study = loading.load(write(tmp_path / "studies" / "c.yaml", {"extends": "b.yaml", "name": "c"}))
     assert (study.name, study.seeds) == ("c", [3])
 
 
 def test_command_line_goes_before_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "study.yaml", LITTLE)
-    assert grid.load(path, {"allow_missing": True}).allow_missing
+    assert loading.load(path, {"allow_missing": True}).allow_missing
     assert refusal(path, {"allow_mising": True}) == [
         f"{path}: unknown key 'allow_mising' (did you mean 'allow_missing'?)"
     ]
@@ -164,7 +166,7 @@ def test_command_line_goes_before_the_file(tmp_path: Path) -> None:
 
 def test_lock_file_beside_the_study_is_read(tmp_path: Path) -> None:
     write(tmp_path / "study.related.yaml", '"es": "en"\n"fr": "es"\n')
-    assert grid.lock_file(tmp_path / "study.yaml") == tmp_path / "study.related.yaml"
+    assert loading.lock_file(tmp_path / "study.yaml") == tmp_path / "study.related.yaml"
     assert read(tmp_path, related={}).related == {"es": "en", "fr": "es"}
 
 
@@ -177,14 +179,14 @@ def test_locks_of_extended_studies_are_read_the_own_one_last(tmp_path: Path) -> 
     write(tmp_path / "parent.yaml", LITTLE | {"related": {}})
     write(tmp_path / "parent.related.yaml", '"es": "en"\n"fr": "es"\n"xx": "en"\n')
     write(tmp_path / "child.related.yaml", '"es": "fr"\n')
-    study = grid.load(write(tmp_path / "child.yaml", {"extends": "parent.yaml"}))
+    study = loading.load(write(tmp_path / "child.yaml", {"extends": "parent.yaml"}))
     # xx is no language of this study: a lock may hold more than one study needs
     assert study.related == {"es": "fr", "fr": "es"}
 
 
 def test_adding_a_language_keeps_the_pairs_there_were(tmp_path: Path) -> None:
     lock = write(tmp_path / "study.related.yaml", '"es": "fr"\n"fr": "es"\n')
-    old = grid.cells(read(tmp_path, related={}), "zero_shot")
+    old = experiments.cells(read(tmp_path, related={}), "zero_shot")
     added = {
         "related": {},
         "languages": ["en", "es", "fr", "it"],
@@ -193,10 +195,10 @@ def test_adding_a_language_keeps_the_pairs_there_were(tmp_path: Path) -> None:
     study = read(tmp_path, **added)
     assert study.related == {"es": "fr", "fr": "es"}
     with pytest.raises(InputError, match=r"related\.it is not set: .*lock_related_languages"):
-        grid.cells(study, "zero_shot")
+        experiments.cells(study, "zero_shot")
 
     lock.write_text(lock.read_text() + '"it": "es"\n')
-    new = grid.cells(read(tmp_path, **added), "zero_shot")
+    new = experiments.cells(read(tmp_path, **added), "zero_shot")
     assert [cell for cell in new if cell.target != "it"] == old
     assert {str(cell.right) for cell in new if cell.target == "it"} == {"es"}
 
@@ -205,7 +207,7 @@ def test_adding_a_language_keeps_the_pairs_there_were(tmp_path: Path) -> None:
 
 
 def test_zero_shot_cells_in_canonical_order(tmp_path: Path) -> None:
-    cells = grid.cells(read(tmp_path), "zero_shot")
+    cells = experiments.cells(read(tmp_path), "zero_shot")
     assert len(cells) == 3 * 2  # three targets in two tasks, two seeds
     assert [(c.task, c.target, str(c.left), str(c.right), c.seed) for c in cells] == [
         ("ner", "es", "en", "fr", 1),
@@ -221,9 +223,9 @@ def test_zero_shot_cells_in_canonical_order(tmp_path: Path) -> None:
 
 def test_grid_grows_with_models_and_shrinks_with_a_view(tmp_path: Path) -> None:
     two = {"models": LITTLE["models"] | {"other": LITTLE["models"]["tiny"]}}
-    assert len(grid.cells(read(tmp_path, **two), "zero_shot")) == 12
+    assert len(experiments.cells(read(tmp_path, **two), "zero_shot")) == 12
     view = {"models": ["other"], "tasks": ["ner"], "targets": ["fr"]}
-    cells = grid.cells(read(tmp_path, **two, experiments__zero_shot=view), "zero_shot")
+    cells = experiments.cells(read(tmp_path, **two, experiments__zero_shot=view), "zero_shot")
     assert {(c.model, c.task, c.target) for c in cells} == {("other", "ner", "fr")}
     assert len(cells) == 2
 
@@ -231,18 +233,18 @@ def test_grid_grows_with_models_and_shrinks_with_a_view(tmp_path: Path) -> None:
 def test_task_language_is_no_target_and_no_language_is_merged_with_itself(tmp_path: Path) -> None:
     # en is listed so that its own test set is used; es's related language is the task language
     study = read(tmp_path, tasks__ner__targets=["en", "es"], related={"es": "en", "fr": "es"})
-    assert {cell.target for cell in grid.cells(study, "zero_shot")} == {"fr"}
+    assert {cell.target for cell in experiments.cells(study, "zero_shot")} == {"fr"}
 
 
 def test_cell_that_two_experiments_share_is_computed_once(tmp_path: Path) -> None:
     study = read(tmp_path)
-    assert grid.all_cells(study) == grid.cells(study, "zero_shot")
+    assert experiments.all_cells(study) == experiments.cells(study, "zero_shot")
 
 
 def pairs(tmp_path: Path, experiment: str, **changes: Any) -> set[tuple[str, str]]:
     """`task/target`, `method/left+right` of the cells of an experiment in LITTLE with changes."""
     study = read(tmp_path, **changes)
-    cells = grid.cells(study, experiment)
+    cells = experiments.cells(study, experiment)
     assert len(set(cells)) == len(cells)
     assert {cell.seed for cell in cells} == set(study.seeds)
     return {(f"{c.task}/{c.target}", f"{c.method}/{c.left}+{c.right}") for c in cells}
@@ -304,17 +306,17 @@ def test_experiments_share_their_cells(tmp_path: Path) -> None:
             "relatedness": {"pool": ["es", "fr"]},
         },
     )
-    zero_shot, enhancement = (grid.cells(study, n) for n in ("zero_shot", "enhancement"))
-    assert grid.cells(study, "lambda_impact") == zero_shot
-    assert set(grid.cells(study, "relatedness")) < set(enhancement)
-    assert set(grid.all_cells(study)) == {*zero_shot, *enhancement}
+    zero_shot, enhancement = (experiments.cells(study, n) for n in ("zero_shot", "enhancement"))
+    assert experiments.cells(study, "lambda_impact") == zero_shot
+    assert set(experiments.cells(study, "relatedness")) < set(enhancement)
+    assert set(experiments.all_cells(study)) == {*zero_shot, *enhancement}
 
 
 def test_vectors_are_adapters_of_all_languages_and_tasks_or_of_the_views(tmp_path: Path) -> None:
     views = {"similarity": {}, "sparsity": {"languages": ["es"], "layers": [0]}}
     study = read(tmp_path, experiments=views)
     names = {
-        name: {(r.kind, r.name) for r in grid.vectors(study, name)}
+        name: {(r.kind, r.name) for r in experiments.vectors(study, name)}
         for name in ("similarity", "sparsity")
     }
     assert names["similarity"] == {
@@ -324,11 +326,11 @@ def test_vectors_are_adapters_of_all_languages_and_tasks_or_of_the_views(tmp_pat
     assert names["sparsity"] == {("language", "es")}
     # a task adapter stands on the task language's adapter, which must be there, too
     tasks = read(tmp_path, experiments={"similarity": {"languages": ["es"], "tasks": ["ner"]}})
-    assert ("language", "en") in {(r.kind, r.name) for r in grid.runs(tasks, "similarity")}
+    assert ("language", "en") in {(r.kind, r.name) for r in experiments.runs(tasks, "similarity")}
 
 
 def test_adapters_below_an_experiment_are_listed_once_and_in_order(tmp_path: Path) -> None:
-    runs = grid.runs(read(tmp_path, seeds=[1]), "zero_shot")
+    runs = experiments.runs(read(tmp_path, seeds=[1]), "zero_shot")
     assert [(r.kind, r.name) for r in runs] == [
         ("language", "en"),
         ("language", "fr"),
@@ -340,9 +342,9 @@ def test_adapters_below_an_experiment_are_listed_once_and_in_order(tmp_path: Pat
 
 def test_an_experiment_shows_its_own_languages_in_the_studys_order(tmp_path: Path) -> None:
     study = read(tmp_path, languages=["fr", "en", "es"], experiments__similarity={})
-    assert grid.languages_of(study, "zero_shot") == ["fr", "en", "es"]
+    assert experiments.languages_of(study, "zero_shot") == ["fr", "en", "es"]
     one = read(tmp_path, experiments__low_resource={"targets": ["es"]})
-    assert grid.languages_of(one, "low_resource") == ["en", "es"]
+    assert experiments.languages_of(one, "low_resource") == ["en", "es"]
 
 
 # ---------------------------------------------------------------- shards of a budget
@@ -350,16 +352,16 @@ def test_an_experiment_shows_its_own_languages_in_the_studys_order(tmp_path: Pat
 
 def test_a_small_budget_asks_for_the_first_shard_alone(tmp_path: Path) -> None:
     study = read(tmp_path, corpora__documents=1000, corpora__shards=10)
-    shards = grid.shards(study, "es")
-    assert grid.shards(study, "es", "full") == shards
+    shards = sources.shards(study, "es")
+    assert sources.shards(study, "es", "full") == shards
     # a shard of 100 documents of 30 words, of which 1000 documents are held out by default
     few = read(tmp_path, corpora__documents=1000, corpora__shards=10)
     few = few.model_copy(
         update={"corpora": few.corpora.model_copy(update={"validation_documents": 10})}
     )
-    assert grid.shards(few, "es", "1k") == shards[:1]
-    assert grid.shards(few, "es", "5k") == shards[:2]
-    assert grid.shards(few, "es", "1M") == shards
+    assert sources.shards(few, "es", "1k") == shards[:1]
+    assert sources.shards(few, "es", "5k") == shards[:2]
+    assert sources.shards(few, "es", "1M") == shards
 
 
 def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
@@ -369,9 +371,9 @@ def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
     corpora = {"source": "files", "path": f"{tmp_path}/{{language}}-*.txt"}
     study = read(tmp_path, corpora=corpora | {"validation_documents": 1})
     # 160,000 bytes hold 10,000 tokens at the very least; 4,000 are put by for what is held out
-    assert len(grid.shards(study, "es", "5k")) == 1
-    assert len(grid.shards(study, "es", "10k")) == 2
-    assert len(grid.shards(study, "es", "full")) == 3
+    assert len(sources.shards(study, "es", "5k")) == 1
+    assert len(sources.shards(study, "es", "10k")) == 2
+    assert len(sources.shards(study, "es", "full")) == 3
 
 
 @pytest.mark.parametrize(
@@ -384,7 +386,7 @@ def test_shards_of_files_are_counted_by_their_size(tmp_path: Path) -> None:
 def test_no_cell_is_listed_twice(tmp_path: Path, twice: dict[str, Any]) -> None:
     """A repeated cell would be a repeated row of the table, and weigh twice in the average."""
     try:
-        cells = grid.cells(read(tmp_path, **twice), "zero_shot")
+        cells = experiments.cells(read(tmp_path, **twice), "zero_shot")
     except InputError:
         return  # refused, as a repeated language or seed is
     assert len(set(cells)) == len(cells)
@@ -436,18 +438,18 @@ def test_lambda_grid_may_start_elsewhere() -> None:
     [("full", None), ("500", 500), ("10k", 10_000), ("1M", 10**6), ("2B", 2 * 10**9)],
 )
 def test_budgets_in_tokens(budget: str, tokens: int | None) -> None:
-    assert grid.tokens(budget) == tokens
+    assert layout.tokens(budget) == tokens
 
 
 def test_what_is_no_budget_is_refused() -> None:
     for word in ("10K", "1.5M", "", "all", "k", "-1"):
         with pytest.raises(InputError, match=f"'{word}' is not a token budget; write 10k"):
-            grid.tokens(word)
+            layout.tokens(word)
 
 
 def test_identity_is_the_whole_study(tmp_path: Path) -> None:
     study = read(tmp_path)
-    told = json.loads(grid.identity(study))
+    told = json.loads(loading.identity(study))
     assert next(iter(told)) == "name"
     assert Study.model_validate(told) == study
 
@@ -470,43 +472,43 @@ def files_study(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_files_are_found_by_language_and_split(tmp_path: Path) -> None:
-    study = grid.load(write(tmp_path / "study.yaml", files_study(tmp_path)))
-    assert grid.shards(study, "fr") == [f"{tmp_path}/fr.1.txt", f"{tmp_path}/fr.2.txt"]
-    assert grid.task_file(study, "ner", "fr", "test") == f"{tmp_path}/fr.test"
-    assert grid.task_file(study, "ner", "en", "train") == f"{tmp_path}/en.train"
-    assert grid.needed_splits(study, "en") == ("train", "validation", "test")
-    assert grid.needed_splits(study, "fr") == ("validation", "test")
+    study = loading.load(write(tmp_path / "study.yaml", files_study(tmp_path)))
+    assert sources.shards(study, "fr") == [f"{tmp_path}/fr.1.txt", f"{tmp_path}/fr.2.txt"]
+    assert sources.task_file(study, "ner", "fr", "test") == f"{tmp_path}/fr.test"
+    assert sources.task_file(study, "ner", "en", "train") == f"{tmp_path}/en.train"
+    assert sources.needed_splits(study, "en") == ("train", "validation", "test")
+    assert sources.needed_splits(study, "fr") == ("validation", "test")
 
 
 def test_the_papers_study_names_files_of_the_hub(root: Path) -> None:
-    study = grid.load(root / "config.yaml")
+    study = loading.load(root / "config.yaml")
     wikipedia = (
         "resources/hub/datasets/wikimedia/wikipedia/b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
     )
-    assert grid.shards(study, "sw") == [f"{wikipedia}/20231101.sw/train-00000-of-00001.parquet"]
-    assert len(grid.shards(study, "en")) == 41
-    assert grid.model_file(study, "mbert", "config.json") == (
+    assert sources.shards(study, "sw") == [f"{wikipedia}/20231101.sw/train-00000-of-00001.parquet"]
+    assert len(sources.shards(study, "en")) == 41
+    assert sources.model_file(study, "mbert", "config.json") == (
         "resources/hub/models/google-bert/bert-base-multilingual-cased/"
         "3f076fdb1ab68d5b2880cb87a0886f315b8146f8/config.json"
     )
     xquad, squad = (
-        grid.task_file(study, "qa", *place) for place in (("de", "test"), ("en", "train"))
+        sources.task_file(study, "qa", *place) for place in (("de", "test"), ("en", "train"))
     )
     assert xquad.endswith("google/xquad/51adfef1c1287aab1d2d91b5bead9bcfb9c68583/"
                           "xquad.de/validation-00000-of-00001.parquet")  # fmt: skip
     assert squad.endswith("rajpurkar/squad/7b6d24c440a36b6815f21b70d25016731768db1f/"
                           "plain_text/train-00000-of-00001.parquet")  # fmt: skip
-    assert grid.task_cut(study, "qa", "de", "test") == "half"
+    assert sources.task_cut(study, "qa", "de", "test") == "half"
 
 
 def test_a_budget_asks_for_the_shards_that_it_needs(root: Path) -> None:
-    study = grid.load(root / "config.yaml")
-    whole = grid.shards(study, "fr")
+    study = loading.load(root / "config.yaml")
+    whole = sources.shards(study, "fr")
     assert len(whole) == 17
     for budget, count in {"10k": 1, "39M": 1, "40M": 2, "100M": 3, "1B": 17, "full": 17}.items():
-        assert grid.shards(study, "fr", budget) == whole[:count]
+        assert sources.shards(study, "fr", budget) == whole[:count]
     corpora = study.corpora.model_copy(update={"shard_tokens": None})
-    assert grid.shards(study.model_copy(update={"corpora": corpora}), "fr", "10k") == whole
+    assert sources.shards(study.model_copy(update={"corpora": corpora}), "fr", "10k") == whole
 
 
 def test_a_language_without_a_row_in_the_table_of_shards_is_refused(tmp_path: Path) -> None:
@@ -526,13 +528,15 @@ def test_one_language_may_come_from_another_repository(tmp_path: Path) -> None:
     task = HUB_TASK | {"targets": ["fr", "es"], "languages": {"es": other}}
     study = read(tmp_path, tasks={"nli": task})
     hub = "resources/hub/datasets"
-    assert grid.task_file(study, "nli", "fr", "test") == f"{hub}/facebook/xnli/main/fr/test.parquet"
+    assert (
+        sources.task_file(study, "nli", "fr", "test") == f"{hub}/facebook/xnli/main/fr/test.parquet"
+    )
     indic = f"{hub}/Divyanshu/indicxnli/{'a' * 40}"
-    assert grid.task_file(study, "nli", "es", "test") == f"{indic}/t/xnli_as.json"
+    assert sources.task_file(study, "nli", "es", "test") == f"{indic}/t/xnli_as.json"
     # what it does not name is where the task says, in the language's own repository
-    assert grid.task_file(study, "nli", "es", "validation") == f"{indic}/es/validation.parquet"
+    assert sources.task_file(study, "nli", "es", "validation") == f"{indic}/es/validation.parquet"
     # what is pinned already needs no lock
-    assert grid.hub_branches(study) == {
+    assert sources.hub_branches(study) == {
         "datasets/facebook/xnli@main": ("datasets", "facebook/xnli", "main")
     }
 
@@ -541,23 +545,23 @@ def test_one_language_may_lie_in_files_elsewhere(tmp_path: Path) -> None:
     data = files_study(tmp_path)
     data["tasks"]["ner"]["languages"] = {"fr": {"test": str(tmp_path / "own.{language}")}}
     (tmp_path / "own.fr").write_text("a\tO\n")
-    study = grid.load(write(tmp_path / "study.yaml", data))
-    assert grid.task_file(study, "ner", "fr", "test") == f"{tmp_path}/own.fr"
-    assert grid.task_file(study, "ner", "fr", "validation") == f"{tmp_path}/fr.validation"
+    study = loading.load(write(tmp_path / "study.yaml", data))
+    assert sources.task_file(study, "ner", "fr", "test") == f"{tmp_path}/own.fr"
+    assert sources.task_file(study, "ner", "fr", "validation") == f"{tmp_path}/fr.validation"
 
 
 def test_a_branch_is_what_the_lock_beside_the_study_says(tmp_path: Path) -> None:
     path = write(tmp_path / "study.yaml", changed(tasks={"nli": HUB_TASK}))
     write(tmp_path / "study.revisions.yaml", {"datasets/facebook/xnli@main": "b" * 40,
                                               "datasets/gone/gone@main": "c" * 40})  # fmt: skip
-    study = grid.load(path)
+    study = loading.load(path)
     assert study.revisions == {"datasets/facebook/xnli@main": "b" * 40}
-    assert f"/{'b' * 40}/" in grid.task_file(study, "nli", "fr", "test")
+    assert f"/{'b' * 40}/" in sources.task_file(study, "nli", "fr", "test")
     # an extending study takes it over; its own goes before it
     further = write(tmp_path / "more.yaml", {"extends": "study.yaml", "results_dir": "r"})
-    assert grid.load(further).revisions == study.revisions
+    assert loading.load(further).revisions == study.revisions
     write(tmp_path / "more.revisions.yaml", {"datasets/facebook/xnli@main": "d" * 40})
-    assert f"/{'d' * 40}/" in grid.task_file(grid.load(further), "nli", "fr", "test")
+    assert f"/{'d' * 40}/" in sources.task_file(loading.load(further), "nli", "fr", "test")
 
 
 def test_a_ready_made_adapter_stands_for_the_full_budget_alone(tmp_path: Path) -> None:
@@ -565,12 +569,12 @@ def test_a_ready_made_adapter_stands_for_the_full_budget_alone(tmp_path: Path) -
     for name in ("adapter_config.json", "adapter.safetensors"):
         (tmp_path / name).touch()
     study = read(tmp_path, models__tiny__adapters=adapters)
-    assert grid.ready_adapter(study, "tiny", Operand("fr"), "a.json") == (
+    assert sources.ready_adapter(study, "tiny", Operand("fr"), "a.json") == (
         "resources/hub/models/AdapterHub/fr-wiki/v1/a.json"
     )
-    assert grid.ready_adapter(study, "tiny", Operand("es"), "a.json") == f"{tmp_path}/a.json"
-    assert grid.ready_adapter(study, "tiny", Operand("es", "10k"), "a.json") is None
-    assert grid.ready_adapter(study, "tiny", Operand("en"), "a.json") is None
+    assert sources.ready_adapter(study, "tiny", Operand("es"), "a.json") == f"{tmp_path}/a.json"
+    assert sources.ready_adapter(study, "tiny", Operand("es", "10k"), "a.json") is None
+    assert sources.ready_adapter(study, "tiny", Operand("en"), "a.json") is None
 
 
 @pytest.mark.parametrize(("name", "refused"), [("ties", ["fr"]), ("similarity", ["es", "fr"])])
@@ -584,7 +588,7 @@ def test_what_subtracts_the_initialisation_refuses_ready_made_adapters(
         "tasks": {"ner": {**LITTLE["tasks"]["ner"], "targets": ["es"]}},
     }
     path = write(tmp_path / "study.yaml", changed(**changes, experiments={"zero_shot": {}}))
-    assert grid.load(path)
+    assert loading.load(path)
     path = write(
         tmp_path / "study.yaml", changed(**changes, experiments={"zero_shot": {}, name: {}})
     )
@@ -614,10 +618,12 @@ def test_one_qa_file_is_cut_but_for_the_task_languages_own_development_file(
         "cut": "half",
     }
     data = files_study(tmp_path, tasks={"qa": task})
-    study = grid.load(write(tmp_path / "study.yaml", data))
-    assert grid.task_file(study, "qa", "en", "validation") == f"{tmp_path}/en.validation"
-    assert grid.task_file(study, "qa", "fr", "validation") == f"{tmp_path}/fr.test"
-    cuts = {language: grid.task_reading(study, "qa", language)["cuts"] for language in ("en", "fr")}
+    study = loading.load(write(tmp_path / "study.yaml", data))
+    assert sources.task_file(study, "qa", "en", "validation") == f"{tmp_path}/en.validation"
+    assert sources.task_file(study, "qa", "fr", "validation") == f"{tmp_path}/fr.test"
+    cuts = {
+        language: sources.task_reading(study, "qa", language)["cuts"] for language in ("en", "fr")
+    }
     assert cuts == {
         "en": {"train": None, "validation": None, "test": "half"},
         "fr": {"validation": "half", "test": "half"},
@@ -830,13 +836,13 @@ def test_circular_extends_is_refused(tmp_path: Path, links: list[str]) -> None:
 
 def test_two_studies_never_share_a_results_folder(tmp_path: Path) -> None:
     study = read(tmp_path, results_dir=str(tmp_path / "results"))
-    grid.refuse_foreign_results(study)  # nothing there yet
+    loading.refuse_foreign_results(study)  # nothing there yet
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "study.json").write_text(grid.identity(study))
-    grid.refuse_foreign_results(study)  # its own
+    (tmp_path / "results" / "study.json").write_text(loading.identity(study))
+    loading.refuse_foreign_results(study)  # its own
     other = read(tmp_path, results_dir=str(tmp_path / "results"), name="other")
     with pytest.raises(InputError) as caught:
-        grid.refuse_foreign_results(other)
+        loading.refuse_foreign_results(other)
     assert str(caught.value) == (
         f"results_dir: {tmp_path}/results belongs to the study 'little', and this one is 'other'; "
         "give each study a results_dir of its own"
@@ -850,7 +856,7 @@ def test_a_broken_study_json_is_named(tmp_path: Path, text: str) -> None:
     broken = tmp_path / "results" / "study.json"
     broken.write_text(text)
     with pytest.raises(InputError, match="does not say which study") as caught:
-        grid.refuse_foreign_results(study)
+        loading.refuse_foreign_results(study)
     assert str(caught.value).startswith(str(broken))
     with pytest.raises(InputError, match="does not say which study"):
         Lineage(tmp_path / "results")
@@ -867,7 +873,7 @@ REGENERATE = (
 def test_schema_is_that_of_the_code(root: Path, tmp_path: Path) -> None:
     written = json.loads((root / "workflow" / "schemas" / "study.schema.json").read_text())
     assert written == Study.model_json_schema(), f"out of date; run: {REGENERATE}"
-    jsonschema.validate(json.loads(grid.identity(read(tmp_path))), written)
+    jsonschema.validate(json.loads(loading.identity(read(tmp_path))), written)
 
 
 @pytest.mark.parametrize("room", ["study", "provenance", "miniature"])

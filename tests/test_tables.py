@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from langarith import analysis, tables
+from langarith.results import analysis, tables
 
 CONTRACT = (
     "experiment model task target method left right budget seed lambda split selected metric value "

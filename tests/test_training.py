@@ -18,8 +18,11 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, TrainerState, set_seed
 
 import helpers
-from langarith import models, progress, training
-from langarith.study import Training
+from langarith import progress
+from langarith.models import encoders, masked_lm
+from langarith.models.adapters import add_initialised, named_parameters, task_config
+from langarith.study.schema import Training
+from langarith.training import batching, loop, masking
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
@@ -47,7 +50,7 @@ class Run:
     """What a finished run leaves, and what it was fed on the way."""
 
     adapter: Tensors
-    outcome: training.Outcome
+    outcome: loop.Outcome
     log: list[dict[str, Any]]
     batches: list[dict[str, torch.Tensor]]
     start: Tensors
@@ -83,7 +86,7 @@ def wobbly(tmp_path_factory) -> Path:
 
 
 def copies(model: PreTrainedModel) -> Tensors:
-    return {n: p.detach().clone() for n, p in models.named_parameters(model, "es").items()}
+    return {n: p.detach().clone() for n, p in named_parameters(model, "es").items()}
 
 
 def same(left: Tensors, right: Tensors) -> bool:
@@ -124,13 +127,13 @@ def train(
         save: leave a checkpoint after every step, as a run that is killed does here.
         signal_at: a step in which the process gets a signal.
     """
-    model = models.load_masked_lm(base)
+    model = encoders.load_masked_lm(base)
     helpers.add_adapter(model, "es", seed=3)
     model.train_adapter("es")
     set_seed(seed)
     start, batches = copies(model), []
     given = iter(values or ())
-    held_out = training.masked_validation(
+    held_out = masking.masked_validation(
         model, helpers.chunks(8, seed=5).numpy(), helpers.make_tokenizer(), 0.15, 4, "fp32"
     )
 
@@ -143,18 +146,18 @@ def train(
             signal.raise_signal(signal_at[1])
         batch = masks.mask(batch["input_ids"]) if masked else batch
         batches.append(batch)
-        return models.masked_lm_loss(model, batch["input_ids"], batch["labels"])
+        return masked_lm.masked_lm_loss(model, batch["input_ids"], batch["labels"])
 
     def validate() -> dict[str, float]:
         if snapshots is not None:
             snapshots.append(copies(model))
         return {"loss": next(given)} if values else held_out()
 
-    outcome = training.train(
+    outcome = loop.train(
         model,
         RECIPE | recipe,
-        data=training.Rows({"input_ids": helpers.chunks(rows, LENGTH).numpy()}),
-        collate=training.stack if masked else every_other,
+        data=batching.Rows({"input_ids": helpers.chunks(rows, LENGTH).numpy()}),
+        collate=batching.stack if masked else every_other,
         loss=loss,
         validate=validate,
         metric="loss",
@@ -179,10 +182,10 @@ def tag(
     Args:
         grouped: rows of many lengths, similar ones in a batch; else all of one length.
     """
-    model = models.load_encoder(base)
-    helpers.add_adapter(model, "es", 1, models.task_config(helpers.TASK_SHAPE))
+    model = encoders.load_encoder(base)
+    helpers.add_adapter(model, "es", 1, task_config(helpers.TASK_SHAPE))
     set_seed(1)
-    models.add_head(model, "es", "tagging", ["O", "B-LOC", "I-LOC"])
+    encoders.add_head(model, "es", "tagging", ["O", "B-LOC", "I-LOC"])
     model.train_adapter("es")
     start, batches = copies(model), []
     rows = helpers.chunks(ROWS, LENGTH)
@@ -194,11 +197,11 @@ def tag(
         batches.append(batch)
         return model(**batch).loss
 
-    outcome = training.train(
+    outcome = loop.train(
         model,
         RECIPE | {"steps": None, "epochs": 2, "evaluate_every": 12} | recipe,
-        data=training.Rows({"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}),
-        collate=training.PadRows(1),
+        data=batching.Rows({"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}),
+        collate=batching.PadRows(1),
         loss=loss,
         validate=lambda: {"f1": 50.0},
         metric="f1",
@@ -214,8 +217,8 @@ def tag(
     return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
 
 
-def mask_tokens() -> training.MaskTokens:
-    return training.MaskTokens(helpers.make_tokenizer(), mlm_probability=0.15)
+def mask_tokens() -> masking.MaskTokens:
+    return masking.MaskTokens(helpers.make_tokenizer(), mlm_probability=0.15)
 
 
 # ---------------------------------------------------------------- the best checkpoint
@@ -238,7 +241,7 @@ def test_model_is_left_at_its_best_checkpoint(
     assert len(snapshots) == 3
     assert same(run.adapter, snapshots[best])
     assert not same(snapshots[0], snapshots[1])
-    assert run.outcome == training.Outcome(3 * (best + 1), values[best], 9)
+    assert run.outcome == loop.Outcome(3 * (best + 1), values[best], 9)
     logged = [row["validation_loss"] for row in run.validation()]
     assert logged == pytest.approx(values, rel=0, nan_ok=True)
 
@@ -276,7 +279,7 @@ def test_log_holds_training_and_held_out_values(base: Path, tmp_path: Path) -> N
 
 def short_of_memory(fits: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """From here on a training step of more rows fails, late, as on a GPU; rows of each try."""
-    plain, tried = models.masked_lm_loss, []
+    plain, tried = masked_lm.masked_lm_loss, []
 
     def loss(model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         found = plain(model, input_ids, labels)
@@ -288,7 +291,7 @@ def short_of_memory(fits: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 raise torch.OutOfMemoryError
         return found
 
-    monkeypatch.setattr(models, "masked_lm_loss", loss)
+    monkeypatch.setattr(masked_lm, "masked_lm_loss", loss)
     return tried
 
 
@@ -349,14 +352,12 @@ def test_another_seed_changes_order_masks_and_result(wobbly: Path, tmp_path: Pat
 def test_seed_changes_the_head_and_not_the_initialisation(base: Path) -> None:
     found = []
     for seed in (1, 2):
-        model = models.load_encoder(base)
-        models.add_initialised(model, "task", models.task_config(helpers.TASK_SHAPE), seed=9)
+        model = encoders.load_encoder(base)
+        add_initialised(model, "task", task_config(helpers.TASK_SHAPE), seed=9)
         set_seed(seed)
-        models.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
+        encoders.add_head(model, "task", "tagging", ["O", "B-LOC", "I-LOC"])
         head = {n: p.detach() for n, p in model.heads["task"].named_parameters()}
-        found.append(
-            ({n: p.detach() for n, p in models.named_parameters(model, "task").items()}, head)
-        )
+        found.append(({n: p.detach() for n, p in named_parameters(model, "task").items()}, head))
     (adapter, head), (other_adapter, other_head) = found
     assert same(adapter, other_adapter)
     assert not same(head, other_head)
@@ -366,7 +367,7 @@ def test_order_follows_seed_and_epoch_and_groups_by_length() -> None:
     lengths = [1 + i % 20 for i in range(400)]
 
     def order(seed: int, epoch: int, lengths: list[int] | None) -> list[int]:
-        sampler = training.Order(400, seed, 8, lengths)
+        sampler = batching.Order(400, seed, 8, lengths)
         sampler.set_epoch(epoch)
         torch.manual_seed(epoch)  # not looked at
         return list(sampler)
@@ -441,7 +442,7 @@ def test_run_killed_after_its_last_checkpoint_only_ends(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Trainer, "load_best", die)
+        patch.setattr(loop._Trainer, "load_best", die)
         with pytest.raises(Killed):
             train(wobbly, tmp_path / "killed", save=True)
     resumed = train(wobbly, tmp_path / "killed")
@@ -559,7 +560,7 @@ def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
         "metrics.jsonl",
         "trainer_state.json",
     }
-    model = models.load_masked_lm(base)
+    model = encoders.load_masked_lm(base)
     helpers.add_adapter(model, "es", seed=3)
     model.train_adapter("es")
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -615,7 +616,7 @@ def test_masks_spare_special_tokens_and_hide_one_token_in_seven() -> None:
     rows[:, 0], rows[:, 15], rows[:, 31] = 0, 2, 1  # <s>, </s>, <pad>
     before = rows.copy()
     torch.manual_seed(0)
-    batch = mask_tokens().mask(training.stack([{"input_ids": row} for row in rows])["input_ids"])
+    batch = mask_tokens().mask(batching.stack([{"input_ids": row} for row in rows])["input_ids"])
     ids, labels, original = batch["input_ids"], batch["labels"], torch.from_numpy(before).long()
     asked = labels != -100
     special = torch.isin(original, torch.tensor(tokenizer.all_special_ids))
@@ -637,12 +638,12 @@ def test_masks_spare_special_tokens_and_hide_one_token_in_seven() -> None:
 def test_training_loss_masks_in_the_step(base: Path) -> None:
     """Not when the batch is fetched, which is a step ahead of what a checkpoint holds."""
     tokenizer = helpers.make_tokenizer()
-    model = models.load_masked_lm(base)
-    batch = training.stack([{"input_ids": row} for row in helpers.chunks(8).numpy()])
-    loss = training.masked_loss(tokenizer, 0.15)
+    model = encoders.load_masked_lm(base)
+    batch = batching.stack([{"input_ids": row} for row in helpers.chunks(8).numpy()])
+    loss = masking.masked_loss(tokenizer, 0.15)
     torch.manual_seed(1)
     masked = mask_tokens().mask(batch["input_ids"])
-    expected = models.masked_lm_loss(model.eval(), masked["input_ids"], masked["labels"])
+    expected = masked_lm.masked_lm_loss(model.eval(), masked["input_ids"], masked["labels"])
     torch.manual_seed(1)
     assert torch.equal(loss(model, batch), expected)
     assert not torch.equal(loss(model, batch), expected)  # other masks the next time
@@ -651,7 +652,7 @@ def test_training_loss_masks_in_the_step(base: Path) -> None:
 
 def test_layers_are_compiled_where_the_recipe_asks(base: Path, tmp_path: Path, monkeypatch) -> None:
     compiled: list[PreTrainedModel] = []
-    monkeypatch.setattr(models, "compile_encoder", compiled.append)
+    monkeypatch.setattr(encoders, "compile_encoder", compiled.append)
     train(base, tmp_path / "plain")
     assert not compiled
     train(base, tmp_path / "compiled", torch_compile=True)
@@ -660,20 +661,20 @@ def test_layers_are_compiled_where_the_recipe_asks(base: Path, tmp_path: Path, m
 
 def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
     tokenizer = helpers.make_tokenizer()
-    model = models.load_masked_lm(base)
+    model = encoders.load_masked_lm(base)
     helpers.add_adapter(model, "es", seed=1)
     model.set_active_adapters("es")
     held_out = helpers.chunks(10).numpy().astype(np.uint16)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    validate = training.masked_validation(model, held_out, tokenizer, 0.15, 4, "fp32")
+    validate = masking.masked_validation(model, held_out, tokenizer, 0.15, 4, "fp32")
     first = validate()
     assert torch.equal(torch.get_rng_state(), state)
     assert validate() == first
 
     # another seed and batch size: the same masks, and a mean over tokens, not over batches
     torch.manual_seed(2)
-    other = training.masked_validation(model, held_out, tokenizer, 0.15, 10, "fp32")()
+    other = masking.masked_validation(model, held_out, tokenizer, 0.15, 10, "fp32")()
     assert other["loss"] == pytest.approx(first["loss"], rel=1e-5)
 
     helpers.add_adapter(model, "fr", seed=2)
@@ -685,7 +686,7 @@ def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
 
 
 def test_rows_are_padded_to_the_longest_of_the_batch() -> None:
-    batch = training.PadRows(pad_token=1)(
+    batch = batching.PadRows(pad_token=1)(
         [
             {"input_ids": [0, 7, 2], "labels": [-100, 3, -100], "token_type_ids": [0, 1, 1]},
             {"input_ids": [0, 2], "labels": [-100, -100], "token_type_ids": [0, 1]},
@@ -700,7 +701,7 @@ def test_rows_are_padded_to_the_longest_of_the_batch() -> None:
 
 
 def test_labels_of_whole_examples_are_not_padded() -> None:
-    batch = training.PadRows(pad_token=1)(
+    batch = batching.PadRows(pad_token=1)(
         [{"input_ids": [0, 7, 2], "labels": 2}, {"input_ids": [0], "labels": 0}]
     )
     assert batch["labels"].tolist() == [2, 0]

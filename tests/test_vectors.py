@@ -10,7 +10,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from langarith import tables, vectors
+from langarith.merging import compare
+from langarith.models.adapters import read_adapters
+from langarith.results import tables
 
 
 def adapter(seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
@@ -38,7 +40,7 @@ def flat(tensors: dict[str, torch.Tensor], origin: dict[str, torch.Tensor]) -> n
 
 
 def test_cosines_of_all_ordered_pairs_of_one_seed_and_kind() -> None:
-    rows = pd.DataFrame(vectors.similarity(ADAPTERS, ORIGINS))
+    rows = pd.DataFrame(compare.similarity(ADAPTERS, ORIGINS))
     found = {(r.kind, r.left, r.right, r.seed): r.cosine for r in rows.itertuples()}
     assert set(found) == {
         *(("language", a, b, 1) for a in ("es", "fr") for b in ("es", "fr")),
@@ -54,17 +56,17 @@ def test_cosines_of_all_ordered_pairs_of_one_seed_and_kind() -> None:
 
 def test_a_missing_adapter_leaves_rows_without_a_value() -> None:
     partial = ADAPTERS | {("m", "language", "es", 1): None}
-    rows = pd.DataFrame(vectors.similarity(partial, ORIGINS))
+    rows = pd.DataFrame(compare.similarity(partial, ORIGINS))
     lost = rows[(rows["left"] == "es") | (rows["right"] == "es")]
     assert len(lost) == 3 and lost["cosine"].isna().all()
     assert rows.drop(lost.index)["cosine"].notna().all()
-    (row,) = vectors.density({("m", "language", "es", 1): None}, ORIGINS, None)
+    (row,) = compare.density({("m", "language", "es", 1): None}, ORIGINS, None)
     assert math.isnan(row["value"])
 
 
 def test_density_of_normal_weights_is_the_normal_density() -> None:
     values = np.random.default_rng(0).normal(0.5, 2.0, 200_000)
-    points, heights = vectors.kernel_density(values)
+    points, heights = compare.kernel_density(values)
     assert np.abs(heights - norm.pdf(points, 0.5, 2.0)).max() < 0.01 * norm.pdf(0.5, 0.5, 2.0) * 3
     assert np.trapezoid(heights, points) == pytest.approx(0.998, abs=0.005)
 
@@ -73,7 +75,7 @@ def test_density_of_few_values_is_scipys_own() -> None:
     from scipy.stats import gaussian_kde
 
     values = np.random.default_rng(1).normal(size=300)
-    points, heights = vectors.kernel_density(values)
+    points, heights = compare.kernel_density(values)
     assert heights == pytest.approx(gaussian_kde(values)(points), rel=0.01, abs=1e-4)
 
 
@@ -83,16 +85,16 @@ def test_a_layer_is_that_layers_weights_alone() -> None:
     moved["encoder.layer.0.output.adapters.up"] += torch.linspace(-1e-5, 1e-5, 800).view(40, 20)
     moved["encoder.layer.1.output.adapters.up"].add_(torch.linspace(0, 1e-3, 800).view(40, 20))
     rows = pd.DataFrame(
-        vectors.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[0, 1])
+        compare.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[0, 1])
     )
     below = rows[rows["quantity"] == "share_below"].set_index(["layer", "x"])["value"]
     assert below[0, 1e-4] == 1.0 and below[1, 1e-2] == 0.0 and below[1, 1e-1] == 1.0
     with pytest.raises(ValueError, match="layer 7 of m"):
-        vectors.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[7])
+        compare.density({("m", "language", "es", 1): moved}, ORIGINS, layers=[7])
 
 
 def test_tables_of_vectors_are_read_back(tmp_path) -> None:
-    rows = vectors.similarity(ADAPTERS, ORIGINS)
+    rows = compare.similarity(ADAPTERS, ORIGINS)
     rows = [{"experiment": "similarity", **row} for row in rows]
     tables.write(rows, tmp_path / "similarity.csv", tables.OWN_COLUMNS["similarity"])
     back = tables.read(tmp_path / "similarity.csv")
@@ -107,6 +109,6 @@ def test_adapters_are_read_by_key_and_those_that_are_not_there_are_none(tmp_path
     save_file({name: torch.ones(2, 2)}, tmp_path / "adapter.safetensors")
     (tmp_path / "adapter_config.json").write_text('{"name": "es", "config": {}, "hidden_size": 2}')
     there, gone = tmp_path / "adapter.safetensors", tmp_path / "fr" / "adapter.safetensors"
-    found = vectors.read([(["m", "language", "es", 1], str(there)), (["m", "fr"], str(gone))])
+    found = read_adapters([(["m", "language", "es", 1], str(there)), (["m", "fr"], str(gone))])
     assert found["m", "fr"] is None
     assert [t.sum().item() for t in found["m", "language", "es", 1].values()] == [4.0]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from langarith import warm
+from langarith.jobs import warm
 
 LIBRARY = Path(__file__).parent.parent / "workflow"
-HAND_OVER = "from langarith import warm\nwarm.hand_over(start=True)\n"
+HAND_OVER = "from langarith.jobs import warm\nwarm.hand_over(start=True)\n"
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_job_without_a_model_starts_no_warm_process(tmp_path):
     with subprocess.Popen(["sleep", "600"]) as owner:
         script = tmp_path / "light.py"
         script.write_text(
-            "import sys\nfrom langarith import warm\nwarm.hand_over(start=False)\n"
+            "import sys\nfrom langarith.jobs import warm\nwarm.hand_over(start=False)\n"
             "print('torch' in sys.modules)"
         )
         told = subprocess.check_output(

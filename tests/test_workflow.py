@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langarith import study as grid
+from langarith import layout
+from langarith.study import experiments, loading, schema, sources
+from langarith.study.experiments import EXPERIMENTS, all_cells
 
 pytestmark = pytest.mark.slow
 
@@ -59,19 +61,19 @@ def planned(house: Path, *arguments: str) -> Counter[str]:
     text = run(house, "-n", *arguments)
     table = re.search(r"^job +count\n[- ]+\n(.*?)^total", text, re.M | re.S)
     rows = [line.split() for line in table[1].splitlines()] if table else []
-    return Counter({name: int(n) for name, n in rows if name not in {"all", *grid.EXPERIMENTS}})
+    return Counter({name: int(n) for name, n in rows if name not in {"all", *EXPERIMENTS}})
 
 
-def jobs(study: grid.Study) -> set[tuple[str, object]]:
+def jobs(study: schema.Study) -> set[tuple[str, object]]:
     """Rule and object of every job of a miniature study that makes no table, from its grid."""
-    cells = grid.all_cells(study)
-    runs = {run for name in study.experiments for run in grid.runs(study, name)}
-    operands = {grid.Operand.parse(run.name) for run in runs if run.kind == "language"}
+    cells = all_cells(study)
+    runs = {run for name in study.experiments for run in experiments.runs(study, name)}
+    operands = {layout.Operand.parse(run.name) for run in runs if run.kind == "language"}
     corpora = {(language, "full") for language in study.models["tiny"].languages}
     shards = {
         (language, shard)
         for language, budget in corpora | {(o.language, o.budget) for o in operands}
-        for shard in grid.shards(study, language, budget)
+        for shard in sources.shards(study, language, budget)
     }
     files = {(c.task, c.target) for c in cells} | {
         (run.name, study.task_language) for run in runs if run.kind == "task"
@@ -92,13 +94,13 @@ def by_rule(found: set[tuple[str, object]]) -> Counter[str]:
     return Counter(rule for rule, _ in found)
 
 
-def expected(study: grid.Study) -> Counter[str]:
+def expected(study: schema.Study) -> Counter[str]:
     """Jobs of a whole miniature study, counted from its grid."""
     tables = shown(study, *study.experiments)
     return by_rule(jobs(study)) + tables + Counter(draw_learning_curves=1)
 
 
-def shown(study: grid.Study, *experiments: str) -> Counter[str]:
+def shown(study: schema.Study, *experiments: str) -> Counter[str]:
     """Jobs that make the table, the sheets and the figure of experiments."""
     found: Counter[str] = Counter()
     tabulating = {
@@ -110,19 +112,21 @@ def shown(study: grid.Study, *experiments: str) -> Counter[str]:
     for name in experiments:
         found[tabulating.get(name, "tabulate")] += 1
         found["format_table"] += 1
-        if grid.EXPERIMENTS[name].figure:
+        if EXPERIMENTS[name].figure:
             found["draw_figure"] += 1
     return found
 
 
-def newly(before: grid.Study, after: grid.Study) -> Counter[str]:
+def newly(before: schema.Study, after: schema.Study) -> Counter[str]:
     """What a changed study adds to a finished one, counted from both grids.
 
     New cells and adapters with what they stand on, the tables and figures that show them, and the
     learning curves where the adapters are others.
     """
-    told = {name: grid.cells(before, name) for name in before.experiments}
-    changed = [name for name in after.experiments if grid.cells(after, name) != told.get(name)]
+    told = {name: experiments.cells(before, name) for name in before.experiments}
+    changed = [
+        name for name in after.experiments if experiments.cells(after, name) != told.get(name)
+    ]
     old, new = jobs(before), jobs(after)
     trained = {job for job in old ^ new if job[0].startswith("train_")}
     curves = Counter(draw_learning_curves=1) if trained else Counter()
@@ -153,7 +157,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
     house = build_house(root, tmp_path / "house")
-    study = grid.load(root / "studies/miniature.yaml")
+    study = loading.load(root / "studies/miniature.yaml")
     assert planned(house, "--profile", "profiles/local") == expected(study)
 
 
@@ -186,7 +190,7 @@ def test_every_job_left_a_record_and_a_log(house):
     results = house / "results/nano"
     records = [json.loads(p.read_text()) for p in results.rglob("*provenance.json")]
     counted = Counter(record["rule"] for record in records)
-    assert counted == expected(grid.load(house / "studies/nano.yaml"))
+    assert counted == expected(loading.load(house / "studies/nano.yaml"))
     for record in records:
         assert (house / record["log"]).is_file()
         assert record["outputs"]
@@ -218,7 +222,7 @@ def test_the_table_has_the_columns_and_rows_of_the_contract(house):
         "metric,value,examples"
     ).split(",")
     la = table[(table.method == "la") & (table.metric == "f1") & (table.target == "es")]
-    lambdas = grid.load(house / "studies/nano.yaml").lambdas["la"].values()
+    lambdas = loading.load(house / "studies/nano.yaml").lambdas["la"].values()
     assert sorted(la[la.split == "validation"]["lambda"].astype(float)) == list(lambdas)
     assert {0.0, 0.5, 1.0} <= set(la[la.split == "test"]["lambda"].astype(float))
     assert set(table.method) == {"la", "none", "majority", "madx"}
@@ -230,7 +234,7 @@ def test_the_table_has_the_columns_and_rows_of_the_contract(house):
 def grown(copy: Path, **keys: object) -> tuple[Counter[str], Counter[str]]:
     """The dry run of nano with other keys, and what both grids say it must be."""
     study = overlay(copy, "grown", **keys)
-    before, after = (grid.load(copy / f"studies/{name}.yaml") for name in ("nano", "grown"))
+    before, after = (loading.load(copy / f"studies/{name}.yaml") for name in ("nano", "grown"))
     return planned(copy, *of(study)), newly(before, after)
 
 
@@ -305,37 +309,39 @@ def test_an_experiment_on_cells_that_are_there_computes_none(copy, nano):
 def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano):
     finer = nano["lambdas"] | {"la": {"start": 0, "stop": 1, "step": 0.05}}
     study = overlay(copy, "finer", lambdas=finer)
-    told = grid.load(copy / study)
+    told = loading.load(copy / study)
     # every sweep of language arithmetic, none of TIES; ties shows both
-    la = [cell for cell in grid.all_cells(told) if cell.method == "la"]
+    la = [cell for cell in all_cells(told) if cell.method == "la"]
     sweeps = Counter(sweep_la=len(la))
     assert planned(copy, *of(study)) == sweeps + shown(told, *told.experiments)
 
 
 def test_a_comment_reruns_nothing(copy):
-    for file in ("workflow/langarith/training.py", "workflow/scripts/sweep_la.py"):
+    for file in ("workflow/langarith/training/loop.py", "workflow/scripts/sweep_la.py"):
         path = copy / file
         path.write_text(path.read_text() + "\n# a remark\n")
     assert "Nothing to be done" in run(copy, "-n", *NANO)
 
 
 def test_editing_a_figure_draws_it_anew_and_trains_nothing(copy):
-    edit(copy / "workflow/langarith/figures/style.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5")
+    edit(
+        copy / "workflow/langarith/results/figures/style.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5"
+    )
     assert planned(copy, *NANO) == Counter(draw_figure=3, draw_learning_curves=1)
 
 
 def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
-    edit(copy / "workflow/langarith/arithmetic.py", "CANCELS = 1e-9", "CANCELS = 1e-8")
+    edit(copy / "workflow/langarith/merging/tensors.py", "CANCELS = 1e-9", "CANCELS = 1e-8")
     plan = planned(copy, *NANO)
-    whole = expected(grid.load(copy / "studies/nano.yaml"))
+    whole = expected(loading.load(copy / "studies/nano.yaml"))
     assert all(plan[rule] == whole[rule] for rule in ("sweep_la", "sweep_ties20"))
     assert not plan["train_language_adapter"] and not plan["pretrain_model"]
 
 
 def test_editing_the_training_code_trains_anew(copy):
-    edit(copy / "workflow/langarith/training.py", "MASK_SEED = 0", "MASK_SEED = 1")
+    edit(copy / "workflow/langarith/training/masking.py", "MASK_SEED = 0", "MASK_SEED = 1")
     plan = planned(copy, *NANO)
-    whole = expected(grid.load(copy / "studies/nano.yaml"))
+    whole = expected(loading.load(copy / "studies/nano.yaml"))
     for rule in ("pretrain_model", "train_language_adapter", "train_task_adapter", "sweep_la"):
         assert plan[rule] == whole[rule]
     assert not plan["train_tokenizer"] and not plan["tokenize_shard"]
@@ -361,7 +367,7 @@ def test_related_languages_are_proposed_and_accepted(copy):
     table = (copy / "results/nano/tables/related_languages.csv").read_text()
     assert table.startswith("target,candidate,shared_family,distance,rank,tie_set,chosen")
     run(copy, "lock_related_languages", *of(study))
-    related = grid.load(copy / study).related
+    related = loading.load(copy / study).related
     assert set(related) == {"es", "fr", "it"} and related["es"] == "fr"
     assert planned(copy, *of(study), "zero_shot")["sweep_la"] == 1
 

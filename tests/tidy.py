@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from langarith import tables
+from langarith.results import tables
 
 METRICS = {"ner": ("f1", "f1_strict"), "nli": ("accuracy",), "qa": ("f1", "exact_match")}
 CAPTION: dict[str, Any] = {

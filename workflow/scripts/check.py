@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from langarith import check, study
+from langarith.cluster import check
+from langarith.study import loading
 
-study = study.load(Path(snakemake.params.study), snakemake.params.overrides)
+study = loading.load(Path(snakemake.params.study), snakemake.params.overrides)
 problems = check.problems(study)
 told = "\n".join(problems or [f"{snakemake.params.study}: every file can be read to its end"])
 Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")

@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.files import write_json
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
-    from langarith import models
+with record.job(snakemake, model=True):
+    from langarith.models import ready_made
 
     files = [Path(path) for path in snakemake.input.adapters]
     folders = {
         f"models.{snakemake.wildcards.model}.adapters.{language}": files[2 * i].parent
         for i, language in enumerate(snakemake.params.languages)
     }
-    models.refuse_unequal(
+    ready_made.refuse_unequal(
         folders, Path(snakemake.input.initial[0]).parent, trained=snakemake.params.trained
     )
-    provenance.write_json(snakemake.output.check, {key: str(path) for key, path in folders.items()})
+    write_json(snakemake.output.check, {key: str(path) for key, path in folders.items()})

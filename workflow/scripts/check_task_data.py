@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from langarith import provenance, tasks
+from langarith import tasks
+from langarith.files import write_json
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     reading = snakemake.params.reading
     task = tasks.get(reading["type"])
     counts = {
         split: len(task.read(Path(path), cut=reading["cuts"][split], split=split))
         for split, path in snakemake.params.files.items()
     }
-    provenance.write_json(snakemake.output.check, counts)
+    write_json(snakemake.output.check, counts)

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
-    from langarith import tables, vectors
+with record.job(snakemake, model=True):
+    from langarith.merging import compare
+    from langarith.models.adapters import read_adapters
+    from langarith.results import tables
 
-    adapters, origins = (vectors.read(snakemake.params[name]) for name in ("adapters", "initial"))
-    rows = vectors.similarity(adapters, origins)
+    adapters, origins = (read_adapters(snakemake.params[name]) for name in ("adapters", "initial"))
+    rows = compare.similarity(adapters, origins)
     tables.write(
         [{"experiment": "similarity", **row} for row in rows],
         Path(snakemake.output.table),

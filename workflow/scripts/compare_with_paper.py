@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import reproduction, tables
+with record.job(snakemake):
+    from langarith.results import tables
+    from langarith.results.paper import reproduction
 
     found = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
     compared = reproduction.compare(

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from langarith import hub, progress, provenance
+from langarith import progress
+from langarith.data import hub_download
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     place = snakemake.wildcards
-    hub.download(
+    hub_download.download(
         place.kind,
         place.repository,
         place.revision,

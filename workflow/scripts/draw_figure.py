@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import figures, tables
+with record.job(snakemake):
+    from langarith.results import figures, tables
 
     draw = figures.DRAW[snakemake.wildcards.experiment]
     figure = draw(tables.read(Path(snakemake.input.table)), snakemake.params.caption)

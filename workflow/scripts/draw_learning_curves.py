@@ -1,9 +1,9 @@
 """Held-out values over steps of every adapter that was trained."""
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import figures
+with record.job(snakemake):
+    from langarith.results import figures
 
     figure = figures.learning_curves(list(snakemake.input.logs), snakemake.params.caption)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
-    from langarith import tables, vectors
+with record.job(snakemake, model=True):
+    from langarith.merging import compare
+    from langarith.models.adapters import read_adapters
+    from langarith.results import tables
 
-    adapters, origins = (vectors.read(snakemake.params[name]) for name in ("adapters", "initial"))
-    rows = vectors.density(adapters, origins, snakemake.params.layers)
+    adapters, origins = (read_adapters(snakemake.params[name]) for name in ("adapters", "initial"))
+    rows = compare.density(adapters, origins, snakemake.params.layers)
     tables.write(
         [{"experiment": "sparsity", **row} for row in rows],
         Path(snakemake.output.table),

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.files import write_text
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import reproduction, sheets, tables
+with record.job(snakemake):
+    from langarith.results import render, sheets, tables
+    from langarith.results.paper import reproduction
 
     makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
     make = makers[snakemake.wildcards.experiment]
@@ -13,5 +15,5 @@ with provenance.job(snakemake):
         tables.read(Path(snakemake.input.table)),
         snakemake.params.caption | {"missing": snakemake.params.missing},
     )
-    provenance.write_text(snakemake.output.markdown, sheets.markdown(made))
-    provenance.write_text(snakemake.output.latex, sheets.latex(made))
+    write_text(snakemake.output.markdown, render.markdown(made))
+    write_text(snakemake.output.latex, render.latex(made))

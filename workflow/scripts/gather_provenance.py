@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from langarith import graph, lineage, progress
+from langarith import progress
+from langarith.audit import lineage
+from langarith.audit.page import targets, write
 
 progress.redirect_to(snakemake.log[0])
 found = lineage.Lineage(Path(snakemake.params.results))
-graph.write(found, graph.targets(found, list(snakemake.input)), Path(snakemake.output.graph).parent)
+write(found, targets(found, list(snakemake.input)), Path(snakemake.output.graph).parent)

@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
-    from langarith import models
+with record.job(snakemake, model=True):
+    from langarith.models import encoders
+    from langarith.models.adapters import (
+        add_initialised,
+        language_config,
+        save_adapter,
+        task_config,
+    )
 
-    model = models.load_encoder(Path(snakemake.input.encoder[0]).parent)
+    model = encoders.load_encoder(Path(snakemake.input.encoder[0]).parent)
     shapes = snakemake.params.adapters
     for name, config, files in (
-        ("language", models.language_config(shapes["language"]), snakemake.output.language),
-        ("task", models.task_config(shapes["task"]), snakemake.output.task),
+        ("language", language_config(shapes["language"]), snakemake.output.language),
+        ("task", task_config(shapes["task"]), snakemake.output.task),
     ):
-        models.add_initialised(model, name, config, shapes["init_seed"])
-        models.save_adapter(model, name, Path(files[0]).parent, with_head=False)
+        add_initialised(model, name, config, shapes["init_seed"])
+        save_adapter(model, name, Path(files[0]).parent, with_head=False)

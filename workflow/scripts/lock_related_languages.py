@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from langarith import relatedness, study
+from langarith.data import relatedness
+from langarith.study import loading
 
 lock = Path(snakemake.params.lock)
-accepted = study.read_yaml(lock) if lock.is_file() else {}
-proposed = study.read_yaml(Path(snakemake.input.proposal))
+accepted = loading.read_yaml(lock) if lock.is_file() else {}
+proposed = loading.read_yaml(Path(snakemake.input.proposal))
 relatedness.write_lock(lock, proposed | accepted)
 told = f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept"
 Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")

@@ -3,15 +3,17 @@
 import sys
 from pathlib import Path
 
-from langarith import hub, progress, study
+from langarith import progress
+from langarith.data import hub, hub_download
 from langarith.errors import InputError
+from langarith.study import loading
 
 lock = Path(snakemake.params.lock)
-locked = study.read_yaml(lock) if lock.is_file() else {}
+locked = loading.read_yaml(lock) if lock.is_file() else {}
 progress.redirect_to(snakemake.log[0])
 try:
     new = {
-        key: hub.resolve(*place)
+        key: hub_download.resolve(*place)
         for key, place in snakemake.params.branches.items()
         if key not in snakemake.params.locked
     }

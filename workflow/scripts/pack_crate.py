@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from langarith import crate, lineage, progress
+from langarith import progress
+from langarith.audit import crate, lineage
 
 progress.redirect_to(snakemake.log[0])
 crate.write(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from langarith import plan
+from langarith.cluster import plan
 
 lines = plan.of_study(
     Path(snakemake.params.study), ["all"], snakemake.params.at_once, snakemake.params.overrides

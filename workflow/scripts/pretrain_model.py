@@ -2,22 +2,25 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
+with record.job(snakemake, model=True):
     import numpy as np
     import torch
     from transformers import set_seed
 
-    from langarith import corpora, models, progress, training
+    from langarith import progress
+    from langarith.data.streams import read_stream
+    from langarith.models import devices, encoders
+    from langarith.training import batching, loop, masking
 
     spec = snakemake.params.model
     recipe = spec["training"]
     torch.set_num_threads(snakemake.threads)
-    tokenizer = models.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
+    tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     streams = iter(snakemake.input.tokens)
     splits = [
-        corpora.read_stream(
+        read_stream(
             [Path(next(streams)) for _ in range(count)],
             validation_documents=snakemake.params.validation_documents,
             chunk_length=recipe["chunk_length"],
@@ -26,15 +29,15 @@ with provenance.job(snakemake, model=True):
         for count in snakemake.params.shards.values()
     ]
     set_seed(spec["seed"])
-    model = models.new_masked_lm(spec, tokenizer).to(models.device())
-    dtype = models.precision(recipe["precision"], models.device())
-    training.train(
+    model = encoders.new_masked_lm(spec, tokenizer).to(devices.device())
+    dtype = devices.precision(recipe["precision"], devices.device())
+    loop.train(
         model,
         recipe,
-        data=training.Rows({"input_ids": np.concatenate([split.train for split in splits])}),
-        collate=training.stack,
-        loss=training.masked_loss(tokenizer, recipe["mask_probability"]),
-        validate=training.masked_validation(
+        data=batching.Rows({"input_ids": np.concatenate([split.train for split in splits])}),
+        collate=batching.stack,
+        loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
+        validate=masking.masked_validation(
             model,
             np.concatenate([split.validation for split in splits]),
             tokenizer,
@@ -50,4 +53,4 @@ with provenance.job(snakemake, model=True):
         log=progress.MetricsLog(snakemake.output.metrics),
         what=f"pretraining {snakemake.wildcards.model}",
     )
-    models.save_base(model, Path(snakemake.output[0]).parent)
+    encoders.save_base(model, Path(snakemake.output[0]).parent)

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     import pandas as pd
 
-    from langarith import relatedness
+    from langarith.data import relatedness
 
     params = snakemake.params
     targets = [code for code in params.languages if code != params.task_language]

@@ -2,22 +2,25 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
+with record.job(snakemake, model=True):
     import torch
 
-    from langarith import arithmetic, evaluation, models, selection
+    from langarith.evaluation import selection
+    from langarith.evaluation.sweep import sweep_cell
+    from langarith.merging import tensors
+    from langarith.models.adapters import read_adapter
 
     torch.set_num_threads(snakemake.threads)
     given, params = snakemake.input, snakemake.params
     # on the device: merging moves no weights there and back
     left, right = (
-        models.read_adapter(Path(given[side][0]).parent, on="auto") for side in ("left", "right")
+        read_adapter(Path(given[side][0]).parent, on="auto") for side in ("left", "right")
     )
-    evaluation.sweep_cell(
+    sweep_cell(
         dict(snakemake.wildcards.items()) | {"method": "la"},
-        lambda weight: arithmetic.interpolate(left, right, weight),
+        lambda weight: tensors.interpolate(left, right, weight),
         params.lambdas,
         snakemake.output,
         encoder=Path(given.encoder[0]).parent,

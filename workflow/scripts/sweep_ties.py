@@ -2,28 +2,32 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
+with record.job(snakemake, model=True):
     import torch
 
-    from langarith import arithmetic, evaluation, models
+    from langarith.evaluation.sweep import sweep_cell
+    from langarith.merging import ties
+    from langarith.merging.tensors import apply_vector, language_vector
+    from langarith.models import devices
+    from langarith.models.adapters import read_adapter
 
     torch.set_num_threads(snakemake.threads)
     given, params = snakemake.input, snakemake.params
-    origin = models.read_adapter(Path(given.initial[0]).parent)
+    origin = read_adapter(Path(given.initial[0]).parent)
     vectors = [
-        arithmetic.language_vector(models.read_adapter(Path(given[side][0]).parent), origin)
+        language_vector(read_adapter(Path(given[side][0]).parent), origin)
         for side in ("left", "right")
     ]
     # merged once on the CPU, then scaled on the device for each lambda
     merged, origin = (
-        {name: tensor.to(models.device()) for name, tensor in tensors.items()}
-        for tensors in (arithmetic.ties(vectors, params.keep), origin)
+        {name: tensor.to(devices.device()) for name, tensor in tensors.items()}
+        for tensors in (ties.ties(vectors, params.keep), origin)
     )
-    evaluation.sweep_cell(
+    sweep_cell(
         dict(snakemake.wildcards.items()) | {"method": params.method},
-        lambda scale: arithmetic.apply_vector(origin, merged, scale),
+        lambda scale: apply_vector(origin, merged, scale),
         params.lambdas,
         snakemake.output,
         encoder=Path(given.encoder[0]).parent,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import tables
+with record.job(snakemake):
+    from langarith.results import tables
 
     rows = tables.rows(
         snakemake.wildcards.experiment,

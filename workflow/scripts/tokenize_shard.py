@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     from tokenizers import Tokenizer
 
-    from langarith import corpora
+    from langarith.data import readers, streams
 
-    corpora.tokenize_documents(
-        corpora.read_documents(
+    streams.tokenize_documents(
+        readers.read_documents(
             Path(snakemake.input.shard), text_column=snakemake.params.text_column
         ),
         Tokenizer.from_file(snakemake.input.tokenizer[0]),

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.files import write_json
+from langarith.jobs import record
 
-with provenance.job(snakemake, model=True):
+with record.job(snakemake, model=True):
     import torch
     from adapters import Stack
     from transformers import set_seed
 
-    from langarith import evaluation, models, progress, tasks, training
+    from langarith import progress, tasks
+    from langarith.evaluation import scoring
+    from langarith.models import devices, encoders
+    from langarith.models.adapters import load_adapter, save_adapter
+    from langarith.training import batching, loop
 
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
     seed = int(snakemake.wildcards.seed)
@@ -20,11 +25,11 @@ with provenance.job(snakemake, model=True):
         for split, cut in reading["cuts"].items()
     }
     labels = task.labels(examples["train"])
-    tokenizer = models.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
+    tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     shape = {"max_length": reading["max_length"], "labels": labels, "stride": reading["stride"]}
     encoded = task.encode(examples["train"], tokenizer, training=True, **shape)
     held_out, test = (
-        evaluation.Split(
+        scoring.Split(
             task,
             examples[split],
             tokenizer,
@@ -34,27 +39,25 @@ with provenance.job(snakemake, model=True):
         for split in ("validation", "test")
     )
 
-    model = models.load_encoder(Path(snakemake.input.encoder[0]).parent)
-    models.load_adapter(
+    model = encoders.load_encoder(Path(snakemake.input.encoder[0]).parent)
+    load_adapter(
         model,
         Path(snakemake.input.language_adapter[0]).parent,
-        evaluation.LANGUAGE,
+        scoring.LANGUAGE,
         with_head=False,
     )
-    models.load_adapter(
-        model, Path(snakemake.input.initial[0]).parent, evaluation.TASK, with_head=False
-    )
+    load_adapter(model, Path(snakemake.input.initial[0]).parent, scoring.TASK, with_head=False)
     set_seed(seed)
-    models.add_head(model, evaluation.TASK, task.head, labels)
-    model.train_adapter(evaluation.TASK)
-    model.set_active_adapters(Stack(evaluation.LANGUAGE, evaluation.TASK))
-    model.to(models.device())
-    outcome = training.train(
+    encoders.add_head(model, scoring.TASK, task.head, labels)
+    model.train_adapter(scoring.TASK)
+    model.set_active_adapters(Stack(scoring.LANGUAGE, scoring.TASK))
+    model.to(devices.device())
+    outcome = loop.train(
         model,
         recipe,
-        data=training.Rows(encoded.columns),
-        collate=training.PadRows(int(tokenizer.pad_token_id)),
-        loss=training.task_loss,
+        data=batching.Rows(encoded.columns),
+        collate=batching.PadRows(int(tokenizer.pad_token_id)),
+        loss=batching.task_loss,
         validate=lambda: held_out.score(model).metrics,
         metric=task.metrics[0],
         larger_is_better=True,
@@ -65,10 +68,8 @@ with provenance.job(snakemake, model=True):
         what=f"{snakemake.wildcards.task} adapter, seed {seed}",
         group_by_length=True,
     )
-    models.save_adapter(
-        model, evaluation.TASK, Path(snakemake.output.adapter[0]).parent, with_head=True
-    )
-    provenance.write_json(
+    save_adapter(model, scoring.TASK, Path(snakemake.output.adapter[0]).parent, with_head=True)
+    write_json(
         snakemake.output.task,
         {
             "model": snakemake.wildcards.model,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from langarith import provenance
+from langarith.jobs import record
 
-with provenance.job(snakemake):
-    from langarith import tokenizer
+with record.job(snakemake):
+    from langarith.data import tokenizer
 
     tokenizer.train(
         [Path(path) for path in snakemake.input.shards],

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from langarith import miniature, provenance
+from langarith.data import miniature
+from langarith.jobs import record
 
-with provenance.job(snakemake):
+with record.job(snakemake):
     for split, examples in snakemake.params.examples.items():
         miniature.write_task(
             snakemake.params.type,

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from langarith import lineage, progress, report
+from langarith import progress
+from langarith.audit import lineage, report
 
 progress.redirect_to(snakemake.log[0])
 report.write(

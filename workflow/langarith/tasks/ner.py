@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langarith.corpora import open_parquet, read_lines
+from langarith.data.readers import open_parquet, read_lines
 from langarith.errors import InputError
 from langarith.tasks.base import Features, Task, model_columns
 

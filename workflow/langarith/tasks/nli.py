@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from langarith.corpora import open_parquet, parse_json, read_lines
+from langarith.data.readers import open_parquet, parse_json, read_lines
 from langarith.errors import InputError
 from langarith.tasks.base import Features, Task, model_columns
 

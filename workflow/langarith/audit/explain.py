@@ -1,0 +1,217 @@
+"""The chain of one number or file as a tree: jobs, revisions, seeds, code, choice of lambda."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from langarith.audit import lineage
+from langarith.audit.lineage import Job, Lineage
+from langarith.errors import InputError, did_you_mean
+
+HIDDEN = ("code", "checkpoints")
+"""Parameters that the tree tells elsewhere, or that decide no number."""
+
+
+def lines(file: Path, row: Sequence[str] | None = None) -> list[str]:
+    """The tree behind a file, or behind one row of a table.
+
+    Args:
+        row: `column=value` pairs that one row alone agrees with, or that row's line in the file.
+
+    Raises:
+        InputError: no record describes the file; no row, or several, agree.
+    """
+    graph = lineage.of(file)
+    job = graph.of_file(file)
+    if row is None:
+        return [graph.name_of(file), *_tree(graph, job, graph.parents(job), graph.name_of(file))]
+    line, cells = find_row(file, row)
+    behind = parents_of_row(graph, job, cells)
+    told = ", ".join(f"{key} {value}" for key, value in cells.items() if value and key != "value")
+    head = [f"{cells.get('value') or 'no value'}: {told}", f"{graph.name_of(file)}, line {line}"]
+    problem = [] if _agrees(graph, behind, cells) else ["! the files below tell another value"]
+    return [*head, *problem, *_tree(graph, job, behind, graph.name_of(file))]
+
+
+def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
+    """The line (the header is 1) and the cells of the one row that is meant."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(enumerate(csv.DictReader(file), 2))
+    columns = list(rows[0][1]) if rows else []
+    if len(row) == 1 and row[0].isdigit():
+        found = [(line, cells) for line, cells in rows if line == int(row[0])]
+        if not found:
+            raise InputError(f"{table}: no line {row[0]}; the rows are 2 to {len(rows) + 1}")
+        return found[0]
+    wanted = {}
+    for part in row:
+        for pair in part.split(","):
+            key, equals, value = pair.partition("=")
+            if not equals or key not in columns:
+                raise InputError(
+                    f"--row {pair}: no such column in {table}{did_you_mean(key, columns)}"
+                )
+            wanted[key] = value
+    found = [(n, cells) for n, cells in rows if all(_same(cells[k], v) for k, v in wanted.items())]
+    if not found:
+        raise InputError(f"{table}: no row has {', '.join(row)}; loosen --row")
+    if len(found) > 1:
+        differing = {
+            key: sorted({cells[key] for _, cells in found})
+            for key in columns
+            if key not in (*wanted, "value", "examples") and len({c[key] for _, c in found}) > 1
+        }
+        options = "; ".join(f"{key}={'|'.join(values[:8])}" for key, values in differing.items())
+        raise InputError(f"{table}: {len(found)} rows have {', '.join(row)}; add one of {options}")
+    return found[0]
+
+
+def _same(cell: str, wanted: str) -> bool:
+    """Equal as text, or as numbers: 0.5 is 0.50."""
+    try:
+        return cell == wanted or float(cell) == float(wanted)
+    except ValueError:
+        return False
+
+
+def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list[Job]:
+    """The jobs whose outputs a row was made of: those that its names agree with.
+
+    A row of a merge comes from one sweep; of `madx`, from a task adapter; of the other references,
+    from any sweep of the same target. Rows of tables with other columns come from the jobs that no
+    column contradicts.
+    """
+    method = cells.get("method", "")
+    kept = []
+    for job in graph.parents(table):
+        names = job.wildcards
+        sweep = job.rule.startswith("sweep_")
+        if method == "madx":
+            agrees = job.rule == "train_task_adapter"
+        elif method and not cells.get("left"):
+            agrees = sweep
+        elif method:
+            agrees = job.rule == f"sweep_{method}"
+        else:
+            agrees = True
+        shared = [key for key in names if cells.get(key)]
+        if method == "madx":
+            shared = [key for key in shared if key in ("model", "task", "seed")]
+        if agrees and all(names[key] == cells[key] for key in shared):
+            kept.append(job)
+    if method and not cells.get("left"):
+        kept = kept[:1]
+    return kept or graph.parents(table)
+
+
+def _agrees(graph: Lineage, jobs: Sequence[Job], cells: Mapping[str, str]) -> bool:
+    """Whether the sweep behind a row tells the row's value; True where there is none."""
+    sweeps = [job for job in jobs if job.rule.startswith("sweep_")]
+    if len(sweeps) != 1 or not cells.get("lambda"):
+        return True
+    told = selection(graph, sweeps[0])
+    points = [*told.get(cells["split"], ()), *told.get("coarser", ())] if told else []
+    return any(
+        float(cells["lambda"]) == point["lambda"]
+        and point["metrics"].get(cells["metric"]) == float(cells["value"] or "nan")
+        for point in points
+    )
+
+
+def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
+    """`selected.json` of a sweep; empty where it is gone."""
+    names = [name for name in sweep.outputs if PurePosixPath(name).name == "selected.json"]
+    path = graph.locate(names[0]) if names else None
+    if path is None or not path.is_file():
+        return {}
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def choice(told: Mapping[str, Any], runners_up: int = 2) -> str:
+    """`lambda 0.65 chosen on validation (f1 60.50); next 0.60 (60.10), 0.70 (59.90)`."""
+    metric = told["metric"]
+    curve = sorted(
+        ((point["lambda"], point["metrics"][metric]) for point in told["validation"]),
+        key=lambda point: -point[1],
+    )
+    best = next(score for weight, score in curve if weight == told["selected"])
+    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != told["selected"]][:runners_up]
+    return (
+        f"lambda {told['selected']:.2f} chosen on validation ({metric} {best:.2f}); "
+        f"next {', '.join(others) or 'none'}"
+    )
+
+
+def _tree(graph: Lineage, job: Job, parents: Sequence[Job], used: str) -> list[str]:
+    return list(_branches(graph, job, parents, [used], "", "└── ", "    ", set()))
+
+
+def _branches(
+    graph: Lineage,
+    job: Job,
+    parents: Sequence[Job],
+    used: Sequence[str],
+    indent: str,
+    joint: str,
+    below: str,
+    seen: set[Job],
+) -> Iterator[str]:
+    names = ", ".join(f"{k} {v}" for k, v in job.wildcards.items())
+    if job in seen:
+        yield f"{indent}{joint}{job.rule} ({names or 'once'}): as above"
+        return
+    seen.add(job)
+    yield f"{indent}{joint}{job.rule} ({names or 'once'})"
+    sources = graph.sources([job])
+    inner = indent + below
+    bar = inner + ("│   " if parents or sources else "    ")
+    for name in used:
+        yield f"{bar}gave {graph.short(name)} {job.outputs[name]['sha256'][:12]}"
+    yield from (f"{bar}{fact}" for fact in facts(graph, job))
+    children: list[Job | str] = [*sources, *parents]
+    for place, child in enumerate(children, 1):
+        last = place == len(children)
+        joint, below = ("└── ", "    ") if last else ("├── ", "│   ")
+        if isinstance(child, str):
+            told = job.inputs[child]
+            size = f"{told['size']} bytes"
+            yield f"{inner}{joint}{child} {told['sha256'][:12]}, {size}, made by no job"
+        else:
+            given = [name for name in job.inputs if name in child.outputs]
+            yield from _branches(
+                graph, child, graph.parents(child), given, inner, joint, below, seen
+            )
+
+
+def facts(graph: Lineage, job: Job) -> Iterator[str]:
+    """What decided a job's outputs, a line each."""
+    told = job.told
+    if job.rule.startswith("sweep_") and (found := selection(graph, job)):
+        yield choice(found)
+    parameters = {k: v for k, v in job.parameters.items() if k not in HIDDEN}
+    if parameters:
+        text = ", ".join(f"{key} {_short(value)}" for key, value in parameters.items())
+        yield text if len(text) <= 160 else f"{text[:157]}..."
+    for source, revision in (told.get("revisions") or {}).items():
+        yield f"{source} at revision {revision}"
+    git = told.get("git")
+    commit = f"commit {git['commit'][:12]}{' and changes' if git['dirty'] else ''}" if git else ""
+    seed = told.get("seed")
+    parts = [
+        f"seed {seed}" if seed is not None else "",
+        f"code {job.parameters['code']}" if "code" in job.parameters else "",
+        commit,
+        " ".join(filter(None, [told.get("device"), told.get("precision")])),
+        f"{told.get('start')}, {told.get('seconds')} s on {told.get('host')}",
+    ]
+    yield "; ".join(filter(None, parts))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k} {_short(v)}" for k, v in value.items() if v is not None) + "}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)

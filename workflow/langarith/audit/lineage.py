@@ -1,0 +1,239 @@
+"""The provenance graph of a study: jobs, and the files between them, from the jobs' records.
+
+Files go by the paths that the records give them; :meth:`Lineage.locate` says where they lie now,
+so that a results folder may have moved. A folder with a `study.json` of its own is another study's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from langarith.errors import InputError
+from langarith.study.loading import read_study
+
+RECORD = "provenance.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One job: its record's path, and what it says."""
+
+    record: str
+    told: dict[str, Any]
+
+    @property
+    def rule(self) -> str:
+        return str(self.told["rule"])
+
+    @property
+    def script(self) -> str:
+        """The script that it ran, by its name without suffix."""
+        return str(self.told.get("script", self.rule))
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        return self.told["wildcards"]
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """path → `sha256`, `size`, `mtime_ns`, as the job read them."""
+        return self.told["inputs"]
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        return self.told["outputs"]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.told["parameters"]
+
+    @property
+    def name(self) -> str:
+        """`sweep_la tiny ner es en fr 1`: unique among the jobs of a study."""
+        return " ".join([self.rule, *self.wildcards.values()])
+
+
+class Lineage:
+    """Jobs and files of one study.
+
+    Attributes:
+        results: the results folder, where it lies now.
+        prefix: the same folder as the records name it (`results_dir` of the study).
+        jobs: what the records tell, every job after those it stands on.
+        broken: record files that cannot be read, with the reason.
+        doubled: records that describe files of another record, or lie away from their files.
+    """
+
+    def __init__(self, results: Path) -> None:
+        study = results / "study.json"
+        if not study.is_file():
+            raise InputError(
+                f"{results}: no study.json there; name the results folder of a study that has run"
+            )
+        self.results = results
+        self.study = read_study(study)
+        self.prefix = str(self.study["results_dir"]).rstrip("/")
+        self.broken: dict[str, str] = {}
+        self.doubled: dict[str, str] = {}
+        self.producer: dict[str, Job] = {}
+        self.users: dict[str, list[Job]] = defaultdict(list)
+        found = []
+        for name in self.files():
+            if name.endswith(RECORD) and (job := self._read(name)):
+                found.append(job)
+        # downloads are shared by studies: their records lie beside them, outside the results
+        outside = dict.fromkeys(file for job in found for file in job.inputs)
+        for file in outside:
+            beside = f"{file}.{RECORD}"
+            unknown = file not in self.producer and not is_below(file, self.prefix)
+            if unknown and self.locate(beside).is_file() and (job := self._read(beside)):
+                found.append(job)
+        for job in found:
+            for file in job.inputs:
+                self.users[file].append(job)
+        self.jobs = self._in_order(found)
+
+    # --- reading ---
+    def files(self) -> Iterator[str]:
+        """Every file of the study by its name, in order; other studies' folders are left out."""
+        root = str(self.results)
+        for folder, names, files in os.walk(root):
+            if folder != root and "study.json" in files:
+                names.clear()
+                continue
+            names.sort()
+            place = self.prefix + folder[len(root) :].replace(os.sep, "/")
+            yield from (f"{place}/{file}" for file in sorted(files))
+
+    def _read(self, name: str) -> Job | None:
+        try:
+            told = json.loads(self.locate(name).read_text(encoding="utf-8"))
+            job = Job(name, told)
+            files = [*job.inputs.values(), *job.outputs.values()]
+            if not job.rule or not all(file["sha256"] for file in files):
+                raise KeyError("sha256")
+        except (ValueError, KeyError, TypeError) as error:
+            self.broken[name] = f"not a record ({type(error).__name__}: {error})"
+            return None
+        if not any(is_below(file, name.rpartition("/")[0]) for file in job.outputs):
+            self.doubled[name] = (
+                f"describes {next(iter(job.outputs), 'nothing')}, which lies elsewhere"
+            )
+        for file in job.outputs:
+            other = self.producer.setdefault(file, job)
+            if other is not job:
+                self.doubled[name] = f"describes {file}, as {other.record} does"
+        return job
+
+    def _in_order(self, jobs: list[Job]) -> list[Job]:
+        """By how many jobs stand above one on the longest way, then by name."""
+        depth: dict[Job, int] = {}
+        for first in sorted(jobs, key=lambda job: job.name):
+            if first in depth:
+                continue
+            stack = [(first, iter(self.parents(first)))]
+            open_jobs = {first}  # records that were tampered with may run in a circle
+            while stack:
+                job, rest = stack[-1]
+                parent = next(rest, None)
+                if parent is None:
+                    above = [depth.get(other, 0) for other in self.parents(job)]
+                    depth[job] = 1 + max(above, default=-1)
+                    stack.pop()
+                elif parent not in depth and parent not in open_jobs:
+                    open_jobs.add(parent)
+                    stack.append((parent, iter(self.parents(parent))))
+        return sorted(jobs, key=lambda job: (depth[job], job.name))
+
+    # --- names ---
+    def locate(self, name: str) -> Path:
+        """Where a recorded file lies now."""
+        inside = is_below(name, self.prefix)
+        return self.results / self.short(name) if inside else self.home / name
+
+    def name_of(self, path: Path) -> str:
+        """The name by which records know a file."""
+        path = Path(os.path.abspath(path))
+        results = Path(os.path.abspath(self.results))
+        if path.is_relative_to(results):
+            return str(PurePosixPath(self.prefix, *path.relative_to(results).parts))
+        return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder that relative paths of records start from: where Snakemake ran."""
+        results, depth = Path(os.path.abspath(self.results)), len(PurePosixPath(self.prefix).parts)
+        if results.parts[-depth:] == PurePosixPath(self.prefix).parts:
+            return results.parents[depth - 1]
+        return Path.cwd()
+
+    def short(self, name: str) -> str:
+        """A file's path within its study: the same in every run of it."""
+        return name[len(self.prefix) + 1 :] if is_below(name, self.prefix) else name
+
+    # --- walking ---
+    def parents(self, job: Job) -> list[Job]:
+        """The jobs that made a job's inputs, in the order of the inputs."""
+        makers = (self.producer.get(file) for file in job.inputs)
+        return list(dict.fromkeys(maker for maker in makers if maker and maker is not job))
+
+    def sources(self, jobs: Iterable[Job]) -> list[str]:
+        """Inputs that no recorded job has made."""
+        return list(dict.fromkeys(f for job in jobs for f in job.inputs if f not in self.producer))
+
+    def upstream(self, jobs: Iterable[Job]) -> list[Job]:
+        """These jobs and all they stand on, in order."""
+        seen: set[Job] = set()
+        stack = list(jobs)
+        while stack:
+            job = stack.pop()
+            if job not in seen:
+                seen.add(job)
+                stack += self.parents(job)
+        return [job for job in self.jobs if job in seen]
+
+    def downstream(self, files: Iterable[str]) -> list[Job]:
+        """The jobs that stand on some files, directly or not, in order."""
+        seen: set[Job] = set()
+        stack = list(files)
+        while stack:
+            for job in self.users.get(stack.pop(), ()):
+                if job not in seen:
+                    seen.add(job)
+                    stack += job.outputs
+        return [job for job in self.jobs if job in seen]
+
+    def of_file(self, path: Path) -> Job:
+        """The job that made a file.
+
+        Raises:
+            InputError: no record describes the file.
+        """
+        job = self.producer.get(self.name_of(path))
+        if job is None:
+            raise InputError(
+                f"{path}: no record describes it; name a file that a job of this study has made"
+            )
+        return job
+
+
+def is_below(name: str, folder: str) -> bool:
+    """Whether a path lies in a folder, at any depth; as text, for there are tens of thousands."""
+    return name.startswith(f"{folder}/")
+
+
+def of(path: Path) -> Lineage:
+    """The lineage of the study that a file or folder belongs to: the nearest `study.json` above."""
+    for folder in (path, *path.absolute().parents):
+        if (folder / "study.json").is_file():
+            return Lineage(folder)
+    raise InputError(
+        f"{path}: no study.json there or above; name a file in a study's results folder"
+    )

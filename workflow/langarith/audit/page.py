@@ -1,0 +1,171 @@
+"""The provenance page: data for its template, and the files written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langarith.audit.explain import selection
+from langarith.audit.lineage import Job, Lineage
+from langarith.audit.picture import draw, stages
+from langarith.audit.prov import label, prov
+
+TEMPLATES = Path(__file__).parents[2] / "report"
+
+
+SIDES = {"task_language": "left", "related": "right"}
+"""Whose adapter alone a bar of zero_shot stands for."""
+
+
+def size_of(count: float) -> str:
+    """`12 kB`, `3.4 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def page(graph: Lineage, jobs: Sequence[Job]) -> str:
+    """One HTML file without a network: from a bar of zero_shot to raw shards, and down again."""
+    data = json.dumps(page_data(graph, jobs), ensure_ascii=False, separators=(",", ":"))
+    template = (TEMPLATES / "provenance.html").read_text(encoding="utf-8")
+    # "</script>" in a path must not end the script that the data stands in
+    return template.replace("__DATA__", data.replace("</", "<\\/"))
+
+
+def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
+    """What the page shows. Files and jobs are lists, and go by their positions in them."""
+    number = {job: i for i, job in enumerate(jobs)}
+    files: dict[str, int] = {}
+    about: list[dict[str, Any]] = []
+
+    def file(path: str, told: Mapping[str, Any]) -> int:
+        if path not in files:
+            files[path] = len(files)
+            maker = graph.producer.get(path)
+            about.append(
+                {
+                    "path": path,
+                    "sha256": told["sha256"],
+                    "size": told["size"],
+                    "maker": number.get(maker, -1) if maker else -1,
+                }
+            )
+        return files[path]
+
+    told = []
+    for job in jobs:
+        entry: dict[str, Any] = {
+            "rule": job.rule,
+            "makes": label(job.rule),
+            "names": job.wildcards,
+            "facts": _facts(job),
+            "inputs": [file(path, at) for path, at in job.inputs.items()],
+            "outputs": [file(path, at) for path, at in job.outputs.items()],
+        }
+        if job.rule.startswith("sweep_") and (sweep := selection(graph, job)):
+            metric = sweep["metric"]
+            entry["curve"] = {
+                "metric": metric,
+                "chosen": sweep["selected"],
+                **{
+                    split: [[p["lambda"], p["metrics"][metric]] for p in sweep[split]]
+                    for split in ("validation", "test")
+                },
+            }
+        told.append(entry)
+    return {
+        "study": graph.study.get("name", ""),
+        "note": graph.study.get("note", ""),
+        "jobs": told,
+        "files": about,
+        "bars": bars(graph, jobs, number),
+    }
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    """What the page tells of a job, by name."""
+    record, git = job.told, job.told.get("git") or {}
+    facts = {
+        "seed": record.get("seed"),
+        "revisions": record.get("revisions") or None,
+        "parameters": {k: v for k, v in job.parameters.items() if k not in ("code", "checkpoints")},
+        "script": f"workflow/scripts/{job.script}.py",
+        "code": job.parameters.get("code"),
+        "commit": f"{git['commit']}{', with changes' if git['dirty'] else ''}" if git else None,
+        "versions": record.get("versions"),
+        "machine": " ".join(
+            str(record[key]) for key in ("host", "device", "name", "precision") if record.get(key)
+        ),
+        "SLURM job": record.get("slurm_job"),
+        "attempt": record.get("attempt"),
+        "start": record.get("start"),
+        "seconds": record.get("seconds"),
+        "peak memory (MB)": record.get("peak_memory_mb"),
+        "log": record.get("log"),
+    }
+    return {key: value for key, value in facts.items() if value not in (None, {}, "")}
+
+
+def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list[dict[str, Any]]:
+    """The bars of zero_shot: seed means, each with the sweeps that its seeds' numbers are from."""
+    names = [name for job in jobs for name in job.outputs if name.endswith("tables/zero_shot.csv")]
+    if not names or not graph.locate(names[0]).is_file():
+        return []
+    from langarith.results import analysis, tables
+
+    table = tables.read(graph.locate(names[0]))
+    place = ("model", "task", "target", "left", "right", "seed")
+    sweeps = {
+        tuple(job.wildcards[key] for key in place): job for job in jobs if job.rule == "sweep_la"
+    }
+    metrics = analysis.metrics(table)
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in analysis.zero_shot(table).to_dict("records"):
+        job = sweeps.get(tuple(str(row[key]) for key in place))
+        if job is None:
+            continue
+        chosen = {"task_language": 1.0, "related": 0.0, "merged": row["lambda"]}
+        names_of = {kind: f"{row[side]} adapter" for kind, side in SIDES.items()}
+        panel = f"{row['model']}, {row['task'].upper()} ({metrics[row['task']]}, %)"
+        for kind, weight in chosen.items():
+            bar = found.setdefault(
+                (panel, row["target"], kind),
+                {
+                    "panel": panel,
+                    "target": row["target"],
+                    "kind": kind,
+                    "name": names_of.get(kind, "language arithmetic"),
+                    "seeds": [],
+                },
+            )
+            value = {"seed": row["seed"], "value": row[kind], "lambda": weight, "job": number[job]}
+            bar["seeds"].append(value)
+    for bar in found.values():
+        bar["mean"] = sum(seed["value"] for seed in bar["seeds"]) / len(bar["seeds"])
+    return list(found.values())
+
+
+def targets(graph: Lineage, names: Iterable[str] | None = None) -> list[Job]:
+    """The jobs that made some files and all they stand on; every job of the study if None."""
+    if names is None:
+        return graph.jobs
+    makers = [graph.producer[name] for name in names if name in graph.producer]
+    return graph.upstream(makers)
+
+
+def write(graph: Lineage, jobs: Sequence[Job], folder: Path) -> None:
+    """graph.json, stages.svg, stages.pdf and index.html of some jobs."""
+    from langarith.files import write_json, write_text
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "graph.json", prov(graph, jobs))
+    title = (
+        f"Study {graph.study.get('name', '')}: {len(jobs)} jobs. "
+        "Arrows that follow from others are left out."
+    )
+    draw(stages(graph, jobs), title, [folder / "stages.svg", folder / "stages.pdf"])
+    write_text(folder / "index.html", page(graph, jobs))

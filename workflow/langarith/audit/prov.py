@@ -1,0 +1,106 @@
+"""The records of a study as W3C PROV."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langarith.audit.lineage import Job, Lineage
+
+LABELS = {
+    "download_hub_file": "files of the hub",
+    "write_miniature_corpus": "raw shards",
+    "write_miniature_task": "task data",
+    "check_task_data": "checks of task data",
+    "train_tokenizer": "tokenizers",
+    "tokenize_shard": "token streams",
+    "pretrain_model": "base models",
+    "initialise_adapters": "initial adapters",
+    "train_language_adapter": "language adapters",
+    "train_task_adapter": "task adapters",
+    "sweep_la": "merges, evaluated",
+    "tabulate": "tidy tables",
+    "format_table": "tables to read",
+    "draw_figure": "figures",
+    "draw_learning_curves": "learning curves",
+    "compare_vectors": "similarity of vectors",
+    "estimate_density": "density of weights",
+    "compare_with_paper": "the paper beside",
+    "rank_related_languages": "related languages",
+}
+"""What the jobs of a rule make, in a word or two; else the rule's own name is shown."""
+
+
+SOURCES = "made by no job"
+
+
+def label(rule: str) -> str:
+    """What a rule's jobs make."""
+    if rule.startswith("sweep_ties"):
+        return f"merges by {rule.removeprefix('sweep_').upper()}"
+    return LABELS.get(rule, rule.replace("_", " "))
+
+
+def prov(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
+    """The graph of some jobs as PROV-JSON (W3C member submission, 2013).
+
+    Files are entities `file:{path}`, jobs activities `job:{record}`; `used` and `wasGeneratedBy`
+    join them, `wasInformedBy` joins a job and those it stands on. A version of a file that is not
+    the one its job recorded is an entity of its own, `file:{path}#{start of its hash}`. The agent
+    of a job is the code at a commit.
+    """
+    document: dict[str, Any] = {
+        "prefix": {
+            "prov": "http://www.w3.org/ns/prov#",
+            "xsd": "http://www.w3.org/2001/XMLSchema#",
+            "file": "urn:language-arithmetic:file:",
+            "job": "urn:language-arithmetic:job:",
+            "code": "urn:language-arithmetic:code:",
+            "la": "urn:language-arithmetic:terms:",
+        }
+    }
+    parts: dict[str, dict[str, Any]] = defaultdict(dict)
+
+    def entity(path: str, told: Mapping[str, Any]) -> str:
+        maker = graph.producer.get(path)
+        own = not maker or maker.outputs[path]["sha256"] == told["sha256"]
+        name = f"file:{path}" if own else f"file:{path}#{told['sha256'][:12]}"
+        parts["entity"][name] = {
+            "prov:location": path,
+            "la:sha256": told["sha256"],
+            "la:size": told["size"],
+        }
+        return name
+
+    for job in jobs:
+        told, name = job.told, f"job:{job.record}"
+        parts["activity"][name] = {
+            "prov:startTime": told["start"],
+            "prov:endTime": told.get("end", told["start"]),
+            "prov:type": f"la:{job.rule}",
+            "prov:label": job.name,
+            "la:parameters": json.dumps(job.parameters, ensure_ascii=False, sort_keys=True),
+            **{
+                f"la:{key}": told[key]
+                for key in ("seed", "host", "device", "precision", "seconds", "slurm_job")
+                if told.get(key) is not None
+            },
+        }
+        for path, about in job.inputs.items():
+            link = {"prov:activity": name, "prov:entity": entity(path, about)}
+            parts["used"][f"_:u{len(parts['used'])}"] = link
+        for path, about in job.outputs.items():
+            link = {"prov:entity": entity(path, about), "prov:activity": name}
+            parts["wasGeneratedBy"][f"_:g{len(parts['wasGeneratedBy'])}"] = link
+        for parent in graph.parents(job):
+            link = {"prov:informed": name, "prov:informant": f"job:{parent.record}"}
+            parts["wasInformedBy"][f"_:i{len(parts['wasInformedBy'])}"] = link
+        git = told.get("git") or {}
+        agent = f"code:{git.get('commit', 'unknown')}{'-dirty' if git.get('dirty') else ''}"
+        parts["agent"][agent] = {"prov:type": "prov:SoftwareAgent"}
+        link = {"prov:activity": name, "prov:agent": agent}
+        link["la:fingerprint"] = str(job.parameters.get("code", ""))
+        parts["wasAssociatedWith"][f"_:a{len(parts['wasAssociatedWith'])}"] = link
+    return document | {key: parts[key] for key in sorted(parts)}

@@ -1,0 +1,302 @@
+"""Whether the files of a study are what its records say, and what stands on those that are not.
+
+On the command line: `langarith audit verify|explain|diff`, or `python -m langarith.audit`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from langarith.audit import diff, explain
+from langarith.audit.lineage import RECORD, Job, Lineage
+from langarith.errors import InputError
+from langarith.jobs import fingerprint
+
+UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
+"""Files of a results folder that describe it and are made by no job that leaves a record."""
+
+UNRECORDED_FOLDERS = ("logs", "checkpoints", "hashes", "provenance")
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as recorded.
+
+    `kind`: `missing` or `changed` since a job wrote or read it; `stale`, made from another version
+    of an input or by other code; `unrecorded`, no record says where it comes from; `record`, a
+    record that cannot be believed. `downstream` are the files that stand on it, in order.
+    """
+
+    kind: str
+    path: str
+    why: str
+    downstream: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` found, and how much it looked at."""
+
+    findings: tuple[Finding, ...]
+    files: int
+    read: int
+    """Bytes; each file's once, however many names and records it has."""
+    jobs: int
+
+
+def verify(results: Path, workers: int | None = None, *, progress: bool = False) -> Verdict:
+    """Hash every file that the records of a study name, and compare.
+
+    Args:
+        workers: threads that read and hash (hashing lets the others run); all cores if None.
+        progress: draw a bar on stderr.
+
+    Raises:
+        InputError: no study has run in the folder.
+    """
+    lineage = Lineage(results)
+    names = dict.fromkeys(file for job in lineage.jobs for file in (*job.inputs, *job.outputs))
+    now, read = _hashes({name: lineage.locate(name) for name in names}, workers, progress)
+    findings = [
+        *_records(lineage),
+        *_files(lineage, now),
+        *_stale_inputs(lineage, now),
+        *_stale_code(lineage),
+        *_unrecorded(lineage),
+    ]
+    return Verdict(tuple(findings), len(names), read, len(lineage.jobs))
+
+
+def _hashes(
+    paths: dict[str, Path], workers: int | None, progress: bool
+) -> tuple[dict[str, str | None], int]:
+    """SHA-256 by name, None where there is no file; and the bytes read."""
+    from tqdm import tqdm
+
+    same: dict[tuple[int, int], list[str]] = defaultdict(list)
+    found: dict[str, str | None] = {}
+    size = {}
+    for name, path in paths.items():
+        try:
+            stat = path.stat()
+        except OSError:
+            found[name] = None
+            continue
+        same[stat.st_dev, stat.st_ino].append(name)
+        size[stat.st_dev, stat.st_ino] = stat.st_size
+    total = sum(size.values())
+    with (
+        tqdm(total=total, unit="B", unit_scale=True, desc="Hashing", disable=not progress) as bar,
+        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+    ):
+
+        def digest(group: list[str]) -> tuple[list[str], str | None]:
+            sha = hashlib.sha256()
+            try:
+                with open(paths[group[0]], "rb") as file:
+                    while chunk := file.read(CHUNK):
+                        sha.update(chunk)
+                        bar.update(len(chunk))
+            except OSError:
+                return group, None
+            return group, sha.hexdigest()
+
+        # the largest first, so that no thread is left with one at the end
+        order = sorted(same, key=lambda inode: -size[inode])
+        for group, sha in pool.map(digest, (same[inode] for inode in order)):
+            found |= dict.fromkeys(group, sha)
+    return found, total
+
+
+def _outputs(jobs: Iterable[Job]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(file for job in jobs for file in job.outputs))
+
+
+def _on_files(lineage: Lineage, files: Iterable[str]) -> tuple[str, ...]:
+    return _outputs(lineage.downstream(files))
+
+
+def _on_jobs(lineage: Lineage, jobs: Sequence[Job]) -> tuple[str, ...]:
+    """What jobs made and what stands on it."""
+    made = _outputs(jobs)
+    return tuple(dict.fromkeys([*made, *_on_files(lineage, made)]))
+
+
+def _records(lineage: Lineage) -> Iterable[Finding]:
+    for name, why in lineage.broken.items():
+        yield Finding("record", name, why, ())
+    for name, why in lineage.doubled.items():
+        yield Finding("record", name, why, ())
+
+
+def _files(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
+    """Files that are no longer as the job that made them, or all that read them, saw them."""
+    for name, sha in now.items():
+        maker = lineage.producer.get(name)
+        if maker:
+            told, by = {maker.outputs[name]["sha256"]}, f"made by {maker.rule}"
+        else:
+            readers = lineage.users[name]
+            told, by = {job.inputs[name]["sha256"] for job in readers}, f"read by {readers[0].rule}"
+        if sha is None:
+            yield Finding("missing", name, by, _on_files(lineage, [name]))
+        elif sha not in told:
+            why = f"{by} as {_brief(told)}, now {sha[:12]}"
+            yield Finding("changed", name, why, _on_files(lineage, [name]))
+
+
+def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
+    """Jobs that read another version of a file than the one its maker recorded, or lies there."""
+    read: dict[str, set[str]] = defaultdict(set)
+    for job in lineage.jobs:
+        for name, told in job.inputs.items():
+            read[name].add(told["sha256"])
+    for job in lineage.jobs:
+        for name, told in job.inputs.items():
+            maker = lineage.producer.get(name)
+            valid = {maker.outputs[name]["sha256"]} if maker else {now[name]}
+            changed = not maker and now[name] not in read[name]
+            if told["sha256"] not in valid and not changed and now[name] is not None:
+                why = (
+                    f"{job.name} read {name} as {told['sha256'][:12]}, and it is "
+                    f"{_brief({v for v in valid if v})}"
+                )
+                yield Finding("stale", next(iter(job.outputs)), why, _on_jobs(lineage, [job]))
+
+
+def _stale_code(lineage: Lineage) -> Iterable[Finding]:
+    by_script: dict[str, list[Job]] = defaultdict(list)
+    for job in lineage.jobs:
+        by_script[job.script].append(job)
+    for script, jobs in by_script.items():
+        path = fingerprint.SCRIPTS / f"{script}.py"
+        code = fingerprint.fingerprint(script) if path.is_file() else None
+        old = [job for job in jobs if job.parameters.get("code", code) != code]
+        if old:
+            told = {str(job.parameters["code"]) for job in old}
+            why = f"{len(old)} of {len(jobs)} jobs ran code {_brief(told)}; " + (
+                f"it is {code} now" if code else "the script is gone"
+            )
+            yield Finding("stale", f"code of {script}", why, _on_jobs(lineage, old))
+
+
+def _unrecorded(lineage: Lineage) -> Iterable[Finding]:
+    for name in lineage.files():
+        short = lineage.short(name)
+        known = name in lineage.producer or name.endswith(RECORD)
+        own = short in UNRECORDED or short.partition("/")[0] in UNRECORDED_FOLDERS
+        if not known and not own:
+            why = "no record says where it comes from"
+            yield Finding("unrecorded", name, why, _on_files(lineage, [name]))
+
+
+def _brief(hashes: Iterable[str]) -> str:
+    return " or ".join(sorted(sha if len(sha) == 16 else sha[:12] for sha in hashes))
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def tell(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[str]:
+    """A verdict as lines: what is wrong, and what stands on it.
+
+    Args:
+        most: lines of files below one finding; the rest is counted. None: all.
+    """
+    lines = []
+    blocks: dict[tuple[str, str, tuple[str, ...]], list[Finding]] = defaultdict(list)
+    for finding in verdict.findings:
+        # files of one folder with one fate are told of together
+        folder = str(PurePosixPath(finding.path).parent)
+        why = finding.why if finding.kind != "unrecorded" else folder
+        blocks[finding.kind, why, finding.downstream].append(finding)
+    for (kind, _, downstream), findings in blocks.items():
+        lines += [f"{kind:<10} {finding.path}: {finding.why}" for finding in findings]
+        if not downstream:
+            lines.append("           nothing stands on it")
+            continue
+        folders = _folders(downstream)
+        lines.append(
+            f"           {len(downstream)} files stand on it and can no longer be trusted:"
+        )
+        shown = list(folders.items())[: most or None]
+        lines += [f"             {name}{count}" for name, count in shown]
+        if len(folders) > len(shown):
+            lines.append(f"             and {len(folders) - len(shown)} more (--all names them)")
+    counts = Counter(finding.kind for finding in verdict.findings)
+    size = f"{verdict.read / 1e6:.1f} MB" if verdict.read < 1e9 else f"{verdict.read / 1e9:.1f} GB"
+    looked = f"{lineage_prefix}: {verdict.files} files of {verdict.jobs} jobs, {size}"
+    if counts:
+        lines += ["", f"{looked}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())]
+    else:
+        lines.append(f"{looked}: every file is as recorded")
+    return lines
+
+
+def _folders(files: Sequence[str]) -> dict[str, str]:
+    """Tables and figures by name, and other files by their folder, with counts."""
+    found: Counter[str] = Counter()
+    for file in files:
+        path = PurePosixPath(file)
+        alone = path.parent.name in ("tables", "figures", "checks") or path.suffix == ".arrow"
+        found[str(path) if alone else f"{path.parent}/"] += 1
+    # the results come first: they are what is asked about
+    last = sorted(
+        found, key=lambda name: not any(f"/{part}/" in name for part in ("tables", "figures"))
+    )
+    return {name: f" ({found[name]} files)" if name.endswith("/") else "" for name in last}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 if something was found or asked wrongly."""
+    parser = argparse.ArgumentParser(prog="langarith audit", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    verifying = commands.add_parser("verify", help="hash all files of a study and compare")
+    verifying.add_argument("results", type=Path, nargs="?", default=Path("results"))
+    verifying.add_argument("--jobs", type=int, help="threads (all cores)")
+    verifying.add_argument("--all", action="store_true", help="name every file that stands on one")
+    verifying.add_argument("--json", action="store_true", help="findings as JSON")
+    explaining = commands.add_parser("explain", help="the chain behind a file or a table's row")
+    explaining.add_argument("file", type=Path)
+    explaining.add_argument(
+        "--row",
+        nargs="+",
+        metavar="COLUMN=VALUE",
+        help="the row of a table: target=es seed=1 split=test ...; or its line in the file",
+    )
+    comparing = commands.add_parser("diff", help="what differs between two runs, upstream first")
+    comparing.add_argument("a", type=Path, help="a results folder, or a file in one")
+    comparing.add_argument("b", type=Path)
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "explain":
+            print("\n".join(explain.lines(chosen.file, chosen.row)))
+            return 0
+        if chosen.command == "diff":
+            differences = diff.lines(chosen.a, chosen.b)
+            print("\n".join(differences or ["no difference"]))
+            return int(bool(differences))
+        verdict = verify(chosen.results, chosen.jobs, progress=sys.stderr.isatty())
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if chosen.json:
+        print(json.dumps(asdict(verdict), indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(tell(str(chosen.results), verdict, None if chosen.all else 20)))
+    return int(bool(verdict.findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The command `langarith`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from langarith.cluster import check, plan
+from langarith.data import hub, hub_download
+from langarith.errors import InputError
+from langarith.study import loading
+
+OWN_OPTIONS = {
+    "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
+    "export": ("langarith.audit.export", "write a merged adapter that plain adapters loads"),
+}
+"""Commands with a module that reads its own options."""
+
+
+def results(folder: Path) -> str:
+    """The figures, tables and reports of a study, one line each."""
+    kinds = {"Figures": "figures/*.p[dn][fg]", "Tables": "tables/*.csv", "Reports": "report*.*"}
+    lines = []
+    for kind, pattern in kinds.items():
+        found = sorted(path for path in folder.glob(pattern))
+        if found:
+            lines += [f"{kind}:", *(f"  {path}" for path in found)]
+    if not lines:
+        raise InputError(f"{folder}: no figure or table there yet; run the study first")
+    return "\n".join(lines)
+
+
+def shards(repository: str, pattern: str, languages: list[str], revision: str) -> str:
+    """Refresh the committed table of shards from the hub; a line per configuration.
+
+    Without languages, a pattern with {language} stands for the rows that the table has of it.
+    """
+    entry = hub.shard_table().get(repository, {})
+    if "{language}" not in pattern:
+        configs = [pattern]
+    elif languages:
+        configs = [pattern.replace("{language}", language) for language in languages]
+    else:
+        head, _, tail = pattern.partition("{language}")
+        known = entry.get("shards", {})
+        configs = [c for c in known if c.startswith(head) and c.endswith(tail)]
+        if not configs:
+            raise InputError(f"the table has no row like {pattern}; name some (--languages en fr)")
+    commit = hub_download.resolve("datasets", repository, revision)
+    counts = hub_download.count_shards(repository, configs, commit)
+    before = {config: entry.get("shards", {}).get(config) for config in configs}
+    hub_download.write_shard_table(repository, commit, counts)
+    return "\n".join(
+        f"{config}: {counts[config]} (was {before[config] or 'unknown'})" for config in configs
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 for a user's mistake."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in OWN_OPTIONS:
+        return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
+    parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("results", help="name what a study has drawn")
+    listing.add_argument("folder", type=Path)
+    checking = commands.add_parser("check", help="read a study and every file that it names")
+    checking.add_argument("study", type=Path)
+    planning = commands.add_parser("plan", help="say what would run, why and for how long")
+    planning.add_argument("study", type=Path)
+    planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
+    planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
+    for name, (_, told) in OWN_OPTIONS.items():
+        commands.add_parser(name, help=f"{told}: langarith {name} --help")
+    counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
+    counting.add_argument("repository", help="owner/name of a dataset")
+    counting.add_argument("config", help="a configuration, or a pattern with {language}")
+    counting.add_argument("--languages", nargs="+", default=[], help="which ones; else known rows")
+    counting.add_argument("--revision", default="main")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "plan":
+            print("\n".join(plan.of_study(chosen.study, chosen.targets, chosen.jobs)))
+            return 0
+        if chosen.command == "shards":
+            print(shards(chosen.repository, chosen.config, chosen.languages, chosen.revision))
+            return 0
+        if chosen.command == "results":
+            print(results(chosen.folder))
+            return 0
+        problems = check.problems(loading.load(chosen.study))
+    except InputError as error:
+        problems = str(error).splitlines()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return 1
+    print(f"{chosen.study}: every file can be read to its end")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

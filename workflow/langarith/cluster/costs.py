@@ -1,0 +1,254 @@
+"""What a job takes: operations, time and memory, from the sizes that a study names.
+
+**Operations.** A transformer layer passes a token forward in 8H² + 4HI + 4TH operations (H width, I
+inner width, T length of the sequence); the head of masked language modelling adds 2HV for each
+masked token (V vocabulary). With a frozen base model a training step is a forward pass and as much
+again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
+once more. A sequence of a task is taken to be a third as long as `max_length`. A sweep is a forward
+pass over validation per lambda, and one over test for the chosen one and for no adapter; language
+arithmetic has six more, for 0, 0.5, 1 and what coarser grids would have chosen.
+
+**Time.** Operations at `RATE` a second, and `START` to begin. A job asks a scheduler for `SLACK`
+times the operations and for `BEGIN`; for twice as much on its second attempt, and so on. A training
+that meets its limit goes on from its checkpoint, so no job asks for more than the longest time that
+a partition gives (`runtime` in the profile).
+
+**Memory** of the machine, not of the card: `SNAKEMAKE` for the two Snakemake processes of a SLURM
+job, `LIBRARIES` for torch, transformers and what CUDA keeps, the base model twice (as read, as
+built) and four times more where all of it is trained (gradients, two moments, the best state); the
+corpus of a language adapter at 8 bytes a token (mapped and copied); encoded examples at 100 bytes
+a token. Half as much more on each further attempt.
+
+Pure Python: the Snakefile asks this for each job that it plans.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from langarith import layout
+from langarith.study import schema, sources
+
+RATE = 1e14
+"""Operations per second: a third of the bf16 peak of an A100."""
+
+START = 10.0
+"""Seconds in which a job imports its libraries and loads its model."""
+
+BEGIN, BEGIN_MEMBER = 300.0, 60.0
+"""The same, at most, on a busy network file system: for a job of its own, which starts Snakemake
+twice, and for a member of a group."""
+
+SLACK = 2.0
+"""How much more time than counted a job asks for: there are slower cards."""
+
+TOKENIZED = 3e5
+"""Tokens that one core makes in a second."""
+
+SNAKEMAKE, LIBRARIES = 1000, 3000
+"""Megabytes."""
+
+SHARD_TOKENS = 120_000_000
+"""Tokens of a shard of the hub; the study's `shard_tokens` is a third of that, a lower bound."""
+
+SHAPES = {
+    "FacebookAI/xlm-roberta-base": (12, 768, 3072, 250_002),
+    "google-bert/bert-base-multilingual-cased": (12, 768, 3072, 119_547),
+}
+"""Layers, width, inner width and vocabulary of the base models of the paper."""
+
+LARGE = (24, 1024, 4096, 250_002)
+"""The shape that a base model of unknown shape is given memory and time for: XLM-R large."""
+
+EXAMPLES = {
+    "ner": (20_000, 10_000, 10_000),
+    "nli": (392_702, 2_490, 5_010),
+    "qa": (87_599, 595, 595),
+}
+"""Training, validation and test examples of WikiANN (large languages), XNLI, SQuAD and XQuAD."""
+
+Shape = tuple[int, int, int, int]
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+def shape(study: schema.Study, model: str) -> Shape | None:
+    """Layers, width, inner width and vocabulary of a base model; None where nothing tells."""
+    spec = study.models[model]
+    if isinstance(spec, schema.PretrainModel):
+        return spec.layers, spec.hidden_size, spec.intermediate_size, spec.vocabulary
+    if isinstance(spec, schema.HubModel):
+        return SHAPES.get(spec.path)
+    file = Path(spec.path) / "config.json"
+    if not file.is_file():
+        return None
+    config = json.loads(file.read_text(encoding="utf-8"))
+    keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+    layers, width, inner, vocabulary = (int(config[key]) for key in keys)
+    return layers, width, inner, vocabulary
+
+
+def forward(shape: Shape, length: float) -> float:
+    """Operations of a forward pass, for one token."""
+    layers, width, inner, _ = shape
+    return layers * (8 * width**2 + 4 * width * inner + 4 * length * width)
+
+
+def language_modelling(recipe: schema.Training, shape: Shape, passes: int) -> float:
+    """Operations of a training on masked language modelling; 2 passes, 3 for all weights."""
+    steps = recipe.steps or 0
+    tokens = steps * recipe.batch_size * recipe.accumulation * recipe.chunk_length
+    head = recipe.mask_probability * 2 * shape[1] * shape[3]
+    return passes * tokens * (forward(shape, recipe.chunk_length) + head)
+
+
+def task_training(
+    study: schema.Study, task: str, shape: Shape, counts: tuple[int, int, int]
+) -> float:
+    """Operations of a task adapter on so many examples."""
+    train, validation, _ = counts
+    recipe = sources.task_training(study, task)
+    epochs = recipe.epochs or (recipe.steps or 0) * recipe.batch_size / train
+    length = study.tasks[task].max_length / 3
+    return epochs * (2 * train + validation) * length * forward(shape, length)
+
+
+def sweep(
+    study: schema.Study, task: str, method: str, shape: Shape, counts: tuple[int, int, int]
+) -> float:
+    """Operations of one cell of a task with so many examples."""
+    _, validation, test = counts
+    points = len(study.lambdas[method].values())
+    length = study.tasks[task].max_length / 3
+    tested = 8 if method == "la" else 2
+    passes = points * validation + tested * test
+    return passes * length * forward(shape, length)
+
+
+def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
+    """Training, validation and test examples of a task; None where they are not counted yet."""
+    task = study.tasks[name]
+    if isinstance(task, schema.MiniatureTask):
+        return task.examples["train"], task.examples["validation"], task.examples["test"]
+    if isinstance(task, schema.HubTask):
+        return EXAMPLES.get(sources.task_type(study, name))
+    counted = Path(study.results_dir) / "checks" / name / f"{study.task_language}.json"
+    if not counted.is_file():
+        return None
+    counts: Mapping[str, int] = json.loads(counted.read_text(encoding="utf-8"))
+    return counts["train"], counts["validation"], counts["test"]
+
+
+# --- what jobs ask a scheduler for --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one job takes: seconds of work, seconds to begin, megabytes of its process."""
+
+    seconds: float
+    begin: float
+    megabytes: float
+
+    def minutes(self, attempt: int) -> int:
+        """Time to ask for."""
+        return math.ceil((self.begin + SLACK * self.seconds) * attempt / 60)
+
+    def memory(self, attempt: int) -> int:
+        """Megabytes to ask for, in halves of a gigabyte."""
+        return math.ceil((SNAKEMAKE + self.megabytes) * (1 + attempt) / 2 / 500) * 500
+
+
+SMALL = Need(10.0, BEGIN_MEMBER, 1000.0)
+"""A member of a group that hardly computes."""
+
+
+class Needs:
+    """What each kind of job of a study takes, computed once for all jobs that are alike.
+
+    Unknown sizes are taken to be large: a model's those of XLM-R large, a task's those of XNLI.
+    """
+
+    def __init__(self, study: schema.Study) -> None:
+        self.study = study
+
+    @cache  # noqa: B019  a Snakefile has one study, and it lives as long as the process
+    def pretraining(self, model: str) -> Need:
+        spec = self.study.models[model]
+        assert isinstance(spec, schema.PretrainModel)
+        size = self._shape(model)
+        tokens = sum(self._tokens(language, "full") for language in spec.languages)
+        # gradients, both moments and the best weights, if there is no card to hold them
+        memory = LIBRARIES + 6 * _weights(size) + 8 * tokens / 1e6
+        return Need(language_modelling(spec.training, size, passes=3) / RATE, BEGIN, memory)
+
+    @cache  # noqa: B019
+    def language_adapter(self, model: str, language: str, budget: str) -> Need:
+        size = self._shape(model)
+        work = language_modelling(self.study.training.language_adapter, size, passes=2)
+        memory = LIBRARIES + 2 * _weights(size) + 8 * self._tokens(language, budget) / 1e6
+        return Need(work / RATE, BEGIN, memory)
+
+    @cache  # noqa: B019
+    def task_adapter(self, model: str, task: str) -> Need:
+        size = self._shape(model)
+        work = task_training(self.study, task, size, self._examples(task))
+        return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(self._examples(task))))
+
+    @cache  # noqa: B019
+    def sweep(self, model: str, task: str, method: str) -> Need:
+        size, counts = self._shape(model), self._examples(task)
+        work = sweep(self.study, task, method, size, counts)
+        return Need(work / RATE, BEGIN_MEMBER, self._task_memory(size, task, sum(counts[1:])))
+
+    @cache  # noqa: B019
+    def tokens(self, language: str) -> Need:
+        """One shard of a language becomes a token stream."""
+        shards = max(1, len(sources.shards(self.study, language)))
+        return Need(self._tokens(language, "full") / shards / TOKENIZED, BEGIN_MEMBER, 2000)
+
+    @cache  # noqa: B019
+    def tokenizer(self, model: str) -> Need:
+        spec = self.study.models[model]
+        assert isinstance(spec, schema.PretrainModel)
+        tokens = sum(self._tokens(language, "full") for language in spec.languages)
+        return Need(tokens / TOKENIZED, BEGIN, 2000 + 16 * tokens / 1e6)
+
+    def _shape(self, model: str) -> Shape:
+        return shape(self.study, model) or LARGE
+
+    def _examples(self, task: str) -> tuple[int, int, int]:
+        return examples(self.study, task) or EXAMPLES["nli"]
+
+    def _task_memory(self, size: Shape, task: str, sequences: int) -> float:
+        length = self.study.tasks[task].max_length / 3
+        return LIBRARIES + 2 * _weights(size) + 100 * sequences * length / 1e6
+
+    def _tokens(self, language: str, budget: str) -> float:
+        """Tokens of a corpus that a budget reads, or a bound of them."""
+        files, wanted = sources.shards(self.study, language, budget), layout.tokens(budget)
+        if isinstance(self.study.corpora, schema.HubCorpora):
+            there = float(len(files) * SHARD_TOKENS)
+        elif isinstance(self.study.corpora, schema.MiniatureCorpora):
+            there = 100.0 * self.study.corpora.documents
+        else:
+            # four bytes of text are a token; compressed text is three times as long
+            there = sum(
+                os.path.getsize(file) / 4 * (1 if file.endswith(".txt") else 3)
+                for file in files
+                if os.path.isfile(file)
+            )
+        return there if wanted is None else min(wanted, there)
+
+
+def _weights(size: Shape) -> float:
+    """Megabytes of the weights of an encoder in single precision."""
+    layers, width, inner, vocabulary = size
+    return 4 * (layers * (4 * width**2 + 2 * width * inner) + width * vocabulary) / 1e6

@@ -1,0 +1,1 @@
+"""Raw text, token streams, the hub, relatedness of languages, the synthetic miniature."""

@@ -1,0 +1,225 @@
+"""A made-up small world told in real languages: raw text, NER, NLI and QA without a network.
+
+The facts are drawn at random (`world`), the words and templates of a language are one file
+(`languages/{code}.yaml`, read by `language`), and `telling` makes sentences and examples of them.
+Equal arguments give files that are equal byte by byte.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import random
+import tempfile
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from langarith.data.miniature import language as _language
+from langarith.data.miniature.telling import LABELS, Question, Teller
+from langarith.errors import InputError, did_you_mean
+
+__all__ = ["languages", "write_corpus", "write_task"]
+
+SPLITS = ("train", "validation", "test")
+
+_PATIENCE = 5000  # candidates in a row that were repetitions before we say that no more can be told
+
+T = TypeVar("T")
+
+
+def languages() -> tuple[str, ...]:
+    """The codes of the languages that the miniature speaks, sorted."""
+    return _language.codes()
+
+
+def refuse_unspoken(languages: Iterable[str]) -> None:
+    """Raise InputError, naming the mend, for a language that the miniature does not speak."""
+    _language.refuse_unspoken(languages)
+
+
+def words(language: str) -> str:
+    """A hash of a language's own file: what is told in it hangs on that file and on no other."""
+    path = _language.FOLDER / f"{language}.yaml"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
+def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: int = 0) -> None:
+    """Write raw text: parquet files with the columns id, title and text.
+
+    `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
+    120 words. Raises InputError for an unknown language and for more documents than can be told.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    teller = Teller(_language.load(language), random.Random(f"corpus/{language}/{seed}"))
+    found = _distinct(teller.document, lambda row: row[1], f"{language} documents")
+    for shard, path in enumerate(map(Path, paths)):
+        share = range(documents * shard // len(paths), documents * (shard + 1) // len(paths))
+        rows = [
+            {"id": str(i), "title": title, "text": text}
+            for i, (title, text) in zip(share, found, strict=False)
+        ]
+        schema = pa.schema([(column, pa.string()) for column in ("id", "title", "text")])
+        table = pa.Table.from_pylist(rows, schema=schema)
+        _write(path, functools.partial(pq.write_table, table, compression="zstd"))
+
+
+def write_task(
+    task: str,
+    language: str,
+    path: Path,
+    *,
+    split: str,
+    examples: int,
+    seed: int = 0,
+    **knobs: float,
+) -> None:
+    """Write one split of a task: CoNLL with IOB2 tags (ner), TSV (nli) or SQuAD JSON (qa).
+
+    `examples` counts sentences, pairs or questions. Splits share no sentence, pair or paragraph,
+    whatever their seeds. Knobs are shares from 0 to 1 unless said otherwise, and all have defaults:
+
+    any task: `unseen` 0.3, names that training text never holds (validation and test only).
+    ner: `plain` 0.2, examples without names (fewer where they run out); `stories` 0.4, sentences
+        with several names; `second` 0.3, examples of two sentences; `lowercase` 0.1, examples
+        in lower case.
+    nli: `second` 0.5, premises of two sentences; `negated_entailment` 0.2, `negated_neutral` 0.35
+        and `negated_contradiction` 0.5, negated hypotheses.
+    qa: `questions` 2 (a number) per paragraph at most; `crowd` 0.4, paragraphs about two subjects
+        with the same kinds of facts, where only the name tells the answer; `pronouns` 0.3, later
+        sentences that say he or she; `reverse` 0.3, questions for the person where there is one.
+
+    Raises InputError for an unknown task, split, language or knob, and for more examples than can
+    be told.
+    """
+    if task not in _TASKS:
+        raise InputError(f"The miniature has no task '{task}'{did_you_mean(task, _TASKS)}.")
+    if split not in SPLITS:
+        raise InputError(f"The miniature has no split '{split}'{did_you_mean(split, SPLITS)}.")
+    make, defaults = _TASKS[task]
+    known = {"unseen": 0.3, **defaults}
+    for knob in knobs:
+        if knob not in known:
+            raise InputError(f"The task {task} has no knob '{knob}'{did_you_mean(knob, known)}.")
+    known.update(knobs)
+    unseen = known.pop("unseen")
+    rng = random.Random(f"{task}/{language}/{split}/{seed}")
+    teller = Teller(_language.load(language), rng, 0.0 if split == "train" else unseen)
+    content = make(teller, split, examples, known)
+    _write(Path(path), lambda temporary: temporary.write_bytes(content.encode()))
+
+
+def _ner(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
+    found = _distinct(
+        lambda: teller.ner(**knobs),
+        lambda sentence: " ".join(token for token, _ in sentence),
+        f"{teller.language.code} sentences for NER",
+        split,
+    )
+    sentences = [next(found) for _ in range(examples)]
+    return "".join("".join(f"{t}\t{tag}\n" for t, tag in sentence) + "\n" for sentence in sentences)
+
+
+def _nli(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
+    negated = {label: knobs[f"negated_{label}"] for label in LABELS}
+    rows = []
+    for label_number, label in enumerate(LABELS):
+        found = _distinct(
+            functools.partial(teller.nli, label, second=knobs["second"], negated=negated),
+            "\t".join,
+            f"{teller.language.code} pairs for NLI",
+            split,
+        )
+        share = (examples + len(LABELS) - 1 - label_number) // len(LABELS)
+        rows += ["\t".join((*next(found), label)) for _ in range(share)]
+    teller.rng.shuffle(rows)
+    return "\n".join(["premise\thypothesis\tlabel", *rows, ""])
+
+
+def _qa(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
+    limit = int(knobs.pop("questions"))
+    found = _distinct(
+        lambda: teller.paragraph(questions=limit, **knobs),
+        lambda paragraph: paragraph[1],
+        f"{teller.language.code} paragraphs for QA",
+        split,
+    )
+    articles: list[dict[str, object]] = []
+    paragraphs: list[dict[str, object]] = []
+    asked = 0
+    while asked < examples:
+        title, context, questions = next(found)
+        if len(paragraphs) % _PARAGRAPHS == 0:
+            paragraphs = []
+            number = len(articles) + 1
+            articles.append({"title": f"{title} ({number})", "paragraphs": paragraphs})
+        questions = questions[: examples - asked]
+        prefix = f"{teller.language.code}-{split}"
+        qas = [_qa_entry(f"{prefix}-{asked + i}", q) for i, q in enumerate(questions)]
+        paragraphs.append({"context": context, "qas": qas})
+        asked += len(questions)
+    return json.dumps({"version": "1.1", "data": articles}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _qa_entry(identifier: str, question: Question) -> dict[str, object]:
+    answer = {"text": question.answer, "answer_start": question.start}
+    return {"id": identifier, "question": question.text, "answers": [answer]}
+
+
+_PARAGRAPHS = 5  # of an article
+
+_Maker = Callable[[Teller, str, int, dict[str, float]], str]
+_TASKS: dict[str, tuple[_Maker, dict[str, float]]] = {
+    "ner": (_ner, {"plain": 0.2, "stories": 0.4, "second": 0.3, "lowercase": 0.1}),
+    "nli": (
+        _nli,
+        {
+            "second": 0.5,
+            "negated_entailment": 0.2,
+            "negated_neutral": 0.35,
+            "negated_contradiction": 0.5,
+        },
+    ),
+    "qa": (_qa, {"questions": 2, "crowd": 0.4, "pronouns": 0.3, "reverse": 0.3}),
+}
+
+
+def _split_of(content: str) -> str:
+    """The one split that an example may be in: half of all are for training."""
+    return ("train", "train", "validation", "test")[
+        hashlib.sha256(content.encode()).digest()[0] % 4
+    ]
+
+
+def _distinct(
+    draw: Callable[[], T], key: Callable[[T], str], what: str, split: str | None = None
+) -> Iterator[T]:
+    """Draws that differ by `key`, of one split where one is named."""
+    seen: set[Hashable] = set()
+    misses = 0
+    while misses < _PATIENCE:
+        drawn = draw()
+        content = key(drawn)
+        misses += 1
+        if content not in seen and split in (None, _split_of(content)):
+            seen.add(content)
+            misses = 0
+            yield drawn
+    raise InputError(f"No more than {len(seen)} {what} can be told: ask for fewer.")
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file that appears under its name whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        write(Path(name))
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

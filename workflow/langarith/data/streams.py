@@ -1,0 +1,186 @@
+"""Token streams on disk, and chunks of a token budget.
+
+    shard --read_documents--> documents --tokenize_documents--> token stream (Arrow IPC file)
+    token streams --read_stream(budget)--> Split of chunks
+
+A token stream belongs to one shard and one tokenizer, and every budget is a prefix of it, so a new
+budget tokenises nothing anew. Memory is bounded by one batch until chunks are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from langarith.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+WORDS_KEPT = 1 << 17
+"""Words whose pieces a tokenizer remembers: the library's own 10,000 are few for real text."""
+
+
+def tokenize_documents(
+    documents: Iterable[str],
+    tokenizer: Tokenizer | PreTrainedTokenizerFast,
+    destination: Path,
+    *,
+    batch: int = 1000,
+) -> int:
+    """Write documents as a token stream and return its number of tokens.
+
+    The file is Arrow IPC with one column `input_ids: list<int32>`, one row per document with the
+    tokenizer's special tokens (`<s> ... </s>` for XLM-R), `batch` documents to a record batch. It
+    appears under its name only when whole. Truncation and padding of `tokenizer` are switched
+    off. A saved fast tokenizer starts fastest as `tokenizers.Tokenizer.from_file(tokenizer.json)`.
+    """
+    tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    # a model without words of its own to keep, like WordPiece, has no such method
+    getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_KEPT)
+    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+    tokens = 0
+    source = iter(documents)
+    try:
+        with _parallel_tokenizer(), pa.ipc.new_file(str(temporary), schema) as writer:
+            while texts := list(islice(source, batch)):
+                column = _list_array(tokenizer.encode_batch_fast(texts))
+                writer.write_batch(pa.record_batch([column], schema=schema))
+                tokens += len(column.values)
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return tokens
+
+
+def _list_array(encodings: list[Encoding]) -> pa.ListArray:
+    rows = [encoding.ids for encoding in encodings]
+    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+@contextmanager
+def _parallel_tokenizer() -> Iterator[None]:
+    """Tokenise on all cores given to the process, unless the user set TOKENIZERS_PARALLELISM.
+
+    Set only meanwhile: left set, it would tell the library that a later fork is safe.
+    """
+    name = "TOKENIZERS_PARALLELISM"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def _batches(path: Path) -> Iterator[pa.ListArray]:
+    """The `input_ids` of each record batch of a token stream, memory-mapped: nothing is copied."""
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        columns = (
+            reader.get_batch(i).column("input_ids") for i in range(reader.num_record_batches)
+        )
+        yield from columns
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise InputError(
+            f"{path} is not a whole token stream; delete it and run the workflow again."
+        ) from error
+
+
+def count_stream(path: Path) -> tuple[int, int]:
+    """(documents, tokens) of a token stream, read from its offsets alone."""
+    documents = tokens = 0
+    for column in _batches(Path(path)):
+        documents += len(column)
+        tokens += len(column.flatten())
+    return documents, tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Chunks of one corpus: int32 arrays of shape (chunks, chunk_length), no padding."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def read_stream(
+    paths: Sequence[Path], *, validation_documents: int, chunk_length: int, budget: int | None
+) -> Split:
+    """Cut the token streams of a corpus, in the order given, into chunks.
+
+    The first `validation_documents` documents are validation, the rest training; each part is
+    concatenated and cut into chunks of `chunk_length` tokens, the remainder dropped, as `run_mlm`
+    does. A budget of N tokens keeps the first ceil(N / chunk_length) training chunks (paper
+    section 4.2 as the authors' code does it), so that a smaller budget is a prefix of a larger
+    one; None keeps all. Files are memory-mapped and none is opened beyond the last chunk. Only
+    the chunks asked for are copied: 4 bytes per token.
+
+    Errors: InputError where the corpus has no validation chunk, no training chunk, or fewer
+    training chunks than the budget asks for.
+    """
+    chunks = None if budget is None else -(-budget // chunk_length)
+    wanted = None if chunks is None else chunks * chunk_length
+    validation: list[np.ndarray] = []
+    train: list[np.ndarray] = []
+    documents = tokens = 0
+    for column in chain.from_iterable(_batches(Path(path)) for path in paths):
+        held_out = column[: max(0, validation_documents - documents)]
+        rest = column[len(held_out) :]
+        documents += len(column)
+        validation.append(held_out.flatten().to_numpy())
+        train.append(rest.flatten().to_numpy())
+        tokens += len(train[-1])
+        if documents >= validation_documents and wanted is not None and tokens >= wanted:
+            break
+    split = Split(_cut(train, chunk_length, chunks), _cut(validation, chunk_length, None))
+
+    files = ", ".join(str(path) for path in paths) or "the empty list of token streams"
+    if len(split.validation) == 0:
+        raise InputError(
+            f"{files}: the first {validation_documents} documents hold "
+            f"{sum(map(len, validation))} tokens, less than one validation chunk of {chunk_length};"
+            " hold out more documents (validation_documents) or add text."
+        )
+    if len(split.train) < (chunks or 1):
+        asked = (
+            f"one training chunk of {chunk_length} asks for {chunk_length}"
+            if chunks is None
+            else f"the budget of {budget} asks for {wanted} ({chunks} chunks of {chunk_length})"
+        )
+        raise InputError(
+            f"{files}: {tokens} training tokens are left after the first {validation_documents} "
+            f"of {documents} documents, but {asked}; add text, lower the budget or hold out fewer "
+            "documents (validation_documents)."
+        )
+    return split
+
+
+def _cut(parts: list[np.ndarray], length: int, chunks: int | None) -> np.ndarray:
+    """The first `chunks` (or all) full chunks of the concatenated parts, in memory of their own."""
+    whole = sum(map(len, parts)) // length
+    flat = np.empty((whole if chunks is None else min(chunks, whole)) * length, dtype=np.int32)
+    filled = 0
+    for part in parts:
+        piece = part[: len(flat) - filled]
+        flat[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return flat.reshape(-1, length)

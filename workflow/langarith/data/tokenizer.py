@@ -1,0 +1,81 @@
+"""Training of a small tokenizer with XLM-R's normalisation, word boundaries and special tokens.
+
+XLM-R's own pieces come from a unigram model. The trainer of that model in `tokenizers` seeds its
+pieces with substrings of at least two distinct words, whatever their counts: on a small lexicon
+frequent short words fall into letters. Byte-pair encoding counts words, and trains in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+from langarith.data import readers
+from langarith.files import write_json
+
+SPECIAL = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
+
+
+def train(
+    shards: Sequence[Path], folder: Path, *, vocabulary: int, max_length: int, text_column: str
+) -> None:
+    """Train on raw shards and write a fast tokenizer that transformers loads.
+
+    Args:
+        vocabulary: number of pieces, special tokens included.
+        max_length: longest sequence in subwords that the model takes.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"], fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        # no piece runs over a full stop, or no answer could end before one
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(
+        _documents(shards, text_column),
+        trainers.BpeTrainer(
+            # the mask is added last, as in XLM-R
+            vocab_size=vocabulary - 1,
+            # XLM-R's order: <s> 0, <pad> 1, </s> 2, <unk> 3
+            special_tokens=[SPECIAL[name] for name in ("bos", "pad", "eos", "unk")],
+            show_progress=False,
+        ),
+    )
+    tokenizer.add_special_tokens([SPECIAL["mask"]])
+    bos, eos = ((SPECIAL[name], tokenizer.token_to_id(SPECIAL[name])) for name in ("bos", "eos"))
+    tokenizer.post_processor = processors.RobertaProcessing(
+        sep=eos, cls=bos, trim_offsets=False, add_prefix_space=False
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    named = {f"{name}_token": token for name, token in SPECIAL.items()}
+    named |= {"cls_token": SPECIAL["bos"], "sep_token": SPECIAL["eos"]}
+    write_json(folder / "special_tokens_map.json", named)
+    write_json(
+        folder / "tokenizer_config.json",
+        named
+        | {
+            "tokenizer_class": "XLMRobertaTokenizerFast",
+            "model_max_length": max_length,
+            "clean_up_tokenization_spaces": False,
+        },
+    )
+
+
+def _documents(shards: Sequence[Path], text_column: str) -> Iterator[str]:
+    for shard in shards:
+        yield from readers.read_documents(shard, text_column=text_column)

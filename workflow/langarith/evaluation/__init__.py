@@ -1,0 +1,1 @@
+"""Evaluation of merges and the choice of lambda."""

@@ -1,0 +1,117 @@
+"""Forward passes over encoded examples in length-bucketed batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from langarith.models.padding import pad, pad_mask
+
+
+def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices of features in batches of near-equal length, longest first.
+
+    Of all ways to cut the sorted features into batches within the bound, the one with the fewest
+    tokens to compute, padding included. A batch counts as 1/32 of the bound more than its tokens:
+    what it costs to start one. The bound is set by how fast a device is, and so is that.
+
+    Args:
+        lengths: tokens per feature.
+        tokens_per_batch: bound on rows x longest row of a batch, padding included; one row may be
+            longer.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    widths = [max(1, lengths[i]) for i in order]
+    # from the end: the cost of the features from here on, and where the batch that starts here ends
+    cost = np.zeros(len(order) + 1)
+    end = np.zeros(len(order), dtype=np.int64)
+    for first in range(len(order) - 1, -1, -1):
+        rows = max(1, min(tokens_per_batch // widths[first], len(order) - first))
+        costs = cost[first + 1 : first + rows + 1] + widths[first] * np.arange(1, rows + 1)
+        best = int(costs.argmin())
+        cost[first] = costs[best] + tokens_per_batch / 32
+        end[first] = first + best + 1
+    start = 0
+    while start < len(order):
+        yield order[start : end[start]]
+        start = end[start]
+
+
+class Batches:
+    """Encoded examples, padded and moved to the device once, to be passed through many models.
+
+    A sweep runs the same examples through 21 merges: everything that does not depend on the
+    weights is done here, once.
+    """
+
+    def __init__(
+        self,
+        columns: dict[str, list[list[int]]],
+        pad_token: int,
+        tokens_per_batch: int,
+        on: torch.device,
+    ) -> None:
+        rows = columns["input_ids"]
+        lengths = [len(row) for row in rows]
+        self.count = len(rows)
+        self.batches: list[tuple[list[int], dict[str, torch.Tensor]]] = []
+        padded = 0
+        for chosen in buckets(lengths, tokens_per_batch):
+            ids = pad([rows[i] for i in chosen], pad_token)
+            mask = pad_mask([lengths[i] for i in chosen])
+            padded += ids.numel()
+            inputs = {"input_ids": ids.to(on), "attention_mask": mask.to(on)}
+            if "token_type_ids" in columns:
+                inputs["token_type_ids"] = pad(
+                    [columns["token_type_ids"][i] for i in chosen], 0
+                ).to(on)
+            self.batches.append((chosen, inputs))
+        self.lengths = lengths
+        self.padding = 1 - sum(lengths) / padded if padded else 0.0
+
+
+@torch.inference_mode()
+def start(
+    model: PreTrainedModel, batches: Batches, head: str, dtype: str
+) -> Callable[[], list[Any]]:
+    """Run the model as it stands; the result waits for the outputs and gives them by feature.
+
+    A GPU computes on after this has returned: what comes before the outputs are waited for, such
+    as decoding those of an earlier call, costs no time. The weights may be written over at once,
+    since the device does in order what it was given in order.
+
+    Returns:
+        A function to be called once. It gives a list in the order of the features; tagging: int
+        arrays (length,) of class ids; classification: ints; qa: float32 arrays (2, length) of start
+        and end logits.
+    """
+    model.eval()
+    kind = next(model.parameters()).device.type
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
+    pending: list[tuple[list[int], torch.Tensor]] = []
+    for chosen, inputs in batches.batches:
+        with torch.autocast(kind, dtype=half, enabled=half is not None):
+            out = model(**inputs)
+        if head == "qa":
+            result = torch.stack([out.start_logits, out.end_logits], dim=1).float()
+        else:
+            result = out.logits.argmax(-1)
+        pending.append((chosen, result.to("cpu", non_blocking=True)))
+    copied = torch.cuda.Event() if kind == "cuda" else None
+    if copied:
+        copied.record()
+
+    def outputs() -> list[Any]:
+        if copied:
+            copied.synchronize()
+        found: list[Any] = [None] * batches.count
+        for chosen, result in pending:
+            for i, row in zip(chosen, result.numpy(), strict=True):
+                found[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
+        return found
+
+    return outputs

@@ -1,0 +1,236 @@
+"""One provenance record per job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from langarith import progress
+from langarith.errors import InputError
+from langarith.files import LARGE, sha256, write_json
+from langarith.jobs import warm
+from langarith.jobs.fingerprint import LIBRARY
+
+_PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "numpy", "snakemake")
+
+
+def record_path(output: str | Path) -> Path:
+    """Where the record of a job lies, by its first output: beside a file."""
+    return Path(f"{output}.provenance.json")
+
+
+def describe(paths: Iterable[str], memory: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Size, time and SHA-256 of files; what a record already knows is not read again.
+
+    Args:
+        paths: files, or folders that stand for all files in them.
+        memory: folder that remembers the hashes of large files that no job has made, so that a
+            base model of the user's is hashed by the first job that reads it and by no other.
+    """
+    told = {}
+    for name in dict.fromkeys(paths):
+        path = Path(name)
+        files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+        for file in files:
+            told[str(file)] = _known(file) or _measured(file, memory)
+    return told
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """What the record that lies beside a file says of it, if size and time still agree."""
+    for record in (record_path(path), path.parent / "provenance.json"):
+        if record.is_file():
+            told = _read_record(record, record.stat().st_mtime_ns)["outputs"].get(str(path))
+            if told and _agrees(told, path):
+                return told
+    return None
+
+
+@cache
+def _read_record(path: Path, _: int) -> dict[str, Any]:
+    """A record, read once by a job that stands on many of its files; the time tells versions."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _agrees(told: Mapping[str, Any], path: Path) -> bool:
+    stat = path.stat()
+    return (told["size"], told["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+
+
+def _measured(path: Path, memory: Path | None) -> dict[str, Any]:
+    stat = path.stat()
+    note = None
+    if memory is not None and stat.st_size >= LARGE:
+        note = memory / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+        if note.is_file():
+            told = json.loads(note.read_text(encoding="utf-8"))
+            if _agrees(told, path):
+                return {key: told[key] for key in ("sha256", "size", "mtime_ns")}
+    found = {"sha256": sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    if note is not None:
+        write_json(note, {"path": str(path), **found})
+    return found
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the code and whether tracked files had changes; None outside a repository."""
+    try:
+        told = subprocess.run(  # noqa: S603
+            ["git", "-C", str(LIBRARY), "status", "--porcelain=v2", "--branch", "-uno"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    commit = next(line.split()[-1] for line in told if line.startswith("# branch.oid"))
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in told)}
+
+
+def _versions() -> dict[str, str]:
+    """Versions by the names of installed packages' folders: importlib.metadata takes 40 ms."""
+    found = {"python": platform.python_version()}
+    for folder in filter(os.path.isdir, sys.path):
+        for name in os.listdir(folder):
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                if package in _PACKAGES:
+                    found.setdefault(package, version)
+    return {name: found[name] for name in ("python", *_PACKAGES) if name in found}
+
+
+def _device() -> dict[str, str]:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return {"device": "cuda", "name": torch.cuda.get_device_name()}
+    return {"device": "cpu", "name": platform.processor() or platform.machine()}
+
+
+def _precision(parameters: Any) -> str | None:
+    """The floating-point format that the job computed in, where it loaded a model."""
+    devices = sys.modules.get("langarith.models.devices")
+    asked = next(iter(_values(parameters, ("precision",))), None)
+    return devices.precision(asked, devices.device()) if devices and asked else None
+
+
+def _seed(wildcards: Mapping[str, str], parameters: Any) -> int | None:
+    """The seed of a job: its wildcard, or the one that its parameters name."""
+    if "seed" in wildcards:
+        return int(wildcards["seed"])
+    return next(iter(_values(parameters, ("seed", "init_seed"))), None)
+
+
+def _values(parameters: Any, keys: tuple[str, ...]) -> Iterator[Any]:
+    """Values of some keys, wherever in nested parameters they stand."""
+    if isinstance(parameters, Mapping):
+        for key, value in parameters.items():
+            if key in keys and not isinstance(value, Mapping | list):
+                yield value
+            yield from _values(value, keys)
+    elif isinstance(parameters, list):
+        for item in parameters:
+            yield from _values(item, keys)
+
+
+def _revisions(parameters: Any) -> dict[str, str]:
+    """Revision by repository, wherever in nested parameters or wildcards both stand."""
+    found: dict[str, str] = {}
+    if isinstance(parameters, Mapping):
+        source = parameters.get("repository") or parameters.get("path")
+        if source and parameters.get("revision"):
+            found[str(source)] = str(parameters["revision"])
+        parameters = list(parameters.values())
+    if isinstance(parameters, list):
+        for item in parameters:
+            found |= _revisions(item)
+    return found
+
+
+def _study(record: Path) -> tuple[str | None, Path | None]:
+    """Name of the study that a record belongs to, and its results folder."""
+    for folder in record.absolute().parents:
+        if (folder / "study.json").is_file():
+            text = (folder / "study.json").read_text(encoding="utf-8")
+            return json.loads(text).get("name"), folder
+    return None, None
+
+
+@contextmanager
+def job(snakemake: Any, *, model: bool = False) -> Iterator[None]:
+    """Run a script's work: log its output, record what it read and wrote, and word its mistakes.
+
+    The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
+    The record is written last, to the output named `record`, so that it stands for a whole job.
+
+    Args:
+        model: whether the work needs torch and the model libraries: it then starts warm.
+    """
+    warm.hand_over(start=model)
+    progress.redirect_to(snakemake.log[0])
+    started, clock = datetime.now(UTC), time.perf_counter()
+    try:
+        yield
+    except InputError as error:
+        progress.say(f"Error in {snakemake.rule}: {error}")
+        sys.exit(1)
+    seconds, ended = time.perf_counter() - clock, datetime.now(UTC)
+    outputs = [str(path) for path in snakemake.output if str(path) != str(snakemake.output.record)]
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    wildcards = dict(snakemake.wildcards.items())
+    parameters = plain(dict(snakemake.params.items()))
+    study, results = _study(Path(snakemake.output.record))
+    memory = results / "hashes" if results else None
+    record = {
+        "rule": snakemake.rule,
+        # Snakemake runs a copy of the script and leaves the name of the original here
+        "script": Path(sys.modules["__main__"].__dict__.get("__file__") or snakemake.rule).stem,
+        "study": study,
+        "wildcards": wildcards,
+        "inputs": describe((str(path) for path in snakemake.input), memory),
+        "outputs": describe(outputs),
+        "parameters": parameters,
+        "seed": _seed(wildcards, parameters),
+        "revisions": _revisions([wildcards, parameters]),
+        "log": str(snakemake.log[0]),
+        "git": _git(),
+        "versions": _versions(),
+        "host": socket.gethostname(),
+        **_device(),
+        "precision": _precision(parameters),
+        "threads": snakemake.threads,
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "requested": {
+            name: asked
+            for name in ("runtime", "mem_mb", "gpu")
+            if isinstance(asked := getattr(snakemake.resources, name, None), int)
+        },
+        "attempt": getattr(snakemake.resources, "attempt", 1),
+        "start": started.isoformat(timespec="seconds"),
+        "end": ended.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
+    }
+    write_json(snakemake.output.record, record)
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

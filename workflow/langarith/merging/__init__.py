@@ -1,0 +1,1 @@
+"""Merge methods and the algebra of language vectors."""

@@ -1,0 +1,144 @@
+"""Language and task vectors compared: cosine similarity and density of weights (appendix E)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+import torch
+
+from langarith.merging.tensors import Tensors, check_same, flatten, language_vector
+
+
+def cosine(a: Tensors, b: Tensors) -> float:
+    """Cosine similarity, in [-1, 1], of two language vectors flattened whole (Figure 10).
+
+    Raises `ValueError` for differing vectors and for a vector of zeros, which has no direction.
+    """
+    check_same([a, b])
+    left, right = flatten(a).double(), flatten(b).double()
+    norms = float(left.norm() * right.norm())
+    if norms == 0.0:
+        raise ValueError("the cosine of a vector of zeros is undefined")
+    return max(-1.0, min(1.0, float(left @ right) / norms))
+
+
+def sparsity(a: Tensors, threshold: float) -> float:
+    """Share, in [0, 1], of all entries whose magnitude is strictly below `threshold` (Figure 9)."""
+    check_same([a])
+    return float((flatten(a).double().abs() < threshold).double().mean())
+
+
+THRESHOLDS = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Magnitudes below which the share of weights is counted."""
+
+
+BINS, POINTS = 4000, 401
+
+
+_LAYER = re.compile(r"\blayer\.(\d+)\.")
+
+
+Key = tuple[str, str, str, int]
+"""Model, kind (`language` or `task`), name, seed."""
+
+
+def similarity(
+    adapters: Mapping[Key, Tensors | None],
+    origins: Mapping[tuple[str, str], Tensors],
+) -> list[dict[str, Any]]:
+    """Cosine similarity, in [-1, 1], of the vectors θ − θ_pre of all ordered pairs (Figure 10).
+
+    Pairs are of one model, kind and seed; all tensors of an adapter count, invertible ones too.
+
+    Args:
+        adapters: tensors by name; None where an adapter is missing, whose rows have no value.
+        origins: the common initialisation by model and kind.
+    """
+    vectors = {
+        key: language_vector(tensors, origins[key[:2]]) if tensors else None
+        for key, tensors in adapters.items()
+    }
+    rows = []
+    for (model, kind, left, seed), (*other, right, other_seed) in combinations_with_replacement(
+        vectors, 2
+    ):
+        if [model, kind, seed] != [*other, other_seed]:
+            continue
+        one, two = vectors[model, kind, left, seed], vectors[model, kind, right, seed]
+        value = cosine(one, two) if one and two else math.nan
+        for a, b in dict.fromkeys([(left, right), (right, left)]):
+            rows.append(
+                {"model": model, "kind": kind, "left": a, "right": b, "seed": seed, "cosine": value}
+            )
+    return rows
+
+
+def density(
+    adapters: Mapping[Key, Tensors | None],
+    origins: Mapping[tuple[str, str], Tensors],
+    layers: Sequence[int] | None,
+) -> list[dict[str, Any]]:
+    """Kernel density of the weights of language vectors, and shares of small ones (Figure 9).
+
+    Args:
+        adapters, origins: as in :func:`similarity`.
+        layers: one curve for each; None for one of all tensors, the invertible adapter's included.
+
+    Returns:
+        Rows of `quantity` `density` (`x` a weight, `value` a density) and `share_below` (`x` a
+        magnitude, `value` the share, in [0, 1], of weights strictly below it).
+    """
+    rows = []
+    for (model, _, language, seed), tensors in adapters.items():
+        for layer in layers if layers is not None else ("all",):
+            base = {"model": model, "language": language, "layer": layer, "seed": seed}
+            if tensors is None:
+                rows.append(base | {"quantity": "density", "x": math.nan, "value": math.nan})
+                continue
+            vector = language_vector(tensors, origins[model, "language"])
+            chosen = {name: t for name, t in vector.items() if _in_layer(name, layer)}
+            if not chosen:
+                raise ValueError(f"layer {layer} of {model} has no adapter weights")
+            values = torch.cat([t.flatten() for t in chosen.values()]).double().numpy()
+            points, heights = kernel_density(values)
+            curve = zip(points.tolist(), heights.tolist(), strict=True)
+            rows += [base | {"quantity": "density", "x": x, "value": y} for x, y in curve]
+            rows += [
+                base | {"quantity": "share_below", "x": x, "value": sparsity(chosen, x)}
+                for x in THRESHOLDS
+            ]
+    return rows
+
+
+def _in_layer(name: str, layer: int | str) -> bool:
+    found = _LAYER.search(name)
+    return layer == "all" or (found is not None and int(found[1]) == layer)
+
+
+def kernel_density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian kernel density by scipy (Scott's bandwidth) of the values (n,): points and heights.
+
+    Millions of weights are counted into `BINS` bins first, narrower than the kernel by far. The
+    middle 99.8 % of the values are shown.
+    """
+    from scipy.stats import gaussian_kde
+
+    low, high = np.quantile(values, [0.001, 0.999])
+    counts, edges = np.histogram(values, bins=BINS, range=(values.min(), values.max()))
+    centres = (edges[:-1] + edges[1:]) / 2
+    # scipy's own rule reads the number of values off the weights, which are counts here
+    kernel = gaussian_kde(
+        centres, weights=counts, bw_method=max(len(values) ** -0.2, _narrowest(values))
+    )
+    points = np.linspace(low, high, POINTS)
+    return points, kernel(points)
+
+
+def _narrowest(values: np.ndarray) -> float:
+    """The bandwidth factor at which a kernel is as wide as a bin."""
+    return float((values.max() - values.min()) / BINS / max(values.std(), 1e-12))

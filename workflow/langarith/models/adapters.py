@@ -1,0 +1,170 @@
+"""Adapters: configuration, initialisation, parameter names, reading and writing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from adapters import SeqBnConfig, SeqBnInvConfig
+from adapters.methods.modeling import Activation_Function_Class
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.activations import NewGELUActivation, get_activation
+
+from langarith.errors import InputError
+from langarith.files import move_files
+from langarith.models.devices import device
+
+ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
+
+
+def language_config(shape: Mapping[str, Any]) -> SeqBnInvConfig:
+    """MAD-X: bottleneck after the output block, NICE invertible adapter at the embeddings."""
+    return SeqBnInvConfig(
+        reduction_factor=shape["reduction_factor"],
+        non_linearity=shape["non_linearity"],
+        inv_adapter="nice" if shape["invertible_reduction_factor"] else None,
+        inv_adapter_reduction_factor=shape["invertible_reduction_factor"] or 2,
+    )
+
+
+def task_config(shape: Mapping[str, Any]) -> SeqBnConfig:
+    """Pfeiffer: bottleneck after the output block, no invertible adapter."""
+    return SeqBnConfig(
+        reduction_factor=shape["reduction_factor"], non_linearity=shape["non_linearity"]
+    )
+
+
+def add_initialised(model: PreTrainedModel, name: str, config: Any, seed: int) -> None:
+    """Add an adapter whose every linear layer is drawn from a fresh generator: N(0, 0.02), bias 0.
+
+    The same seed for each layer is the authors' choice: every language and every run starts from
+    one point, so that differences of adapters are differences of training.
+    """
+    model.add_adapter(name, config=config)
+    _fuse_activations(model)
+    with torch.no_grad():
+        for parameter in named_parameters(model, name).values():
+            if parameter.dim() > 1:
+                generator = torch.Generator().manual_seed(seed)
+                parameter.copy_(torch.empty_like(parameter).normal_(0, 0.02, generator=generator))
+            else:
+                parameter.zero_()
+
+
+def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Parameter]:
+    """An adapter's parameters, invertible subnets included, by a name free of model and adapter.
+
+    `roberta.encoder.layer.0.output.adapters.es.adapter_up.weight` becomes
+    `encoder.layer.0.output.adapters.adapter_up.weight`, so that adapters of two languages, or of
+    one adapter in two model classes, have equal names.
+    """
+    found = {}
+    for name, parameter in model.named_parameters():
+        plain = _plain_name(name, adapter)
+        if plain:
+            found[plain] = parameter
+    return dict(sorted(found.items()))
+
+
+def _plain_name(name: str, adapter: str) -> str | None:
+    match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
+    if not match:
+        return None
+    name = name.replace(match[0], f"{match[1]}.")
+    return re.sub(r"^\w+\.(?=encoder\.|invertible_adapters\.)", "", name)
+
+
+def train_only(model: PreTrainedModel, adapter: str) -> None:
+    """Activate an adapter and leave it alone trainable.
+
+    `adapters` leaves a static masked-language-modelling head trainable, which no language adapter
+    could take with it: MAD-X freezes the whole model (section 3.2.1).
+    """
+    model.train_adapter(adapter)
+    own = {id(parameter) for parameter in named_parameters(model, adapter).values()}
+    for parameter in model.parameters():
+        parameter.requires_grad = id(parameter) in own
+
+
+def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]:
+    """The tensors of a saved adapter by the names of :func:`named_parameters`, in float32.
+
+    Args:
+        on: see :func:`device`.
+
+    Raises:
+        InputError: the folder holds no adapter in safetensors.
+    """
+    folder = Path(folder)
+    config, weights = (folder / name for name in ADAPTER_FILES)
+    if not config.is_file() or not weights.is_file():
+        raise InputError(
+            f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder"
+        )
+    name = adapter_description(folder)["name"]
+    tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
+    place = device(on)
+    return {key: value.float().to(place) for key, value in sorted(tensors.items()) if key}
+
+
+def read_adapters(
+    files: Iterable[tuple[Sequence[Any], str]],
+) -> dict[tuple[Any, ...], dict[str, torch.Tensor] | None]:
+    """Tensors of adapters by key, given as (key, file of weights); None where there is no file."""
+    return {
+        tuple(key): read_adapter(Path(path).parent) if Path(path).is_file() else None
+        for key, path in files
+    }
+
+
+def adapter_description(folder: Path) -> dict[str, Any]:
+    """What adapter_config.json says, in AdapterHub's format."""
+    path = folder / ADAPTER_FILES[0]
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "config", "hidden_size"} <= set(described):
+            return dict(described)
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        f"{path} does not describe an adapter (name, config, hidden_size); name a folder that "
+        "`adapters` has saved"
+    )
+
+
+def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: bool) -> None:
+    """Write an adapter in AdapterHub format (safetensors), whole or not at all."""
+    staging = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    model.save_adapter(str(staging), name, with_head=with_head, use_safetensors=True)
+    move_files(staging, folder)
+
+
+def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_head: bool) -> None:
+    """Load a saved adapter under the given name, refusing anything but safetensors."""
+    read_adapter(folder)
+    model.load_adapter(
+        str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
+    )
+    _fuse_activations(model)
+
+
+def _fuse_activations(model: PreTrainedModel) -> None:
+    """Compute `gelu_new` of adapters by one kernel, where transformers writes out its eight steps.
+
+    The same function, the tanh approximation of GELU (Hendrycks and Gimpel, 2016), to the last
+    bits; a step keeps one tensor for its gradient and not four.
+    """
+    for module in model.modules():
+        if isinstance(module, Activation_Function_Class) and isinstance(
+            module.f, NewGELUActivation
+        ):
+            module.f = get_activation("gelu_pytorch_tanh")

@@ -1,0 +1,132 @@
+"""Base models and tokenizers: load, create, save; prediction heads."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import adapters
+import torch
+import transformers.utils.import_utils
+from adapters import AutoAdapterModel
+from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from langarith.files import move_files
+
+# transformers imports scikit-learn (2 s) for assisted text generation alone when it finds it.
+transformers.utils.import_utils._sklearn_available = False
+
+
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a folder with tokenizer.json."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+
+
+def new_masked_lm(
+    spec: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast
+) -> XLMRobertaForMaskedLM:
+    """A randomly initialised XLM-R of the given size (a :class:`langarith.study.PretrainModel`).
+
+    Position embeddings are learned, as XLM-R's are, but start as sinusoids (Vaswani et al. 2017,
+    section 3.5): neighbours are then alike from the start. A small model on little text otherwise
+    stays with word frequencies for as long as it takes to find out which positions are near.
+    """
+    model = XLMRobertaForMaskedLM(
+        XLMRobertaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=spec["hidden_size"],
+            num_hidden_layers=spec["layers"],
+            num_attention_heads=spec["attention_heads"],
+            intermediate_size=spec["intermediate_size"],
+            # RoBERTa counts positions from the padding index + 1
+            max_position_embeddings=spec["max_length"] + 2,
+            hidden_dropout_prob=spec["dropout"],
+            attention_probs_dropout_prob=spec["dropout"],
+            initializer_range=spec["initializer_range"],
+            bos_token_id=tokenizer.bos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            layer_norm_eps=1e-5,
+            type_vocab_size=1,
+        )
+    )
+    positions = model.roberta.embeddings.position_embeddings.weight
+    with torch.no_grad():
+        positions.copy_(sinusoids(*positions.shape) * math.sqrt(2) * spec["initializer_range"])
+    return model
+
+
+LONGEST_WAVE = 100.0
+"""In radians per position: a wave longer than the texts of small models tells no places apart."""
+
+
+def sinusoids(count: int, width: int) -> torch.Tensor:
+    """(count, width) sines and cosines of geometric wavelengths, root mean square 1/√2."""
+    angles = torch.arange(count)[:, None] * LONGEST_WAVE ** (-torch.arange(0, width, 2) / width)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+
+
+def save_base(model: PreTrainedModel, folder: Path) -> None:
+    """Write config.json and model.safetensors, whole or not at all."""
+    staging = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging, safe_serialization=True)
+    move_files(staging, folder)
+
+
+def load_masked_lm(path: str | Path) -> PreTrainedModel:
+    """A base model with its masked-language-modelling head, ready to take adapters."""
+    return with_inverse(
+        AutoModelForMaskedLM.from_pretrained(
+            str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    )
+
+
+def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
+    """Make a masked-language model ready to take adapters, invertible ones included.
+
+    MAD-X inverts the invertible adapter before the output embeddings (Pfeiffer et al., 2020b,
+    section 3.3). `adapters` 1.3 does so in its flexible heads alone, which lose the decoder's bias
+    on conversion; its models with a static head, used here, would leave the inverse out.
+    """
+    adapters.init(model)
+    model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, args: (model.base_model.invertible_adapters_forward(args[0], rev=True), *args[1:])
+    )
+    return model
+
+
+def load_encoder(path: str | Path) -> PreTrainedModel:
+    """A base model without a head, ready to take adapters and flexible heads."""
+    model = AutoAdapterModel.from_pretrained(
+        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    )
+    for head in list(model.heads):
+        model.delete_head(head)
+    return model
+
+
+def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
+    """Add the prediction head of a task: one linear layer, as the authors' scripts have it."""
+    if head == "tagging":
+        model.add_tagging_head(
+            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
+        )
+    elif head == "classification":
+        model.add_classification_head(
+            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
+        )
+    else:
+        model.add_qa_head(name, num_labels=2, layers=1)
+
+
+def compile_encoder(model: PreTrainedModel, backend: str = "inductor") -> None:
+    """Compile the layers of a model by `torch.compile`, in place; names of parameters stay."""
+    model.base_model.encoder.compile(backend=backend)

@@ -1,0 +1,43 @@
+"""The loss of masked language modelling, at the masked positions alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from langarith.models.devices import to_device
+
+
+def masked_lm_loss(
+    model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross-entropy over the masked positions of full chunks, logits computed there alone.
+
+    Gathering the masked positions before the head is exact: the head works position by position.
+    At 15 % masking it saves 85 % of the vocabulary projection, most of a step for XLM-R.
+
+    Args:
+        model: a masked-language model with adapters initialised.
+        input_ids: (batch, length) token ids, no padding.
+        labels: (batch, length) ids of masked positions, -100 elsewhere; in main memory, so that
+            nothing waits for a GPU to learn how many they are.
+    """
+    logits, wanted = masked_logits(model, input_ids, labels)
+    return nn.functional.cross_entropy(logits.float(), wanted)
+
+
+def masked_logits(
+    model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (masked, vocabulary) and labels (masked,) of the masked positions.
+
+    The inverse of the invertible adapter runs before the decoder (see :func:`load_masked_lm`).
+    """
+    hidden = model.base_model(input_ids=input_ids).last_hidden_state
+    positions = (labels.flatten() != -100).nonzero().squeeze(1)
+    chosen = hidden.flatten(0, 1).index_select(0, to_device(positions, hidden.device))
+    head = model.lm_head if hasattr(model, "lm_head") else model.cls
+    # one sentence of all masked positions: the invertible adapter expects three dimensions
+    wanted = labels.flatten().index_select(0, positions)
+    return head(chosen[None]).squeeze(0), to_device(wanted, hidden.device)

@@ -1,0 +1,1 @@
+"""Tidy tables, and the tables and figures made from them."""

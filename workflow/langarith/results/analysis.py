@@ -1,0 +1,287 @@
+"""Tidy tables to the numbers that tables print and figures draw: one definition for both.
+
+All scores are in percent of a task's selection metric, all gains and regrets in points. Missing
+cells (a partial grid) are rows without scores, NaN here, and stay so in whatever is made of them:
+of such a row only the place counts; its metric and split may be empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from langarith.evaluation import selection
+
+PLACE = ["model", "task", "target", "method", "left", "right", "budget", "seed"]
+"""What tells the cells of an experiment apart."""
+
+METRIC_NAMES = {
+    "f1": "F1",
+    "f1_strict": "F1 (strict)",
+    "exact_match": "exact match",
+    "accuracy": "accuracy",
+}
+
+
+def method_name(method: str) -> str:
+    """What tables and figures call a method: `LA`, `TIES (top-K% 20)`."""
+    return "LA" if method == "la" else f"TIES (top-K% {method.removeprefix('ties')})"
+
+
+def selection_metric(task_rows: pd.DataFrame) -> str:
+    """The metric a task is selected on: the first of its rows that have a score."""
+    scored = task_rows[task_rows["value"].notna()]
+    return str((task_rows if scored.empty else scored)["metric"].iloc[0])
+
+
+def metrics(table: pd.DataFrame) -> dict[str, str]:
+    """The selection metric of each task of a table, in the order of the table."""
+    return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell (sweep) of an experiment, in the order of the table.
+
+    Columns: `PLACE`; `lambda`, the chosen one; `validation`, its validation score; on test
+    `at_left` (λ = 1), `at_right` (λ = 0), `half` (λ = 0.5) and `merged` (the chosen λ). A cell that
+    is missing has NaN in all of them; so have ends that a method does not evaluate.
+    """
+    rows = table[(table["left"] != "") & (table["right"] != "")]
+    rows = rows[(rows["metric"] == rows["task"].map(metrics(table))) | rows["value"].isna()]
+    chosen, test = rows["selected"].astype(str) == "True", rows["split"] == "test"
+
+    def scores(which: pd.Series, column: str = "value") -> pd.Series:
+        return rows[which].drop_duplicates(PLACE).set_index(PLACE)[column]
+
+    found = pd.DataFrame(index=pd.MultiIndex.from_frame(rows[PLACE].drop_duplicates()))
+    found["lambda"] = scores(test & chosen, "lambda")
+    found["validation"] = scores(~test & chosen)
+    found["at_left"] = scores(test & (rows["lambda"] == 1.0))
+    found["at_right"] = scores(test & (rows["lambda"] == 0.0))
+    found["half"] = scores(test & (rows["lambda"] == 0.5))
+    found["merged"] = scores(test & chosen)
+    return found.reset_index()
+
+
+def seed_averages(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """The average of each seed over its targets: a row per seed, indexed by it.
+
+    A seed that lacks one of `kinds` for a target has no row: averages over different targets do not
+    compare.
+    """
+    return scores.groupby("seed")[list(kinds)].mean(skipna=False).dropna()
+
+
+def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:
+    """Points between means over rows (seeds): `merged` minus the best of `others`.
+
+    Over the rows that have all of them; NaN where there is none.
+    """
+    means = scores[[merged, *others]].dropna().mean()
+    return float(means[merged] - means[list(others)].max())
+
+
+def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(en, rel) and both proxies (4.2): a row per model, task, target and seed.
+
+    Columns: model, task, target, left, right, seed, lambda, and the test scores `task_language`
+    (λ = 1), `related` (λ = 0) and `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"]
+    named = found.rename(columns={"at_left": "task_language", "at_right": "related"})
+    keep = ["model", "task", "target", "left", "right", "seed", "lambda"]
+    return named[[*keep, "task_language", "related", "merged"]].reset_index(drop=True)
+
+
+def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
+    """MAD-X and the target's adapter enhanced (4.3): a row per model, task, target and seed.
+
+    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
+    is the task language); test scores `madx` (the target's adapter alone), `la_task_language`
+    LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
+    the latter pairs: per model, task and target the pairing with the higher mean, over seeds that
+    have both, of the validation score at the chosen λ; the task language where both are equal; ''
+    where no seed has both.
+    """
+    found = cells(table)
+    found = found[(found["method"] == "la") & (found["right"] == found["target"])]
+    parts = []
+    for (model, task, target), group in found.groupby(["model", "task", "target"], sort=False):
+        by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
+        scores = ["validation", "at_right", "merged"]
+        empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
+        english = by_left.pop(task_language, empty)
+        related, relative = next(iter(by_left.items()), ("", english))
+        # on the seeds that have both; where none has, no better one can be named
+        both = pd.DataFrame(
+            {"task_language": english["validation"], "related": relative["validation"]}
+        ).dropna()
+        known, wins = len(both) > 0, both["related"].mean() > both["task_language"].mean()
+        better = (related if wins else task_language) if known else ""
+        part = pd.DataFrame(
+            {
+                "related": related,
+                "madx": english["at_right"].combine_first(relative["at_right"]),
+                "la_task_language": english["merged"],
+                "la_related": relative["merged"],
+                "la_better": (relative if wins else english)["merged"] if known else math.nan,
+                "better": better,
+            }
+        ).reset_index()
+        part.insert(0, "target", str(target))
+        part.insert(0, "task", str(task))
+        part.insert(0, "model", str(model))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def low_resource(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(t@budget, en) against t@budget alone (4.4): a row per model, task, target, budget, seed.
+
+    Columns: model, task, target, budget, `tokens` (inf for `full`), seed, lambda (of the task
+    language, the left operand), and the test scores `direct` (λ = 0) and `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"].rename(columns={"at_right": "direct"})
+    found["tokens"] = found["budget"].map(tokens)
+    keep = ["model", "task", "target", "budget", "tokens", "seed", "lambda", "direct", "merged"]
+    return found[keep].reset_index(drop=True)
+
+
+def tokens(budget: str) -> float:
+    """A budget in tokens, inf for `full`."""
+    from langarith import layout
+
+    return float(layout.tokens(budget) or math.inf)
+
+
+def curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Validation score over λ (5.1): a row per model, task, target, left, right, seed and λ.
+
+    Columns: those, and `value`. The ends of a curve are the single adapters. A missing cell has no
+    curve.
+    """
+    return _sweeps(table, "validation").reset_index(drop=True)
+
+
+CELL = ["model", "task", "target", "left", "right", "seed"]
+
+
+def _sweeps(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    rows = table[(table["split"] == split) & (table["method"] == "la") & table["value"].notna()]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
+    return rows.drop_duplicates([*CELL, "lambda"])[[*CELL, "lambda", "value"]]
+
+
+FIXED = "λ = 0.5"
+
+
+def regret(table: pd.DataFrame) -> pd.DataFrame:
+    """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
+
+    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `λ = 0.5`).
+    Columns: those; `lambda`, its choice; `regret`, the test score of the full grid's choice minus
+    that of this one, in points; `evaluations` of this grid and `full_evaluations`. A grid that is
+    not part of the full one, or is all of it, has no rows.
+    """
+    score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
+    rows = []
+    for key, curve in curves(table).groupby(CELL, sort=False):
+        cell: tuple[Any, ...] = tuple(key)
+        values = dict(zip(curve["lambda"], curve["value"], strict=True))
+        fine = selection.select(values, selection.centre("la"))
+        grids = {
+            f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
+        }
+        coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
+        chosen = {
+            name: selection.select({w: values[w] for w in points}, selection.centre("la"))
+            for name, points in coarse.items()
+        } | {FIXED: 0.5}
+        for name, weight in chosen.items():
+            lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
+            told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
+            told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
+            rows.append(told | {"full_evaluations": len(values)})
+    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations"]
+    found = pd.DataFrame(rows, columns=columns)
+    # a missing cell keeps its rows
+    places = cells(table).query("method == 'la'")[CELL]
+    return places.merge(found[["grid"]].drop_duplicates(), how="cross").merge(found, how="left")
+
+
+def relatedness(table: pd.DataFrame) -> pd.DataFrame:
+    """LA_t(t, l2) for a pool of languages l2 (5.2): a row per model, task, target, other, seed.
+
+    Columns: model, task, target, `other` (the operand that is not the target's own), seed,
+    `merged`.
+    """
+    found = cells(table)
+    found = found[found["method"] == "la"].rename(columns={"left": "other"})
+    keep = ["model", "task", "target", "other", "seed", "merged"]
+    return found[keep].reset_index(drop=True)
+
+
+def ties(table: pd.DataFrame) -> pd.DataFrame:
+    """LA and TIES zero-shot (appendix E): a row per model, task, target, method and seed.
+
+    Columns: those, lambda and `merged`.
+    """
+    keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
+    return cells(table)[keep].reset_index(drop=True)
+
+
+def pool_range(means: Iterable[float]) -> float:
+    """Points between the best and the worst related language of a pool (5.2), of seed means."""
+    series = pd.Series(list(means), dtype=float)
+    return float(series.max() - series.min())
+
+
+def cosines(table: pd.DataFrame) -> pd.DataFrame:
+    """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
+
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair stands once,
+    whichever way round the table has it.
+    """
+    rows = table[table["left"] != table["right"]].copy()
+    pairs = zip(rows["left"], rows["right"], strict=True)
+    rows["pair"] = [" ".join(sorted(pair)) for pair in pairs]
+    rows = rows.drop_duplicates(["model", "kind", "pair", "seed"])
+    return rows[["model", "kind", "left", "right", "seed", "cosine"]].reset_index(drop=True)
+
+
+AVERAGE = "avg."
+"""The name of the average over targets where a target is expected."""
+
+
+def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
+    """Scores with one more target, `AVERAGE`: per model, task and seed the mean over targets.
+
+    A seed that lacks a target has no average (NaN): means over different targets do not compare.
+    """
+    groups = scores.groupby(["model", "task", "seed"], sort=False)[kinds]
+    means = groups.mean(skipna=False).reset_index()
+    return pd.concat([scores, means.assign(target=AVERAGE)], ignore_index=True)
+
+
+def over_seeds(scores: pd.DataFrame, by: list[str], kinds: list[str]) -> pd.DataFrame:
+    """Seed means and their spread: a row per place `by` and kind, in the order of the scores.
+
+    Columns: `by`; `kind`; `mean`; `spread`, one standard deviation over seeds (ddof 1), NaN where
+    there is one seed; `seeds`, how many are in the mean, `of` how many wanted.
+    """
+    long = scores.melt(id_vars=by, value_vars=kinds, var_name="kind", value_name="score")
+    found = long.groupby([*by, "kind"], sort=False)["score"].agg(
+        mean="mean", spread="std", seeds="count", of="size"
+    )
+    return found.reset_index()
+
+
+def missing(table: pd.DataFrame) -> tuple[int, int]:
+    """How many cells of an experiment are missing, and of how many."""
+    found = cells(table)
+    return int(found["merged"].isna().sum()), len(found)

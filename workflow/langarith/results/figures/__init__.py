@@ -1,0 +1,36 @@
+"""Figures: each takes a tidy table (or logs) and draws; one shared style for all.
+
+No figure defines a number: what is drawn comes from the table or from `analysis`. Missing cells are
+marked in place and counted in the foot.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from langarith.results.figures.bars import enhancement, ties, zero_shot
+from langarith.results.figures.curves import learning_curves
+from langarith.results.figures.density import sparsity
+from langarith.results.figures.lines import lambda_impact, low_resource
+from langarith.results.figures.matrices import relatedness, similarity
+from langarith.results.figures.style import TEXT_WIDTH, save
+
+DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
+    "zero_shot": zero_shot,
+    "enhancement": enhancement,
+    "low_resource": low_resource,
+    "lambda_impact": lambda_impact,
+    "relatedness": relatedness,
+    "ties": ties,
+    "similarity": similarity,
+    "sparsity": sparsity,
+}
+"""How each experiment is drawn, from its tidy table and the caption of the study.
+
+A caption has `study` and `note` (text), `models`, `seeds`, `languages` (lists, in the order that
+figures keep) and `task_language`.
+"""
+
+__all__ = ["DRAW", "TEXT_WIDTH", "learning_curves", "save", "zero_shot"]

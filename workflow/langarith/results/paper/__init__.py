@@ -1,0 +1,1 @@
+"""The paper's numbers, and this study's beside them."""

@@ -1,0 +1,267 @@
+"""The paper's numbers beside ours: every one that it states in text or tables, with a verdict."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from langarith.results import analysis
+from langarith.results.paper import stated
+from langarith.results.paper.stated import Stated
+from langarith.results.sheets import MISSING, Number, Row, Sheet, missing_cells, sheet
+
+STUDY = "no-train-but-gain"
+"""The study whose numbers can stand beside the paper's: config.yaml."""
+
+VERDICTS = ["within", "above", "below", "one seed", "same", "differs", "not run", "not comparable"]
+"""In the order in which they are counted; what they mean: see `compare`."""
+
+COLUMNS = "id what source model unit paper ours sd seeds verdict note".split()
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What we found: a value (or a choice), its spread over seeds, how many there are."""
+
+    value: float | str
+    sd: float = math.nan
+    seeds: int = 0
+
+
+def compare(
+    tables: Mapping[str, pd.DataFrame], study: str, *, task_language: str = "en"
+) -> pd.DataFrame:
+    """A row per number of the paper: `COLUMNS`, in the order in which the paper's file has them.
+
+    `ours` is the quantity of the means over seeds, since the paper, too, reports averages of its
+    runs; `sd` is the standard deviation (ddof 1) of the same quantity computed for each seed alone.
+    Only seeds that have all it needs count, and `seeds` says how many they are.
+
+    The verdict, which takes the paper's value as it is printed, without regard to its rounding:
+
+    =================  ============================================================================
+    `within`           the paper's value lies inside ours ± 2 sd, ends included
+    `above`, `below`   ours lies above, below the paper's by more than that
+    `one seed`         there is one seed, hence no spread to judge by
+    `same`, `differs`  of a choice, which has no spread: ours is the paper's, or another
+    `not run`          the table, or a cell that the quantity needs, is not there
+    `not comparable`   the study is not the paper's (`STUDY`); then nothing of ours is shown
+    =================  ============================================================================
+
+    A number whose model the paper does not name has a row for each model that we have it of.
+
+    Args:
+        tables: tidy tables by experiment; those that are not there have not run.
+        study: the name of the study that they are of.
+    """
+    views = {
+        name: _VIEWS[name](table, task_language) for name, table in tables.items() if name in _VIEWS
+    }
+    rows = []
+    for number in stated.stated():
+        view = views.get(number.experiment)
+        if study != STUDY:
+            rows.append(_row(number, number.model, None, "not comparable"))
+            continue
+        for model in [number.model] if number.model else _models(view):
+            found = None if view is None else _ours(number, model, view)
+            rows.append(_row(number, model, found, verdict(number.value, found)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def verdict(theirs: float | str, ours: Ours | None) -> str:
+    """One word on our number beside the paper's: see `compare`."""
+    if ours is None:
+        return "not run"
+    if isinstance(theirs, str) or isinstance(ours.value, str):
+        return "same" if ours.value == theirs else "differs"
+    if ours.seeds < 2:
+        return "one seed"
+    distance = ours.value - theirs
+    if abs(distance) <= 2 * ours.sd + 1e-9:  # an end of the range is inside, whatever its last bit
+        return "within"
+    return "above" if distance > 0 else "below"
+
+
+def _row(number: Stated, model: str | None, ours: Ours | None, said: str) -> dict[str, Any]:
+    told = {name: getattr(number, name) for name in ("id", "what", "source", "unit", "note")}
+    told |= {"model": model or "", "paper": number.value, "verdict": said}
+    found = {"ours": ours.value, "sd": ours.sd, "seeds": ours.seeds} if ours else {"seeds": 0}
+    return told | found
+
+
+def _models(view: pd.DataFrame | None) -> list[str | None]:
+    named = view is not None and "model" in view and len(view) > 0
+    return list(dict.fromkeys(view["model"])) if named and view is not None else [None]
+
+
+# --- quantities ---------------------------------------------------------------------------------
+
+
+def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Cosines of language vectors, each pair also the other way round, as Figure 10 prints them."""
+    pairs = pairs[pairs["kind"] == "language"]
+    return pd.concat([pairs, pairs.rename(columns={"left": "right", "right": "left"})])
+
+
+_VIEWS: dict[str, Callable[[pd.DataFrame, str], pd.DataFrame]] = {
+    "zero_shot": lambda table, _: analysis.zero_shot(table),
+    "enhancement": analysis.enhancement,
+    "lambda_impact": lambda table, _: analysis.regret(table),
+    "relatedness": lambda table, _: analysis.relatedness(table),
+    "ties": lambda table, _: analysis.ties(table),
+    "similarity": lambda table, _: _both_ways(analysis.cosines(table)),
+    "related_languages": lambda table, _: table,
+}
+"""What a quantity looks at, by experiment: given its tidy table and the task language."""
+
+
+def _ours(number: Stated, model: str | None, view: pd.DataFrame) -> Ours | None:
+    """Our counterpart of a number; None where a cell that it needs is missing."""
+    where = {**number.where, **({"model": model} if model else {})}
+    for column, value in where.items():
+        view = view[view[column] == value]
+    return _QUANTITIES[number.quantity](view, number.over)
+
+
+Quantity = Callable[[pd.DataFrame, Mapping[str, Sequence[str]]], Ours | None]
+
+
+def _over_seeds(kinds: list[str], measure: Callable[[pd.DataFrame], float]) -> Quantity:
+    """A quantity that is measured on the means over seeds and on each seed.
+
+    Args:
+        kinds: columns of the view, all of which a seed needs in all cells.
+        measure: given these columns, a row per cell, indexed by what the quantity is taken over.
+    """
+
+    def quantity(view: pd.DataFrame, over: Mapping[str, Sequence[str]]) -> Ours | None:
+        place = list(over)
+        # no language pairs with itself
+        wanted = [cell for cell in itertools.product(*over.values()) if len({*cell}) == len(cell)]
+        complete = []
+        for _, runs in view.groupby("seed"):
+            cells = (
+                pd.DataFrame(wanted, columns=place).merge(runs, "left", on=place) if place else runs
+            )
+            scores = cells.set_index(place)[kinds] if place else cells[kinds].reset_index(drop=True)
+            if scores.notna().all(axis=None):
+                complete.append(scores)
+        if not complete:
+            return None
+        each = pd.Series([measure(scores) for scores in complete])
+        mean = sum(complete[1:], start=complete[0]) / len(complete)
+        return Ours(measure(mean), float(each.std(ddof=1)), len(complete))
+
+    return quantity
+
+
+def _proposal(view: pd.DataFrame, _: Mapping[str, Sequence[str]]) -> Ours | None:
+    chosen = view[view["chosen"].astype(str) == "True"]
+    return None if chosen.empty else Ours(str(chosen["candidate"].iloc[0]))
+
+
+def _greatest_gain(scores: pd.DataFrame) -> float:
+    proxies = ["task_language", "related"]
+    return max(analysis.gain(scores.loc[[t]], "merged", proxies) for t in scores.index)
+
+
+def _greatest_range(scores: pd.DataFrame) -> float:
+    return max(analysis.pool_range(pool) for _, pool in scores["merged"].groupby("target"))
+
+
+_QUANTITIES: dict[str, Quantity] = {
+    "greatest_gain": _over_seeds(["task_language", "related", "merged"], _greatest_gain),
+    "average_gain": _over_seeds(
+        ["madx", "la_better"], lambda scores: analysis.gain(scores, "la_better", ["madx"])
+    ),
+    "average": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
+    "merged": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
+    "greatest_range": _over_seeds(["merged"], _greatest_range),
+    "evaluations": _over_seeds(
+        ["full_evaluations"], lambda counts: float(counts["full_evaluations"].max())
+    ),
+    "times_fewer": _over_seeds(
+        ["full_evaluations", "evaluations"],
+        lambda counts: float((counts["full_evaluations"] / counts["evaluations"]).max()),
+    ),
+    "cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].mean())),
+    "least_cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].min())),
+    "proposal": _proposal,
+}
+
+
+# --- the sheets ---------------------------------------------------------------------------------
+
+
+def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+    """What `compare` found: a count of verdicts, then a sheet for each part of the paper.
+
+    `compared` may come back from a CSV file that was read with plain `pandas.read_csv`.
+    """
+    compared = compared.fillna({"model": "", "note": ""})
+    parts = compared["source"].where(compared["source"].map(_in_print), "text")
+    verdicts = [said for said in VERDICTS if said in set(compared["verdict"])]
+    counts: list[Row] = [
+        (
+            part,
+            *(Number(float((rows["verdict"] == said).sum()), digits=0) for said in verdicts),
+        )
+        for part, rows in compared.groupby(parts, sort=False)
+    ]
+    rule = (
+        "Within: the paper's value, as printed, lies inside ours ± 2 standard deviations over "
+        "seeds (ddof 1); above, below: ours lies above, below it by more than that. Of a quantity "
+        "such as a greatest gain, ours is that of the means over seeds, and the standard deviation "
+        "is of the same quantity of each seed."
+    )
+    made = [
+        sheet(
+            "Reproduction: verdicts",
+            f"How many of the paper's numbers are what. {rule}",
+            ("in", *verdicts),
+            [counts],
+            caption,
+        )
+    ]
+    for part, rows in compared.groupby(parts, sort=False):
+        notes = " ".join(dict.fromkeys(note for note in rows["note"] if note))
+        made.append(
+            sheet(
+                f"Reproduction: {part}",
+                f"Ours ± one standard deviation over seeds. {notes}",
+                ("number", "model", "paper", "ours", "seeds", "verdict"),
+                [[_sheet_row(row) for row in rows.to_dict("records")]],
+                caption,
+            )
+        )
+    return [*made, *missing_cells(caption)]
+
+
+def _in_print(source: str) -> bool:
+    """Whether the paper has a number in a table or figure, and not in its text."""
+    return source.startswith(("Table", "Figure"))
+
+
+def _sheet_row(row: Mapping[Any, Any]) -> Row:
+    what = row["what"] if _in_print(row["source"]) else f"{row['what']} ({row['source']})"
+    start = (what, row["model"])
+    if row["unit"] == "language":
+        ours = row["ours"] if isinstance(row["ours"], str) else MISSING
+        return (*start, row["paper"], ours, "", row["verdict"])
+    theirs = float(row["paper"])
+    # as the paper prints it: two decimals in its tables and Figure 10, what it takes in its text
+    decimals = 2 if row["unit"] in {"percent", "cosine"} else len(f"{theirs:g}".partition(".")[2])
+    digits = {"cosine": 3, "count": 0}.get(row["unit"], 2)
+    return (
+        *start,
+        Number(theirs, digits=decimals),
+        Number(float(row["ours"]), float(row["sd"]), digits=digits),
+        Number(float(row["seeds"]) or math.nan, digits=0),
+        row["verdict"],
+    )

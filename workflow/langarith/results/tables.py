@@ -1,0 +1,127 @@
+"""Tidy tables: one row per cell, lambda, split and metric; everything that figures draw."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from langarith import tasks
+from langarith.layout import Operand
+
+COLUMNS = (
+    "experiment,model,task,target,method,left,right,budget,seed,lambda,split,selected,"
+    "metric,value,examples"
+).split(",")
+
+
+OWN_COLUMNS = {
+    "similarity": "experiment,model,kind,left,right,seed,cosine".split(","),
+    "sparsity": "experiment,model,language,layer,seed,quantity,x,value".split(","),
+}
+"""Columns of the experiments that are not made of cells."""
+
+
+def rows(
+    experiment: str,
+    selections: Iterable[Path],
+    task_scores: Iterable[Path],
+    missing: Iterable[Mapping[str, str]] = (),
+) -> list[dict[str, Any]]:
+    """Rows of an experiment's tidy table.
+
+    Methods: `la` at each lambda on validation and at the chosen one, 0, 0.5 and 1 on test. Three
+    references on test: `majority` (most frequent class of the training data), `none` (no language
+    adapter), and `madx` with the task language as target (the task adapter at home).
+
+    Args:
+        selections: `selected.json` of the cells.
+        task_scores: `task.json` of the task adapters below them.
+        missing: cells of a partial grid, with the `type` of their task: a row without a value each.
+    """
+    found = []
+    references: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for path in selections:
+        cell = json.loads(path.read_text(encoding="utf-8"))
+        base = {
+            "experiment": experiment,
+            **{key: cell[key] for key in ("model", "task", "target", "method", "left", "right")},
+            "budget": budget(cell["left"], cell["right"]),
+            "seed": int(cell["seed"]),
+        }
+        for split in ("validation", "test"):
+            for point in cell[split]:
+                chosen = point["lambda"] == cell["selected"]
+                where = {"lambda": point["lambda"], "split": split, "selected": chosen}
+                found += _scores(base | where, point["metrics"], cell["examples"][split])
+        if experiment == "lambda_impact":
+            # what coarser grids would have chosen, for the analysis of section 5.1
+            known = {point["lambda"] for point in cell["test"]}
+            for weight, metrics in {
+                p["lambda"]: p["metrics"] for p in cell["coarser"] if p["lambda"] not in known
+            }.items():
+                where = {"lambda": weight, "split": "test", "selected": False}
+                found += _scores(base | where, metrics, cell["examples"]["test"])
+        for method, metrics in cell["references"].items():
+            plain = base | {"method": method, "left": "", "right": "", "budget": ""}
+            plain |= {"lambda": None, "split": "test", "selected": False}
+            for row in _scores(plain, metrics, cell["examples"]["test"]):
+                # cells of one target share its references
+                references[
+                    (method, *(row[k] for k in ("model", "task", "target", "seed", "metric")))
+                ] = row
+    for path in task_scores:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        base = {
+            "experiment": experiment,
+            **{key: run[key] for key in ("model", "task", "seed")},
+            "target": run["language"],
+            "method": "madx",
+            "left": run["language"],
+            "right": "",
+            "budget": "full",
+            "lambda": None,
+            "split": "test",
+            "selected": False,
+        }
+        found += _scores(base, run["test"], run["examples"]["test"])
+    found += references.values()
+    for lost in missing:
+        names = {key: lost[key] for key in ("model", "task", "target", "method", "left", "right")}
+        found.append(
+            {"experiment": experiment, **names, "budget": budget(lost["left"], lost["right"])}
+            | {"seed": int(lost["seed"]), "lambda": None, "split": "test", "selected": False}
+            | {"metric": tasks.get(lost["type"]).metrics[0], "value": None, "examples": 0}
+        )
+    return found
+
+
+def _scores(base: dict[str, Any], metrics: dict[str, float], examples: int) -> list[dict[str, Any]]:
+    return [
+        base | {"metric": name, "value": value, "examples": examples}
+        for name, value in metrics.items()
+    ]
+
+
+def budget(left: str, right: str) -> str:
+    """The token budget of a cell: that of its one limited operand, else `full`."""
+    limited = {Operand.parse(o).budget for o in (left, right)} - {"full"}
+    return limited.pop() if limited else "full"
+
+
+def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] = COLUMNS) -> None:
+    """Write a tidy table with unrounded values, whole or not at all."""
+    frame = pd.DataFrame(table_rows, columns=list(columns))
+    partial = path.with_name(f".{path.name}.partial")
+    frame.to_csv(partial, index=False)
+    os.replace(partial, path)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A tidy table: empty numbers are NaN, empty names are empty text."""
+    numbers = ("lambda", "value", "cosine", "x", "ours", "sd")
+    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})

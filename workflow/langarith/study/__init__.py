@@ -1,0 +1,1 @@
+"""A study: schema, loading, sources of its files, grid, experiments, checks."""

@@ -1,0 +1,207 @@
+"""The experiments as views on the grid, and the adapters that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from langarith.layout import Cell, Operand, Run
+from langarith.study.grid import cells_of, related_operand, ties_methods
+from langarith.study.schema import Study
+
+
+def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:
+    """LA_t(en, rel) for every target (section 4.2): both proxies are the ends of the sweep.
+
+    Raises:
+        InputError: a target without a related language, here and wherever one is needed.
+    """
+    english = Operand(study.task_language)
+    return cells_of(study, name, lambda target: [("la", english, related_operand(study, target))])
+
+
+def enhancement(study: Study, name: str) -> list[Cell]:
+    """LA_t(en, t) and LA_t(rel, t) (section 4.3): MAD-X, the target alone, is one of their ends."""
+    english = Operand(study.task_language)
+    return cells_of(
+        study,
+        name,
+        lambda target: [
+            ("la", other, Operand(target)) for other in (english, related_operand(study, target))
+        ],
+    )
+
+
+def low_resource(study: Study, name: str) -> list[Cell]:
+    """LA_t(t@budget, en) for every budget of a target (section 4.4), in canonical order."""
+    english = Operand(study.task_language)
+    return cells_of(
+        study,
+        name,
+        lambda target: [
+            ("la", english, Operand(target, budget)) for budget in study.budgets.get(target, ())
+        ],
+    )
+
+
+def relatedness(study: Study, name: str) -> list[Cell]:
+    """LA_t(t, l2) for every language l2 of the pool (section 5.2, Table 1), in canonical order."""
+    pool = study.experiments[name].pool or ()
+    return cells_of(
+        study, name, lambda target: [("la", Operand(other), Operand(target)) for other in pool]
+    )
+
+
+def ties(study: Study, name: str) -> list[Cell]:
+    """TIES of the zero-shot pairs beside their language arithmetic (appendix E, Table 3)."""
+    english = Operand(study.task_language)
+    return cells_of(
+        study,
+        name,
+        lambda target: [
+            (method, english, related_operand(study, target))
+            for method in ("la", *ties_methods(study))
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """An experiment: what it shows, which cells of the grid it looks at, which keys it takes."""
+
+    about: str
+    """One or two sentences for the report."""
+    cells: Callable[[Study, str], list[Cell]] | None = None
+    """None for what is not made of cells: language vectors, languages, the paper's numbers."""
+    keys: frozenset[str] = frozenset({"models", "tasks", "targets"})
+    figure: bool = True
+
+
+_VECTORS = frozenset({"models", "languages"})
+
+
+EXPERIMENTS: dict[str, View] = {
+    "zero_shot": View(
+        "Test scores per target with the task language's adapter, the related language's adapter, "
+        "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
+        "2 and 6). The number above a group is the gain over the better proxy.",
+        zero_shot,
+    ),
+    "enhancement": View(
+        "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
+        "with the related language, and with the better of both, chosen on validation (section "
+        "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
+        enhancement,
+    ),
+    "low_resource": View(
+        "Adapters trained on token budgets of the target, used directly and in language "
+        "arithmetic with the task language (section 4.4, Figure 4).",
+        low_resource,
+    ),
+    "lambda_impact": View(
+        "Validation score over lambda; dashed lines are the single adapters, the ends of the "
+        "curve (section 5.1, Figures 5 and 8).",
+        zero_shot,
+    ),
+    "relatedness": View(
+        "Language arithmetic of the target's adapter with each language of a pool (section 5.2, "
+        "Table 1).",
+        relatedness,
+        frozenset({"models", "tasks", "targets", "pool"}),
+    ),
+    "ties": View(
+        "TIES merging of the zero-shot pairs against language arithmetic (appendix E, Table 3).",
+        ties,
+    ),
+    "related_languages": View(
+        "Languages that URIEL relates equally closely to each target, the proposal, the study's "
+        "choice and the paper's (section 4.1.1, Table 2).",
+        keys=frozenset(),
+        figure=False,
+    ),
+    "similarity": View(
+        "Cosine similarity of language vectors, the difference of an adapter and its "
+        "initialisation, and for contrast of task vectors (appendix E, Figure 10).",
+        keys=_VECTORS | {"tasks"},
+    ),
+    "sparsity": View(
+        "Kernel density of the weights of language vectors (appendix E, Figure 9).",
+        keys=_VECTORS | {"layers"},
+    ),
+    "reproduction": View(
+        "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
+    ),
+}
+
+
+VECTOR_EXPERIMENTS = ("similarity", "sparsity")
+"""Experiments that look at adapters and at no cells."""
+
+
+def cells(study: Study, experiment: str) -> list[Cell]:
+    """The cells that an experiment looks at; none where it looks at something else."""
+    view = EXPERIMENTS[experiment]
+    return view.cells(study, experiment) if view.cells else []
+
+
+def all_cells(study: Study) -> list[Cell]:
+    """Every cell that some experiment looks at, once."""
+    return list(dict.fromkeys(c for name in study.experiments for c in cells(study, name)))
+
+
+def vectors(study: Study, experiment: str) -> list[Run]:
+    """The adapters that `similarity` or `sparsity` looks at.
+
+    Languages are those of the view, or all of the study; tasks, for `similarity` alone, likewise.
+    """
+    view = study.experiments[experiment]
+    places = [(model, seed) for model in view.models or study.models for seed in study.seeds]
+    languages = [
+        Run(model, "language", language, seed)
+        for model, seed in places
+        for language in view.languages or study.languages
+    ]
+    tasks = [
+        Run(model, "task", task, seed)
+        for model, seed in places
+        for task in view.tasks or study.tasks
+        if experiment == "similarity"
+    ]
+    return languages + tasks
+
+
+def runs(study: Study, experiment: str) -> list[Run]:
+    """Every adapter below an experiment, once; a task adapter stands on its language's adapter."""
+    if experiment in VECTOR_EXPERIMENTS:
+        found = vectors(study, experiment)
+        return list(dict.fromkeys([*_homes(study, found), *found]))
+    return runs_of(study, cells(study, experiment))
+
+
+def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
+    """Every adapter below some cells, once, in the order in which they must be trained."""
+    languages, tasks = [], []
+    for cell in cells:
+        for operand in (cell.left, cell.right):
+            languages.append(Run(cell.model, "language", str(operand), cell.seed))
+        tasks.append(Run(cell.model, "task", cell.task, cell.seed))
+    return list(dict.fromkeys([*_homes(study, tasks), *languages, *tasks]))
+
+
+def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
+    """The task language's adapters that task adapters are trained on."""
+    home = study.task_language
+    return [Run(r.model, "language", home, r.seed) for r in found if r.kind == "task"]
+
+
+def languages_of(study: Study, experiment: str) -> list[str]:
+    """The languages that an experiment shows, in the study's order."""
+    if experiment in VECTOR_EXPERIMENTS:
+        shown = {run.name for run in vectors(study, experiment)}
+    elif EXPERIMENTS[experiment].cells:
+        found = cells(study, experiment)
+        operands = {o.language for cell in found for o in (cell.left, cell.right)}
+        shown = operands | {cell.target for cell in found}
+    else:
+        shown = set(study.languages)
+    return [language for language in study.languages if language in shown]

@@ -1,0 +1,212 @@
+"""Where the files of a study are: raw shards, base models, adapters and task data."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from langarith.data import hub
+from langarith.layout import Operand, tokens
+from langarith.study.schema import (
+    HUB_ADAPTER,
+    SPLITS,
+    FilesCorpora,
+    FilesModel,
+    FilesTask,
+    HubCorpora,
+    HubFile,
+    HubModel,
+    HubPlaces,
+    HubTask,
+    MiniatureCorpora,
+    MiniatureTask,
+    Study,
+    TaskSpec,
+    Training,
+)
+
+
+def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
+    """The raw files of one language, in their order."""
+    paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
+    found: list[str] = []
+    for path in paths:
+        found += sorted(glob.glob(path.replace("{language}", glob.escape(language))))
+    return found
+
+
+def shard_name(path: str) -> str:
+    """A shard's file name without its suffixes: what its token stream is called."""
+    name = Path(path).name
+    for suffix in (".gz", ".txt", ".jsonl", ".parquet"):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def shards(study: Study, language: str, budget: str = "full") -> list[str]:
+    """Paths of the raw shards of one language that a budget reads, in its order of reading."""
+    corpora, wanted = study.corpora, tokens(budget)
+    if isinstance(corpora, HubCorpora):
+        return _hub_shards(study, corpora, language, wanted)
+    if isinstance(corpora, FilesCorpora):
+        found = corpus_files(corpora, language)
+    else:
+        folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
+        found = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+    return found if wanted is None else found[: _enough(study, found, wanted)]
+
+
+def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
+    """How many shards surely hold a budget and the held-out text before it.
+
+    What a shard holds is known only once it is tokenised, so this counts on few tokens to a byte:
+    too many shards cost time, too few would cost the run.
+    """
+    if isinstance(study.corpora, MiniatureCorpora):
+        # told with at least 30 words a document, and a word has at least one token
+        rooms = [study.corpora.documents // study.corpora.shards * 30] * len(found)
+        wanted += study.corpora.validation_documents * 30
+    else:
+        rooms = [Path(path).stat().st_size // _bytes_of_a_token(path) for path in found]
+        wanted += study.corpora.validation_documents * TOKENS_OF_A_DOCUMENT
+    return next((n for n in range(1, len(found)) if sum(rooms[:n]) >= wanted), len(found))
+
+
+def _bytes_of_a_token(path: str) -> int:
+    """More bytes than any tokenizer of many languages puts into a token on average."""
+    return 16 if path.endswith((".txt", ".jsonl")) else 8  # compressed
+
+
+TOKENS_OF_A_DOCUMENT = 4000
+"""More than held-out documents have on average; the first articles of Wikipedia are long."""
+
+
+def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | None) -> list[str]:
+    files = hub.shard_files(corpora.path, corpora.config.replace("{language}", language))
+    if wanted is not None and corpora.shard_tokens is not None:
+        # one more than the budget fills, for the documents held out before it
+        files = files[: 1 + wanted // corpora.shard_tokens]
+    return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
+
+
+def hub_file(study: Study, kind: hub.Kind, repository: str, revision: str, file: str) -> str:
+    """Where a file of the hub lies here: under the commit that the lock has for its revision."""
+    locked = study.revisions.get(hub.lock_key(kind, repository, revision), revision)
+    return hub.local_file(kind, repository, locked, file)
+
+
+def model_file(study: Study, name: str, file: str) -> str | None:
+    """One file of a base model that is not trained here; None for one that is."""
+    model = study.models[name]
+    if isinstance(model, HubModel):
+        return hub_file(study, "models", model.path, model.revision, file)
+    return f"{model.path}/{file}" if isinstance(model, FilesModel) else None
+
+
+def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
+    """One file of the ready-made adapter that an operand stands for; None where one is trained.
+
+    A token budget always asks for a trained one.
+    """
+    place = study.models[model].adapters.get(operand.language)
+    if place is None or operand.budget != "full":
+        return None
+    on_hub = HUB_ADAPTER.match(place)
+    return hub_file(study, "models", on_hub[1], on_hub[2], file) if on_hub else f"{place}/{file}"
+
+
+def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
+    """Repositories of the hub that a study names by a branch or tag, by the key of the lock."""
+    named: list[tuple[hub.Kind, str, str]] = []
+    for model in study.models.values():
+        if isinstance(model, HubModel):
+            named.append(("models", model.path, model.revision))
+        for place in model.adapters.values():
+            if on_hub := HUB_ADAPTER.match(place):
+                named.append(("models", on_hub[1], on_hub[2]))
+    if isinstance(study.corpora, HubCorpora):
+        named.append(("datasets", study.corpora.path, study.corpora.revision))
+    for task in study.tasks.values():
+        if isinstance(task, HubTask):
+            named += [("datasets", *place) for place in _hub_places(task)]
+    return {hub.lock_key(*place): place for place in named if not hub.is_commit(place[2])}
+
+
+def _hub_places(task: HubTask) -> Iterator[tuple[str, str]]:
+    everywhere: list[HubTask | HubPlaces] = [task, *task.languages.values()]
+    for places in everywhere:
+        if places.repository and places.revision:
+            yield places.repository, places.revision
+        for file in (places.train, places.validation, places.test, places.path):
+            if isinstance(file, HubFile):
+                yield file.repository, file.revision
+
+
+def task_file(study: Study, name: str, language: str, split: str) -> str:
+    """The file that holds one split of one language of a task."""
+    task = study.tasks[name]
+    if isinstance(task, MiniatureTask):
+        suffix = {"ner": "conll", "nli": "tsv", "qa": "json"}[task_type(study, name)]
+        return f"{study.results_dir}/miniature/{name}/{language}/{split}.{suffix}"
+    own = task.languages.get(language)
+    if own is not None:
+        task = task.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+    file: str | HubFile | None
+    if split == "train":
+        file = task.train
+    elif task.path and not _own_development_file(study, task, language, split):
+        file = task.path
+    else:
+        file = task.validation if split == "validation" else task.test
+    if isinstance(task, FilesTask):
+        return _filled(str(file), language, split)
+    if not isinstance(file, HubFile):
+        file = HubFile(repository=task.repository, revision=task.revision, file=str(file))
+    return hub_file(
+        study, "datasets", file.repository, file.revision, _filled(file.file, language, split)
+    )
+
+
+def _filled(path: str, language: str, split: str) -> str:
+    return path.replace("{language}", language).replace("{split}", split)
+
+
+def task_cut(study: Study, name: str, language: str, split: str) -> str | None:
+    """How the split's file is cut: None where the whole file is the split."""
+    task = study.tasks[name]
+    if split == "train" or _own_development_file(study, task, language, split):
+        return None
+    return task.cut
+
+
+def _own_development_file(study: Study, task: TaskSpec, language: str, split: str) -> bool:
+    given = getattr(task, "validation", None) is not None
+    return given and split == "validation" and language == study.task_language
+
+
+def needed_splits(study: Study, language: str) -> tuple[str, ...]:
+    """The splits that a study reads of a task in a language: only the task language trains."""
+    return ("train", *SPLITS) if language == study.task_language else SPLITS
+
+
+def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
+    """How a task's files of one language are read: parameters of the jobs that do."""
+    spec = study.tasks[name]
+    return {
+        "type": task_type(study, name),
+        "max_length": spec.max_length,
+        "stride": spec.stride,
+        "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
+    }
+
+
+def task_type(study: Study, name: str) -> str:
+    """ner, nli or qa: the task's `type`, or its name."""
+    return study.tasks[name].type or name
+
+
+def task_training(study: Study, name: str) -> Training:
+    """The task's own recipe, or the study's for all tasks."""
+    return study.tasks[name].training or study.training.task_adapter

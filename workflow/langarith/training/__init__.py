@@ -1,0 +1,1 @@
+"""The training of base models and adapters."""

@@ -1,0 +1,363 @@
+"""The training loop of adapters and small base models, on the Hugging Face Trainer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+
+from langarith.models import devices, encoders
+from langarith.progress import MetricsLog, Progress, say
+from langarith.training.batching import Order, Rows
+from langarith.training.signals import SignalRequests
+
+_TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
+
+
+_METRICS, _PARTIAL = "metrics.jsonl", "partial"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: the chosen checkpoint's step and validation value, the last step."""
+
+    best_step: int
+    best_value: float
+    steps: int
+
+
+class _Reporter(TrainerCallback):
+    """Metrics log, console progress, the clock of checkpoints and who else asks for one."""
+
+    def __init__(
+        self, log: MetricsLog, progress: Progress, save_minutes: float, calls: SignalRequests
+    ) -> None:
+        self.log, self.progress, self.every = log, progress, save_minutes * 60
+        self.calls = calls
+        self.saved = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.log.forget_after(state.global_step)
+        self.progress.total = state.max_steps
+        self.progress.resume(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.update(state.global_step)
+        # the last step needs none: the Trainer would go on from it with one step more
+        due = time.monotonic() - self.saved >= self.every or self.calls.save
+        if due and state.global_step < state.max_steps:
+            self.saved = time.monotonic()
+            self.calls.save = False
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # not sooner: what is saved must not say that the training is over
+        control.should_training_stop = control.should_training_stop or self.calls.stop
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "train_runtime" not in logs:
+            self.log.write(step=state.global_step, **logs)
+
+
+class _Trainer(Trainer):
+    """Keeps trainable parameters alone in its checkpoints, and the best of them aside.
+
+    Plain Trainer checkpoints hold the whole frozen model; AdapterTrainer's hold every loaded
+    adapter, and its best-model loading skips missing folders silently.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
+        validate: Callable[[], dict[str, float]],
+        metric: str,
+        sign: int,
+        order: Order,
+        metrics: MetricsLog,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.order, self.metrics = order, metrics
+        self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
+        self.evaluated = -1
+        self.at_once, self.share = sys.maxsize, 1.0
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        # our losses are means over a micro-batch: the Trainer must divide by the accumulation
+        self.model_accepts_loss_kwargs = False
+        # batches stay in main memory, where masks are drawn; losses move what they take
+        self.accelerator.device_placement = False
+        self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        return self.order
+
+    def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
+        """A micro-batch; one that does not fit into memory goes in halves from then on.
+
+        Gradients of the parts add up to that of the whole: the loss of each is weighted by its
+        rows, so the batch of a step stays what the recipe says.
+        """
+        rows = len(inputs["input_ids"])
+        before = [None if p.grad is None else p.grad.clone() for p in self.trained]
+        drawn = torch.get_rng_state()
+        while True:
+            try:
+                losses = []
+                for start in range(0, rows, self.at_once):
+                    part = {k: v[start : start + self.at_once] for k, v in inputs.items()}
+                    self.share = len(part["input_ids"]) / rows
+                    losses.append(self._micro_step(model, part))
+                return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+            except torch.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise
+            # outside of `except`, where the error no longer holds what the step had made
+            self.at_once = (min(rows, self.at_once) + 1) // 2
+            for parameter, gradient in zip(self.trained, before, strict=True):
+                parameter.grad = None if gradient is None else gradient.clone()
+            torch.set_rng_state(drawn)
+            torch.cuda.empty_cache()
+
+    def _micro_step(self, model: Any, inputs: Any) -> torch.Tensor:
+        """What the Trainer's own step comes to here, less its walk through all modules."""
+        with self.compute_loss_context_manager():
+            loss = self.loss(model, inputs) * self.share
+        loss = loss / self.current_gradient_accumulation_steps
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # nobody reads the count, and each step would count all parameters for it
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        if self.state.global_step == self.evaluated:
+            return {}
+        self.evaluated = self.state.global_step
+        values = self.validate()
+        self.model.train()
+        self.log({f"validation_{name}": value for name, value in values.items()})
+        value = self.sign * values[self.metric]
+        best = self.state.best_metric
+        if best is None or math.isnan(best) or value > best:
+            self.state.best_metric = value
+            self.state.best_global_step = self.state.global_step
+            self._write(Path(self.args.output_dir) / _BEST)
+        return {f"eval_{name}": v for name, v in values.items()}
+
+    def _write(self, path: Path) -> None:
+        tensors = {
+            n: p.detach().cpu().contiguous()
+            for n, p in self.model.named_parameters()
+            if p.requires_grad
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial)
+        os.replace(partial, path)
+
+    def _read(self, path: Path) -> None:
+        tensors = load_file(path)
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(tensors[name])
+
+    def load_best(self) -> None:
+        """Go back to the best checkpoint's weights."""
+        self._read(Path(self.args.output_dir) / _BEST)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        self._write(folder / _TRAINABLE)
+        best = Path(str(self.args.output_dir)) / _BEST
+        if best.is_file():
+            shutil.copyfile(best, folder / _BEST)
+        # an output of the job, which Snakemake removes before the next attempt
+        self.metrics.copy(folder / _METRICS)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir) / _PARTIAL)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write beside, file by file, then let the whole checkpoint take the last one's place."""
+        folder = Path(str(self.args.output_dir))
+        shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
+        super()._save_checkpoint(model, trial)
+        (written,) = (folder / _PARTIAL).iterdir()
+        for path in written.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # a node that goes down must leave no empty files
+        old = list(folder.glob("checkpoint-*"))
+        shutil.rmtree(folder / written.name, ignore_errors=True)
+        os.replace(written, folder / written.name)
+        for path in old:
+            if path.name != written.name:
+                shutil.rmtree(path)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        folder = Path(resume_from_checkpoint)
+        self._read(folder / _TRAINABLE)
+        if (folder / _BEST).is_file():
+            shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
+        if (folder / _METRICS).is_file():
+            shutil.copyfile(folder / _METRICS, self.metrics.path)
+
+
+def _digest(model: PreTrainedModel, data: Rows) -> str:
+    """Hash of the weights and rows that a run starts from: another base model is another run."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        # a pooler that nothing uses is drawn anew at each start
+        if ".pooler." not in name:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for name, column in data.columns.items():
+        digest.update(name.encode())
+        if isinstance(column, np.ndarray):  # the corpus: without a copy
+            digest.update(np.ascontiguousarray(column).reshape(-1).view(np.uint8).data)
+        else:
+            digest.update(json.dumps(column).encode())
+    return digest.hexdigest()
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The latest checkpoint of a run; each appears whole or not at all."""
+    whole = list(folder.glob("checkpoint-*"))
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+
+
+def train(
+    model: PreTrainedModel,
+    recipe: Mapping[str, Any],
+    *,
+    data: Rows,
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]],
+    loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
+    validate: Callable[[], dict[str, float]],
+    metric: str,
+    larger_is_better: bool,
+    seed: int,
+    checkpoints: Path,
+    log: MetricsLog,
+    what: str,
+    group_by_length: bool = False,
+    save_minutes: float = 10.0,
+) -> Outcome:
+    """Train what is trainable and leave the model at its best checkpoint on held-out data.
+
+    A killed run goes on from its last checkpoint when called again with the same recipe and seed,
+    to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. SIGURG asks
+    for a checkpoint at the next step, SIGTERM for one before the process ends by it.
+
+    Args:
+        recipe: a :class:`langarith.study.Training` as plain data.
+        data: training rows; their order, dropout and masks follow `seed`.
+        loss: mean loss of one micro-batch, which is given in main memory.
+        validate: held-out values; `metric` names the one that chooses the checkpoint.
+        checkpoints: a folder of this run's own.
+        save_minutes: time between checkpoints; with 0 there is one after each step.
+    """
+    on = devices.device()
+    dtype = devices.precision(recipe["precision"], on)
+    if recipe["torch_compile"]:
+        encoders.compile_encoder(model)
+    written = json.dumps(
+        {"recipe": dict(recipe), "seed": seed, "start": _digest(model, data)}, sort_keys=True
+    )
+    note = checkpoints / _RECIPE
+    if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
+        shutil.rmtree(checkpoints)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    note.write_text(written)
+    epochs = recipe["epochs"]
+    micro = recipe["batch_size"]
+    steps_per_epoch = math.ceil(math.ceil(len(data) / micro) / recipe["accumulation"])
+    steps = recipe["steps"] or epochs * steps_per_epoch
+    every = recipe["evaluate_every"] or (steps_per_epoch if epochs else max(1, steps // 10))
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=recipe["accumulation"],
+        learning_rate=recipe["learning_rate"],
+        lr_scheduler_type=recipe["schedule"],
+        warmup_steps=recipe["warmup_steps"],
+        weight_decay=recipe["weight_decay"],
+        max_grad_norm=recipe["clip"],
+        optim="adamw_torch_fused",
+        seed=seed,
+        data_seed=seed,
+        use_cpu=on.type == "cpu",
+        bf16=dtype == "bf16",
+        fp16=dtype == "fp16",
+        eval_strategy="steps",
+        eval_steps=every,
+        logging_steps=every,
+        logging_nan_inf_filter=False,  # it waits for the device at every step, and hides a NaN
+        save_strategy="no",
+        save_total_limit=1,
+        remove_unused_columns=False,
+        dataloader_pin_memory=on.type == "cuda",
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+    calls = SignalRequests()
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        # the Trainer wants one before it calls evaluate(), where `validate` has its own
+        eval_dataset=data,
+        data_collator=collate,
+        callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
+        loss=loss,
+        validate=validate,
+        metric=metric,
+        sign=1 if larger_is_better else -1,
+        order=Order(
+            len(data),
+            seed,
+            micro * recipe["accumulation"],
+            [len(row) for row in data.columns["input_ids"]] if group_by_length else None,
+        ),
+        metrics=log,
+    )
+    last = last_checkpoint(checkpoints)
+    if last:
+        say(f"    {what}: goes on from step {last.rpartition('-')[2]}")
+    model.train()
+    with calls.heard():
+        trainer.train(resume_from_checkpoint=last)
+    if calls.stop and trainer.state.global_step < steps:
+        say(f"    {what}: saved at step {trainer.state.global_step}, told to end")
+        signal.raise_signal(signal.SIGTERM)
+    trainer.evaluate()
+    trainer.load_best()
+    shutil.rmtree(checkpoints)
+    return Outcome(
+        best_step=int(trainer.state.best_global_step or 0),
+        best_value=abs(float(trainer.state.best_metric or 0.0)),
+        steps=trainer.state.global_step,
+    )

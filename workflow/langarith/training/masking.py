@@ -1,0 +1,84 @@
+"""Masking of tokens, in training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers import (
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from langarith.models import devices, masked_lm
+
+MASK_SEED = 0
+
+
+class MaskTokens(DataCollatorForLanguageModeling):
+    """The library's 80/10/10 masking of full chunks, without its slow row-by-row padding."""
+
+    def mask(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        special = torch.isin(rows, torch.tensor(self.tokenizer.all_special_ids))
+        ids, labels = self.torch_mask_tokens(rows.clone(), special_tokens_mask=special)
+        return {"input_ids": ids, "labels": labels}
+
+
+def masked_loss(
+    tokenizer: PreTrainedTokenizerFast, probability: float
+) -> Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor]:
+    """A loss that masks the batch anew in the step itself.
+
+    A collator would not do: batches are fetched ahead, so a checkpoint would hold the random state
+    after the masks of a step that it does not hold.
+    """
+    masks = MaskTokens(tokenizer, mlm_probability=probability)
+
+    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        masked = masks.mask(batch["input_ids"])
+        ids = devices.to_device(masked["input_ids"], model.device)
+        return masked_lm.masked_lm_loss(model, ids, masked["labels"])
+
+    return loss
+
+
+def masked_validation(
+    model: PreTrainedModel,
+    chunks: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    probability: float,
+    batch_size: int,
+    dtype: str,
+) -> Callable[[], dict[str, float]]:
+    """A function that gives `loss`: mean cross-entropy in nats over masked tokens of held-out text.
+
+    Args:
+        chunks: (rows, length) token ids. Their masks are drawn once from a fixed seed, so that
+            every checkpoint, seed and language adapter is asked the same question.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(MASK_SEED)
+        masked = MaskTokens(tokenizer, mlm_probability=probability).mask(
+            torch.from_numpy(chunks.astype(np.int64))
+        )
+
+    @torch.inference_mode()
+    def validate() -> dict[str, float]:
+        model.eval()
+        on = next(model.parameters()).device
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
+        total, count = torch.zeros((), dtype=torch.float64, device=on), 0
+        for start in range(0, len(chunks), batch_size):
+            ids = devices.to_device(masked["input_ids"][start : start + batch_size], on)
+            labels = masked["labels"][start : start + batch_size]
+            found = int((labels != -100).sum())
+            if found:
+                with torch.autocast(on.type, dtype=half, enabled=half is not None):
+                    loss = masked_lm.masked_lm_loss(model, ids, labels)
+                total += loss.double() * found
+                count += found
+        return {"loss": float(total) / max(count, 1)}
+
+    return validate
