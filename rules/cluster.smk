@@ -31,9 +31,10 @@ def gpu_training(need):
     }
 
 
-def gpu_sweep(method):
+def gpu_sweep(method, operands):
     """What one sweep of a method asks for."""
-    return member(lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method)) | {
+    need = lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method, operands)
+    return member(need) | {
         "gpu": 1,
         "attempt": attempt,
     }

@@ -5,7 +5,7 @@ import os
 from functools import cache
 from types import SimpleNamespace
 
-from langarith import layout
+from langarith import layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
 from langarith.files import sha256, write_text
@@ -66,35 +66,25 @@ R = STUDY.results_dir
 CHECKPOINTS = STUDY.checkpoint_dir or f"{R}/checkpoints"
 ENVIRONMENT = f"{workflow.basedir}/envs/langarith.yaml"
 
-# --- path patterns (the contract of docs/layout.md) ---
-TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-ENCODER_FILES = ["config.json", "model.safetensors"]
-TOKENIZER = f"{R}/models/{{model}}/tokenizer"
-ENCODER = f"{R}/models/{{model}}/encoder"
-TOKENS = f"{R}/tokens/{{model}}/{{language}}/{{shard}}.arrow"
-ADAPTER_FILES = ["adapter_config.json", "adapter.safetensors"]
-HEAD_FILES = ["head_config.json", "model_head.safetensors"]
-INITIAL = f"{R}/adapters/{{model}}/initial/{{kind}}"
-READY_CHECK = f"{R}/adapters/{{model}}/ready.json"
-LANGUAGE_ADAPTER = f"{R}/adapters/{{model}}/language/{{language}}@{{budget}}/seed{{seed}}"
-TASK_ADAPTER = f"{R}/adapters/{{model}}/task/{{task}}/seed{{seed}}"
-CELL = f"{R}/evaluation/{{model}}/{{task}}/{{target}}/{{method}}/{{left}}+{{right}}/seed{{seed}}"
-TABLE = f"{R}/tables/{{experiment}}.csv"
-FIGURE = f"{R}/figures/{{experiment}}"
+# --- path patterns: langarith.layout has them, relative to the results folder ---
+TOKENIZER_FILES, ENCODER_FILES = layout.TOKENIZER_FILES, layout.ENCODER_FILES
+ADAPTER_FILES, HEAD_FILES = layout.ADAPTER_FILES, layout.HEAD_FILES
+TOKENIZER = f"{R}/{layout.TOKENIZER}"
+ENCODER = f"{R}/{layout.ENCODER}"
+TOKENS = f"{R}/{layout.TOKENS}"
+INITIAL = f"{R}/{layout.INITIAL}"
+READY_CHECK = f"{R}/{layout.READY_CHECK}"
+LANGUAGE_ADAPTER = f"{R}/{layout.LANGUAGE_ADAPTER}"
+TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
+CELL = f"{R}/{layout.CELL}"
+CHECK = f"{R}/{layout.CHECK}"
+TABLE = f"{R}/{layout.TABLE}"
+FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
 
 
 wildcard_constraints:
-    model="[^/]+",
-    task="[^/]+",
-    language="[A-Za-z-]+",
-    target="[A-Za-z-]+",
-    budget=r"full|\d+[kMB]?",
-    left=r"[A-Za-z-]+(@\d+[kMB]?)?",
-    right=r"[A-Za-z-]+(@\d+[kMB]?)?",
-    seed=r"\d+",
-    shard="[^/]+",
-    kind="language|task",
+    **layout.WILDCARDS,
 
 
 onstart:
@@ -178,7 +168,7 @@ def language_adapter(model, operand, seed):
 def operands(model):
     """Every operand that the experiments merge on a model."""
     cells = [cell for cell in experiments.all_cells(STUDY) if cell.model == model]
-    return list(dict.fromkeys(operand for cell in cells for operand in (cell.left, cell.right)))
+    return list(dict.fromkeys(operand for cell in cells for operand in cell.operands))
 
 
 def ready_adapters(model):
@@ -229,49 +219,66 @@ def checked(task, language):
     return CHECK.format(task=task, language=language)
 
 
-# --- what a sweep reads, writes and is told, whatever its method ---
-def sweep_inputs(wildcards):
-    """Files of one cell: both operands, the task adapter with its task, the base model.
+# --- input, output and parameters of a sweep, whatever its method ---
+def sweep_inputs(method):
+    """Files of the cells of a method; see `cell_inputs`."""
+    needs_origin = merging.get(method).needs_origin
+    return lambda wildcards: cell_inputs(wildcards, needs_origin)
+
+
+def cell_inputs(wildcards, needs_origin):
+    """Files of one cell: the operands, the task adapter with its task, the base model.
 
     One function of `unpack` for all of them: Snakemake looks at the signature of every function
     for every job, which takes longer than what the functions do.
     """
     task, target = wildcards.task, wildcards.target
+    operands = wildcards.operands.split("+")
+    origin = initial_adapter("language")(wildcards) if needs_origin else []
     return {
         "encoder": encoder(wildcards),
         "tokenizer": tokenizer(wildcards),
         "task_adapter": task_adapter(wildcards),
-        "left": language_adapter(wildcards.model, wildcards.left, wildcards.seed),
-        "right": language_adapter(wildcards.model, wildcards.right, wildcards.seed),
+        "operands": [
+            file
+            for operand in operands
+            for file in language_adapter(wildcards.model, operand, wildcards.seed)
+        ],
+        "origin": origin,
         "validation": sources.task_file(STUDY, task, target, "validation"),
         "test": sources.task_file(STUDY, task, target, "test"),
         "checked": checked(task, target),
-        "adapters": checked_adapters(wildcards.model, wildcards.left, wildcards.right),
+        "adapters": checked_adapters(wildcards.model, *operands),
     }
 
 
-def sweep_outputs(method):
-    """Files of one cell of a method: a score per lambda, the chosen one, predictions, record."""
-    lambdas = STUDY.lambdas[method].values() if method in STUDY.lambdas else ()
+def sweep_outputs(method, operands):
+    """Files of the cells of a method: a score per point, the chosen one, predictions, record."""
     folder = CELL.replace("{method}", method)
+    points = map(layout.point_text, grid.points(STUDY, method, operands))
     return {
         "selected": f"{folder}/selected.json",
-        "curve": [f"{folder}/lambda={weight:.2f}.json" for weight in lambdas],
+        "curve": [f"{folder}/lambda={point}.json" for point in points],
         "predictions": f"{folder}/predictions.parquet",
         "record": f"{folder}/provenance.json",
     }
 
 
-def sweep_params():
-    """What a sweep is told beside its lambdas."""
-    return {
-        "reading": lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.target),
-        "batches": STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
-    }
+def sweep_rule(method, operands):
+    """`sweep_la`; of more than two operands `sweep_la_3`: the number of points depends on both."""
+    return f"sweep_{method}" if operands == 2 else f"sweep_{method}_{operands}"
 
 
-def sweep_log(method):
-    return f"{LOGS}/sweep_{method}/" + "{model}-{task}-{target}-{left}+{right}-seed{seed}.log"
+def sweep_log(method, operands):
+    name = "{model}-{task}-{target}-{operands}-seed{seed}.log"
+    return f"{LOGS}/{sweep_rule(method, operands)}/{name}"
+
+
+def code_of_sweep(method):
+    """Fingerprint of a sweep's code: that of its merge method and of its task's type included."""
+    return lambda wildcards: fingerprint(
+        "sweep", merging.part(method), tasks.part(sources.task_type(STUDY, wildcards.task))
+    )
 
 
 # --- what an experiment asks for ---
@@ -294,19 +301,7 @@ def cell_file(cell, name):
 
 def adapter_folder(run):
     """Where a training puts its adapter."""
-    if run.kind == "task":
-        return TASK_ADAPTER.format(model=run.model, task=run.name, seed=run.seed)
-    operand = layout.Operand.parse(run.name)
-    return LANGUAGE_ADAPTER.format(
-        model=run.model, language=operand.language, budget=operand.budget, seed=run.seed
-    )
-
-
-def training_log(run):
-    if run.kind == "task":
-        return f"{LOGS}/train_task_adapter/{run.model}-{run.name}-seed{run.seed}.log"
-    operand = layout.Operand.parse(run.name)
-    return f"{LOGS}/train_language_adapter/{run.model}-{operand.language}@{operand.budget}-seed{run.seed}.log"
+    return f"{R}/{run.folder}"
 
 
 # With allow_missing the rules that train and evaluate are left out of the workflow, and a table is
@@ -338,8 +333,8 @@ def blamed_log(cell):
     """The log of the first job on the way to a cell that left no adapter, or of the sweep."""
     for run in experiments.runs_of(STUDY, [cell]):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
-            return training_log(run)
-    return sweep_log(cell.method).format(**cell.wildcards)
+            return f"{R}/{run.log}"
+    return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
 
 
 def new_points(wildcards):
@@ -353,7 +348,10 @@ def new_points(wildcards):
         folder = CELL.format(**cell.wildcards)
         made = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         if "selected.json" in made and not STUDY.allow_missing:
-            points = [f"lambda={w:.2f}.json" for w in STUDY.lambdas[cell.method].values()]
+            points = [
+                f"lambda={layout.point_text(point)}.json"
+                for point in grid.points(STUDY, cell.method, len(cell.operands))
+            ]
             found += [f"{folder}/{point}" for point in points if point not in made]
     return found
 

@@ -1,6 +1,5 @@
 # Raw text and task data: told by the miniature world, or files that are there already.
 
-CHECK = f"{R}/checks/{{task}}/{{language}}.json"
 MINIATURE = f"{R}/miniature"
 
 

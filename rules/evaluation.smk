@@ -3,58 +3,36 @@
 # On a cluster, sweeps that share a model, a task adapter and a seed are batched: profiles/slurm.
 SWEEPS = "sweeps_{model}_{task}_{seed}"
 
-
-rule sweep_la:
-    message:
-        "Sweeping lambda: {wildcards.task} in {wildcards.target} with {wildcards.left}+{wildcards.right}, {wildcards.model}, seed {wildcards.seed}"
-    input:
-        unpack(sweep_inputs),
-    output:
-        **sweep_outputs("la"),
-    log:
-        sweep_log("la"),
-    params:
-        **sweep_params(),
-        lambdas=STUDY.lambdas["la"].values(),
-        code=fingerprint("sweep_la"),
-    threads: STUDY.evaluation.threads
-    resources:
-        **gpu_sweep("la"),
-    group:
-        SWEEPS
-    conda:
-        ENVIRONMENT
-    script:
-        "../workflow/scripts/sweep_la.py"
-
-
-# Each method of TIES has a lambda grid of its own, so a rule of its own: sweep_ties20, sweep_ties80.
-for method in grid.ties_methods(STUDY):
+# Each method has its own grid of points, so its own rule: sweep_la, sweep_ties20, sweep_slerp.
+for method, operands in experiments.sweeps(STUDY):
 
     rule:
         name:
-            f"sweep_{method}"
+            sweep_rule(method, operands)
         message:
-            f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.left}}+{{wildcards.right}}, {{wildcards.model}}, seed {{wildcards.seed}}"
+            f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.operands}}, {{wildcards.model}}, seed {{wildcards.seed}}"
         input:
-            unpack(sweep_inputs),
-            initial=initial_adapter("language"),
+            unpack(sweep_inputs(method)),
         output:
-            **sweep_outputs(method),
+            **sweep_outputs(method, operands),
         log:
-            sweep_log(method),
+            sweep_log(method, operands),
         params:
-            **sweep_params(),
             method=method,
-            keep=int(method.removeprefix("ties")),
             lambdas=STUDY.lambdas[method].values(),
-            code=fingerprint("sweep_ties"),
+            reading=lambda wildcards: sources.task_reading(
+                STUDY, wildcards.task, wildcards.target
+            ),
+            batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
+            code=code_of_sweep(method),
         threads: STUDY.evaluation.threads
         resources:
-            **gpu_sweep(method),
+            **gpu_sweep(method, operands),
+        wildcard_constraints:
+            operands=layout.operands_pattern(operands),
         group:
             SWEEPS
         conda:
             ENVIRONMENT
         script:
-            "../workflow/scripts/sweep_ties.py"
+            "../workflow/scripts/sweep.py"

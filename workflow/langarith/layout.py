@@ -1,20 +1,88 @@
-"""Names of artefacts: operands, cells, runs, token budgets."""
+"""Where every artefact of a study is stored, and what a path says.
+
+Patterns are relative to the study's `results_dir` and hold wildcards in braces, as Snakemake's do.
+The Snakefile, the cost model, figures and the audit read them from here; `parse` is the only code
+that takes a path apart.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePath
 from typing import Literal
 
 from langarith.errors import InputError
 
+TOKENIZER = "models/{model}/tokenizer"
+ENCODER = "models/{model}/encoder"
+TOKENS = "tokens/{model}/{language}/{shard}.arrow"
+INITIAL = "adapters/{model}/initial/{kind}"
+READY_CHECK = "adapters/{model}/ready.json"
+LANGUAGE_ADAPTER = "adapters/{model}/language/{language}@{budget}/seed{seed}"
+TASK_ADAPTER = "adapters/{model}/task/{task}/seed{seed}"
+CELL = "evaluation/{model}/{task}/{target}/{method}/{operands}/seed{seed}"
+POINT = CELL + "/lambda={point}.json"
+CHECK = "checks/{task}/{language}.json"
+SYNTHETIC_SHARD = "miniature/raw/{language}/{shard}"
+SYNTHETIC_SPLIT = "miniature/{task}/{language}/{split}.{suffix}"
+TABLE = "tables/{experiment}.csv"
+FIGURE = "figures/{experiment}"
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+ENCODER_FILES = ("config.json", "model.safetensors")
+ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
+HEAD_FILES = ("head_config.json", "model_head.safetensors")
+
+_OPERAND = r"[A-Za-z0-9_-]+(?:@[1-9]\d*[kMB]?)?"
+
+
+def operands_pattern(count: int) -> str:
+    """The regular expression of so many operands joined by `+`."""
+    return r"\+".join([_OPERAND] * count)
+
+
+WILDCARDS = {
+    "model": r"[^/]+",
+    "task": r"[^/]+",
+    "language": r"[A-Za-z0-9_-]+",
+    "target": r"[A-Za-z0-9_-]+",
+    "budget": r"full|\d+[kMB]?",
+    "operands": rf"{_OPERAND}(?:\+{_OPERAND})+",
+    "seed": r"\d+",
+    "shard": r"[^/]+",
+    "kind": r"language|task",
+}
+"""Regular expressions of wildcards; any other one matches a part of a path without a slash."""
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", pattern)
+    for i in range(1, len(parts), 2):
+        parts[i] = f"(?P<{parts[i]}>{WILDCARDS.get(parts[i], '[^/]+')})"
+    parts[::2] = map(re.escape, parts[::2])
+    return re.compile(rf"(?:.*/)?{''.join(parts)}(?:/(?P<file>[^/]+))?")
+
+
+def parse(pattern: str, path: str | PurePath) -> dict[str, str] | None:
+    """The wildcards of a path that follows a pattern of this module; None where it does not.
+
+    The path may begin with folders above the pattern, such as a `results_dir`, and may name one
+    file below it, which is then given as `file`.
+    """
+    match = _expression(pattern).fullmatch(str(path))
+    return {k: v for k, v in match.groupdict().items() if v is not None} if match else None
+
+
+# --- token budgets --------------------------------------------------------------------------------
+
 BUDGET = re.compile(r"^([1-9]\d*)([kMB]?)$")
-
-
 _UNIT = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 
 
-def tokens(budget: str) -> int | None:
+def budget_tokens(budget: str) -> int | None:
     """A budget in tokens: `10k` is 10000; None for `full`."""
     if budget == "full":
         return None
@@ -22,6 +90,9 @@ def tokens(budget: str) -> int | None:
     if not match:
         raise InputError(f"'{budget}' is not a token budget; write 10k, 1M, 1B or full")
     return int(match[1]) * _UNIT[match[2]]
+
+
+# --- operands and points of a merge ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -40,28 +111,68 @@ class Operand:
         return cls(language, budget or "full")
 
 
+def join_operands(operands: tuple[Operand, ...]) -> str:
+    """Operands as paths and tables write them: `en+fr@10k`."""
+    return "+".join(map(str, operands))
+
+
+def parse_operands(text: str) -> tuple[Operand, ...]:
+    """The operands that :func:`join_operands` wrote."""
+    return tuple(Operand.parse(part) for part in text.split("+"))
+
+
+Point = tuple[float, ...]
+"""Where a method is evaluated: λ, or several numbers."""
+
+
+def point_text(point: Point) -> str:
+    """A point as file names write it: `0.50`, or `0.50,0.30` where it has several numbers."""
+    return ",".join(f"{number:.2f}" for number in point)
+
+
+def point_value(point: Point) -> float | str:
+    """A point as JSON and tables hold it: λ itself, or the text of several numbers."""
+    return point[0] if len(point) == 1 else point_text(point)
+
+
+def parse_point(value: float | str) -> Point:
+    """The point that :func:`point_text` or :func:`point_value` gave."""
+    return tuple(map(float, value.split(","))) if isinstance(value, str) else (float(value),)
+
+
+# --- what is trained and evaluated ----------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One sweep of the grid: θ_pre + λ·τ_left + (1−λ)·τ_right for every λ of the method."""
+    """One sweep of the grid: a merge of operands at every point of the method."""
 
     model: str
     task: str
     target: str
     method: str
-    left: Operand
-    right: Operand
+    operands: tuple[Operand, ...]
     seed: int
 
     @property
+    def left(self) -> Operand:
+        """The first operand."""
+        return self.operands[0]
+
+    @property
+    def right(self) -> Operand:
+        """The last operand."""
+        return self.operands[-1]
+
+    @property
     def wildcards(self) -> dict[str, str]:
-        """The cell's place in the path patterns."""
+        """The cell's wildcards in :data:`CELL`."""
         return {
             "model": self.model,
             "task": self.task,
             "target": self.target,
             "method": self.method,
-            "left": str(self.left),
-            "right": str(self.right),
+            "operands": join_operands(self.operands),
             "seed": str(self.seed),
         }
 
@@ -74,3 +185,22 @@ class Run:
     kind: Literal["language", "task"]
     name: str
     seed: int
+
+    @property
+    def folder(self) -> str:
+        """Where its training writes it."""
+        if self.kind == "task":
+            return TASK_ADAPTER.format(model=self.model, task=self.name, seed=self.seed)
+        operand = Operand.parse(self.name)
+        return LANGUAGE_ADAPTER.format(
+            model=self.model, language=operand.language, budget=operand.budget, seed=self.seed
+        )
+
+    @property
+    def log(self) -> str:
+        """The log of its training."""
+        if self.kind == "task":
+            return f"logs/train_task_adapter/{self.model}-{self.name}-seed{self.seed}.log"
+        operand = Operand.parse(self.name)
+        name = f"{self.model}-{operand.language}@{operand.budget}-seed{self.seed}"
+        return f"logs/train_language_adapter/{name}.log"

@@ -11,6 +11,7 @@ from typing import Any
 from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
+from langarith.layout import parse_point
 
 HIDDEN = ("code", "checkpoints")
 """Parameters that the tree tells elsewhere, or that decide no number."""
@@ -92,10 +93,10 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
         sweep = job.rule.startswith("sweep_")
         if method == "madx":
             agrees = job.rule == "train_task_adapter"
-        elif method and not cells.get("left"):
+        elif method and not cells.get("operands"):
             agrees = sweep
         elif method:
-            agrees = job.rule == f"sweep_{method}"
+            agrees = sweep and job.parameters.get("method") == method
         else:
             agrees = True
         shared = [key for key in names if cells.get(key)]
@@ -103,7 +104,7 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
             shared = [key for key in shared if key in ("model", "task", "seed")]
         if agrees and all(names[key] == cells[key] for key in shared):
             kept.append(job)
-    if method and not cells.get("left"):
+    if method and not cells.get("operands"):
         kept = kept[:1]
     return kept or graph.parents(table)
 
@@ -116,10 +117,15 @@ def _agrees(graph: Lineage, jobs: Sequence[Job], cells: Mapping[str, str]) -> bo
     told = selection(graph, sweeps[0])
     points = [*told.get(cells["split"], ()), *told.get("coarser", ())] if told else []
     return any(
-        float(cells["lambda"]) == point["lambda"]
+        parse_point(_number(cells["lambda"])) == parse_point(point["lambda"])
         and point["metrics"].get(cells["metric"]) == float(cells["value"] or "nan")
         for point in points
     )
+
+
+def _number(cell: str) -> float | str:
+    """A cell of the column `lambda`: a number, or the text of a point of several numbers."""
+    return cell if "," in cell else float(cell)
 
 
 def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:

@@ -11,17 +11,25 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langarith import merging
 from langarith.audit import lineage
 from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError
 from langarith.files import sha256, write_json
-from langarith.layout import Operand
+from langarith.layout import (
+    Operand,
+    Point,
+    parse_operands,
+    parse_point,
+    point_text,
+    point_value,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -32,40 +40,41 @@ WEIGHTS = "adapter.safetensors"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is merged: θ_pre + λ·τ_left + (1−λ)·τ_right, or TIES of both vectors, scaled by λ."""
+    """What is merged: adapters of a study's operands by a method at a point."""
 
     model: str
-    left: Operand
-    right: Operand
-    weight: float
+    operands: tuple[Operand, ...]
+    point: Point
     seed: str
     method: str = "la"
 
     @property
     def name(self) -> str:
         """The adapter's name: a part of parameter names, so without dots and signs."""
-        parts = (self.method, str(self.left), str(self.right), f"{self.weight:.2f}")
+        parts = (self.method, *map(str, self.operands), point_text(self.point))
         return re.sub(r"\W", "_", "_".join(parts))
 
     @property
     def formula(self) -> str:
-        if self.method == "la":
-            return f"{self.weight:.2f} · {self.left} + {1 - self.weight:.2f} · {self.right}"
-        return f"{self.method}({self.left}, {self.right}), scaled by {self.weight:.2f}"
+        """The merge in words, such as `0.65 · en + 0.35 · fr`."""
+        return merging.get(self.method).describe([str(o) for o in self.operands], self.point)
 
 
 def recipe_of(selected: Path) -> Recipe:
     """The recipe of a sweep's choice, from its `selected.json`."""
     if not selected.is_file():
         raise InputError(f"{selected}: no such file; name a sweep's selected.json")
-    told = json.loads(selected.read_text(encoding="utf-8"))
+    return _recipe(json.loads(selected.read_text(encoding="utf-8")))
+
+
+def _recipe(cell: Mapping[str, Any], point: Point | None = None) -> Recipe:
+    """The recipe of a sweep's content at a point, by default at the chosen one."""
     return Recipe(
-        told["model"],
-        Operand.parse(told["left"]),
-        Operand.parse(told["right"]),
-        float(told["selected"]),
-        str(told["seed"]),
-        told["method"],
+        cell["model"],
+        parse_operands(cell["operands"]),
+        point or parse_point(cell["selected"]),
+        str(cell["seed"]),
+        cell["method"],
     )
 
 
@@ -80,9 +89,9 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: there already; name a new folder")
-    left, right = (_operand(graph, recipe, o) for o in (recipe.left, recipe.right))
-    merged = _merge(graph, recipe, left, right)
-    source = _folder(graph, left)
+    operands = [_operand(graph, recipe, operand) for operand in recipe.operands]
+    merged = _merge(graph, recipe, operands)
+    source = _folder(graph, operands[0])
     config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
     staging = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
@@ -92,7 +101,7 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
     config |= {"name": recipe.name, "model_name": base["name"]}
     write_json(staging / "adapter_config.json", config)
     scores = list(_scores(graph, recipe))
-    jobs = graph.upstream([left, right])
+    jobs = graph.upstream(operands)
     write_json(
         staging / "recipe.json",
         {
@@ -100,13 +109,12 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
             "model": recipe.model,
             "base_model": base,
             "method": recipe.method,
-            "left": str(recipe.left),
-            "right": str(recipe.right),
-            "lambda": recipe.weight,
+            "lambda": point_value(recipe.point),
             "seed": int(recipe.seed),
-            "operands": {
-                side: _weights_of(job) for side, job in (("left", left), ("right", right))
-            },
+            "operands": [
+                {"operand": str(operand), **_weights_of(job)}
+                for operand, job in zip(recipe.operands, operands, strict=True)
+            ],
             "scores": scores,
             "lineage": [_told(graph, job) for job in jobs],
             "sha256": {WEIGHTS: sha256(staging / WEIGHTS)},
@@ -151,26 +159,22 @@ def _weights_of(job: Job) -> dict[str, str]:
     return {"path": name, "sha256": job.outputs[name]["sha256"]}
 
 
-def _merge(graph: Lineage, recipe: Recipe, left: Job, right: Job) -> dict[str, torch.Tensor]:
-    from langarith.merging import ties
-    from langarith.merging.tensors import apply_vector, interpolate, language_vector
+def _merge(graph: Lineage, recipe: Recipe, operands: Sequence[Job]) -> dict[str, torch.Tensor]:
     from langarith.models.adapters import read_adapter
 
-    for job in (left, right):
-        told = _weights_of(job)
-        if sha256(graph.locate(told["path"])) != told["sha256"]:
+    for job in operands:
+        recorded = _weights_of(job)
+        if sha256(graph.locate(recorded["path"])) != recorded["sha256"]:
             raise InputError(
-                f"{told['path']}: not the file that its training wrote; `langarith audit verify` "
-                "tells more"
+                f"{recorded['path']}: not the file that its training wrote; `langarith audit "
+                "verify` tells more"
             )
-    first, second = (read_adapter(_folder(graph, job)) for job in (left, right))
-    if recipe.method == "la":
-        return interpolate(first, second, recipe.weight)
-    initial = next(job for job in graph.parents(left) if job.rule == INITIALISED)
-    origin = read_adapter(_folder(graph, initial, "language"))
-    vectors = [language_vector(end, origin) for end in (first, second)]
-    merged = ties.ties(vectors, int(recipe.method.removeprefix("ties")))
-    return apply_vector(origin, merged, recipe.weight)
+    method, origin = merging.get(recipe.method), None
+    if method.needs_origin:
+        initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
+        origin = read_adapter(_folder(graph, initial, "language"))
+    adapters = [read_adapter(_folder(graph, job)) for job in operands]
+    return method.merger(adapters, origin)(recipe.point)
 
 
 def _write_weights(
@@ -205,28 +209,21 @@ def base_model(graph: Lineage, model: str) -> dict[str, str]:
 def _scores(graph: Lineage, recipe: Recipe) -> Iterable[dict[str, Any]]:
     """What the study's sweeps of this pair say of this lambda, per task, target and split."""
     for job in graph.jobs:
-        if job.rule != f"sweep_{recipe.method}":
+        if job.parameters.get("method") != recipe.method:
             continue
-        told = selection(graph, job)
-        if not told or recipe != Recipe(
-            told["model"],
-            Operand.parse(told["left"]),
-            Operand.parse(told["right"]),
-            recipe.weight,
-            str(told["seed"]),
-            told["method"],
-        ):
+        cell = selection(graph, job)
+        if not cell or recipe != _recipe(cell, recipe.point):
             continue
         for split in ("validation", "test"):
-            for point in told[split]:
-                if point["lambda"] == recipe.weight:
+            for entry in cell[split]:
+                if parse_point(entry["lambda"]) == recipe.point:
                     yield {
-                        "task": told["task"],
-                        "target": told["target"],
+                        "task": cell["task"],
+                        "target": cell["target"],
                         "split": split,
-                        "chosen": told["selected"] == recipe.weight,
-                        "examples": told["examples"][split],
-                        **point["metrics"],
+                        "chosen": parse_point(cell["selected"]) == recipe.point,
+                        "examples": cell["examples"][split],
+                        **entry["metrics"],
                     }
 
 
@@ -246,7 +243,7 @@ def _card(
     jobs: Sequence[Job],
     folder: str,
 ) -> str:
-    languages = dict.fromkeys([recipe.left.language, recipe.right.language])
+    languages = dict.fromkeys(operand.language for operand in recipe.operands)
     revision = f" at revision `{base['revision']}`" if "revision" in base else ""
     lines = [
         "---",
@@ -262,8 +259,8 @@ def _card(
         "Andruszkiewicz and Birch, *No Train but Gain*, COLING 2025).",
         "",
         f"- base model: `{base['name']}`{revision}",
-        f"- method: `{recipe.method}`, λ = {recipe.weight:.2f}",
-        f"- left: `{recipe.left}`, right: `{recipe.right}`, both of seed {recipe.seed}",
+        f"- method: `{recipe.method}`, λ = {point_text(recipe.point)}",
+        f"- operands: {', '.join(f'`{o}`' for o in recipe.operands)}, all of seed {recipe.seed}",
         f"- study: `{graph.study['name']}`",
         "",
         "## Use",
@@ -322,15 +319,43 @@ def _only(what: str, found: Iterable[str], asked: str | None) -> str:
     return known[0]
 
 
+def _operands(chosen: argparse.Namespace) -> tuple[Operand, ...]:
+    pair = [chosen.left, chosen.right]
+    written = chosen.operands or ("+".join(pair) if all(pair) else "")
+    if not written or not chosen.point:
+        raise InputError(
+            "give --left, --right (or --operands) and --lambda, or --selected; missing: "
+            + ("--lambda" if written else "--operands")
+        )
+    return parse_operands(written)
+
+
+def _point(text: str, method: str, operands: int) -> Point:
+    try:
+        point = parse_point(text)
+    except ValueError as error:
+        raise InputError(f"--lambda {text}: not a number, nor numbers joined by commas") from error
+    wanted = len(merging.get(method).points([0.0], operands)[0])
+    if len(point) != wanted:
+        raise InputError(
+            f"--lambda {text}: {method} of {operands} operands needs {wanted} "
+            f"number{'s' if wanted > 1 else ''}, joined by commas"
+        )
+    return point
+
+
 def main(arguments: Sequence[str]) -> int:
     """`langarith export`: 0 if the adapter was written, 1 for a user's mistake."""
     parser = argparse.ArgumentParser(
         prog="langarith export", description="Write a merged adapter that `adapters` loads."
     )
     parser.add_argument("--selected", type=Path, help="selected.json of a sweep, in place of:")
-    parser.add_argument("--left", help="operand, like en or en@10k")
-    parser.add_argument("--right")
-    parser.add_argument("--lambda", dest="weight", type=float, help="weight of the left operand")
+    parser.add_argument("--left", help="first operand, like en or en@10k")
+    parser.add_argument("--right", help="second operand")
+    parser.add_argument("--operands", help="all operands, in place of both: en+fr+de")
+    parser.add_argument(
+        "--lambda", dest="point", help="weight of the first operand; of all but the last: 0.5,0.3"
+    )
     parser.add_argument("--method", default="la", help="la, or like ties20")
     parser.add_argument("--model", help="where the study has several")
     parser.add_argument("--seed", help="where the study has several")
@@ -341,21 +366,14 @@ def main(arguments: Sequence[str]) -> int:
         if chosen.selected:
             graph, recipe = lineage.of(chosen.selected), recipe_of(chosen.selected)
         else:
-            missing = [key for key in ("left", "right", "weight") if getattr(chosen, key) is None]
-            if missing:
-                raise InputError(
-                    f"--{missing[0].replace('weight', 'lambda')} is missing; give --left, --right "
-                    "and --lambda, or --selected"
-                )
-            if not re.fullmatch(r"la|ties[1-9]\d?", chosen.method):
-                raise InputError(f"--method {chosen.method}: write la, or like ties20")
+            operands = _operands(chosen)
+            merging.get(chosen.method)
             graph = lineage.of(chosen.results)
             trained = [job.wildcards for job in graph.jobs if job.rule == TRAINED]
             recipe = Recipe(
                 _only("model", (names["model"] for names in trained), chosen.model),
-                Operand.parse(chosen.left),
-                Operand.parse(chosen.right),
-                chosen.weight,
+                operands,
+                _point(chosen.point, chosen.method, len(operands)),
                 _only("seed", (names["seed"] for names in trained), chosen.seed),
                 chosen.method,
             )

@@ -16,7 +16,7 @@ TEMPLATES = Path(__file__).parents[2] / "report"
 
 
 SIDES = {"task_language": "left", "related": "right"}
-"""Whose adapter alone a bar of zero_shot stands for."""
+"""The operand that a bar of a single adapter shows in zero_shot."""
 
 
 def size_of(count: float) -> str:
@@ -118,7 +118,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     from langarith.results import analysis, tables
 
     table = tables.read(graph.locate(names[0]))
-    place = ("model", "task", "target", "left", "right", "seed")
+    place = ("model", "task", "target", "operands", "seed")
     sweeps = {
         tuple(job.wildcards[key] for key in place): job for job in jobs if job.rule == "sweep_la"
     }

@@ -38,7 +38,7 @@ SOURCES = "made by no job"
 
 def label(rule: str) -> str:
     """What a rule's jobs make."""
-    if rule.startswith("sweep_ties"):
+    if rule.startswith("sweep_") and rule not in LABELS:
         return f"merges by {rule.removeprefix('sweep_').upper()}"
     return LABELS.get(rule, rule.replace("_", " "))
 

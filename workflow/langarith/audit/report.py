@@ -172,13 +172,15 @@ def lambda_curves(graph: Lineage) -> list[dict[str, Any]]:
     panels: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for job in graph.jobs:
         if job.rule.startswith("sweep_") and (told := selection(graph, job)):
-            keys = ("model", "task", "target", "method", "left", "right")
+            if isinstance(told["selected"], str):
+                continue  # several numbers make no curve
+            keys = ("model", "task", "target", "method", "operands")
             panels[tuple(told[key] for key in keys)].append(told)
     return [_panel(place, sweeps) for place, sweeps in panels.items()]
 
 
 def _panel(place: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    model, task, target, method, left, right = place
+    model, task, target, method, operands = place
     metric = sweeps[0]["metric"]
     curves = [[(p["lambda"], p["metrics"][metric]) for p in told["validation"]] for told in sweeps]
     weights = [weight for curve in curves for weight, _ in curve]
@@ -199,7 +201,7 @@ def _panel(place: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str
         for told, curve in zip(sweeps, curves, strict=True)
     ]
     return {
-        "title": f"{task.upper()} {target}: {left} + {right}",
+        "title": f"{task.upper()} {target}: {operands.replace('+', ' + ')}",
         "note": f"{model}, {method}, {metric}",
         "choices": [f"seed {told['seed']}: {choice(told)}" for told in sweeps],
         "paths": [

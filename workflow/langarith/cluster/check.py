@@ -21,7 +21,7 @@ def problems(of: schema.Study) -> list[str]:
 
 def _corpora(of: schema.Study) -> Iterator[str]:
     for language in of.languages:
-        words, budgets = 0, [layout.tokens(b) or 0 for b in of.budgets.get(language, [])]
+        words, budgets = 0, [layout.budget_tokens(b) or 0 for b in of.budgets.get(language, [])]
         try:
             for path in sources.shards(of, language):
                 if not Path(path).exists():

@@ -5,8 +5,8 @@ inner width, T length of the sequence); the head of masked language modelling ad
 masked token (V vocabulary). With a frozen base model a training step is a forward pass and as much
 again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
 once more. A sequence of a task is taken to be a third as long as `max_length`. A sweep is a forward
-pass over validation per lambda, and one over test for the chosen one and for no adapter; language
-arithmetic has six more, for 0, 0.5, 1 and what coarser grids would have chosen.
+pass over validation per point, and one over test for the chosen point and for no adapter; a method
+with tested points has two more for each: the point itself, and the choice of a coarser grid.
 
 **Time.** Operations at `RATE` a second, and `START` to begin. A job asks a scheduler for `SLACK`
 times the operations and for `BEGIN`; for twice as much on its second attempt, and so on. A training
@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from langarith import layout
-from langarith.study import schema, sources
+from langarith import layout, merging
+from langarith.study import grid, schema, sources
 
 RATE = 1e14
 """Operations per second: a third of the bf16 peak of an A100."""
@@ -121,14 +121,19 @@ def task_training(
 
 
 def sweep(
-    study: schema.Study, task: str, method: str, shape: Shape, counts: tuple[int, int, int]
+    study: schema.Study,
+    task: str,
+    method: str,
+    operands: int,
+    shape: Shape,
+    counts: tuple[int, int, int],
 ) -> float:
     """Operations of one cell of a task with so many examples."""
     _, validation, test = counts
-    points = len(study.lambdas[method].values())
     length = study.tasks[task].max_length / 3
-    tested = 8 if method == "la" else 2
-    passes = points * validation + tested * test
+    # the chosen point and no adapter; tested points, and as many choices of coarser grids
+    tested = 2 + 2 * len(merging.get(method).tested)
+    passes = len(grid.points(study, method, operands)) * validation + tested * test
     return passes * length * forward(shape, length)
 
 
@@ -203,9 +208,9 @@ class Needs:
         return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(self._examples(task))))
 
     @cache  # noqa: B019
-    def sweep(self, model: str, task: str, method: str) -> Need:
+    def sweep(self, model: str, task: str, method: str, operands: int = 2) -> Need:
         size, counts = self._shape(model), self._examples(task)
-        work = sweep(self.study, task, method, size, counts)
+        work = sweep(self.study, task, method, operands, size, counts)
         return Need(work / RATE, BEGIN_MEMBER, self._task_memory(size, task, sum(counts[1:])))
 
     @cache  # noqa: B019
@@ -233,7 +238,7 @@ class Needs:
 
     def _tokens(self, language: str, budget: str) -> float:
         """Tokens of a corpus that a budget reads, or a bound of them."""
-        files, wanted = sources.shards(self.study, language, budget), layout.tokens(budget)
+        files, wanted = sources.shards(self.study, language, budget), layout.budget_tokens(budget)
         if isinstance(self.study.corpora, schema.HubCorpora):
             there = float(len(files) * SHARD_TOKENS)
         elif isinstance(self.study.corpora, schema.MiniatureCorpora):

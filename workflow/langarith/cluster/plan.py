@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langarith import layout
 from langarith.cluster import costs
 from langarith.errors import InputError
 from langarith.progress import duration
@@ -161,24 +162,25 @@ def _recorded(results: Path, rules: set[str]) -> dict[str, list[float]]:
 
 def _modelled(study: schema.Study, job: Pending) -> float | None:
     """Seconds of one job by its count of operations; None where a size is not known."""
-    place = Path(job.record).relative_to(study.results_dir).parts
-    model = place[1]
-    shape = costs.shape(study, model)
+    places = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
+    names = next(filter(None, (layout.parse(place, job.record) for place in places)))
+    shape = costs.shape(study, names["model"])
     if shape is None:
         return None
     if job.rule == "pretrain_model":
-        recipe = study.models[model].training  # type: ignore[union-attr]
+        recipe = study.models[names["model"]].training  # type: ignore[union-attr]
         return costs.language_modelling(recipe, shape, passes=3) / costs.RATE
     if job.rule == "train_language_adapter":
         recipe = study.training.language_adapter
         return costs.language_modelling(recipe, shape, passes=2) / costs.RATE
-    name = place[3] if job.rule == "train_task_adapter" else place[2]
-    counts = costs.examples(study, name)
+    counts = costs.examples(study, names["task"])
     if counts is None:
         return None
     if job.rule == "train_task_adapter":
-        return costs.task_training(study, name, shape, counts) / costs.RATE
-    return costs.sweep(study, name, place[4], shape, counts) / costs.RATE
+        return costs.task_training(study, names["task"], shape, counts) / costs.RATE
+    operands = len(layout.parse_operands(names["operands"]))
+    work = costs.sweep(study, names["task"], names["method"], operands, shape, counts)
+    return work / costs.RATE
 
 
 def tell(found: Sequence[Stage], at_once: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,43 +75,30 @@ class Batches:
 
 
 @torch.inference_mode()
-def start(
-    model: PreTrainedModel, batches: Batches, head: str, dtype: str
-) -> Callable[[], list[Any]]:
-    """Run the model as it stands; the result waits for the outputs and gives them by feature.
+def run(model: PreTrainedModel, batches: Batches, head: str, dtype: str) -> list[Any]:
+    """The outputs of a model under its present weights.
 
-    A GPU computes on after this has returned: what comes before the outputs are waited for, such
-    as decoding those of an earlier call, costs no time. The weights may be written over at once,
-    since the device does in order what it was given in order.
+    All batches are queued on a GPU before the first output is copied back, so that it computes
+    without a pause.
 
     Returns:
-        A function to be called once. It gives a list in the order of the features; tagging: int
-        arrays (length,) of class ids; classification: ints; qa: float32 arrays (2, length) of start
-        and end logits.
+        A list in the order of the features; tagging: int arrays (length,) of class ids;
+        classification: ints; qa: float32 arrays (2, length) of start and end logits.
     """
     model.eval()
     kind = next(model.parameters()).device.type
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
-    pending: list[tuple[list[int], torch.Tensor]] = []
-    for chosen, inputs in batches.batches:
+    results: list[tuple[list[int], torch.Tensor]] = []
+    for indices, inputs in batches.batches:
         with torch.autocast(kind, dtype=half, enabled=half is not None):
             out = model(**inputs)
         if head == "qa":
             result = torch.stack([out.start_logits, out.end_logits], dim=1).float()
         else:
             result = out.logits.argmax(-1)
-        pending.append((chosen, result.to("cpu", non_blocking=True)))
-    copied = torch.cuda.Event() if kind == "cuda" else None
-    if copied:
-        copied.record()
-
-    def outputs() -> list[Any]:
-        if copied:
-            copied.synchronize()
-        found: list[Any] = [None] * batches.count
-        for chosen, result in pending:
-            for i, row in zip(chosen, result.numpy(), strict=True):
-                found[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
-        return found
-
+        results.append((indices, result))
+    outputs: list[Any] = [None] * batches.count
+    for indices, result in results:
+        for i, row in zip(indices, result.cpu().numpy(), strict=True):
+            outputs[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
     return outputs

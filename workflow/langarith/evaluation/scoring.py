@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from adapters import Stack
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from langarith.evaluation.batches import Batches, start
+from langarith.evaluation.batches import Batches, run
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter
 from langarith.tasks.base import Example, Task
@@ -55,19 +55,11 @@ class Split:
             self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, devices.device()
         )
 
-    def start(self, model: PreTrainedModel) -> Callable[[], Scored]:
-        """Run the model as it stands; see :func:`langarith.inference.start`."""
-        outputs = start(model, self.batches, self.task.head, self.precision)
-
-        def scored() -> Scored:
-            predictions = self.task.decode(self.features, outputs(), self.examples)
-            return Scored(self.task.score(predictions, self.examples), predictions)
-
-        return scored
-
     def score(self, model: PreTrainedModel) -> Scored:
-        """Run the model as it stands and wait for its scores."""
-        return self.start(model)()
+        """Scores and predictions of a model under its present weights."""
+        outputs = run(model, self.batches, self.task.head, self.precision)
+        predictions = self.task.decode(self.features, outputs, self.examples)
+        return Scored(self.task.score(predictions, self.examples), predictions)
 
 
 def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:

@@ -1,27 +1,27 @@
-"""The choice of lambda on validation data, and what a coarser grid would have chosen (5.1)."""
+"""The choice of a point on validation data, and what a coarser grid would have chosen (5.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from langarith.layout import Point
+
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
 """Steps that section 5.1 weighs against the full grid."""
 
-CENTRE = {"la": 0.5, "ties": 1.0}
-"""Where validation cannot tell: no language is preferred (la), the sum is not scaled (ties)."""
 
+def select(curve: Mapping[Point, float], neutral: float) -> Point:
+    """The point with the highest validation score.
 
-def centre(method: str) -> float:
-    """The lambda nearest to which equal scores are settled, for `la`, `ties20`, `ties80`, ..."""
-    return CENTRE[method.rstrip("0123456789")]
-
-
-def select(curve: Mapping[float, float], centre: float) -> float:
-    """The lambda with the highest validation score.
-
-    Of equal scores the one nearest `centre` wins, then the larger lambda.
+    Of equal scores the point nearest to `neutral` wins, by the sum of the distances of its
+    numbers, then the one with the larger numbers.
     """
-    return min(curve, key=lambda w: (-curve[w], round(abs(w - centre), 6), -w))
+
+    def rank(point: Point) -> tuple[float, float, Point]:
+        distance = sum(abs(number - neutral) for number in point)
+        return -curve[point], round(distance, 6), tuple(-number for number in point)
+
+    return min(curve, key=rank)
 
 
 def coarser(lambdas: Sequence[float], step: float) -> list[float]:
@@ -31,5 +31,5 @@ def coarser(lambdas: Sequence[float], step: float) -> list[float]:
     """
     first, last = min(lambdas), max(lambdas)
     wanted = [round(first + i * step, 2) for i in range(int((last - first) / step + 1e-9) + 1)]
-    there = {round(w, 2) for w in lambdas}
-    return wanted if there.issuperset(wanted) else []
+    existing = {round(w, 2) for w in lambdas}
+    return wanted if existing.issuperset(wanted) else []

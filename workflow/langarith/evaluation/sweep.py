@@ -1,10 +1,9 @@
-"""The lambda sweep: load once, tokenise once, merge in place, evaluate, choose."""
+"""The sweep of a cell: load once, tokenise once, merge in place at each point, evaluate, choose."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,121 +12,120 @@ from transformers import PreTrainedModel
 
 from langarith import tasks
 from langarith.evaluation import selection
-from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
+from langarith.evaluation.scoring import (
+    LANGUAGE,
+    Scored,
+    Split,
+    load_stack,
+    use_language_adapter,
+)
 from langarith.files import write_json
-from langarith.merging import tensors
+from langarith.layout import Point, parse_operands, point_text, point_value
+from langarith.merging import Merge, Method
+from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
-from langarith.models.adapters import named_parameters
+from langarith.models.adapters import named_parameters, read_adapter
+from langarith.models.devices import device
 from langarith.progress import Progress
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Validation curve by lambda, the chosen lambda, and test scores by lambda.
+    """The scores of a sweep.
 
-    `coarser` gives, by step, what a coarser grid would have chosen, and its test scores.
+    `validation`: metrics in percent by point, in the order of the points. `selected`: the chosen
+    point. `test`: scores of the chosen point and of the method's tested points. `coarser`: by
+    step, what a coarser grid would have chosen, with its metrics on test.
     """
 
-    validation: dict[float, dict[str, float]]
-    selected: float
-    test: dict[float, Scored]
-    coarser: dict[float, tuple[float, dict[str, float]]]
-
-
-def scores(
-    model: PreTrainedModel,
-    merge: Callable[[float], tensors.Tensors],
-    lambdas: Iterable[float],
-    split: Split,
-) -> Iterator[tuple[float, Scored]]:
-    """(lambda, scores) of every merge on a split, in order.
-
-    A merge is decoded and scored while a GPU computes the next one.
-    """
-    parameters = named_parameters(model, LANGUAGE)
-    waiting: tuple[float, Callable[[], Scored]] | None = None
-    for weight in lambdas:
-        tensors.write_in_place(parameters, merge(weight))
-        started = split.start(model)
-        if waiting:
-            yield waiting[0], waiting[1]()
-        waiting = weight, started
-    if waiting:
-        yield waiting[0], waiting[1]()
+    validation: dict[Point, dict[str, float]]
+    selected: Point
+    test: dict[Point, Scored]
+    coarser: dict[float, tuple[Point, dict[str, float]]]
 
 
 def sweep(
     model: PreTrainedModel,
-    merge: Callable[[float], tensors.Tensors],
-    lambdas: Sequence[float],
+    merge: Merge,
+    points: Sequence[Point],
     validation: Split,
     test: Split,
-    *,
-    always: Iterable[float],
-    centre: float,
-    what: str,
-    coarse_steps: Iterable[float] = (),
+    method: Method,
+    title: str,
 ) -> Sweep:
-    """Evaluate every merge on validation, choose one there, evaluate it and `always` on test.
+    """Evaluate every merge on validation, choose one there, and evaluate it on test.
 
     Args:
-        merge: gives the merged language adapter at a lambda, named as in `read_adapter`.
-        always: lambdas that are evaluated on test whichever is chosen.
-        coarse_steps: steps of coarser grids, whose choices are evaluated on test, too.
+        model: a model with Stack(language, task) active; the language adapter is overwritten.
+        merge: gives the merged language adapter at a point, named as in `read_adapter`.
+        method: says how equal scores are settled and which points are evaluated on test, too.
+        title: what the progress lines call the sweep.
     """
+    parameters = named_parameters(model, LANGUAGE)
+
+    def score(point: Point, split: Split) -> Scored:
+        write_in_place(parameters, merge(point))
+        return split.score(model)
+
     metric = validation.task.metrics[0]
-    progress = Progress(what, len(lambdas), "lambda")
-    curve: dict[float, dict[str, float]] = {}
-    for done, (weight, found) in enumerate(scores(model, merge, lambdas, validation), 1):
-        curve[weight] = found.metrics
-        progress.update(done, f"{metric} {curve[weight][metric]:.1f}")
-    values = {w: metrics[metric] for w, metrics in curve.items()}
-    selected = selection.select(values, centre)
-    coarse = {
-        step: selection.select({w: values[w] for w in points}, centre)
-        for step in coarse_steps
-        if (points := selection.coarser(lambdas, step))
-    }
-    always = {selected, *always}
-    scored = dict(scores(model, merge, sorted({*always, *coarse.values()}), test))
+    progress = Progress(title, len(points), "point")
+    curve: dict[Point, dict[str, float]] = {}
+    for count, point in enumerate(points, 1):
+        curve[point] = score(point, validation).metrics
+        progress.update(count, f"{metric} {curve[point][metric]:.1f}")
+    values = {point: metrics[metric] for point, metrics in curve.items()}
+    # several numbers are weights: where scores are equal, equal weights are preferred
+    neutral = method.neutral if len(points[0]) == 1 else 1 / (len(points[0]) + 1)
+    selected = selection.select(values, neutral)
+    tested = {selected}
+    coarse: dict[float, Point] = {}
+    if len(points[0]) == 1:
+        tested |= {(number,) for number in method.tested}
+        for step in selection.COARSE_STEPS if method.tested else ():
+            grid = selection.coarser([number for (number,) in points], step)
+            if grid:
+                coarse[step] = selection.select({(n,): values[n,] for n in grid}, neutral)
+    scored = {point: score(point, test) for point in sorted({*tested, *coarse.values()})}
     return Sweep(
         curve,
         selected,
-        test={w: s for w, s in scored.items() if w in always},
-        coarser={step: (w, scored[w].metrics) for step, w in coarse.items()},
+        test={point: scored[point] for point in scored if point in tested},
+        coarser={step: (point, scored[point].metrics) for step, point in coarse.items()},
     )
 
 
-def sweep_cell(
+def run_cell(
     cell: Mapping[str, str],
-    merge: Callable[[float], tensors.Tensors],
-    lambdas: Sequence[float],
-    outputs: Any,
+    method: Method,
+    values: Sequence[float],
+    folder: Path,
     *,
     encoder: Path,
     tokenizer: Path,
-    language_adapter: Path,
+    operands: Sequence[Path],
+    origin: Path | None,
     task_adapter: Path,
     files: Mapping[str, Path],
     reading: Mapping[str, Any],
     batches: Mapping[str, Any],
-    always: Iterable[float],
-    coarse_steps: Iterable[float] = (),
 ) -> None:
     """Run one cell of the grid from files to files: the job of a sweep, whatever the method.
 
     Args:
-        cell: the cell's wildcards.
-        merge: see :func:`sweep`.
-        outputs: see :func:`write`.
-        encoder, tokenizer, task_adapter: folders.
-        language_adapter: folder of any adapter of the merge's shape, to be written over.
+        cell: the cell's wildcards, `method` included.
+        values: the numbers of `lambdas.{method}`, from which the method makes its points.
+        folder: where :func:`write` writes.
+        encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
+            initialisation, None where the method does without.
         files: `validation` and `test`.
-        reading: what :func:`langarith.study.task_reading` gives.
+        reading: what :func:`langarith.study.sources.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
-        always: lambdas that are evaluated on test whichever is chosen.
-        coarse_steps: see :func:`sweep`.
     """
+    merge = method.merger(
+        [read_adapter(operand) for operand in operands],
+        read_adapter(origin) if origin else None,
+        device(),
+    )
     task = tasks.get(reading["type"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
@@ -143,70 +141,74 @@ def sweep_cell(
         )
         for split in ("validation", "test")
     )
-    model = load_stack(encoder, language_adapter, task_adapter)
+    # any adapter of the operands' shape will do: its weights are overwritten
+    model = load_stack(encoder, operands[0], task_adapter)
     swept = sweep(
         model,
         merge,
-        lambdas,
+        method.points(values, len(operands)),
         validation,
         test,
-        always=always,
-        centre=selection.centre(cell["method"]),
-        what="sweep {method} {task} {target} {left}+{right}, seed {seed}".format(**cell),
-        coarse_steps=coarse_steps,
+        method,
+        "sweep {method} {task} {target} {operands}, seed {seed}".format(**cell),
     )
     use_language_adapter(model, False)
     references = {
         "none": test.score(model).metrics,
         "majority": task.score(task.constant(trained["majority"], test.examples), test.examples),
     }
-    write(outputs, cell, swept, validation, test, references)
+    write(folder, cell, swept, validation, test, references)
 
 
 def write(
-    outputs: Any,
+    folder: Path,
     cell: Mapping[str, str],
     swept: Sweep,
     validation: Split,
     test: Split,
     references: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Write a sweep: `lambda=*.json` per lambda, `selected.json`, `predictions.parquet`.
+    """Write a sweep into a folder: `lambda=*.json`, `selected.json`, `predictions.parquet`.
 
     Args:
-        outputs: paths by name: `curve` (in the order of the lambdas), `selected`, `predictions`.
         cell: the cell's wildcards.
         references: test scores of what needs no merge, by method name.
     """
-    for old in set(Path(outputs.selected).parent.glob("lambda=*.json")) - set(
-        map(Path, outputs.curve)
-    ):
-        old.unlink()  # a point of a finer grid that the study has no longer
+    operands = parse_operands(cell["operands"])
+    cell = {**cell, "left": str(operands[0]), "right": str(operands[-1])}
     counts = {"validation": len(validation.examples), "test": len(test.examples)}
-    for path, (weight, metrics) in zip(outputs.curve, swept.validation.items(), strict=True):
+    files = {folder / f"lambda={point_text(point)}.json": point for point in swept.validation}
+    for path in set(folder.glob("lambda=*.json")) - set(files):
+        path.unlink()  # a point of a finer grid that the study has no longer
+    for path, point in files.items():
         write_json(
             path,
-            {**cell, "lambda": weight, "split": "validation", "metrics": metrics}
-            | {"examples": counts["validation"]},
+            {**cell, "lambda": point_value(point), "split": "validation"}
+            | {"metrics": swept.validation[point], "examples": counts["validation"]},
         )
     write_json(
-        outputs.selected,
+        folder / "selected.json",
         {
             **cell,
             "metric": validation.task.metrics[0],
-            "selected": swept.selected,
+            "selected": point_value(swept.selected),
             "examples": counts,
-            "validation": [{"lambda": w, "metrics": m} for w, m in swept.validation.items()],
-            "test": [{"lambda": w, "metrics": s.metrics} for w, s in swept.test.items()],
+            "validation": _entries(swept.validation.items()),
+            "test": _entries((point, scored.metrics) for point, scored in swept.test.items()),
             "coarser": [
-                {"step": step, "lambda": w, "metrics": m} for step, (w, m) in swept.coarser.items()
+                {"step": step, "lambda": point_value(point), "metrics": metrics}
+                for step, (point, metrics) in swept.coarser.items()
             ],
             "references": {name: dict(metrics) for name, metrics in references.items()},
             "dropped_words": test.features.dropped_words,
             "padding": {"validation": validation.batches.padding, "test": test.batches.padding},
         },
     )
-    _write_predictions(Path(outputs.predictions), swept, test)
+    _write_predictions(folder / "predictions.parquet", swept, test)
+
+
+def _entries(scores: Iterable[tuple[Point, Mapping[str, float]]]) -> list[dict[str, Any]]:
+    return [{"lambda": point_value(point), "metrics": metrics} for point, metrics in scores]
 
 
 def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
@@ -215,11 +217,11 @@ def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
 
     columns: dict[str, list[Any]] = {"lambda": [], "id": [], "prediction": [], "gold": []}
     gold = [json.dumps(test.task.gold(example), ensure_ascii=False) for example in test.examples]
-    for weight, scored in swept.test.items():
-        columns["lambda"] += [weight] * len(gold)
+    for point, scored in swept.test.items():
+        columns["lambda"] += [point_value(point)] * len(gold)
         columns["id"] += [example.id for example in test.examples]
         columns["prediction"] += [json.dumps(p, ensure_ascii=False) for p in scored.predictions]
         columns["gold"] += gold
     partial = path.with_name(f".{path.name}.partial")
     pq.write_table(pa.table(columns), partial, compression="zstd")
-    os.replace(partial, path)
+    partial.replace(path)

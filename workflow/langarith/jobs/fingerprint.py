@@ -16,17 +16,19 @@ LIBRARY = Path(__file__).parent.parent
 SCRIPTS = LIBRARY.parent / "scripts"
 
 
-def fingerprint(script: str) -> str:
+def fingerprint(script: str, *parts: str) -> str:
     """Hash of what a script does: its own code and that of the library rooms it imports.
 
     Comments, docstrings and formatting do not move it, nor does the Python version. It is a
     parameter of the script's rule, so that an edit reruns what it can change and nothing else.
 
     Args:
-        script: name of a rule and of its script in workflow/scripts, without suffix.
+        script: name of a script in workflow/scripts, without suffix.
+        parts: modules that the script chooses while it runs, such as `merging.ties`.
     """
     seen: set[Path] = set()
     queue = [SCRIPTS / f"{script}.py"]
+    queue += [LIBRARY.joinpath(*part.split(".")).with_suffix(".py") for part in parts]
     while queue:
         path = queue.pop()
         if path not in seen:

@@ -1,1 +1,134 @@
-"""Merge methods and the algebra of language vectors."""
+"""Merge methods: a registry of the files in this package.
+
+A method is one file that defines `METHOD`; `la.py` is the shortest one to follow, and
+docs/adding_a_method.md the guide. The file's name is the method's name in studies; a method with a
+parameter is written with it: `ties20` is the file `ties.py` with the parameter 20.
+
+Importing the registry and its methods imports no torch: the Snakefile reads it. What computes is
+imported by `prepare`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from langarith.errors import InputError, did_you_mean
+from langarith.layout import Point
+
+if TYPE_CHECKING:
+    import torch
+
+    from langarith.merging.tensors import Tensors
+
+SHARED = frozenset({"tensors", "compare"})
+"""Modules of this package that are no methods."""
+
+Merge = Callable[[Point], "dict[str, torch.Tensor]"]
+"""The merged language adapter at a point, its tensors named as those of the operands."""
+
+
+def one_number(values: Sequence[float], operands: int) -> list[Point]:
+    """The points of a method whose only number is λ, whatever the number of operands."""
+    return [(value,) for value in values]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a merge method is, for the grid, the sweep, the cost model, tables, figures and export.
+
+    Texts may hold `{parameter}`, the number in the method's name.
+    """
+
+    title: str
+    """What tables and captions call it."""
+    reference: str
+    """Where it is described."""
+    prepare: Callable[..., Merge]
+    """`prepare(operands, origin=..., parameter=..., device=...)` does once what does not depend on
+    the point, and returns the merge. `operands` are adapters (names to tensors) on the CPU, in the
+    cell's order, `origin` is the common initialisation θ_pre, None where `needs_origin` is false;
+    merged tensors are on `device`."""
+    describe: Callable[[Sequence[str], Point], str]
+    """The recipe in words, from the names of the operands and a point: for a card."""
+    points: Callable[[Sequence[float], int], list[Point]] = one_number
+    """The points of a cell, from the values of `lambdas.{method}` and the number of operands."""
+    most_operands: int | None = 2
+    """None: any number."""
+    parameters: range | None = None
+    """The numbers that may stand after the name; None: the name stands alone."""
+    needs_origin: bool = False
+    """Whether it subtracts θ_pre, which an adapter trained elsewhere does not tell."""
+    ends: tuple[float, float] | None = None
+    """The range that λ must span; its ends are then the single adapters. None: any range."""
+    neutral: float = 0.5
+    """Of equal validation scores the point nearest to this value wins."""
+    tested: tuple[float, ...] = ()
+    """λ that are evaluated on test whichever is chosen; coarser grids are compared where there are
+    some."""
+    name: str = ""
+    """The name in studies, parameter included; set by :func:`get`."""
+    parameter: int | None = None
+
+    def merger(
+        self, operands: Sequence[Tensors], origin: Tensors | None = None, device: Any = "cpu"
+    ) -> Merge:
+        """The merge of some operands, whose tensors have equal names and shapes.
+
+        Raises:
+            ValueError: there are fewer or more operands than the method takes, or they differ.
+        """
+        if not 2 <= len(operands) <= (self.most_operands or len(operands)):
+            raise ValueError(f"{self.name} does not merge {len(operands)} adapters")
+        return self.prepare(operands, origin=origin, parameter=self.parameter, device=device)
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """The names of all methods without their parameters: the files of this package."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in modules if name not in SHARED))
+
+
+def part(name: str) -> str:
+    """The module of a method as fingerprints name it: `merging.ties` for `ties20`."""
+    return f"merging.{re.sub(r'[0-9]+$', '', name)}"
+
+
+@cache
+def get(name: str) -> Method:
+    """A method by its name in studies: `la`, `ties20`.
+
+    Raises:
+        InputError: no method has this name, or its parameter is missing or out of range.
+    """
+    match = re.fullmatch(r"([a-z_]+?)([0-9]*)", name)
+    if match is None or match[1] not in families():
+        raise InputError(f"unknown merge method '{name}'{did_you_mean(name, examples())}")
+    method: Method = import_module(f"langarith.merging.{match[1]}").METHOD
+    allowed = method.parameters
+    if allowed is None and match[2]:
+        raise InputError(f"merge method '{name}': {match[1]} takes no number; write {match[1]}")
+    if allowed is not None and (not match[2] or int(match[2]) not in allowed):
+        raise InputError(
+            f"merge method '{name}': write {match[1]} and a number from {allowed[0]} to "
+            f"{allowed[-1]}, for example {match[1]}{allowed[len(allowed) // 5]}"
+        )
+    if allowed is None:
+        return replace(method, name=name)
+    number = int(match[2])
+    return replace(method, name=name, parameter=number, title=method.title.format(parameter=number))
+
+
+def examples() -> list[str]:
+    """A valid name of each method."""
+    names = []
+    for family in families():
+        allowed = import_module(f"langarith.merging.{family}").METHOD.parameters
+        names.append(f"{family}{allowed[len(allowed) // 5]}" if allowed else family)
+    return names

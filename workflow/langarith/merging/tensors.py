@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -78,6 +79,11 @@ def analogy(a: Tensors, b: Tensors, c: Tensors) -> dict[str, torch.Tensor]:
 def apply_vector(origin: Tensors, vector: Tensors, scale: float) -> dict[str, torch.Tensor]:
     """θ_pre + λ · vector with λ = `scale`. For a sweep over λ, call `ties` once and this per λ."""
     return _combine([(1.0, origin), (scale, vector)])
+
+
+def moved(tensors: Tensors, device: Any) -> dict[str, torch.Tensor]:
+    """The tensors on a device; those that are there already are shared, not copied."""
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 @torch.no_grad()

@@ -1,12 +1,43 @@
-"""TIES merging of vectors (Yadav et al. 2023; appendix E of the paper)."""
+"""TIES-Merging of vectors (Yadav et al. 2023, arXiv 2306.01708; appendix E of the paper)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch
+from langarith.layout import Point, point_text
+from langarith.merging import Merge, Method
 
-from langarith.merging.tensors import Tensors, apply_vector, check_same, flatten, language_vector
+if TYPE_CHECKING:
+    import torch
+
+    from langarith.merging.tensors import Tensors
+
+
+def prepare(operands: Sequence[Tensors], *, origin: Tensors, parameter: int, device: Any) -> Merge:
+    """θ_pre + λ · TIES(τ_1, τ_2, ...): the vectors are merged once, on the CPU, and scaled by λ."""
+    from langarith.merging.tensors import apply_vector, language_vector, moved
+
+    vector = ties([language_vector(operand, origin) for operand in operands], parameter)
+    vector, start = moved(vector, device), moved(origin, device)
+    return lambda point: apply_vector(start, vector, point[0])
+
+
+def describe(operands: Sequence[str], point: Point) -> str:
+    """`TIES(en, fr), scaled by 1.10`."""
+    return f"TIES({', '.join(operands)}), scaled by {point_text(point)}"
+
+
+METHOD = Method(
+    title="TIES (top-K% {parameter})",
+    reference="Yadav et al. 2023, arXiv 2306.01708",
+    prepare=prepare,
+    describe=describe,
+    most_operands=None,
+    parameters=range(1, 100),
+    needs_origin=True,
+    neutral=1.0,
+)
 
 
 def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
@@ -25,6 +56,10 @@ def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
 
     Raises `ValueError` for no vectors, differing vectors and a `keep` out of range.
     """
+    import torch
+
+    from langarith.merging.tensors import check_same, flatten
+
     if not 0 < keep <= 100:
         raise ValueError(f"keep is a percentage above 0 and up to 100, not {keep}")
     check_same(vectors)
@@ -45,14 +80,6 @@ def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
         name: piece.reshape(first[name].shape).to(first[name].dtype, copy=True)
         for name, piece in zip(names, pieces, strict=True)
     }
-
-
-def ties_merge(
-    origin: Tensors, adapters: Sequence[Tensors], keep: float, scale: float
-) -> dict[str, torch.Tensor]:
-    """θ_pre + λ · TIES(τ_1, τ_2, ...) with λ = `scale` and `keep` in percent (appendix E)."""
-    vectors = [language_vector(adapter, origin) for adapter in adapters]
-    return apply_vector(origin, ties(vectors, keep), scale)
 
 
 def _trim(vector: torch.Tensor, keep: float) -> torch.Tensor:

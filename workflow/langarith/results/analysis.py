@@ -8,14 +8,16 @@ of such a row only the place counts; its metric and split may be empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from langarith import merging
 from langarith.evaluation import selection
+from langarith.layout import Point
 
-PLACE = ["model", "task", "target", "method", "left", "right", "budget", "seed"]
+PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """What tells the cells of an experiment apart."""
 
 METRIC_NAMES = {
@@ -24,11 +26,6 @@ METRIC_NAMES = {
     "exact_match": "exact match",
     "accuracy": "accuracy",
 }
-
-
-def method_name(method: str) -> str:
-    """What tables and figures call a method: `LA`, `TIES (top-K% 20)`."""
-    return "LA" if method == "la" else f"TIES (top-K% {method.removeprefix('ties')})"
 
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
@@ -45,9 +42,10 @@ def metrics(table: pd.DataFrame) -> dict[str, str]:
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell (sweep) of an experiment, in the order of the table.
 
-    Columns: `PLACE`; `lambda`, the chosen one; `validation`, its validation score; on test
-    `at_left` (λ = 1), `at_right` (λ = 0), `half` (λ = 0.5) and `merged` (the chosen λ). A cell that
-    is missing has NaN in all of them; so have ends that a method does not evaluate.
+    Columns: `PLACE`; `lambda`, the chosen one, NaN where a point has several numbers, and `point`,
+    its text; `validation`, its validation score; on test `at_left` (λ = 1), `at_right` (λ = 0),
+    `half` (λ = 0.5) and `merged` (the chosen λ). A cell that is missing has NaN in all of them; so
+    have ends that a method does not evaluate.
     """
     rows = table[(table["left"] != "") & (table["right"] != "")]
     rows = rows[(rows["metric"] == rows["task"].map(metrics(table))) | rows["value"].isna()]
@@ -58,6 +56,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
     found = pd.DataFrame(index=pd.MultiIndex.from_frame(rows[PLACE].drop_duplicates()))
     found["lambda"] = scores(test & chosen, "lambda")
+    found["point"] = scores(test & chosen, "point")
     found["validation"] = scores(~test & chosen)
     found["at_left"] = scores(test & (rows["lambda"] == 1.0))
     found["at_right"] = scores(test & (rows["lambda"] == 0.0))
@@ -156,7 +155,7 @@ def tokens(budget: str) -> float:
     """A budget in tokens, inf for `full`."""
     from langarith import layout
 
-    return float(layout.tokens(budget) or math.inf)
+    return float(layout.budget_tokens(budget) or math.inf)
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -193,14 +192,13 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
     for key, curve in curves(table).groupby(CELL, sort=False):
         cell: tuple[Any, ...] = tuple(key)
         values = dict(zip(curve["lambda"], curve["value"], strict=True))
-        fine = selection.select(values, selection.centre("la"))
+        fine = _choice(values)
         grids = {
             f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
         }
         coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
         chosen = {
-            name: selection.select({w: values[w] for w in points}, selection.centre("la"))
-            for name, points in coarse.items()
+            name: _choice({w: values[w] for w in points}) for name, points in coarse.items()
         } | {FIXED: 0.5}
         for name, weight in chosen.items():
             lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
@@ -212,6 +210,12 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
     # a missing cell keeps its rows
     places = cells(table).query("method == 'la'")[CELL]
     return places.merge(found[["grid"]].drop_duplicates(), how="cross").merge(found, how="left")
+
+
+def _choice(curve: Mapping[float, float]) -> float:
+    """The λ that language arithmetic chooses on a validation curve."""
+    points: dict[Point, float] = {(weight,): score for weight, score in curve.items()}
+    return selection.select(points, merging.get("la").neutral)[0]
 
 
 def relatedness(table: pd.DataFrame) -> pd.DataFrame:
@@ -226,8 +230,8 @@ def relatedness(table: pd.DataFrame) -> pd.DataFrame:
     return found[keep].reset_index(drop=True)
 
 
-def ties(table: pd.DataFrame) -> pd.DataFrame:
-    """LA and TIES zero-shot (appendix E): a row per model, task, target, method and seed.
+def methods(table: pd.DataFrame) -> pd.DataFrame:
+    """Merge methods on the zero-shot pairs: a row per model, task, target, method and seed.
 
     Columns: those, lambda and `merged`.
     """

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from langarith import merging
 from langarith.results import analysis
 from langarith.results.paper import stated
 
@@ -251,28 +252,39 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
 
 def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """Table 3: language arithmetic and TIES-Merging, averaged over targets."""
+    return _compare_methods(table, caption, "TIES-Merging", "λ scales the sum in TIES-Merging; the")
+
+
+def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+    """Table 3 for every merge method of the study."""
+    return _compare_methods(table, caption, "Merge methods", "The")
+
+
+def _compare_methods(
+    table: pd.DataFrame, caption: Mapping[str, Any], title: str, note: str
+) -> list[Sheet]:
     sheets = []
-    for model, task, part in _panels(analysis.ties(table), caption):
+    for model, task, part in _panels(analysis.methods(table), caption):
         by_method = dict(_by(part, "method"))
-        methods = list(by_method)
+        names = list(by_method)
         runs = part.pivot(index=["target", "seed"], columns="method", values="merged").reset_index()
-        numbers = _scores(runs, methods, caption, together=True)
+        numbers = _scores(runs, names, caption, together=True)
         rows: list[Row] = [
             (
-                analysis.method_name(method),
+                merging.get(method).title,
                 number,
                 _weight(by_method[method], caption),
                 ""
-                if method == "la" or "la" not in methods
-                else _gain(runs, method, ["la"], caption, methods),
+                if method == "la" or "la" not in names
+                else _gain(runs, method, ["la"], caption, names),
             )
-            for method, number in zip(methods, numbers, strict=True)
+            for method, number in zip(names, numbers, strict=True)
         ]
         sheets.append(
             sheet(
-                f"TIES-Merging, {model}, {_measured(task, table)}",
-                f"{SCORES} Zero-shot, averaged over {part['target'].nunique()} targets. λ scales "
-                "the sum in TIES-Merging; the last column is the distance to LA in points.",
+                f"{title}, {model}, {_measured(task, table)}",
+                f"{SCORES} Zero-shot, averaged over {part['target'].nunique()} targets. {note} "
+                "last column is the distance to LA in points.",
                 ("method", "average", "λ", "against LA"),
                 [rows],
                 caption,
@@ -402,6 +414,7 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "lambda_impact": lambda_impact,
     "relatedness": relatedness,
     "ties": ties,
+    "methods": methods,
     "related_languages": related_languages,
     "similarity": similarity,
     "sparsity": sparsity,

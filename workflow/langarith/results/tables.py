@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from langarith import tasks
-from langarith.layout import Operand
+from langarith.layout import parse_operands, parse_point, point_text
 
 COLUMNS = (
-    "experiment,model,task,target,method,left,right,budget,seed,lambda,split,selected,"
+    "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,selected,"
     "metric,value,examples"
 ).split(",")
 
@@ -50,7 +50,8 @@ def rows(
         base = {
             "experiment": experiment,
             **{key: cell[key] for key in ("model", "task", "target", "method", "left", "right")},
-            "budget": budget(cell["left"], cell["right"]),
+            "operands": cell["operands"],
+            "budget": budget(cell["operands"]),
             "seed": int(cell["seed"]),
         }
         for split in ("validation", "test"):
@@ -67,7 +68,7 @@ def rows(
                 where = {"lambda": weight, "split": "test", "selected": False}
                 found += _scores(base | where, metrics, cell["examples"]["test"])
         for method, metrics in cell["references"].items():
-            plain = base | {"method": method, "left": "", "right": "", "budget": ""}
+            plain = base | {"method": method, "left": "", "right": "", "operands": "", "budget": ""}
             plain |= {"lambda": None, "split": "test", "selected": False}
             for row in _scores(plain, metrics, cell["examples"]["test"]):
                 # cells of one target share its references
@@ -83,6 +84,7 @@ def rows(
             "method": "madx",
             "left": run["language"],
             "right": "",
+            "operands": run["language"],
             "budget": "full",
             "lambda": None,
             "split": "test",
@@ -91,9 +93,11 @@ def rows(
         found += _scores(base, run["test"], run["examples"]["test"])
     found += references.values()
     for lost in missing:
-        names = {key: lost[key] for key in ("model", "task", "target", "method", "left", "right")}
+        operands = parse_operands(lost["operands"])
+        names = {key: lost[key] for key in ("model", "task", "target", "method", "operands")}
+        names |= {"left": str(operands[0]), "right": str(operands[-1])}
         found.append(
-            {"experiment": experiment, **names, "budget": budget(lost["left"], lost["right"])}
+            {"experiment": experiment, **names, "budget": budget(lost["operands"])}
             | {"seed": int(lost["seed"]), "lambda": None, "split": "test", "selected": False}
             | {"metric": tasks.get(lost["type"]).metrics[0], "value": None, "examples": 0}
         )
@@ -107,9 +111,9 @@ def _scores(base: dict[str, Any], metrics: dict[str, float], examples: int) -> l
     ]
 
 
-def budget(left: str, right: str) -> str:
+def budget(operands: str) -> str:
     """The token budget of a cell: that of its one limited operand, else `full`."""
-    limited = {Operand.parse(o).budget for o in (left, right)} - {"full"}
+    limited = {operand.budget for operand in parse_operands(operands)} - {"full"}
     return limited.pop() if limited else "full"
 
 
@@ -122,6 +126,19 @@ def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] =
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A tidy table: empty numbers are NaN, empty names are empty text."""
+    """A tidy table: empty numbers are NaN, empty names are empty text.
+
+    A table of cells has one more column, `point`, the text of what `lambda` holds; `lambda` is NaN
+    where a point has several numbers.
+    """
     numbers = ("lambda", "value", "cosine", "x", "ours", "sd")
-    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    return with_points(frame) if "lambda" in frame else frame
+
+
+def with_points(frame: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table with the column `point` after `lambda`, see :func:`read`."""
+    texts = ["" if pd.isna(value) else point_text(parse_point(value)) for value in frame["lambda"]]
+    frame = frame.assign(**{"lambda": pd.to_numeric(frame["lambda"], errors="coerce")})
+    frame.insert(list(frame).index("lambda") + 1, "point", texts)
+    return frame

@@ -7,19 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from langarith import merging
 from langarith.data import hub
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import BUDGET
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
-from langarith.study.grid import places, ties_methods
+from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     HUB_ADAPTER,
     LANGUAGE_CODE,
-    METHOD,
     FilesCorpora,
     FilesModel,
     FilesTask,
     HubCorpora,
+    Lambdas,
     PretrainModel,
     Study,
 )
@@ -45,8 +46,7 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
         if not LANGUAGE_CODE.match(language):
             yield f"languages: '{language}' is no language code; use letters and hyphens (zh-Hant)"
     for method in study.lambdas:
-        if not METHOD.match(method):
-            yield f"lambdas: unknown method '{method}'; use la, or ties and a percentage (ties20)"
+        yield from _method_problems(method, study.lambdas[method])
     yield from repeated("seeds", study.seeds)
     yield from languages("task_language", [study.task_language])
     yield from languages("budgets", study.budgets)
@@ -102,9 +102,7 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
                 )
     if "la" not in study.lambdas:
         yield "lambdas.la is missing; add it, for example {start: 0, stop: 1, step: 0.05}"
-    elif (study.lambdas["la"].start, study.lambdas["la"].stop) != (0.0, 1.0):
-        yield "lambdas.la: language arithmetic runs from 0 to 1; set start: 0 and stop: 1"
-    elif 0.5 not in study.lambdas["la"].values():
+    elif study.lambdas["la"].stop == 1.0 and 0.5 not in study.lambdas["la"].values():
         yield (
             f"lambdas.la.step: {study.lambdas['la'].step} leaves out lambda 0.5, which every table "
             "reports; take a step that divides 0.5"
@@ -145,9 +143,11 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
                 "experiments.low_resource: none of its targets has budgets; add one, for example "
                 "budgets: {sw: [10k, 100k, full]}"
             )
-        elif name == "ties" and not ties_methods(study):
+        elif name in ("ties", "methods") and not other_methods(
+            study, "ties" if name == "ties" else None
+        ):
             yield (
-                "experiments.ties: no method in 'lambdas'; add one, for example "
+                f"experiments.{name}: no method in 'lambdas'; add one, for example "
                 "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
             )
         elif name == "relatedness" and not experiment.pool:
@@ -156,6 +156,21 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
     yield from _adapter_problems(study)
     yield from _without_initialisation(study)
     yield from _missing_files(study)
+
+
+def _method_problems(name: str, grid: Lambdas) -> Iterator[str]:
+    """Whether a method exists, and its grid spans the range that it needs."""
+    try:
+        method = merging.get(name)
+    except InputError as error:
+        yield f"lambdas: {error}"
+        return
+    if method.ends and (grid.start, grid.stop) != method.ends:
+        first, last = (f"{end:g}" for end in method.ends)
+        yield (
+            f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} and "
+            f"stop: {last}"
+        )
 
 
 def _hub_problems(study: Study) -> Iterator[str]:
@@ -210,8 +225,8 @@ def _without_initialisation(study: Study) -> Iterator[str]:
         used = {
             (cell.model, operand.language)
             for cell in cells(study, name)
-            if cell.method != "la"
-            for operand in (cell.left, cell.right)
+            if merging.get(cell.method).needs_origin
+            for operand in cell.operands
         }
         if name in VECTOR_EXPERIMENTS:
             used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from langarith.errors import InputError
 from langarith.layout import Cell, Operand, Run
-from langarith.study.grid import cells_of, related_operand, ties_methods
+from langarith.study.grid import cells_of, other_methods, related_operand
 from langarith.study.schema import Study
 
 
@@ -17,7 +18,7 @@ def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:
         InputError: a target without a related language, here and wherever one is needed.
     """
     english = Operand(study.task_language)
-    return cells_of(study, name, lambda target: [("la", english, related_operand(study, target))])
+    return cells_of(study, name, lambda target: [("la", (english, related_operand(study, target)))])
 
 
 def enhancement(study: Study, name: str) -> list[Cell]:
@@ -27,7 +28,7 @@ def enhancement(study: Study, name: str) -> list[Cell]:
         study,
         name,
         lambda target: [
-            ("la", other, Operand(target)) for other in (english, related_operand(study, target))
+            ("la", (other, Operand(target))) for other in (english, related_operand(study, target))
         ],
     )
 
@@ -39,7 +40,7 @@ def low_resource(study: Study, name: str) -> list[Cell]:
         study,
         name,
         lambda target: [
-            ("la", english, Operand(target, budget)) for budget in study.budgets.get(target, ())
+            ("la", (english, Operand(target, budget))) for budget in study.budgets.get(target, ())
         ],
     )
 
@@ -48,19 +49,27 @@ def relatedness(study: Study, name: str) -> list[Cell]:
     """LA_t(t, l2) for every language l2 of the pool (section 5.2, Table 1), in canonical order."""
     pool = study.experiments[name].pool or ()
     return cells_of(
-        study, name, lambda target: [("la", Operand(other), Operand(target)) for other in pool]
+        study, name, lambda target: [("la", (Operand(other), Operand(target))) for other in pool]
     )
 
 
 def ties(study: Study, name: str) -> list[Cell]:
     """TIES of the zero-shot pairs beside their language arithmetic (appendix E, Table 3)."""
-    english = Operand(study.task_language)
+    return _compare(study, name, other_methods(study, "ties"))
+
+
+def methods(study: Study, name: str) -> list[Cell]:
+    """Every method of the study on the zero-shot pairs, beside their language arithmetic."""
+    return _compare(study, name, other_methods(study))
+
+
+def _compare(study: Study, name: str, others: list[str]) -> list[Cell]:
+    source = Operand(study.task_language)
     return cells_of(
         study,
         name,
         lambda target: [
-            (method, english, related_operand(study, target))
-            for method in ("la", *ties_methods(study))
+            (method, (source, related_operand(study, target))) for method in ("la", *others)
         ],
     )
 
@@ -113,6 +122,10 @@ EXPERIMENTS: dict[str, View] = {
         "TIES merging of the zero-shot pairs against language arithmetic (appendix E, Table 3).",
         ties,
     ),
+    "methods": View(
+        "Every merge method of the study on the zero-shot pairs, beside language arithmetic.",
+        methods,
+    ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
         "choice and the paper's (section 4.1.1, Table 2).",
@@ -149,6 +162,19 @@ def all_cells(study: Study) -> list[Cell]:
     return list(dict.fromkeys(c for name in study.experiments for c in cells(study, name)))
 
 
+def sweeps(study: Study) -> list[tuple[str, int]]:
+    """Every kind of sweep that a study has: its method and the number of its operands.
+
+    Those of two operands are there whether an experiment has such cells or not, so that a file
+    below `results/` can be asked for by its name.
+    """
+    try:
+        several = {(cell.method, len(cell.operands)) for cell in all_cells(study)}
+    except InputError:  # no related languages yet: asked for when cells are
+        several = set()
+    return list(dict.fromkeys([*((method, 2) for method in study.lambdas), *sorted(several)]))
+
+
 def vectors(study: Study, experiment: str) -> list[Run]:
     """The adapters that `similarity` or `sparsity` looks at.
 
@@ -182,7 +208,7 @@ def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
     """Every adapter below some cells, once, in the order in which they must be trained."""
     languages, tasks = [], []
     for cell in cells:
-        for operand in (cell.left, cell.right):
+        for operand in cell.operands:
             languages.append(Run(cell.model, "language", str(operand), cell.seed))
         tasks.append(Run(cell.model, "task", cell.task, cell.seed))
     return list(dict.fromkeys([*_homes(study, tasks), *languages, *tasks]))
@@ -200,7 +226,7 @@ def languages_of(study: Study, experiment: str) -> list[str]:
         shown = {run.name for run in vectors(study, experiment)}
     elif EXPERIMENTS[experiment].cells:
         found = cells(study, experiment)
-        operands = {o.language for cell in found for o in (cell.left, cell.right)}
+        operands = {o.language for cell in found for o in cell.operands}
         shown = operands | {cell.target for cell in found}
     else:
         shown = set(study.languages)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from langarith import merging
 from langarith.errors import InputError
-from langarith.layout import Cell, Operand
+from langarith.layout import Cell, Operand, Point
 from langarith.study.schema import Study
 
-Pair = tuple[str, Operand, Operand]
-"""Method, left and right operand of a cell."""
+Merge = tuple[str, tuple[Operand, ...]]
+"""Method and operands of a cell."""
 
 
 def places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
@@ -23,6 +24,11 @@ def places(study: Study, name: str) -> Iterator[tuple[str, str, str]]:
 
 
 def related_operand(study: Study, target: str) -> Operand:
+    """The adapter of a target's related language.
+
+    Raises:
+        InputError: the study names no related language of the target.
+    """
     if target not in study.related:
         raise InputError(
             f"related.{target} is not set: name it in the study, or run `snakemake "
@@ -31,20 +37,29 @@ def related_operand(study: Study, target: str) -> Operand:
     return Operand(study.related[target])
 
 
-def cells_of(study: Study, name: str, pairs: Callable[[str], Iterable[Pair]]) -> list[Cell]:
-    """The cells of an experiment: its places times the pairs of each target times the seeds.
+def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) -> list[Cell]:
+    """The cells of an experiment: its places times the merges of each target times the seeds.
 
-    A pair of an operand with itself is a single adapter, an end of another sweep, and no cell.
+    A merge of an operand with itself is a single adapter, an end of another sweep, and no cell.
     """
     return [
-        Cell(model, task, target, method, left, right, seed)
+        Cell(model, task, target, method, operands, seed)
         for model, task, target in places(study, name)
-        for method, left, right in dict.fromkeys(pairs(target))
-        if left != right
+        for method, operands in dict.fromkeys(merges(target))
+        if len(set(operands)) == len(operands)
         for seed in study.seeds
     ]
 
 
-def ties_methods(study: Study) -> list[str]:
-    """The TIES methods that the study has a lambda grid for: `ties20` keeps the top 20 %."""
-    return [method for method in study.lambdas if method.startswith("ties")]
+def other_methods(study: Study, family: str | None = None) -> list[str]:
+    """The methods beside `la` that the study has a lambda grid for, of one family or of all."""
+    return [
+        method
+        for method in study.lambdas
+        if method != "la" and (family is None or merging.part(method) == f"merging.{family}")
+    ]
+
+
+def points(study: Study, method: str, operands: int) -> list[Point]:
+    """Where a method is evaluated in every cell of so many operands."""
+    return merging.get(method).points(study.lambdas[method].values(), operands)

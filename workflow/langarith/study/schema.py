@@ -28,9 +28,6 @@ SPLITS = ("validation", "test")
 LANGUAGE_CODE = re.compile(r"^[A-Za-z-]+$")
 
 
-METHOD = re.compile(r"^(la|ties[1-9]\d?)$")
-
-
 HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith.data import hub
-from langarith.layout import Operand, tokens
+from langarith.layout import Operand, budget_tokens
 from langarith.study.schema import (
     HUB_ADAPTER,
     SPLITS,
@@ -47,7 +47,7 @@ def shard_name(path: str) -> str:
 
 def shards(study: Study, language: str, budget: str = "full") -> list[str]:
     """Paths of the raw shards of one language that a budget reads, in its order of reading."""
-    corpora, wanted = study.corpora, tokens(budget)
+    corpora, wanted = study.corpora, budget_tokens(budget)
     if isinstance(corpora, HubCorpora):
         return _hub_shards(study, corpora, language, wanted)
     if isinstance(corpora, FilesCorpora):

@@ -15,6 +15,11 @@ __all__ = ["TASKS", "Features", "Task", "get"]
 TASKS: dict[str, Task[Any, Any]] = {task.kind: task for task in (Ner(), Nli(), Qa())}
 
 
+def part(kind: str) -> str:
+    """The module of a task type as fingerprints name it: `tasks.ner`."""
+    return f"tasks.{kind}"
+
+
 def get(kind: str) -> Task[Any, Any]:
     """The task of this kind. Errors: InputError for an unknown one."""
     if kind not in TASKS:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from langarith.results.figures.bars import enhancement, ties, zero_shot
+from langarith.results.figures.bars import enhancement, methods, zero_shot
 from langarith.results.figures.curves import learning_curves
 from langarith.results.figures.density import sparsity
 from langarith.results.figures.lines import lambda_impact, low_resource
@@ -23,7 +23,8 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "low_resource": low_resource,
     "lambda_impact": lambda_impact,
     "relatedness": relatedness,
-    "ties": ties,
+    "ties": methods,
+    "methods": methods,
     "similarity": similarity,
     "sparsity": sparsity,
 }

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from langarith import merging
 from langarith.results import analysis
 from langarith.results.figures import style
 
@@ -75,23 +76,28 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return _draw(table, scores, bars, ("la_better", ["madx"]), key, caption)
 
 
-def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
-    """Table 3 by target: language arithmetic and TIES with each share of weights kept.
+def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+    """Table 3 by target: language arithmetic and every other merge method of the table.
 
-    Above each group stands the difference between language arithmetic and the better TIES.
+    Above each group stands the difference between language arithmetic and the best of the others.
     """
-    long = analysis.ties(table)
+    long = analysis.methods(table)
     place = ["model", "task", "target", "seed"]
     wide = long.set_index([*place, "method"])["merged"].unstack("method")
-    kept = sorted((m for m in wide.columns if m != "la"), key=lambda m: int(m.removeprefix("ties")))
+    others = sorted((m for m in wide.columns if m != "la"), key=_by_parameter)
     looks = [("#F0E442", ""), ("#009E73", "\\\\\\\\\\"), ("#CC79A7", "/////"), ("0.7", "")]
     bars = [
-        Bar(method, f"TIES, top {method.removeprefix('ties')} %", *looks[i % len(looks)])
-        for i, method in enumerate(kept)
+        Bar(method, merging.get(method).title, *looks[i % len(looks)])
+        for i, method in enumerate(others)
     ]
     la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", style.MERGED)
-    key = "language arithmetic minus the better TIES"
-    return _draw(table, wide.reset_index(), [la, *bars], ("la", kept), key, caption)
+    key = "language arithmetic minus the best other method"
+    return _draw(table, wide.reset_index(), [la, *bars], ("la", others), key, caption)
+
+
+def _by_parameter(method: str) -> tuple[str, int]:
+    """Methods of one family stand together, by their parameter."""
+    return merging.part(method), merging.get(method).parameter or 0
 
 
 def _draw(

@@ -114,7 +114,7 @@ _VIEWS: dict[str, Callable[[pd.DataFrame, str], pd.DataFrame]] = {
     "enhancement": analysis.enhancement,
     "lambda_impact": lambda table, _: analysis.regret(table),
     "relatedness": lambda table, _: analysis.relatedness(table),
-    "ties": lambda table, _: analysis.ties(table),
+    "ties": lambda table, _: analysis.methods(table),
     "similarity": lambda table, _: _both_ways(analysis.cosines(table)),
     "related_languages": lambda table, _: table,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from langarith.results import analysis
+from langarith import merging
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def _leaves(tree: Any, depth: int) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def _name(key: str, value: str) -> str:
     if key == "method":
-        return analysis.method_name(value)
+        return merging.get(value).title
     return value.upper() if key == "task" else value

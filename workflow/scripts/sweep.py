@@ -1,0 +1,29 @@
+"""One cell: merges of language adapters at each point, validation scores, choice, test (3.2.4)."""
+
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake, model=True):
+    import torch
+
+    from langarith import merging
+    from langarith.evaluation.sweep import run_cell
+
+    torch.set_num_threads(snakemake.threads)
+    given, params = snakemake.input, snakemake.params
+    folders = list(dict.fromkeys(Path(file).parent for file in given.operands))
+    run_cell(
+        dict(snakemake.wildcards.items()) | {"method": params.method},
+        merging.get(params.method),
+        params.lambdas,
+        Path(snakemake.output.selected).parent,
+        encoder=Path(given.encoder[0]).parent,
+        tokenizer=Path(given.tokenizer[0]).parent,
+        operands=folders,
+        origin=Path(given.origin[0]).parent if given.origin else None,
+        task_adapter=Path(given.task_adapter[0]).parent,
+        files={split: Path(given[split]) for split in ("validation", "test")},
+        reading=params.reading,
+        batches=params.batches,
+    )
