@@ -187,7 +187,9 @@ def checked_adapters(model, *operands):
 
     Adapters trained here need no proof.
     """
-    ready = [sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands]
+    ready = [
+        sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands
+    ]
     return READY_CHECK.format(model=model) if any(ready) else []
 
 
@@ -395,7 +397,9 @@ def training_logs(wildcards):
 def is_ready(run):
     """Whether a language adapter is ready-made: nothing is trained for it."""
     operand = layout.Operand.parse(run.name)
-    return run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    return (
+        run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    )
 
 
 def hub_files(_):

@@ -20,16 +20,14 @@ for method, operands in experiments.sweeps(STUDY):
         params:
             method=method,
             lambdas=STUDY.lambdas[method].values(),
-            reading=lambda wildcards: sources.task_reading(
-                STUDY, wildcards.task, wildcards.target
-            ),
+            reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.target),
             batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
             code=code_of_sweep(method),
+        wildcard_constraints:
+            operands=layout.operands_pattern(operands),
         threads: STUDY.evaluation.threads
         resources:
             **gpu_sweep(method, operands),
-        wildcard_constraints:
-            operands=layout.operands_pattern(operands),
         group:
             SWEEPS
         conda:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langarith import merging
 from langarith.merging import compare, ties
 from langarith.merging.tensors import (
     Tensors,
@@ -266,7 +267,7 @@ def test_ties_by_hand():
 
     origin = {"b": torch.tensor([1.0, 1.0, 1.0]), "a": torch.tensor([0.0, 0.0])}
     trained = [{name: origin[name] + vector[name] for name in origin} for vector in (en, es)]
-    scaled = ties.ties_merge(origin, trained, keep=40, scale=2.0)
+    scaled = merging.get("ties40").merger(trained, origin)((2.0,))
     assert scaled["a"].tolist() == [-12.0, -8.0]
     assert scaled["b"].tolist() == [6.0, 1.0, 1.0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,17 +17,18 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import helpers
-from langarith import tasks
-from langarith.evaluation import batches, scoring, selection
-from langarith.evaluation.batches import buckets
+from langarith import merging, tasks
+from langarith.evaluation import scoring, selection
+from langarith.evaluation.batches import buckets, run
 from langarith.evaluation.sweep import sweep, write
-from langarith.merging.tensors import interpolate, write_in_place
+from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter, task_config
 from langarith.tasks.ner import NerExample
 from langarith.tasks.nli import LABELS, NliExample
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+POINTS = [(weight,) for weight in LAMBDAS]
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 CLASSES = {"ner": TAGS, "nli": LABELS}
 Tensors = dict[str, torch.Tensor]
@@ -59,10 +59,10 @@ EXAMPLES = {"ner": sentences, "nli": pairs}
 class Watched(scoring.Split):
     """A split that remembers the language adapter of each model that it scored."""
 
-    def start(self, model: PreTrainedModel) -> Callable[[], scoring.Scored]:
+    def score(self, model: PreTrainedModel) -> scoring.Scored:
         tensors = named_parameters(model, scoring.LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
-        return super().start(model)
+        return super().score(model)
 
 
 def split(
@@ -100,20 +100,20 @@ def saved(base: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture(params=["ner", "nli"])
 def swept(request, base: Path, saved: Path, tiny_tokenizer) -> SimpleNamespace:
-    """A whole sweep of en + es, as in the script sweep_la."""
+    """A whole sweep of en + es by language arithmetic."""
     task = request.param
     validation, test = (split(task, tiny_tokenizer, seed) for seed in (1, 2))
     ends = read_adapter(saved / "en"), read_adapter(saved / "es")
+    method = merging.get("la")
     model = scoring.load_stack(base, saved / "en", saved / task)
     result = sweep(
         model,
-        lambda weight: interpolate(*ends, weight),
-        LAMBDAS,
+        method.merger(ends),
+        POINTS,
         validation,
         test,
-        always=(0.0, 0.5, 1.0),
-        centre=0.5,
-        what="a test",
+        method,
+        "a test",
     )
     return SimpleNamespace(
         task=task, result=result, validation=validation, test=test, ends=ends, model=model
@@ -133,26 +133,26 @@ def test_ends_of_a_sweep_are_the_single_adapters(swept, base: Path, saved: Path)
         assert same(swept.validation.seen[LAMBDAS.index(weight)], tensors)
         alone = scoring.load_stack(base, saved / language, saved / swept.task)
         assert same(dict(named_parameters(alone, scoring.LANGUAGE)), tensors)
-        assert swept.result.validation[weight] == swept.validation.score(alone).metrics
-        assert swept.result.test[weight] == swept.test.score(alone)
+        assert swept.result.validation[weight,] == swept.validation.score(alone).metrics
+        assert swept.result.test[weight,] == swept.test.score(alone)
     # The ends differ, or the test would say nothing.
-    assert swept.result.test[0.0].predictions != swept.result.test[1.0].predictions
+    assert swept.result.test[0.0,].predictions != swept.result.test[1.0,].predictions
 
 
 def test_middle_of_a_sweep_is_the_mean(swept) -> None:
     left, right = swept.ends
     for name, tensor in swept.validation.seen[LAMBDAS.index(0.5)].items():
         torch.testing.assert_close(tensor, (left[name] + right[name]) / 2)
-    assert swept.result.test[0.5].predictions != swept.result.test[1.0].predictions
+    assert swept.result.test[0.5,].predictions != swept.result.test[1.0,].predictions
 
 
 def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
     metric = tasks.get(swept.task).metrics[0]
     curve = {weight: scores[metric] for weight, scores in swept.result.validation.items()}
-    assert list(curve) == list(LAMBDAS)
+    assert list(curve) == POINTS
     assert len(set(curve.values())) > 1
     assert swept.result.selected == selection.select(curve, 0.5)
-    assert list(swept.result.test) == sorted({0.0, 0.5, 1.0, swept.result.selected})
+    assert list(swept.result.test) == sorted({(0.0,), (0.5,), (1.0,), swept.result.selected})
 
 
 def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
@@ -164,7 +164,7 @@ def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
         predictions.append(swept.test.score(swept.model).predictions)
     assert predictions[0] == predictions[1]
     scoring.use_language_adapter(swept.model, True)
-    assert swept.test.score(swept.model) == swept.result.test[0.0]
+    assert swept.test.score(swept.model) == swept.result.test[0.0,]
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,9 @@ def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
 def test_equal_scores_are_told_apart_as_documented(
     curve: dict[float, float], centre: float, chosen: float
 ) -> None:
-    assert selection.select(curve, centre) == chosen
-    assert selection.select(dict(reversed(curve.items())), centre) == chosen
+    points = {(weight,): score for weight, score in curve.items()}
+    assert selection.select(points, centre) == (chosen,)
+    assert selection.select(dict(reversed(points.items())), centre) == (chosen,)
 
 
 # ---------------------------------------------------------------- batches
@@ -241,7 +242,7 @@ def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_to
     """Each sentence alone, without padding, says what it says beside a longer one."""
     model = scoring.load_stack(base, saved / "en", saved / "ner").eval()
     together = split("ner", tiny_tokenizer, 1)
-    outputs = batches.start(model, together.batches, "tagging", "fp32")()
+    outputs = run(model, together.batches, "tagging", "fp32")
     for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
         with torch.inference_mode():
             alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]
@@ -255,22 +256,16 @@ def test_bf16_tags_nearly_all_words_alike(saved: Path, base: Path, tiny_tokenize
     model = scoring.load_stack(base, saved / "en", saved / "ner")
     batches = split("ner", tiny_tokenizer, 1).batches
     half, whole = (
-        np.concatenate(batches.start(model, batches, "tagging", precision)())
-        for precision in ("bf16", "fp32")
+        np.concatenate(run(model, batches, "tagging", precision)) for precision in ("bf16", "fp32")
     )
     assert np.mean(half == whole) > 0.95
 
 
 def test_files_of_a_cell(swept, tmp_path: Path) -> None:
     cell = {"model": "tiny", "task": swept.task, "target": "fr", "method": "la"}
-    cell |= {"left": "en", "right": "es", "seed": "1"}
-    outputs = SimpleNamespace(
-        curve=[str(tmp_path / f"lambda={weight:.2f}.json") for weight in LAMBDAS],
-        selected=str(tmp_path / "selected.json"),
-        predictions=str(tmp_path / "predictions.parquet"),
-    )
+    cell |= {"operands": "en+es", "seed": "1"}
     references = {"none": {"f1": 1.0}, "majority": {"f1": 0.0}}
-    write(outputs, cell, swept.result, swept.validation, swept.test, references=references)
+    write(tmp_path, cell, swept.result, swept.validation, swept.test, references=references)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *(f"lambda={weight}.json" for weight in ("0.00", "0.25", "0.50", "0.75", "1.00")),
         "predictions.parquet",
@@ -280,21 +275,22 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
     point = json.loads((tmp_path / "lambda=0.25.json").read_text())
     assert point.items() >= cell.items()
     assert (point["lambda"], point["split"], point["examples"]) == (0.25, "validation", 40)
-    assert point["metrics"] == swept.result.validation[0.25]
+    assert point["metrics"] == swept.result.validation[0.25,]
 
     chosen = json.loads((tmp_path / "selected.json").read_text())
     assert chosen.items() >= cell.items()
     assert chosen["metric"] == tasks.get(swept.task).metrics[0]
-    assert chosen["selected"] == swept.result.selected
-    assert {p["lambda"]: p["metrics"] for p in chosen["validation"]} == swept.result.validation
-    assert [p["lambda"] for p in chosen["test"]] == list(swept.result.test)
+    assert (chosen["left"], chosen["right"]) == ("en", "es")
+    assert (chosen["selected"],) == swept.result.selected
+    assert {(p["lambda"],): p["metrics"] for p in chosen["validation"]} == swept.result.validation
+    assert [(p["lambda"],) for p in chosen["test"]] == list(swept.result.test)
     assert chosen["examples"] == {"validation": 40, "test": 40}
     assert chosen["references"] == references
 
     told = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
     assert set(told[0]) == {"lambda", "id", "prediction", "gold"}
     assert len(told) == 40 * len(swept.result.test)
-    for weight, scored in swept.result.test.items():
+    for (weight,), scored in swept.result.test.items():
         rows = [row for row in told if row["lambda"] == weight]
         assert [row["id"] for row in rows] == [example.id for example in swept.test.examples]
         predictions = [json.loads(row["prediction"]) for row in rows]

@@ -7,24 +7,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 import helpers
 import little_study
+from langarith import layout, merging
 from langarith.audit import export, lineage
 from langarith.errors import InputError
-from langarith.evaluation.sweep import sweep_cell
-from langarith.merging import tensors, ties
+from langarith.evaluation.sweep import run_cell
+from langarith.layout import Operand, point_text
 from langarith.models import encoders
 from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"
 TASK = "results/adapters/tiny/task/ner/seed1"
-CELL = "results/evaluation/tiny/ner/es/{}/en+fr/seed1"
+CELL = "results/evaluation/tiny/ner/es/{}/{}/seed1"
+MERGES = [("la", "en+fr"), ("ties20", "en+fr"), ("slerp", "en+fr"), ("la", "en+fr+de")]
+CELLS = {merge: CELL.format(*merge) for merge in MERGES}
 
 
 def sentences(seed: int) -> str:
@@ -61,7 +63,7 @@ def study(base, tmp_path_factory) -> Path:
 
     initial = "results/adapters/tiny/initial/language"
     save("initial", initial, 0, "initialise_adapters", model="tiny")
-    for seed, name in enumerate(("en", "fr"), 1):
+    for seed, name in enumerate(("en", "fr", "de"), 1):
         operand = {"language": name, "budget": "full", "seed": "1"}
         start = [f"{initial}/{file}" for file in ADAPTER_FILES]
         save(
@@ -84,31 +86,20 @@ def study(base, tmp_path_factory) -> Path:
     for seed, split in enumerate(("validation", "test"), start=1):
         Path(f"{split}.conll").write_text(sentences(seed))
 
-    left, right, origin = (
-        read_adapter(place) for place in (LANGUAGE.format("en"), LANGUAGE.format("fr"), initial)
-    )
-    vectors = [tensors.language_vector(end, origin) for end in (left, right)]
-    merges = {
-        "la": lambda weight: tensors.interpolate(left, right, weight),
-        "ties20": lambda scale: tensors.apply_vector(origin, ties.ties(vectors, 20), scale),
-    }
-    for method, merge in merges.items():
-        names = {"model": "tiny", "task": "ner", "target": "es", "left": "en", "right": "fr"}
-        cell = CELL.format(method)
-        outputs = SimpleNamespace(
-            curve=[f"{cell}/lambda={w:.2f}.json" for w in LAMBDAS],
-            selected=f"{cell}/selected.json",
-            predictions=f"{cell}/predictions.parquet",
-        )
+    for (method, operands), cell in CELLS.items():
+        merge = merging.get(method)
+        languages = operands.split("+")
+        names = {"model": "tiny", "task": "ner", "target": "es", "operands": operands, "seed": "1"}
         Path(cell).mkdir(parents=True)
-        sweep_cell(
-            names | {"method": method, "seed": "1"},
+        run_cell(
+            names | {"method": method},
             merge,
             LAMBDAS,
-            outputs,
+            Path(cell),
             encoder=base,
             tokenizer=Path("tokenizer"),
-            language_adapter=Path(LANGUAGE.format("en")),
+            operands=[Path(LANGUAGE.format(language)) for language in languages],
+            origin=Path(initial) if merge.needs_origin else None,
             task_adapter=Path(TASK),
             files={split: Path(f"{split}.conll") for split in ("validation", "test")},
             reading={
@@ -118,16 +109,15 @@ def study(base, tmp_path_factory) -> Path:
                 "cuts": dict.fromkeys(("validation", "test")),
             },
             batches={"tokens_per_batch": 4096, "precision": "fp32"},
-            always=(0.0, 0.5, 1.0),
         )
         little_study.job(
             f"sweep_{method}",
-            [f"{LANGUAGE.format(name)}/adapter.safetensors" for name in ("en", "fr")],
-            dict.fromkeys([*outputs.curve, outputs.selected, outputs.predictions]),
+            [f"{LANGUAGE.format(language)}/adapter.safetensors" for language in languages],
+            dict.fromkeys(map(str, sorted(Path(cell).iterdir()))),
             f"{cell}/provenance.json",
-            script="sweep_la" if method == "la" else "sweep_ties",
+            script="sweep",
+            parameters={"method": method},
             **names,
-            seed="1",
         )
     os.chdir(before)
     return folder
@@ -171,17 +161,16 @@ for folder in merged:
 assert not any(name.startswith("langarith") for name in sys.modules)
 print(json.dumps(found))
 """
-METHODS = ("la", "ties20")
 
 
 @pytest.fixture(scope="module")
-def stranger(study, base, tmp_path_factory) -> dict[str, dict]:
-    """What a fresh process with stock `adapters` gets of both methods' merges on the test split."""
-    merged = [tmp_path_factory.mktemp("merged") / method for method in METHODS]
+def stranger(study, base, tmp_path_factory) -> dict[tuple[str, str], dict]:
+    """What a fresh process with stock `adapters` gets of each merge on the test split."""
+    merged = [tmp_path_factory.mktemp("merged") / "-".join(merge) for merge in MERGES]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(study)
-        for method, folder in zip(METHODS, merged, strict=True):
-            selected = f"{CELL.format(method)}/selected.json"
+        for merge, folder in zip(MERGES, merged, strict=True):
+            selected = f"{CELLS[merge]}/selected.json"
             assert export.main(["--selected", selected, "--to", str(folder)]) == 0
     arguments = [base, "tokenizer", TASK, "test.conll", *merged]
     done = subprocess.run(
@@ -193,31 +182,40 @@ def stranger(study, base, tmp_path_factory) -> dict[str, dict]:
         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(METHODS, json.loads(done.stdout), strict=True))
+    return dict(zip(MERGES, json.loads(done.stdout), strict=True))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_stock_adapters_gets_the_recorded_score(here, stranger, method):
-    cell, found = CELL.format(method), stranger[method]
-    told = json.loads(Path(f"{cell}/selected.json").read_text())
-    (point,) = [p for p in told["test"] if p["lambda"] == told["selected"]]
-    assert found["f1"] == pytest.approx(point["metrics"]["f1"])
-    assert found["f1"] > 1  # or equality would say little
+@pytest.mark.parametrize("merge", MERGES, ids=" ".join)
+def test_stock_adapters_gets_the_recorded_score(here, stranger, merge):
+    cell, exported = CELLS[merge], stranger[merge]
+    selected = json.loads(Path(f"{cell}/selected.json").read_text())
+    (point,) = [p for p in selected["test"] if p["lambda"] == selected["selected"]]
+    assert exported["f1"] == pytest.approx(point["metrics"]["f1"])
+    assert exported["f1"] > 1  # or equality would say little
 
     import pyarrow.parquet as pq
 
     rows = pq.read_table(f"{cell}/predictions.parquet").to_pylist()
-    chosen = [json.loads(r["prediction"]) for r in rows if r["lambda"] == told["selected"]]
-    assert found["told"] == chosen
-    # another lambda predicts otherwise
-    assert (
-        any(
-            [json.loads(r["prediction"]) for r in rows if r["lambda"] == p["lambda"]] != chosen
-            for p in told["test"]
-        )
-        or method == "ties20"
-    )
-    assert found["name"] == f"{method}_en_fr_{told['selected']:.2f}".replace(".", "_")
+    by_point: dict[object, list] = {}
+    for row in rows:
+        by_point.setdefault(row["lambda"], []).append(json.loads(row["prediction"]))
+    chosen = by_point.pop(selected["selected"])
+    assert exported["told"] == chosen
+    if merge == ("la", "en+fr"):  # another lambda predicts otherwise
+        assert any(other != chosen for other in by_point.values())
+    text = point_text(layout.parse_point(selected["selected"]))
+    method, operands = merge
+    name = "_".join([method, *operands.split("+"), text])
+    assert exported["name"] == name.replace(".", "_").replace(",", "_")
+
+
+def test_a_merge_of_three_adapters_tries_every_weight_of_the_grid(here):
+    selected = json.loads(Path(CELLS["la", "en+fr+de"], "selected.json").read_text())
+    points = [entry["lambda"] for entry in selected["validation"]]
+    assert points[:3] == ["0.00,0.00", "0.00,0.25", "0.00,0.50"]
+    assert len(points) == len(set(points)) == 15  # of 3 weights in quarters that sum to one
+    assert (selected["left"], selected["right"]) == ("en", "de")
+    assert {entry["lambda"] for entry in selected["test"]} == {selected["selected"]}
 
 
 def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
@@ -236,7 +234,7 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     for name, tensor in merged.items():
         torch.testing.assert_close(tensor, (ends[0][name] + ends[1][name]) / 2)
 
-    told = json.loads(Path(f"{CELL.format('la')}/selected.json").read_text())
+    told = json.loads(Path(f"{CELLS['la', 'en+fr']}/selected.json").read_text())
     scores = {
         split: next(p["metrics"]["f1"] for p in told[split] if p["lambda"] == 0.5)
         for split in ("validation", "test")
@@ -247,7 +245,7 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     for split, score in scores.items():
         assert f"| ner | es | {split} | f1 | {score:.2f} | 40 |" in card
     recipe = json.loads((folder / "recipe.json").read_text())
-    assert recipe["operands"]["right"]["path"] == f"{LANGUAGE.format('fr')}/adapter.safetensors"
+    assert recipe["operands"][1]["path"] == f"{LANGUAGE.format('fr')}/adapter.safetensors"
     assert {job["rule"] for job in recipe["lineage"]} == {
         "initialise_adapters",
         "train_language_adapter",
@@ -256,7 +254,7 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
 
 def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     graph = lineage.of(Path("results"))
-    recipe = export.Recipe("tiny", export.Operand("en"), export.Operand("fr"), 0.65, "1")
+    recipe = export.Recipe("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
     export.export(graph, recipe, tmp_path / "merged")
     assert "has evaluated this pair at no such λ" in (tmp_path / "merged/README.md").read_text()
 
@@ -265,9 +263,11 @@ def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     ("arguments", "sentence"),
     [
         (["--left", "en", "--right", "de", "--lambda", "0.5"], "no adapter of de"),
-        (["--left", "en", "--right", "fr"], "--lambda is missing"),
+        (["--left", "en", "--right", "fr"], "missing: --lambda"),
         (["--left", "en", "--right", "fr", "--lambda", "0.5", "--seed", "7"], "seed 7"),
-        (["--left", "en", "--right", "fr", "--lambda", "1", "--method", "slerp"], "write la, or"),
+        (["--left", "en", "--right", "fr", "--lambda", "1", "--method", "slurp"], "mean 'slerp'"),
+        (["--operands", "en+fr+de", "--lambda", "1"], "needs 2 numbers, joined by commas"),
+        (["--left", "en", "--right", "fr", "--lambda", "half"], "not a number"),
         (["--selected", "nowhere/selected.json"], "no study.json"),
     ],
 )
@@ -284,7 +284,7 @@ def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsy
     data = file.read_bytes()
     try:
         file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        asked = ["--selected", f"{CELL.format('la')}/selected.json", "--to", str(tmp_path / "m")]
+        asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path / "m")]
         assert export.main(asked) == 1
         assert "not the file that its training wrote" in capsys.readouterr().err
     finally:
@@ -293,7 +293,7 @@ def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsy
 
 def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     (tmp_path / "mine").write_text("x")
-    asked = ["--selected", f"{CELL.format('la')}/selected.json", "--to", str(tmp_path)]
+    asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path)]
     assert export.main(asked) == 1
     assert "there already" in capsys.readouterr().err
     with pytest.raises(InputError):

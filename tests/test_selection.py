@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langarith import merging
 from langarith.evaluation import selection
 
 TWENTY_ONE = [round(0.05 * i, 2) for i in range(21)]
 # few different scores, so that ties are common
-curves = st.dictionaries(st.sampled_from(TWENTY_ONE), st.sampled_from([1.0, 2.0, 3.0]), min_size=1)
+curves = st.dictionaries(
+    st.sampled_from([(w,) for w in TWENTY_ONE]), st.sampled_from([1.0, 2.0, 3.0]), min_size=1
+)
 centres = st.sampled_from([0.5, 1.0])
 
 
@@ -26,7 +29,8 @@ centres = st.sampled_from([0.5, 1.0])
     ],
 )
 def test_choice_by_hand(curve: dict[float, float], centre: float, chosen: float) -> None:
-    assert selection.select(curve, centre) == chosen
+    points = {(weight,): score for weight, score in curve.items()}
+    assert selection.select(points, centre) == (chosen,)
 
 
 @given(curves, centres, st.randoms())
@@ -42,7 +46,7 @@ def test_no_score_is_higher_and_no_equal_one_nearer(curve, centre) -> None:
     for weight, score in curve.items():
         assert score <= curve[chosen]
         if score == curve[chosen]:
-            assert abs(weight - centre) >= abs(chosen - centre) - 1e-9
+            assert abs(weight[0] - centre) >= abs(chosen[0] - centre) - 1e-9
 
 
 @given(curves, centres, st.data())
@@ -53,11 +57,14 @@ def test_choice_stays_when_others_are_left_out(curve, centre, data) -> None:
     assert selection.select({w: curve[w] for w in {chosen, *kept}}, centre) == chosen
 
 
-def test_centre_of_each_method() -> None:
-    assert selection.centre("la") == 0.5
-    assert selection.centre("ties20") == selection.centre("ties80") == 1.0
-    with pytest.raises(KeyError):
-        selection.centre("mean")
+def test_neutral_point_of_each_method() -> None:
+    assert merging.get("la").neutral == merging.get("slerp").neutral == 0.5
+    assert merging.get("ties20").neutral == merging.get("ties80").neutral == 1.0
+
+
+def test_equal_weights_are_preferred_where_points_have_several_numbers() -> None:
+    curve = {(0.2, 0.2): 5.0, (0.4, 0.2): 5.0, (0.4, 0.4): 5.0, (1.0, 0.0): 4.0}
+    assert selection.select(curve, 1 / 3) == (0.4, 0.4)
 
 
 @pytest.mark.parametrize(
