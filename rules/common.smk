@@ -197,7 +197,9 @@ def checked_adapters(model, *operands):
 
     Adapters trained here need no proof.
     """
-    ready = [sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands]
+    ready = [
+        sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands
+    ]
     return READY_CHECK.format(model=model) if any(ready) else []
 
 
@@ -326,12 +328,19 @@ def missing_cells(wildcards):
         cell.wildcards
         | {
             "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
-            "type": sources.task_type(STUDY, cell.task),
+            "metric": first_metric(cell.task),
             "log": blamed_log(cell),
         }
         for cell in cells(wildcards.experiment)
         if STUDY.allow_missing and not os.path.exists(cell_file(cell, "selected.json"))
     ]
+
+
+def first_metric(task):
+    """The metric of a task that chooses lambda."""
+    from langarith import tasks  # only a partial grid asks
+
+    return tasks.get(sources.task_type(STUDY, task)).metrics[0]
 
 
 def blamed_log(cell):
@@ -397,7 +406,9 @@ def training_logs(wildcards):
 def is_ready(run):
     """Whether a language adapter is ready-made: nothing is trained for it."""
     operand = layout.Operand.parse(run.name)
-    return run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    return (
+        run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    )
 
 
 def hub_files(_):
