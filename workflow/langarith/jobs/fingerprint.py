@@ -91,7 +91,7 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
         name
         for statement in _imports(tree)
         for module, member, _ in _bindings(statement)
-        for name in (module, f"{module}.{member}")
+        for name in (module, f"{module}.{member}".rstrip("."))
         if module.split(".")[0] == "langarith" and not _is_ignored(name)
     }
     return hashlib.sha256(normal_form(tree).encode()).hexdigest(), tuple(sorted(names))
@@ -182,10 +182,11 @@ def _held(tree: ast.AST, imported: set[str]) -> Iterator[str]:
     Those that are assigned what a call of a class gives, or are parameters annotated with one.
     """
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
             made = node.value.func
             if _root(made) in imported and (_last(made) or "")[:1].isupper():
-                yield from filter(None, map(_last, node.targets))
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                yield from filter(None, map(_last, targets))
         elif isinstance(node, ast.arg) and node.annotation and _root(node.annotation) in imported:
             yield node.arg
 
@@ -235,6 +236,8 @@ class _Writer:
                 self.out.append(",")
             self.out.append("]")
         elif isinstance(node, ast.AST):
+            if isinstance(node, ast.AnnAssign) and node.value and not in_class:
+                node = ast.Assign(targets=[node.target], value=node.value)
             self.out.append(f"{type(node).__name__}(")
             dropped = self._dropped(node, in_class)
             for name in node._fields:
