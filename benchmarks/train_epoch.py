@@ -75,9 +75,9 @@ class _Counted:
 
 
 def ours(given: harness.Given) -> dict[str, Any]:
-    from langarith import progress
     from langarith.study.schema import Training
     from langarith.training import batching, loop
+    from langarith.training.metrics import MetricsLog
 
     model, tokenizer, features, held_out = _prepared(given)
     recipe = Training(**RECIPE, epochs=1, steps=None).model_dump()
@@ -105,7 +105,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
             larger_is_better=True,
             seed=given["repeat"],
             checkpoints=Path(folder) / "checkpoints",
-            log=progress.MetricsLog(Path(folder) / "metrics.jsonl"),
+            log=MetricsLog(Path(folder) / "metrics.jsonl"),
             what="epoch",
             group_by_length=True,
         )

@@ -91,7 +91,9 @@ rule train_task_adapter:
         batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/task/{wildcards.task}/seed{wildcards.seed}",
-        code=fingerprint("train_task_adapter"),
+        code=lambda wildcards: fingerprint(
+            "train_task_adapter", f"tasks.{sources.task_type(STUDY, wildcards.task)}"
+        ),
     threads: lambda wildcards: sources.task_training(STUDY, wildcards.task).threads
     resources:
         **gpu_training(lambda wildcards: NEEDS.task_adapter(wildcards.model, wildcards.task)),

@@ -84,7 +84,9 @@ rule check_task_data:
             split: sources.task_file(STUDY, wildcards.task, wildcards.language, split)
             for split in sources.needed_splits(STUDY, wildcards.language)
         },
-        code=fingerprint("check_task_data"),
+        code=lambda wildcards: fingerprint(
+            "check_task_data", f"tasks.{sources.task_type(STUDY, wildcards.task)}"
+        ),
     conda:
         ENVIRONMENT
     script:

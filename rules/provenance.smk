@@ -2,6 +2,11 @@
 # leave no records of their own.
 
 
+def template_hash(name):
+    """The hash of a page's template, which decides the page and is no Python."""
+    return sha256(f"{workflow.basedir}/workflow/report/{name}")[:16]
+
+
 rule gather_provenance:
     message:
         "Gathering the records behind the results"
@@ -16,6 +21,7 @@ rule gather_provenance:
         f"{LOGS}/gather_provenance/{STUDY.name}.log",
     params:
         results=lambda _: R,  # where they lie, not what is in them
+        template=template_hash("provenance.html"),
         code=fingerprint("gather_provenance"),
     conda:
         ENVIRONMENT
@@ -59,6 +65,7 @@ rule write_report:
     params:
         results=lambda _: R,  # where they lie, not what is in them
         parts=report_parts,
+        template=template_hash("report.html"),
         code=fingerprint("write_report"),
     conda:
         ENVIRONMENT

@@ -17,7 +17,7 @@ import pytest
 from langarith.files import sha256, write_json
 from langarith.jobs import fingerprint as fingerprints
 from langarith.jobs import record
-from langarith.jobs.fingerprint import LIBRARY, SCRIPTS, _digest, _rooms, _tree
+from langarith.jobs.fingerprint import LIBRARY, SCRIPTS
 from langarith.jobs.record import _PACKAGES, _versions, describe, plain
 
 # ---------------------------------------------------------------- fingerprints
@@ -32,30 +32,68 @@ with record.job(snakemake):
     near.double(snakemake.params.x)
 """
 NEAR = """
-'''A room.'''
+'''A module.'''
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from langarith.errors import InputError, did_you_mean
 from langarith.far import add
+from langarith.progress import Progress, say
+
+if TYPE_CHECKING:
+    from langarith.elsewhere import Number
 
 
-def double(x: int) -> int:
+class Shape:
+    size: int
+
+
+class Reporter:
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_step(self, step: int) -> None:
+        self.progress.update(step, "a note")
+
+
+def double(x: Number) -> Number:
     '''Twice x.'''
-    return add(x, x)
+    if x < 0:
+        raise InputError(f"{x} is below 0{did_you_mean('x', ['y'])}; give more.") from None
+    bar: Progress = Progress("doubling", 2)
+    shown = Progress("doubling", total=2)
+    shown.update(1, f"{x} so far")
+    say(f"doubling {x}")
+    print("doubled", file=sys.stderr)
+    assert x >= 0, "never"
+    twice: int = add(x, x)
+    json.dumps(twice)
+    return twice
 """
-HOUSE = {
+TREE = {
     "scripts/double.py": SCRIPT,
+    "langarith/__init__.py": "VERSION = 1\n",
     "langarith/near.py": NEAR,
     "langarith/far.py": "def add(x, y):\n    return x + y\n",
     "langarith/elsewhere.py": "def add(x, y):\n    return x - y\n",
+    "langarith/errors.py": "class InputError(ValueError): ...\n",
+    "langarith/progress.py": "def say(line): ...\n",
+    "langarith/jobs/__init__.py": "",
     "langarith/jobs/record.py": "VERSION = 1\n",
-    "langarith/suite/__init__.py": "from langarith.suite.one import x\n",
-    "langarith/suite/one.py": "x = 1\n",
+    "langarith/suite/__init__.py": "names = 'listed from the folder'\n",
+    "langarith/suite/one.py": "from langarith.suite.shared.base import x\n",
+    "langarith/suite/two.py": "x = 2\n",
+    "langarith/suite/shared/__init__.py": "'''What they share.'''\n",
+    "langarith/suite/shared/base.py": "x = 1\n",
     "langarith/suite/words.yaml": "x: 1\n",
 }
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A script and the rooms of a library of its own."""
-    for name, text in HOUSE.items():
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A script and a library of its own."""
+    for name, text in TREE.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(fingerprints, "LIBRARY", tmp_path / "langarith")
@@ -63,89 +101,174 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def fingerprint(script: str = "double") -> str:
-    for cached in (_tree, _digest, _rooms):
-        cached.cache_clear()  # one process reads each file once
-    return fingerprints.fingerprint(script)
+def fingerprint(*parts: str) -> str:
+    fingerprints.forget()  # one process reads each file once
+    return fingerprints.fingerprint("double", *parts)
 
 
 @pytest.fixture(autouse=True)
 def _forget():
     yield
-    for cached in (_tree, _digest, _rooms):
-        cached.cache_clear()
+    fingerprints.forget()
+
+
+UNMOVED = {
+    "a docstring": ("Twice x.", "2x."),
+    "no docstring": ("'''A module.'''", ""),
+    "a comment": ("    twice: int", "    # why\n    twice: int"),
+    "formatting": ("add(x, x)", "(add( x,\n  x, ))"),
+    "the words of an error": ("is below 0", "is negative"),
+    "what an error quotes": ("did_you_mean('x', ['y'])", "x"),
+    "the cause of an error": (" from None", ""),
+    "the message of an assertion": ('"never"', '"not once"'),
+    "a progress line": ("doubling {x}", "twice {x}"),
+    "no progress line": ('    say(f"doubling {x}")\n', ""),
+    "a title of progress": ('Progress("doubling", total=2)', 'Progress("doubles", total=3)'),
+    "a title of progress with an annotation": ('Progress("doubling", 2)', 'Progress("two", 2)'),
+    "a note of progress": ("{x} so far", "{x} by now"),
+    "a note of progress in a method": ('"a note"', '"another"'),
+    "a message on the console": ('print("doubled", file', 'print("done", x, file'),
+    "annotations of a function": ("x: Number) -> Number", "x: int) -> int"),
+    "an annotation of a variable": ("twice: int = ", "twice = "),
+    "the order of imports": ("import json\nimport sys\n", "import sys\nimport json\n"),
+    "an import in a function": (
+        "import json\n",
+        "",
+        "    twice: int",
+        "    import json\n    twice",
+    ),
+    "an import for type checkers": ("import Number", "import Number, add"),
+    "an import of a message": (
+        "import InputError, did_you_mean",
+        "import did_you_mean, InputError",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", UNMOVED.values(), ids=UNMOVED)
+def test_fingerprint_is_unmoved_by_words_and_form(tree: Path, edit: tuple[str, ...]) -> None:
+    before = fingerprint()
+    change(tree / "langarith/near.py", *edit)
+    assert fingerprint() == before
+
+
+def change(path: Path, *edits: str) -> None:
+    """Replace text that must be there: old, new, old, new, ..."""
+    text = path.read_text()
+    for old, new in zip(edits[::2], edits[1::2], strict=True):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+
+
+def test_fingerprint_is_unmoved_by_line_ends(tree: Path) -> None:
+    before = fingerprint()
+    (tree / "langarith/near.py").write_text(NEAR, newline="\r\n")
+    assert fingerprint() == before
+
+
+MOVED = {
+    "the script": ("scripts/double.py", "params.x", "params.y"),
+    "a module it imports": ("langarith/near.py", "add(x, x)", "add(x, 2)"),
+    "a module two imports away": ("langarith/far.py", "x + y", "y + x"),
+    "a default": ("langarith/far.py", "(x, y)", "(x, y=1)"),
+    "when an error is raised": ("langarith/near.py", "x < 0", "x < 1"),
+    "which error is raised": ("langarith/near.py", "raise InputError", "raise ValueError"),
+    "what is asserted": ("langarith/near.py", "assert x >= 0", "assert x > 0"),
+    "from where a name comes": ("langarith/near.py", "langarith.far", "langarith.elsewhere"),
+    "which name is imported": ("langarith/near.py", "import add", "import sub as add"),
+    "a field of a class": ("langarith/near.py", "size: int", "size: float"),
+    "what is printed into a file": ("langarith/near.py", "file=sys.stderr", "file=x"),
+    "what a variable is": ("langarith/near.py", "json.dumps(twice)", "twice += 1"),
+}
+
+
+@pytest.mark.parametrize("edit", MOVED.values(), ids=MOVED)
+def test_fingerprint_is_moved_by_what_decides_a_result(tree: Path, edit: tuple[str, ...]) -> None:
+    before = fingerprint()
+    change(tree / edit[0], *edit[1:])
+    assert fingerprint() != before
 
 
 @pytest.mark.parametrize(
-    ("room", "text"),
-    [
-        ("langarith/near.py", NEAR.replace("Twice x.", "2x.")),
-        ("langarith/near.py", NEAR.replace("'''A room.'''", "")),
-        ("langarith/near.py", "# why\n" + NEAR.replace("add(x, x)", "(add( x,x ))  # twice")),
-        ("langarith/near.py", NEAR.replace("\n", "\r\n")),
-        ("langarith/far.py", "\n\ndef add(\n    x,\n    y,\n):\n  return (x\n    + y)\n"),
-        ("scripts/double.py", SCRIPT.replace("Doubles", "Doubles a number")),
-    ],
-    ids=["docstring", "no docstring", "comment", "line ends", "formatting", "script"],
+    "module", ["__init__", "elsewhere", "errors", "progress", "jobs/record", "suite/one"]
 )
-def test_fingerprint_is_unmoved_by_comments_docstrings_and_formatting(
-    house: Path, room: str, text: str
+def test_fingerprint_is_unmoved_by_modules_that_report_and_by_those_not_imported(
+    tree: Path, module: str
 ) -> None:
     before = fingerprint()
-    assert (house / room).read_text() != text
-    (house / room).write_text(text, newline="")
+    (tree / "langarith" / f"{module}.py").write_text("raise SystemExit\n")
     assert fingerprint() == before
 
 
 @pytest.mark.parametrize(
-    ("room", "old", "new"),
+    ("line", "names"),
     [
-        ("scripts/double.py", "params.x", "params.y"),
-        ("langarith/near.py", "add(x, x)", "add(x, 2)"),
-        ("langarith/far.py", "x + y", "y + x"),  # two imports away
-        ("langarith/far.py", "(x, y)", "(x, y=1)"),
+        ("from langarith import suite", "suite"),
+        ("import langarith.suite", "suite"),
+        ("from langarith.suite import names", "suite"),
+        ("from langarith.suite import two", "suite suite.two"),
+        ("import langarith.suite.two", "suite suite.two"),
+        ("from langarith.suite import one", "suite suite.one suite.shared suite.shared.base"),
+        ("def f():\n    from langarith.suite.two import x", "suite suite.two"),
+        ("if x:\n    pass\nelse:\n    import langarith.far", "far"),
+        ("try:\n    pass\nfinally:\n    import langarith.far", "far"),
+        ("try:\n    pass\nexcept E:\n    import langarith.far", "far"),
+        ("with x:\n    from langarith import errors, far, progress", "far"),
+        ("match x:\n    case 1:\n        import langarith.far", "far"),
+        ("if TYPE_CHECKING:\n    import langarith.far", ""),
+        ("if typing.TYPE_CHECKING:\n    import json\nelse:\n    import langarith.far", "far"),
     ],
 )
-def test_fingerprint_is_moved_by_code_of_the_script_and_of_imported_rooms(
-    house: Path, room: str, old: str, new: str
+def test_a_module_counts_with_its_packages_and_without_its_neighbours(
+    tree: Path, line: str, names: str
 ) -> None:
+    (tree / "scripts/double.py").write_text(f"{line}\n")
+    found = fingerprints.modules("double")
+    assert set(found) == {"scripts.double", *(f"langarith.{name}" for name in names.split())}
+
+
+def test_parts_count_with_what_they_import(tree: Path) -> None:
+    """A registry imports the chosen module by a name that it computes: its rule names it."""
+    seen = {fingerprint(), fingerprint("suite.one"), fingerprint("suite.two")}
+    seen.add(fingerprint("suite.one", "suite.two"))
+    assert len(seen) == 4
+    assert fingerprint("suite.two", "suite.one").endswith(" suite.one suite.two")
+    one, two = fingerprint("suite.one"), fingerprint("suite.two")
+    change(tree / "langarith/suite/shared/base.py", "x = 1", "x = 3")
+    assert fingerprint("suite.one") != one
+    assert fingerprint("suite.two") == two
+    change(tree / "langarith/suite/two.py", "x = 2", "x = 4")
+    assert fingerprint("suite.two") != two
+    (tree / "langarith/suite/three.py").write_text("x = 3\n")
+    (tree / "langarith/suite/words.yaml").write_text("x: 2\n")
+    two = fingerprint("suite.two")
+    (tree / "langarith/suite/four.py").write_text("x = 3\n")
+    assert fingerprint("suite.two") == two
+
+
+@pytest.mark.parametrize("part", ["suite.five", "words.yaml", "near.double", "nothing"])
+def test_a_part_that_is_not_there_is_refused(tree: Path, part: str) -> None:
+    """With no FileNotFoundError, which Snakemake takes for an input that does not exist yet."""
+    with pytest.raises(ValueError, match="no module"):
+        fingerprint(part)
+
+
+def test_a_name_bound_to_two_things_keeps_imports_in_place(tree: Path) -> None:
+    text = "def f():\n    from a import x\n    x()\ndef g():\n    from b import x\n    x()\n"
+    near = tree / "langarith/near.py"
+    near.write_text(text)
     before = fingerprint()
-    text = (house / room).read_text()
-    assert old in text
-    (house / room).write_text(text.replace(old, new))
+    near.write_text(
+        text.replace("from a", "from c").replace("from b", "from a").replace("from c", "from b")
+    )
     assert fingerprint() != before
 
 
-@pytest.mark.parametrize("room", ["elsewhere", "jobs/record", "suite/one"])
-def test_fingerprint_is_unmoved_by_other_rooms(house: Path, room: str) -> None:
-    """provenance describes a job and leaves its numbers alone: an edit of it reruns nothing."""
-    before = fingerprint()
-    (house / "langarith" / f"{room}.py").write_text("raise SystemExit\n")
-    assert fingerprint() == before
-
-
-@pytest.mark.parametrize("line", ["from langarith import suite", "import langarith.suite"])
-def test_a_room_of_several_files_counts_whole_with_its_data(house: Path, line: str) -> None:
-    (house / "scripts" / "double.py").write_text(f"{line}\n")
-    seen = {fingerprint()}
-    (house / "langarith" / "suite" / "one.py").write_text("x = 2\n")
-    seen.add(fingerprint())
-    (house / "langarith" / "suite" / "words.yaml").write_text("x: 2\n")
-    seen.add(fingerprint())
-    assert len(seen) == 3
-
-
-def test_moving_an_import_into_a_function_keeps_it_counted(house: Path) -> None:
-    (house / "scripts" / "double.py").write_text("def f():\n    from langarith.far import add\n")
-    before = fingerprint()
-    (house / "langarith" / "far.py").write_text("def add(x, y):\n    return 0\n")
-    assert fingerprint() != before
-
-
-def test_scripts_that_share_no_room_have_fingerprints_of_their_own() -> None:
+def test_scripts_have_fingerprints_of_their_own() -> None:
     scripts = sorted(path.stem for path in SCRIPTS.glob("*.py"))
-    assert {"train_language_adapter", "sweep_la", "tabulate"} <= set(scripts)
-    assert len({fingerprint(script) for script in scripts}) == len(scripts)
+    assert {"train_language_adapter", "tabulate"} <= set(scripts)
+    assert len({fingerprints.fingerprint(script) for script in scripts}) == len(scripts)
 
 
 def test_every_import_of_the_library_is_one_that_fingerprints_follow() -> None:
@@ -161,6 +284,9 @@ SAMPLE = '''
 from __future__ import annotations
 import a.b as c, d
 from e import (f, g as h)
+from langarith.errors import InputError
+if TYPE_CHECKING:
+    from langarith.progress import Progress
 
 type_comment = u"text" "joined" 'too'  # type: str
 X: dict[str, list[int | None]] = {**a, "k": [*b, ...]}
@@ -174,6 +300,8 @@ class K(Base, metaclass=M):
         if (n := len(x)) > 10 and not y or x is not None:
             return f"a{{b}} {n!r:>{y}} {x.real:.2f} {y=} {'nested'}" f"c" "d"
         return None
+    def n(self, progress: Progress):
+        raise InputError(f"{self!r}") from self
 
 async def main():
     async with s as t, u: pass
@@ -192,11 +320,12 @@ else:
     x, *y = b"bytes", 1_000, 0xFF, 1j, True
 finally:
     assert x, "message"
+    print(f"{x=}", y)
 while True:
     for i in range(3): continue
     else: break
 '''
-NORMAL_FORM = "92cd38deac461f90"
+NORMAL_FORM = "6ad54025f6aff6cb"
 HASH = """
 import ast, hashlib, sys
 from langarith.jobs.fingerprint import normal_form

@@ -18,11 +18,10 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, TrainerState, set_seed
 
 import helpers
-from langarith import progress
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
 from langarith.study.schema import Training
-from langarith.training import batching, loop, masking
+from langarith.training import batching, loop, masking, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
@@ -164,13 +163,13 @@ def train(
         larger_is_better=larger_is_better,
         seed=seed,
         checkpoints=folder / "checkpoints",
-        log=progress.MetricsLog(folder / "metrics.jsonl"),
+        log=metrics.MetricsLog(folder / "metrics.jsonl"),
         what="a test",
         save_minutes=save_minutes
         if save_minutes is not None
         else (0.0 if save or kill_at else 10.0),
     )
-    log = progress.read_metrics(folder / "metrics.jsonl")
+    log = metrics.read_metrics(folder / "metrics.jsonl")
     return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
 
 
@@ -208,12 +207,12 @@ def tag(
         larger_is_better=True,
         seed=1,
         checkpoints=folder / "checkpoints",
-        log=progress.MetricsLog(folder / "metrics.jsonl"),
+        log=metrics.MetricsLog(folder / "metrics.jsonl"),
         what="a test",
         group_by_length=grouped,
         save_minutes=0.0 if kill_at else 10.0,
     )
-    log = progress.read_metrics(folder / "metrics.jsonl")
+    log = metrics.read_metrics(folder / "metrics.jsonl")
     return Run(copies(model), outcome, log, batches, start, folder / "checkpoints")
 
 
@@ -709,18 +708,18 @@ def test_labels_of_whole_examples_are_not_padded() -> None:
 
 
 def test_metrics_log_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
-    log = progress.MetricsLog(tmp_path / "new" / "metrics.jsonl")
+    log = metrics.MetricsLog(tmp_path / "new" / "metrics.jsonl")
     for step in (1, 2, 3):
         log.write(step=step, loss=1 / 3)
     log.forget_after(2)
-    assert progress.read_metrics(log.path) == [{"step": s, "loss": 1 / 3} for s in (1, 2)]
+    assert metrics.read_metrics(log.path) == [{"step": s, "loss": 1 / 3} for s in (1, 2)]
     assert json.loads(log.path.read_text().splitlines()[0])["loss"] == 1 / 3
 
 
 def test_metrics_are_copied_though_their_file_is_gone(tmp_path: Path) -> None:
     """Snakemake removes the outputs of a job that it cancels, while the job still saves."""
-    log = progress.MetricsLog(tmp_path / "metrics.jsonl")
+    log = metrics.MetricsLog(tmp_path / "metrics.jsonl")
     log.write(step=1, loss=2.0)
     log.path.unlink()
     log.copy(tmp_path / "kept.jsonl")
-    assert progress.read_metrics(tmp_path / "kept.jsonl") == [{"step": 1, "loss": 2.0}]
+    assert metrics.read_metrics(tmp_path / "kept.jsonl") == [{"step": 1, "loss": 2.0}]

@@ -9,10 +9,9 @@ with record.job(snakemake, model=True):
     import torch
     from transformers import set_seed
 
-    from langarith import progress
     from langarith.data.streams import read_stream
     from langarith.models import devices, encoders
-    from langarith.training import batching, loop, masking
+    from langarith.training import batching, loop, masking, metrics
 
     spec = snakemake.params.model
     recipe = spec["training"]
@@ -50,7 +49,7 @@ with record.job(snakemake, model=True):
         seed=spec["seed"],
         checkpoints=Path(snakemake.params.checkpoints),
         save_minutes=snakemake.resources.checkpoint_minutes,
-        log=progress.MetricsLog(snakemake.output.metrics),
+        log=metrics.MetricsLog(snakemake.output.metrics),
         what=f"pretraining {snakemake.wildcards.model}",
     )
     encoders.save_base(model, Path(snakemake.output[0]).parent)

@@ -8,11 +8,10 @@ with record.job(snakemake, model=True):
     import torch
     from transformers import set_seed
 
-    from langarith import progress
     from langarith.data import streams
     from langarith.models import devices, encoders
     from langarith.models.adapters import load_adapter, save_adapter, train_only
-    from langarith.training import batching, loop, masking
+    from langarith.training import batching, loop, masking, metrics
 
     recipe = snakemake.params.recipe
     language, seed = snakemake.wildcards.language, int(snakemake.wildcards.seed)
@@ -48,7 +47,7 @@ with record.job(snakemake, model=True):
         seed=seed,
         checkpoints=Path(snakemake.params.checkpoints),
         save_minutes=snakemake.resources.checkpoint_minutes,
-        log=progress.MetricsLog(snakemake.output.metrics),
+        log=metrics.MetricsLog(snakemake.output.metrics),
         what=f"language adapter {language}@{snakemake.wildcards.budget}, seed {seed}",
     )
     save_adapter(model, language, Path(snakemake.output.adapter[0]).parent, with_head=False)

@@ -10,11 +10,11 @@ with record.job(snakemake, model=True):
     from adapters import Stack
     from transformers import set_seed
 
-    from langarith import progress, tasks
+    from langarith import tasks
     from langarith.evaluation import scoring
     from langarith.models import devices, encoders
     from langarith.models.adapters import load_adapter, save_adapter
-    from langarith.training import batching, loop
+    from langarith.training import batching, loop, metrics
 
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
     seed = int(snakemake.wildcards.seed)
@@ -64,7 +64,7 @@ with record.job(snakemake, model=True):
         seed=seed,
         checkpoints=Path(snakemake.params.checkpoints),
         save_minutes=snakemake.resources.checkpoint_minutes,
-        log=progress.MetricsLog(snakemake.output.metrics),
+        log=metrics.MetricsLog(snakemake.output.metrics),
         what=f"{snakemake.wildcards.task} adapter, seed {seed}",
         group_by_length=True,
     )

@@ -176,19 +176,24 @@ def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Find
 
 
 def _stale_code(lineage: Lineage) -> Iterable[Finding]:
-    by_script: dict[str, list[Job]] = defaultdict(list)
+    by_code: dict[tuple[str, ...], list[Job]] = defaultdict(list)
     for job in lineage.jobs:
-        by_script[job.script].append(job)
-    for script, jobs in by_script.items():
-        path = fingerprint.SCRIPTS / f"{script}.py"
-        code = fingerprint.fingerprint(script) if path.is_file() else None
+        # a fingerprint names the modules that its rule named beside the script
+        parts = str(job.parameters.get("code", "")).split(" ")[1:]
+        by_code[job.script, *parts].append(job)
+    for (script, *parts), jobs in by_code.items():
+        try:
+            code = fingerprint.fingerprint(script, *parts)
+        except ValueError:  # no such script or module
+            code = None
         old = [job for job in jobs if job.parameters.get("code", code) != code]
         if old:
-            told = {str(job.parameters["code"]) for job in old}
-            why = f"{len(old)} of {len(jobs)} jobs ran code {_brief(told)}; " + (
-                f"it is {code} now" if code else "the script is gone"
+            recorded = {str(job.parameters["code"]).partition(" ")[0] for job in old}
+            why = f"{len(old)} of {len(jobs)} jobs ran code {_brief(recorded)}; " + (
+                f"it is {code.partition(' ')[0]} now" if code else "that code is gone"
             )
-            yield Finding("stale", f"code of {script}", why, _on_jobs(lineage, old))
+            what = " with ".join(filter(None, [script, ", ".join(parts)]))
+            yield Finding("stale", f"code of {what}", why, _on_jobs(lineage, old))
 
 
 def _unrecorded(lineage: Lineage) -> Iterable[Finding]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from langarith import tasks
 from langarith.layout import parse_operands, parse_point, point_text
 
 COLUMNS = (
@@ -41,7 +40,8 @@ def rows(
     Args:
         selections: `selected.json` of the cells.
         task_scores: `task.json` of the task adapters below them.
-        missing: cells of a partial grid, with the `type` of their task: a row without a value each.
+        missing: cells of a partial grid, with the first `metric` of their task: a row without a
+            value each.
     """
     found = []
     references: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -99,7 +99,7 @@ def rows(
         found.append(
             {"experiment": experiment, **names, "budget": budget(lost["operands"])}
             | {"seed": int(lost["seed"]), "lambda": None, "split": "test", "selected": False}
-            | {"metric": tasks.get(lost["type"]).metrics[0], "value": None, "examples": 0}
+            | {"metric": lost["metric"], "value": None, "examples": 0}
         )
     return found
 

@@ -27,8 +27,9 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from langarith.models import devices, encoders
-from langarith.progress import MetricsLog, Progress, say
+from langarith.progress import Progress, say
 from langarith.training.batching import Order, Rows
+from langarith.training.metrics import MetricsLog
 from langarith.training.signals import SignalRequests
 
 _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"

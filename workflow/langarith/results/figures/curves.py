@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from langarith.progress import read_metrics
 from langarith.results.figures import style
+from langarith.training.metrics import read_metrics
 
 
 def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:

@@ -1,0 +1,185 @@
+"""An edit reruns what the table in docs/layout.md says, and nothing else.
+
+Most tests compare fingerprints, which takes milliseconds; the last one asks Snakemake about a
+finished study.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import test_workflow as workflow
+from langarith.jobs import fingerprint
+
+ROOT = Path(__file__).parents[1]
+HEAD = ("you change", "file", "edit", "rules that run again")
+
+# Scripts whose rules name parts, and the kinds of parts, for each of which a job stands here.
+TYPES = ("ner", "nli", "qa")
+METHODS = ("la", "ties")
+PARTS = {
+    "check_task_data": ["tasks"],
+    "train_task_adapter": ["tasks"],
+    "sweep": ["merging", "tasks"],
+}
+
+
+class Row(NamedTuple):
+    """A row of the table: what is edited, and patterns of the jobs whose fingerprints change."""
+
+    what: str
+    file: Path
+    edit: list[str]
+    jobs: list[str]
+
+    def apply(self, root: Path) -> Path:
+        """Edit the file below a repository root; returns its path."""
+        path = root / self.file
+        text = path.read_text(encoding="utf-8")
+        if len(self.edit) == 1:
+            text = f"{text}\n{self.edit[0]}\n"
+        else:
+            old, new = self.edit
+            assert old in text, f"docs/layout.md, Reruns: '{old}' does not stand in {self.file}"
+            text = text.replace(old, new, 1)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+def rows() -> list[Row]:
+    """The rows of the table of edits in docs/layout.md."""
+    lines = (ROOT / "docs/layout.md").read_text(encoding="utf-8").splitlines()
+    cells = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
+    start = cells.index(list(HEAD)) + 2
+    table = []
+    for what, file, edit, again in cells[start : cells.index([""], start)]:
+        assert quoted(edit), f"docs/layout.md, Reruns: the edit of '{what}' is not in backticks"
+        assert quoted(again) or again == "none", f"docs/layout.md, Reruns: {again}"
+        path = Path("workflow/langarith", *quoted(file))
+        table.append(Row(what, path, quoted(edit), quoted(again)))
+    return table
+
+
+def quoted(cell: str) -> list[str]:
+    """The parts of a cell in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+ROWS = rows()
+
+
+def jobs() -> dict[str, tuple[str, ...]]:
+    """What the rules give to `fingerprint`, by name: `tabulate`, `train_task_adapter(ner)`."""
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("rules/*.smk"))
+    scripts = sorted(set(re.findall(r'fingerprint\(\s*"(\w+)"', text)))
+    found: dict[str, tuple[str, ...]] = {}
+    for script in scripts:
+        chosen: list[tuple[str, ...]] = [()]
+        for kind in PARTS.get(script, ()):
+            names = {"tasks": TYPES, "merging": METHODS}[kind]
+            chosen = [(*parts, f"{kind}.{name}") for parts in chosen for name in names]
+        for parts in chosen:
+            names_of_parts = ",".join(part.partition(".")[2] for part in parts)
+            found[f"{script}({names_of_parts})" if parts else script] = (script, *parts)
+    return found
+
+
+JOBS = jobs()
+
+
+def fingerprints() -> dict[str, str]:
+    """The fingerprint of each job, of the files as they are now."""
+    fingerprint.forget()
+    return {name: fingerprint.fingerprint(*given) for name, given in JOBS.items()}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A copy of the code, whose fingerprints are asked for, and what they are before an edit."""
+    root = tmp_path_factory.mktemp("tree")
+    for part in ("workflow", "rules", "docs"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "LIBRARY", root / "workflow/langarith")
+        patch.setattr(fingerprint, "SCRIPTS", root / "workflow/scripts")
+        yield root, fingerprints()
+    fingerprint.forget()
+
+
+def test_the_table_has_each_kind_of_edit() -> None:
+    assert len(ROWS) >= 14
+    patterns = {pattern for row in ROWS for pattern in row.jobs}
+    useless = [p for p in patterns if not any(fnmatch(job, p) for job in JOBS)]
+    assert useless == [], "docs/layout.md, Reruns, names rules that there are not"
+    unnamed = [job for job in JOBS if not any(fnmatch(job, p) for p in patterns)]
+    assert unnamed == [], "docs/layout.md, Reruns, has no edit that moves these"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what.replace("`", ""))
+def test_an_edit_moves_the_fingerprints_that_the_table_says(
+    tree: tuple[Path, dict[str, str]], row: Row
+) -> None:
+    root, before = tree
+    text = (root / row.file).read_bytes()
+    path = row.apply(root)
+    try:
+        after = fingerprints()
+    finally:
+        path.write_bytes(text)
+    moved = {job for job in JOBS if after[job] != before[job]}
+    assert moved == {job for job in JOBS if any(fnmatch(job, pattern) for pattern in row.jobs)}
+
+
+# What no job of a stage may depend on: its fingerprint would move with what it does not compute.
+BOUNDARIES = {
+    "train_task_adapter*": "merging* evaluation.sweep evaluation.selection results* data.streams",
+    "train_language_adapter": "tasks* merging* evaluation* results* data.readers",
+    "pretrain_model": "tasks* merging* evaluation* results* data.readers models.adapters",
+    "initialise_adapters": "tasks* merging* evaluation* training* data*",
+    "train_tokenizer": "tasks* merging* evaluation* training* models* data.streams",
+    "tokenize_shard": "tasks* merging* evaluation* training* models* data.tokenizer",
+    "check_task_data*": "merging* evaluation* training* models* results*",
+    "sweep*": "training* results* data.streams",
+    "tabulate": "tasks* merging* training* models* data* evaluation*",
+    "compare_with_paper": "tasks* merging* training* models* data* results.figures*",
+    "format_table": "tasks* merging* training* models* data* results.figures*",
+    "draw_*": "tasks* merging* training.[!m]* models* data* results.sheets results.paper*",
+    "compare_vectors": "tasks* training* evaluation* data*",
+    "estimate_density": "tasks* training* evaluation* data*",
+    "write_miniature_*": "tasks* merging* evaluation* training* models* results*",
+    "*": "data.hub_download cluster* cli errors progress jobs*",
+}
+
+
+@pytest.mark.parametrize("stage", BOUNDARIES)
+def test_jobs_depend_on_no_stage_that_they_do_not_run(stage: str) -> None:
+    fingerprint.forget()
+    for job in filter(lambda job: fnmatch(job, stage), JOBS):
+        names = [name.removeprefix("langarith.") for name in fingerprint.modules(*JOBS[job])]
+        for pattern in BOUNDARIES[stage].split():
+            assert [name for name in names if fnmatch(name, pattern)] == [], job
+
+
+@pytest.mark.slow
+def test_snakemake_plans_what_the_fingerprints_say(copy: Path) -> None:
+    """Of a finished study: the jobs whose parameters have changed are those of the table."""
+    files = ("merging/tensors.py", "results/sheets.py", "errors.py", "data/streams.py")
+    chosen = [row for row in ROWS if str(row.file).endswith(files)]
+    assert len(chosen) >= len(files)
+    for row in chosen:
+        text = (copy / row.file).read_bytes()
+        path = row.apply(copy)
+        plan = workflow.run(copy, "-n", *workflow.NANO)
+        path.write_bytes(text)
+        planned = re.findall(r"^(?:local)?rule (\w+):\n(?:.*\n)*?    reason: (.*)$", plan, re.M)
+        changed = {rule for rule, reason in planned if "Params have changed" in reason}
+        may = {job.partition("(")[0] for job in JOBS if any(fnmatch(job, p) for p in row.jobs)}
+        assert {re.sub(r"^(sweep_ties)\d+$", r"\1", rule) for rule in changed} <= may, row.what
+        assert bool(changed) == bool(may), row.what

@@ -1,0 +1,36 @@
+"""The metrics log of a training: JSON lines, one per logged step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """JSON lines, one per logged step; an interrupted run goes on where its log stopped."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, **values: Any) -> None:
+        self.rows.append(values)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop what a killed attempt logged after the checkpoint it left."""
+        rows = read_metrics(self.path) if self.path.is_file() else []
+        self.rows = [row for row in rows if row["step"] <= step]
+        self.copy(self.path)
+
+    def copy(self, path: Path) -> None:
+        """Write the rows from memory: a cancelled job may have lost its log before it saves."""
+        path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a metrics log."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
