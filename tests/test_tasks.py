@@ -1,10 +1,12 @@
-"""Readers, encodings and decodings of the three tasks, and their refusals."""
+"""Readers, encodings and decodings of the task types, and their refusals."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +21,14 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from tokenizers import trainers as tokenizer_trainers
 from transformers import PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 
+from langarith import tasks
 from langarith.errors import InputError
-from langarith.tasks import TASKS, get
-from langarith.tasks.ner import Ner, NerExample
-from langarith.tasks.nli import LABELS, Nli
-from langarith.tasks.qa import Qa, QaExample
+from langarith.tasks.nli import LABELS
+from langarith.tasks.qa import QaExample
+from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.tagging import TaggedSentence
 
-NER, NLI, QA = Ner(), Nli(), Qa()
+NER, NLI, QA, POS, CLASSIFICATION = map(tasks.get, ("ner", "nli", "qa", "pos", "classification"))
 WORDS = ["Anna", "lives", "in", "Old", "Harbour", "and", "works", "for", "Küste", "AG", "东京", "."]
 
 
@@ -71,19 +74,70 @@ def refusal(task: Any, path: Path, **cut: str) -> str:
 # ---------------------------------------------------------------- registry
 
 
-def test_registry_names_each_kind() -> None:
-    assert list(TASKS) == ["ner", "nli", "qa"]
-    assert all(get(kind).kind == kind for kind in TASKS)
-    assert [get(kind).metrics[0] for kind in TASKS] == ["f1", "accuracy", "f1"]
-    with pytest.raises(InputError, match="'nil' is unknown"):
-        get("nil")
+def test_registry_names_each_type() -> None:
+    assert tasks.names() == ("classification", "ner", "nli", "pos", "qa")
+    assert [tasks.get(name).type for name in tasks.names()] == list(tasks.names())
+    first = {name: tasks.get(name).metrics[0] for name in tasks.names()}
+    assert first == {
+        "classification": "accuracy",
+        "ner": "f1",
+        "nli": "accuracy",
+        "pos": "accuracy",
+        "qa": "f1",
+    }
+    for name in tasks.names():
+        module = Path(tasks.__file__).parent.parent.joinpath(*tasks.part(name).split("."))
+        assert module.with_suffix(".py").is_file()
+    for refused in (tasks.get, tasks.part):
+        with pytest.raises(InputError, match=r"'nil' is unknown \(did you mean 'nli'\?\)"):
+            refused("nil")
 
 
-def test_import_is_light() -> None:
-    heavy = ["torch", "transformers", "evaluate", "datasets", "sklearn", "seqeval", "pandas"]
-    code = f"import langarith.tasks, sys; print([m for m in {heavy} if m in sys.modules])"
+HEAVY = ["numpy", "torch", "transformers", "pyarrow", "evaluate", "datasets", "sklearn", "seqeval"]
+LIGHT = """
+import sys
+from langarith import tasks
+
+assert tasks.names() and not [m for m in sys.modules if m.startswith("langarith.tasks.")]
+tasks.part("ner")
+assert not [m for m in sys.modules if m.startswith("langarith.tasks.")]
+tasks.get("nli")
+assert "langarith.tasks.ner" not in sys.modules
+for name in tasks.names():
+    of = tasks.get(name)
+    of.type, of.metrics, of.head, of.own_keys, of.suffix, of.typical_examples, of.label_set
+"""
+
+
+def test_what_a_type_says_of_itself_is_read_without_heavy_imports() -> None:
+    code = f"{LIGHT}\nprint([m for m in {[*HEAVY, 'pandas']} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_new_file_is_a_new_type(tmp_path: Path) -> None:
+    library = Path(tasks.__file__).parent.parent
+    shutil.copytree(library, tmp_path / "langarith", ignore=shutil.ignore_patterns("__pycache__"))
+    write(
+        tmp_path / "langarith/tasks/topic.py",
+        "from langarith.tasks.classification import Classification\n"
+        "class Topic(Classification):\n    metrics = ('macro_f1',)\n",
+    )
+    code = (
+        "from langarith import tasks; print(tasks.names(), tasks.part('topic'));"
+        "print(tasks.get('topic', ['a', 'b']).label_set, tasks.get('topic').metrics)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "('classification', 'ner', 'nli', 'pos', 'qa', 'topic') tasks.topic",
+        "('a', 'b') ('macro_f1',)",
+    ]
 
 
 # ---------------------------------------------------------------- NER
@@ -97,11 +151,11 @@ CONLL = (
 def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", CONLL)
     assert NER.read(path) == [
-        NerExample(
+        TaggedSentence(
             "3", ("Anna", "lives", "in", "Old", "Harbour"), ("B-PER", "O", "O", "B-LOC", "I-LOC")
         ),
-        NerExample("10", ("\u200b", "\u00a0x\u3000"), ("O", "B-ORG")),
-        NerExample("13", ("Küste",), ("O",)),
+        TaggedSentence("10", ("\u200b", "\u00a0x\u3000"), ("O", "B-ORG")),
+        TaggedSentence("13", ("Küste",), ("O",)),
     ]
 
 
@@ -126,19 +180,21 @@ def test_faulty_conll_is_refused(tmp_path: Path, content: str | bytes, fragment:
     assert fragment in refusal(NER, write(tmp_path / "a.conll", content))
 
 
-@pytest.mark.parametrize("task", [NER, NLI, QA])
+@pytest.mark.parametrize("task", [NER, NLI, QA, POS, CLASSIFICATION])
 def test_missing_file_is_refused(tmp_path: Path, task: Any) -> None:
-    for name in ["a.tsv", "a.jsonl", "a.parquet"] if task is NLI else ["a.json"]:
+    for name in ["a.tsv", "a.jsonl", "a.parquet"] if task in (NLI, CLASSIFICATION) else ["a.json"]:
         assert "does not exist" in refusal(task, tmp_path / name)
 
 
-@pytest.mark.parametrize("task", [NER, NLI])
+@pytest.mark.parametrize("task", [NER, NLI, POS, CLASSIFICATION])
 def test_only_qa_is_cut(tmp_path: Path, task: Any) -> None:
-    assert "only qa files" in refusal(task, tmp_path / "a", cut="half", split="test")
+    assert f"a {task.type} file, which cannot be cut" in refusal(
+        task, tmp_path / "a", cut="half", split="test"
+    )
 
 
-def sentence(*pairs: tuple[str, str]) -> NerExample:
-    return NerExample("1", tuple(w for w, _ in pairs), tuple(t for _, t in pairs))
+def sentence(*pairs: tuple[str, str]) -> TaggedSentence:
+    return TaggedSentence("1", tuple(w for w, _ in pairs), tuple(t for _, t in pairs))
 
 
 def test_labels_hold_both_marks_of_each_type_in_order() -> None:
@@ -148,13 +204,13 @@ def test_labels_hold_both_marks_of_each_type_in_order() -> None:
 
 
 def encode_ner(
-    examples: list[NerExample], tokenizer: Any, max_length: int = 128, training: bool = True
+    examples: list[TaggedSentence], tokenizer: Any, max_length: int = 128, training: bool = True
 ) -> Any:
     labels = ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-    return NER.encode(examples, tokenizer, max_length=max_length, labels=labels, training=training)
+    return NER.encode(examples, tokenizer, Encoding(max_length, labels, training=training))
 
 
-def random_sentences(n: int) -> list[NerExample]:
+def random_sentences(n: int) -> list[TaggedSentence]:
     rng = random.Random(2)
     sentences = []
     for _ in range(n):
@@ -246,7 +302,7 @@ def test_nli_formats_agree(tmp_path: Path) -> None:
     numbered = [{**o, "label": LABELS.index(o["label"])} for o in objects]
     pq.write_table(pa.Table.from_pylist(numbered), tmp_path / "numbers.parquet")
     for path in (tsv, lines, tmp_path / "words.parquet", tmp_path / "numbers.parquet"):
-        assert [(e.premise, e.hypothesis, e.label) for e in NLI.read(path)] == PAIRS
+        assert [(e.text, e.text_pair, e.label) for e in NLI.read(path)] == PAIRS
     assert [e.id for e in NLI.read(tsv)] == ["2", "3"]
     assert [e.id for e in NLI.read(lines)] == ["1", "2"]
 
@@ -255,7 +311,7 @@ def test_nli_columns_may_come_in_any_order(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "label\thypothesis\tpremise\n2\th\tp\n0\th\tp\n1\th\tp\n")
     examples = NLI.read(path)
     assert [e.label for e in examples] == ["contradiction", "entailment", "neutral"]
-    assert (examples[0].premise, examples[0].hypothesis) == ("p", "h")
+    assert (examples[0].text, examples[0].text_pair) == ("p", "h")
     assert NLI.labels(examples[:1]) == LABELS
 
 
@@ -309,8 +365,8 @@ def nli_examples(tmp_path: Path) -> Any:
 
 def test_nli_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any) -> None:
     examples = nli_examples(tmp_path)
-    features = NLI.encode(examples, tokenizer, max_length=20, labels=LABELS, training=True)
-    assert set(features.columns) == {"input_ids", *NLI.label_columns}
+    features = NLI.encode(examples, tokenizer, Encoding(20, LABELS, training=True))
+    assert set(features.columns) == {"input_ids", "labels"}
     assert features.lengths().max() == 20
     predictions = NLI.decode(features, features.columns["labels"], examples)
     assert predictions == [NLI.gold(example) for example in examples]
@@ -321,9 +377,7 @@ def test_segment_ids_are_kept_where_the_tokenizer_makes_them(
     tmp_path: Path, tokenizer: Any
 ) -> None:
     bert = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
-    features = NLI.encode(
-        nli_examples(tmp_path), bert, max_length=99, labels=LABELS, training=False
-    )
+    features = NLI.encode(nli_examples(tmp_path), bert, Encoding(99, LABELS))
     assert set(features.columns) == {"input_ids", "token_type_ids"}
 
 
@@ -458,9 +512,7 @@ def qa_examples(n: int, words: int) -> list[QaExample]:
 
 
 def encode_qa(examples: list[QaExample], tokenizer: Any, training: bool, size: int = 60) -> Any:
-    return QA.encode(
-        examples, tokenizer, max_length=size, labels=(), stride=size // 3, training=training
-    )
+    return QA.encode(examples, tokenizer, Encoding(size, (), size // 3, training))
 
 
 def peaks(features: Any, trained: Any) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from langarith.merging import tensors
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters
 from langarith.progress import Progress
+from langarith.tasks.shared.base import Encoding
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def sweep(
         if (points := selection.coarser(lambdas, step))
     }
     always = {selected, *always}
-    scored = dict(scores(model, merge, sorted({*always, *coarse.values()}), test))
+    tested = scores(model, merge, sorted({*always, *coarse.values()}), test)
+    scored = {weight: test.report(score) for weight, score in tested}
     return Sweep(
         curve,
         selected,
@@ -128,7 +130,7 @@ def sweep_cell(
         always: lambdas that are evaluated on test whichever is chosen.
         coarse_steps: see :func:`sweep`.
     """
-    task = tasks.get(reading["type"])
+    task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
     validation, test = (
@@ -136,9 +138,7 @@ def sweep_cell(
             task,
             task.read(files[split], cut=reading["cuts"][split], split=split),
             loaded,
-            labels=trained["labels"],
-            max_length=reading["max_length"],
-            stride=reading["stride"],
+            Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"]),
             **batches,
         )
         for split in ("validation", "test")
@@ -157,8 +157,8 @@ def sweep_cell(
     )
     use_language_adapter(model, False)
     references = {
-        "none": test.score(model).metrics,
-        "majority": task.score(task.constant(trained["majority"], test.examples), test.examples),
+        "none": test.report(test.score(model)).metrics,
+        "majority": task.report(task.constant(trained["majority"], test.examples), test.examples),
     }
     write(outputs, cell, swept, validation, test, references)
 

@@ -18,13 +18,6 @@ from langarith.evaluation import selection
 PLACE = ["model", "task", "target", "method", "left", "right", "budget", "seed"]
 """What tells the cells of an experiment apart."""
 
-METRIC_NAMES = {
-    "f1": "F1",
-    "f1_strict": "F1 (strict)",
-    "exact_match": "exact match",
-    "accuracy": "accuracy",
-}
-
 
 def method_name(method: str) -> str:
     """What tables and figures call a method: `LA`, `TIES (top-K% 20)`."""

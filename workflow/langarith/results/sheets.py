@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from langarith.results import analysis
+from langarith.results.names import metric_title
 from langarith.results.paper import stated
 
 MISSING = "--"
@@ -519,4 +520,4 @@ def _ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
 
 def _measured(task: str, table: pd.DataFrame) -> str:
     metric = analysis.metrics(table)[task]
-    return f"{task.upper()} ({analysis.METRIC_NAMES.get(metric, metric)})"
+    return f"{task.upper()} ({metric_title(metric)})"

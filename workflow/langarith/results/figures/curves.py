@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from langarith.progress import read_metrics
 from langarith.results.figures import style
+from langarith.results.names import metric_title
 
 
 def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
@@ -85,5 +86,5 @@ def _run(path: Path) -> dict[str, Any]:
         "name": name.removesuffix("@full") if language else seed.replace("seed", "seed "),
         "steps": [row["step"] for row in rows],
         "values": [row[key] for row in rows],
-        "unit": "held-out loss (nats)" if metric == "loss" else f"{style.METRIC_NAMES[metric]} (%)",
+        "unit": "held-out loss (nats)" if metric == "loss" else f"{metric_title(metric)} (%)",
     }
