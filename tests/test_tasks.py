@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -24,8 +25,10 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 from langarith import tasks
 from langarith.errors import InputError
 from langarith.tasks.nli import LABELS
+from langarith.tasks.pos import UPOS
 from langarith.tasks.qa import QaExample
 from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.classification import LabelledText
 from langarith.tasks.shared.tagging import TaggedSentence
 
 NER, NLI, QA, POS, CLASSIFICATION = map(tasks.get, ("ner", "nli", "qa", "pos", "classification"))
@@ -379,6 +382,202 @@ def test_segment_ids_are_kept_where_the_tokenizer_makes_them(
     bert = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
     features = NLI.encode(nli_examples(tmp_path), bert, Encoding(99, LABELS))
     assert set(features.columns) == {"input_ids", "token_type_ids"}
+
+
+# ---------------------------------------------------------------- POS
+
+CONLLU = """\
+# sent_id = 1
+# text = ¡Vámonos al mar! 20 000
+1-2\tVámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tVamos\tir\tVERB\t_\t_\t0\troot\t_\t_
+2\tnos\tyo\tPRON\t_\t_\t1\tobj\t_\t_
+2.1\tnada\t_\tPRON\t_\t_\t_\t_\t1:obj\t_
+3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_
+3\ta\ta\tADP\t_\t_\t5\tcase\t_\t_
+4\tel\tel\tDET\t_\t_\t5\tdet\t_\t_
+5\tmar\tmar\tNOUN\t_\t_\t1\tobl\t_\tSpaceAfter=No
+6\t20 000\t20 000\tNUM\t_\t_\t5\tnummod\t_\t_
+
+# sent_id = 2
+1\t#\t#\tSYM\t_\t_\t0\troot\t_\t_
+"""
+
+
+def conllu(line: str) -> str:
+    return "# text = x\n" + line + "\n"
+
+
+def test_conllu_gives_words_without_ranges_and_empty_nodes(tmp_path: Path) -> None:
+    expected = [
+        TaggedSentence(
+            "4",
+            ("Vamos", "nos", "a", "el", "mar", "20 000"),
+            ("VERB", "PRON", "ADP", "DET", "NOUN", "NUM"),
+        ),
+        TaggedSentence("14", ("#",), ("SYM",)),
+    ]
+    assert POS.read(write(tmp_path / "a.conllu", CONLLU)) == expected
+    assert POS.read(write(tmp_path / "b.conllu", CONLLU.replace("\n", "\r\n"))) == expected
+    compressed = gzip.compress(CONLLU.encode())
+    assert POS.read(write(tmp_path / "a.conllu.gz", compressed)) == expected
+    assert POS.labels(expected) == UPOS
+
+
+ROW = "1\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_"
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("", "holds no sentence; give sentences in CoNLL-U"),
+        ("# text = x\n\n", "holds no sentence"),
+        (conllu("1-2" + "\t_" * 9), "holds no sentence"),
+        (conllu("mar\tNOUN"), "line 2 is not a word of CoNLL-U; give 10 columns parted by tabs"),
+        (conllu(ROW.replace("\t", " ")), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW + "\t_"), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW.replace("1\tmar", "1\t")), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW.replace("1\tmar", "one\tmar")), "line 2: 'one' is not a word's number"),
+        (conllu(ROW.replace("NOUN", "N")), "line 2: 'N' is not a UPOS tag; write one of ADJ, ADP"),
+        (conllu(ROW.replace("NOUN", "_")), "line 2: '_' is not a UPOS tag"),
+        ((ROW.replace("mar", "ö") + "\n").encode("latin-1"), "line 1: byte 3"),
+    ],
+)
+def test_faulty_conllu_is_refused(tmp_path: Path, content: str | bytes, fragment: str) -> None:
+    assert fragment in refusal(POS, write(tmp_path / "a.conllu", content))
+
+
+def test_pos_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any) -> None:
+    rng = random.Random(4)
+    examples = [
+        TaggedSentence("1", tuple(rng.choices(WORDS, k=n)), tuple(rng.choices(UPOS, k=n)))
+        for n in range(1, 40)
+    ]
+    examples += POS.read(write(tmp_path / "a.conllu", CONLLU))
+    features = POS.encode(examples, tokenizer, Encoding(500, UPOS, training=True))
+    outputs = [[max(label, 0) for label in row] for row in features.columns["labels"]]
+    predictions = POS.decode(features, outputs, examples)
+    assert predictions == [POS.gold(example) for example in examples]
+    assert POS.score(predictions, examples) == {"accuracy": 100.0}
+
+
+def test_words_beyond_the_truncation_are_predicted_x(tokenizer: Any) -> None:
+    examples = [TaggedSentence("1", ("Anna",) * 40, ("PROPN",) * 40)]
+    features = POS.encode(examples, tokenizer, Encoding(12, UPOS))
+    (tags,) = POS.decode(features, [np.full(12, UPOS.index("PROPN"))], examples)
+    kept = 40 - features.dropped_words
+    assert 0 < kept < 40
+    assert tags == ["PROPN"] * kept + ["X"] * (40 - kept)
+    assert POS.score([tags], examples) == {"accuracy": 100 * kept / 40}
+    assert POS.constant(POS.majority(examples), examples) == [["PROPN"] * 40]
+
+
+# ---------------------------------------------------------------- classification
+
+TEXTS = [("good", "positive"), ('so "so', "neutral"), ("bad", "negative"), ("fine", "positive")]
+SENTIMENT = tasks.get("classification", ["negative", "neutral", "positive"])
+
+
+def classified(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows in the format that the suffix names."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return path
+    if path.suffix == ".tsv":
+        lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+        return write(path, "\n".join(lines) + "\n")
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return write(path, gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_classification_formats_agree(tmp_path: Path, name: str) -> None:
+    path = classified(tmp_path / name, [{"text": t, "label": label} for t, label in TEXTS])
+    examples = CLASSIFICATION.read(path)
+    assert [(e.text, e.text_pair, e.label) for e in examples] == [(t, None, la) for t, la in TEXTS]
+    assert CLASSIFICATION.labels(examples) == ("negative", "neutral", "positive")
+    assert CLASSIFICATION.majority(examples) == "positive"
+    assert CLASSIFICATION.constant("neutral", examples) == ["neutral"] * 4
+    pairs = [{"text_pair": t, "text": "x", "label": number} for number, (t, _) in enumerate(TEXTS)]
+    examples = CLASSIFICATION.read(classified(tmp_path / name, pairs))
+    assert [(e.text, e.text_pair, e.label) for e in examples] == [
+        ("x", t, str(number)) for number, (t, _) in enumerate(TEXTS)
+    ]
+
+
+def test_labels_of_the_training_data_are_in_order_of_their_numbers_or_letters() -> None:
+    def labels(*of_examples: str) -> tuple[str, ...]:
+        return CLASSIFICATION.labels([LabelledText("1", "t", None, of) for of in of_examples])
+
+    assert labels("10", "9", "0", "9") == ("0", "9", "10")
+    assert labels("b", "10", "9", "a") == ("10", "9", "a", "b")
+
+
+def test_named_labels_are_the_label_set_and_the_meaning_of_integers(tmp_path: Path) -> None:
+    rows = [{"text": "x", "label": 2}, {"text": "x", "label": 0}]
+    examples = SENTIMENT.read(classified(tmp_path / "a.jsonl", rows))
+    assert [e.label for e in examples] == ["positive", "negative"]
+    assert SENTIMENT.labels(examples) == ("negative", "neutral", "positive")
+    stars = tasks.get("classification", ["1", "2"])
+    (one,) = stars.read(classified(tmp_path / "b.jsonl", [{"text": "x", "label": 1}]))
+    assert one.label == "1"  # the name of a label, not the position of another
+    for label in ("3", "good", True, None):
+        path = classified(tmp_path / "c.jsonl", [{"text": "x", "label": label}])
+        message = refusal(SENTIMENT, path)
+        assert f"line 1: label '{label}' is unknown; use negative, neutral, positive" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fragment"),
+    [
+        ("a.tsv", "text\tlabel\n", "holds no row; give rows of text, label"),
+        ("a.tsv", "text\tlabel\textra\nx\ty\tz\n", "line 1: the header is"),
+        ("a.tsv", "x\ty\n", "the header is 'x\ty'; write text, label with tabs between them"),
+        ("a.tsv", "text\ttext_pair\nx\ty\n", "write text, text_pair, label with tabs"),
+        ("a.tsv", "text\tlabel\nx\ty\tz\n", "line 2 has 3 columns instead of 2"),
+        ("a.tsv", "text\tlabel\n \ty\n", "line 2: no text under 'text'"),
+        ("a.tsv", "text\tlabel\nx\t \n", "line 2: ' ' is no label"),
+        ("a.jsonl", '{"text": "x"}\n', "line 1 lacks 'label'"),
+        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: 'True' is no label"),
+        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: 'None' is no label"),
+        ("a.jsonl", '{"text": "x", "label": 0.5}\n', "line 1: '0.5' is no label; write a word"),
+        ("a.jsonl", '{"text": "x", "text_pair": "", "label": 1}\n', "no text under 'text_pair'"),
+        ("a.jsonl", '{"text": "x", "text_pair": "y", "label": 1}\n{"text": "x", "label": 1}\n',
+         "line 2 lacks 'text_pair'"),
+        ("a.csv", "text,label\n", "unknown kind; name it .tsv, .jsonl"),
+        ("a.jsonl.gz", "text", "not gzip"),
+        ("a.parquet", "text", "not a whole parquet file"),
+    ],
+)  # fmt: skip
+def test_faulty_classification_is_refused(
+    tmp_path: Path, name: str, content: str, fragment: str
+) -> None:
+    assert fragment in refusal(CLASSIFICATION, write(tmp_path / name, content))
+
+
+def test_faulty_classification_parquet_is_refused(tmp_path: Path) -> None:
+    path = classified(tmp_path / "a.parquet", [{"text": "x"}])
+    assert "no column 'label'" in refusal(CLASSIFICATION, path)
+    path = classified(path, [{"text": "x", "label": 1}, {"text": None, "label": 1}])
+    assert "row 2: no text under 'text'" in refusal(CLASSIFICATION, path)
+
+
+@pytest.mark.parametrize("pair", [None, "Anna works"])
+def test_classes_survive_encoding_and_decoding(tokenizer: Any, pair: str | None) -> None:
+    rng = random.Random(5)
+    texts = [" ".join(rng.choices(WORDS, k=9)) for _ in range(30)]
+    examples = [LabelledText("1", text, pair, rng.choice("abc")) for text in texts]
+    labels = CLASSIFICATION.labels(examples)
+    features = CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels, training=True))
+    separators = 1 if pair is None else 3
+    assert {row.count(2) for row in features.columns["input_ids"]} == {separators}
+    assert features.lengths().max() == 20
+    predictions = CLASSIFICATION.decode(features, features.columns["labels"], examples)
+    assert predictions == [CLASSIFICATION.gold(example) for example in examples]
+    assert CLASSIFICATION.score(predictions, examples) == {"accuracy": 100.0, "macro_f1": 100.0}
+    assert "labels" not in CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels)).columns
+    with pytest.raises(ValueError, match="29 outputs for 30 examples"):
+        CLASSIFICATION.decode(features, features.columns["labels"][:29], examples)
 
 
 # ---------------------------------------------------------------- QA
