@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-TYPES = ("LOC", "ORG", "PER")
+LABELS = ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
 TINY = {"hidden_size": 64, "layers": 2, "attention_heads": 4, "intermediate_size": 128}
 """The miniature's model."""
 BASE = {"hidden_size": 768, "layers": 12, "attention_heads": 12, "intermediate_size": 3072}
@@ -88,10 +88,8 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
         task_config,
     )
     from langarith.study.schema import AdapterShape, LanguageAdapterShape
-    from langarith.tasks.ner import Ner, NerExample
 
     model = encoders.load_encoder(encoder)
-    labels = Ner().labels([NerExample("1", ("w",), (f"B-{t}",)) for t in TYPES])
     found = {}
     for seed, name in enumerate([*languages, "task"]):
         shape = (
@@ -105,7 +103,7 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
             for parameter in named_parameters(model, name).values():
                 parameter.normal_(0, 0.05)
         if name == "task":
-            encoders.add_head(model, name, "tagging", labels)
+            encoders.add_head(model, name, "tagging", LABELS)
         found[name] = folder / name
         save_adapter(model, name, found[name], with_head=name == "task")
         if name != "task":

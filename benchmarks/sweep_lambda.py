@@ -48,16 +48,14 @@ def our_job(given: harness.Given) -> dict[str, Any]:
     from langarith.merging import tensors
     from langarith.models import encoders
     from langarith.models.adapters import read_adapter
-    from langarith.tasks.ner import Ner, NerExample
+    from langarith.tasks.shared.base import Encoding
 
     task = tasks.get("ner")
     split = scoring.Split(
         task,
         task.read(Path(given["sentences"])),
         encoders.load_tokenizer(given["tokenizer"]),
-        labels=Ner().labels([NerExample("1", ("w",), (f"B-{t}",)) for t in _parts.TYPES]),
-        max_length=given["max_length"],
-        stride=0,
+        Encoding(given["max_length"], _parts.LABELS),
         tokens_per_batch=given["tokens_per_batch"],
         precision="fp32",
     )

@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,20 +35,21 @@ def _prepared(given: harness.Given) -> tuple[Any, Any, Any, Any]:
     from langarith import tasks
     from langarith.evaluation.scoring import TASK, Split, load_stack, use_language_adapter
     from langarith.models import encoders
+    from langarith.tasks.shared.base import Encoding
 
     torch.set_num_threads(given["threads"])
     task = tasks.get("ner")
     tokenizer = encoders.load_tokenizer(given["tokenizer"])
     examples = task.read(Path(given["train"]))
-    shape = {"max_length": LONGEST, "labels": task.labels(examples), "stride": 0}
-    features = task.encode(examples, tokenizer, training=True, **shape)
+    encoding = Encoding(LONGEST, task.labels(examples))
+    features = task.encode(examples, tokenizer, replace(encoding, training=True))
     held_out = Split(
         task,
         task.read(Path(given["validation"])),
         tokenizer,
+        encoding,
         tokens_per_batch=4096,
         precision="fp32",
-        **shape,
     )
     model = load_stack(given["encoder"], given["language"], given["task"])
     set_seed(given["repeat"])

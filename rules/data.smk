@@ -51,7 +51,7 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
             words=lambda wildcards: miniature.words(wildcards.language),
             code=fingerprint("write_miniature_task"),
         wildcard_constraints:
-            suffix="conll|tsv|json",
+            suffix="[a-z]+",
         resources:
             **member(lambda _: costs.SMALL),
         group:

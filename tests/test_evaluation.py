@@ -24,8 +24,10 @@ from langarith.evaluation.sweep import sweep, write
 from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter, task_config
-from langarith.tasks.ner import NerExample
-from langarith.tasks.nli import LABELS, NliExample
+from langarith.tasks.nli import LABELS
+from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.classification import LabelledText
+from langarith.tasks.shared.tagging import TaggedSentence
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 POINTS = [(weight,) for weight in LAMBDAS]
@@ -34,22 +36,23 @@ CLASSES = {"ner": TAGS, "nli": LABELS}
 Tensors = dict[str, torch.Tensor]
 
 
-def sentences(count: int, seed: int) -> list[NerExample]:
+def sentences(count: int, seed: int) -> list[TaggedSentence]:
     """Random words of random number; the tags follow from the words, so that some are hit."""
     rng = random.Random(seed)
     found = []
     for i in range(count):
         words = rng.choices(helpers.WORDS, k=rng.randint(1, 25))
         tags = [("O", "B-LOC", "B-PER")[int(word[1:]) % 3] for word in words]
-        found.append(NerExample(str(i), tuple(words), tuple(tags)))
+        found.append(TaggedSentence(str(i), tuple(words), tuple(tags)))
     return found
 
 
-def pairs(count: int, seed: int) -> list[NliExample]:
+def pairs(count: int, seed: int) -> list[LabelledText]:
     rng = random.Random(seed)
     texts = [" ".join(rng.choices(helpers.WORDS, k=rng.randint(1, 12))) for _ in range(2 * count)]
     return [
-        NliExample(str(i), texts[2 * i], texts[2 * i + 1], rng.choice(LABELS)) for i in range(count)
+        LabelledText(str(i), texts[2 * i], texts[2 * i + 1], rng.choice(LABELS))
+        for i in range(count)
     ]
 
 
@@ -72,9 +75,7 @@ def split(
         tasks.get(task),
         EXAMPLES[task](40, seed),
         tokenizer,
-        labels=CLASSES[task],
-        max_length=32,
-        stride=8,
+        Encoding(32, CLASSES[task], 8),
         tokens_per_batch=tokens_per_batch,
         precision="fp32",
     )

@@ -106,6 +106,7 @@ def study(base, tmp_path_factory) -> Path:
                 "type": "ner",
                 "max_length": 64,
                 "stride": 8,
+                "labels": [],
                 "cuts": dict.fromkeys(("validation", "test")),
             },
             batches={"tokens_per_batch": 4096, "precision": "fp32"},

@@ -1,22 +1,31 @@
-"""The metrics against seqeval, transformers and their `evaluate` modules."""
+"""The metrics against seqeval, sklearn, transformers and their `evaluate` modules."""
 
 from __future__ import annotations
 
 import random
+import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import f1_score as sklearn_f1
 from transformers.data.metrics import squad_metrics
 
-from langarith.tasks import TASKS
-from langarith.tasks.ner import NerExample, entity_f1
-from langarith.tasks.nli import LABELS, NliExample, accuracy
-from langarith.tasks.qa import QaExample, exact_match, normalise, squad, token_f1
+from langarith import tasks
+from langarith.tasks.ner import entity_f1
+from langarith.tasks.nli import LABELS
+from langarith.tasks.pos import UPOS
+from langarith.tasks.qa import QaExample, exact_match, normalise, token_f1
+from langarith.tasks.shared.classification import LabelledText
+from langarith.tasks.shared.scores import accuracy, macro_f1
+from langarith.tasks.shared.tagging import TaggedSentence
 
 TAGS = ["O", "O", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
 ARTICLES = ["a", "an", "the", "The", "A", "theatre", "another", "da"]
@@ -54,15 +63,15 @@ def answers(n: int, seed: int) -> list[str]:
 
 def test_ner_equals_seqeval() -> None:
     gold, predicted = tag_sequences(200, 1), tag_sequences(200, 2)
-    examples = [NerExample("1", ("x",) * len(tags), tuple(tags)) for tags in gold]
-    score = TASKS["ner"].score(predicted, examples)
+    examples = [TaggedSentence("1", ("x",) * len(tags), tuple(tags)) for tags in gold]
+    score = tasks.get("ner").score(predicted, examples)
     assert score == pytest.approx(
         {
             "f1": 100 * f1_score(gold, predicted),
             "f1_strict": 100 * f1_score(gold, predicted, mode="strict", scheme=IOB2),
         }
     )
-    assert tuple(score) == TASKS["ner"].metrics
+    assert tuple(score) == tasks.get("ner").metrics
     assert 0 < score["f1_strict"] < score["f1"] < 100
 
 
@@ -98,8 +107,8 @@ def test_no_entities_anywhere_score_nothing_without_a_warning() -> None:
 
 
 def test_accuracy_is_the_share_of_equal_labels() -> None:
-    examples = [NliExample("1", "p", "h", label) for label in (*LABELS, "neutral")]
-    assert TASKS["nli"].score(["neutral"] * 4, examples) == {"accuracy": 50.0}
+    examples = [LabelledText("1", "p", "h", label) for label in (*LABELS, "neutral")]
+    assert tasks.get("nli").score(["neutral"] * 4, examples) == {"accuracy": 50.0}
     with pytest.raises(ValueError, match="longer"):
         accuracy(["neutral"], ["neutral", "neutral"])
 
@@ -149,33 +158,92 @@ def test_squad_by_hand(prediction: str, answer: str, exact: float, f1: float) ->
 def test_best_gold_answer_counts() -> None:
     example = QaExample("1", "q", "c", ("Anna Old", "Anna"), (0, 0), "a.json")
     other = QaExample("2", "q", "c", ("Harbour",), (0,), "a.json")
-    assert TASKS["qa"].score(["anna", "x"], [example, other]) == {"f1": 50.0, "exact_match": 50.0}
+    assert tasks.get("qa").score(["anna", "x"], [example, other]) == {
+        "f1": 50.0,
+        "exact_match": 50.0,
+    }
+
+
+# ---------------------------------------------------------------- POS and classification
+
+
+def draw(choices: Sequence[str], n: int, seed: int) -> list[str]:
+    return random.Random(seed).choices(choices, k=n)
+
+
+def tagged(sequences: list[list[str]]) -> list[TaggedSentence]:
+    return [TaggedSentence("1", ("x",) * len(tags), tuple(tags)) for tags in sequences]
+
+
+def labelled(labels: list[str]) -> list[LabelledText]:
+    return [LabelledText("1", "t", None, label) for label in labels]
+
+
+def test_pos_accuracy_is_over_words_not_sentences() -> None:
+    gold, predicted = (
+        [draw(UPOS[:3], 1 + i % 7, 100 * side + i) for i in range(50)] for side in (0, 1)
+    )
+    flat = [[tag for tags in sequences for tag in tags] for sequences in (gold, predicted)]
+    score = tasks.get("pos").score(predicted, tagged(gold))
+    assert score == pytest.approx({"accuracy": 100 * accuracy_score(*flat)})
+    assert 10 < score["accuracy"] < 60
+
+
+@pytest.mark.parametrize("choices", ["ab", "abcde", "aaaaab"])
+def test_macro_f1_equals_sklearn(choices: str) -> None:
+    gold, predicted = draw(choices, 60, 1), draw(choices + "z", 60, 2)
+    expected = {
+        "accuracy": 100 * accuracy_score(gold, predicted),
+        "macro_f1": 100 * sklearn_f1(gold, predicted, average="macro", zero_division=0),
+    }
+    assert tasks.get("classification").score(predicted, labelled(gold)) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1))
+def test_macro_f1_equals_sklearn_on_any_labels(pairs) -> None:
+    predicted, gold = ([pair[i] for pair in pairs] for i in (0, 1))
+    expected = 100 * sklearn_f1(gold, predicted, average="macro", zero_division=0)
+    assert macro_f1(predicted, gold) == pytest.approx({"macro_f1": expected})
 
 
 # ---------------------------------------------------------------- evaluate
 
+PREDICTED: dict[str, tuple[list[Any], list[Any]]] = {
+    "ner": (tag_sequences(30, 1), tagged(tag_sequences(30, 2))),
+    "pos": (tag_sequences(30, 1), tagged(tag_sequences(30, 2))),
+    "nli": (draw(LABELS, 40, 1), labelled(draw(LABELS, 40, 2))),
+    "classification": (draw("abc", 40, 1), labelled(draw("abc", 40, 2))),
+    "qa": (
+        answers(40, 1),
+        [
+            QaExample("1", "q", "c", pair, (0, 0), "a.json")
+            for pair in zip(answers(40, 2), answers(40, 3), strict=True)
+        ],
+    ),
+}
+"""Predictions and examples of every task type."""
 
-def test_evaluate_modules_agree_and_need_no_hub(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_reported_scores_are_those_of_an_evaluate_module_that_needs_no_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_EVALUATE_OFFLINE", "1")
-    from langarith.tasks.metrics import AccuracyMetric, SeqevalMetric, SquadMetric  # slow import
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    import evaluate  # slow import
 
-    gold, predicted = tag_sequences(30, 1), tag_sequences(30, 2)
-    words = [random.Random(seed).choices(LABELS, k=40) for seed in (1, 2)]
-    texts, references = (
-        answers(40, 1),
-        [[a, b] for a, b in zip(answers(40, 2), answers(40, 3), strict=True)],
-    )
-    for metric, predictions, targets, function in (
-        (SeqevalMetric, predicted, gold, entity_f1),
-        (AccuracyMetric, words[0], words[1], accuracy),
-        (SquadMetric, texts, references, squad),
-    ):
-        module = metric(cache_dir=str(tmp_path))
-        score = module.compute(predictions=predictions, references=targets)
-        assert score == function(predictions, targets)
-        module.add_batch(predictions=predictions[:15], references=targets[:15])
-        module.add_batch(predictions=predictions[15:], references=targets[15:])
-        assert module.compute() == score
+    task = tasks.get(name)
+    predictions, examples = PREDICTED[name]
+    references = [task.gold(example) for example in examples]
+    score = task.score(predictions, examples)
+    assert tuple(score) == task.metrics
+    assert task.report(predictions, examples) == score
+    assert list(tmp_path.glob("tmp*")) == []  # none of its folders is left behind
+
+    module = task.metric(cache_dir=str(tmp_path))
+    assert isinstance(module, evaluate.Metric)
+    assert module.compute(predictions=predictions, references=references) == score
+    module.add_batch(predictions=predictions[:15], references=references[:15])
+    module.add_batch(predictions=predictions[15:], references=references[15:])
+    assert module.compute() == score

@@ -1,10 +1,13 @@
-"""Readers, encodings and decodings of the three tasks, and their refusals."""
+"""Readers, encodings and decodings of the task types, and their refusals."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +22,16 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from tokenizers import trainers as tokenizer_trainers
 from transformers import PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 
+from langarith import tasks
 from langarith.errors import InputError
-from langarith.tasks import TASKS, get
-from langarith.tasks.ner import Ner, NerExample
-from langarith.tasks.nli import LABELS, Nli
-from langarith.tasks.qa import Qa, QaExample
+from langarith.tasks.nli import LABELS
+from langarith.tasks.pos import UPOS
+from langarith.tasks.qa import QaExample
+from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.classification import LabelledText
+from langarith.tasks.shared.tagging import TaggedSentence
 
-NER, NLI, QA = Ner(), Nli(), Qa()
+NER, NLI, QA, POS, CLASSIFICATION = map(tasks.get, ("ner", "nli", "qa", "pos", "classification"))
 WORDS = ["Anna", "lives", "in", "Old", "Harbour", "and", "works", "for", "Küste", "AG", "东京", "."]
 
 
@@ -71,19 +77,70 @@ def refusal(task: Any, path: Path, **cut: str) -> str:
 # ---------------------------------------------------------------- registry
 
 
-def test_registry_names_each_kind() -> None:
-    assert list(TASKS) == ["ner", "nli", "qa"]
-    assert all(get(kind).kind == kind for kind in TASKS)
-    assert [get(kind).metrics[0] for kind in TASKS] == ["f1", "accuracy", "f1"]
-    with pytest.raises(InputError, match="'nil' is unknown"):
-        get("nil")
+def test_registry_names_each_type() -> None:
+    assert tasks.names() == ("classification", "ner", "nli", "pos", "qa")
+    assert [tasks.get(name).type for name in tasks.names()] == list(tasks.names())
+    first = {name: tasks.get(name).metrics[0] for name in tasks.names()}
+    assert first == {
+        "classification": "accuracy",
+        "ner": "f1",
+        "nli": "accuracy",
+        "pos": "accuracy",
+        "qa": "f1",
+    }
+    for name in tasks.names():
+        module = Path(tasks.__file__).parent.parent.joinpath(*tasks.part(name).split("."))
+        assert module.with_suffix(".py").is_file()
+    for refused in (tasks.get, tasks.part):
+        with pytest.raises(InputError, match=r"'nil' is unknown \(did you mean 'nli'\?\)"):
+            refused("nil")
 
 
-def test_import_is_light() -> None:
-    heavy = ["torch", "transformers", "evaluate", "datasets", "sklearn", "seqeval", "pandas"]
-    code = f"import langarith.tasks, sys; print([m for m in {heavy} if m in sys.modules])"
+HEAVY = ["numpy", "torch", "transformers", "pyarrow", "evaluate", "datasets", "sklearn", "seqeval"]
+LIGHT = """
+import sys
+from langarith import tasks
+
+assert tasks.names() and not [m for m in sys.modules if m.startswith("langarith.tasks.")]
+tasks.part("ner")
+assert not [m for m in sys.modules if m.startswith("langarith.tasks.")]
+tasks.get("nli")
+assert "langarith.tasks.ner" not in sys.modules
+for name in tasks.names():
+    of = tasks.get(name)
+    of.type, of.metrics, of.head, of.own_keys, of.suffix, of.typical_examples, of.label_set
+"""
+
+
+def test_what_a_type_says_of_itself_is_read_without_heavy_imports() -> None:
+    code = f"{LIGHT}\nprint([m for m in {[*HEAVY, 'pandas']} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_new_file_is_a_new_type(tmp_path: Path) -> None:
+    library = Path(tasks.__file__).parent.parent
+    shutil.copytree(library, tmp_path / "langarith", ignore=shutil.ignore_patterns("__pycache__"))
+    write(
+        tmp_path / "langarith/tasks/topic.py",
+        "from langarith.tasks.classification import Classification\n"
+        "class Topic(Classification):\n    metrics = ('macro_f1',)\n",
+    )
+    code = (
+        "from langarith import tasks; print(tasks.names(), tasks.part('topic'));"
+        "print(tasks.get('topic', ['a', 'b']).label_set, tasks.get('topic').metrics)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "('classification', 'ner', 'nli', 'pos', 'qa', 'topic') tasks.topic",
+        "('a', 'b') ('macro_f1',)",
+    ]
 
 
 # ---------------------------------------------------------------- NER
@@ -97,11 +154,11 @@ CONLL = (
 def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", CONLL)
     assert NER.read(path) == [
-        NerExample(
+        TaggedSentence(
             "3", ("Anna", "lives", "in", "Old", "Harbour"), ("B-PER", "O", "O", "B-LOC", "I-LOC")
         ),
-        NerExample("10", ("\u200b", "\u00a0x\u3000"), ("O", "B-ORG")),
-        NerExample("13", ("Küste",), ("O",)),
+        TaggedSentence("10", ("\u200b", "\u00a0x\u3000"), ("O", "B-ORG")),
+        TaggedSentence("13", ("Küste",), ("O",)),
     ]
 
 
@@ -126,19 +183,21 @@ def test_faulty_conll_is_refused(tmp_path: Path, content: str | bytes, fragment:
     assert fragment in refusal(NER, write(tmp_path / "a.conll", content))
 
 
-@pytest.mark.parametrize("task", [NER, NLI, QA])
+@pytest.mark.parametrize("task", [NER, NLI, QA, POS, CLASSIFICATION])
 def test_missing_file_is_refused(tmp_path: Path, task: Any) -> None:
-    for name in ["a.tsv", "a.jsonl", "a.parquet"] if task is NLI else ["a.json"]:
+    for name in ["a.tsv", "a.jsonl", "a.parquet"] if task in (NLI, CLASSIFICATION) else ["a.json"]:
         assert "does not exist" in refusal(task, tmp_path / name)
 
 
-@pytest.mark.parametrize("task", [NER, NLI])
+@pytest.mark.parametrize("task", [NER, NLI, POS, CLASSIFICATION])
 def test_only_qa_is_cut(tmp_path: Path, task: Any) -> None:
-    assert "only qa files" in refusal(task, tmp_path / "a", cut="half", split="test")
+    assert f"a {task.type} file, which cannot be cut" in refusal(
+        task, tmp_path / "a", cut="half", split="test"
+    )
 
 
-def sentence(*pairs: tuple[str, str]) -> NerExample:
-    return NerExample("1", tuple(w for w, _ in pairs), tuple(t for _, t in pairs))
+def sentence(*pairs: tuple[str, str]) -> TaggedSentence:
+    return TaggedSentence("1", tuple(w for w, _ in pairs), tuple(t for _, t in pairs))
 
 
 def test_labels_hold_both_marks_of_each_type_in_order() -> None:
@@ -148,13 +207,13 @@ def test_labels_hold_both_marks_of_each_type_in_order() -> None:
 
 
 def encode_ner(
-    examples: list[NerExample], tokenizer: Any, max_length: int = 128, training: bool = True
+    examples: list[TaggedSentence], tokenizer: Any, max_length: int = 128, training: bool = True
 ) -> Any:
     labels = ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-    return NER.encode(examples, tokenizer, max_length=max_length, labels=labels, training=training)
+    return NER.encode(examples, tokenizer, Encoding(max_length, labels, training=training))
 
 
-def random_sentences(n: int) -> list[NerExample]:
+def random_sentences(n: int) -> list[TaggedSentence]:
     rng = random.Random(2)
     sentences = []
     for _ in range(n):
@@ -246,7 +305,7 @@ def test_nli_formats_agree(tmp_path: Path) -> None:
     numbered = [{**o, "label": LABELS.index(o["label"])} for o in objects]
     pq.write_table(pa.Table.from_pylist(numbered), tmp_path / "numbers.parquet")
     for path in (tsv, lines, tmp_path / "words.parquet", tmp_path / "numbers.parquet"):
-        assert [(e.premise, e.hypothesis, e.label) for e in NLI.read(path)] == PAIRS
+        assert [(e.text, e.text_pair, e.label) for e in NLI.read(path)] == PAIRS
     assert [e.id for e in NLI.read(tsv)] == ["2", "3"]
     assert [e.id for e in NLI.read(lines)] == ["1", "2"]
 
@@ -255,7 +314,7 @@ def test_nli_columns_may_come_in_any_order(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "label\thypothesis\tpremise\n2\th\tp\n0\th\tp\n1\th\tp\n")
     examples = NLI.read(path)
     assert [e.label for e in examples] == ["contradiction", "entailment", "neutral"]
-    assert (examples[0].premise, examples[0].hypothesis) == ("p", "h")
+    assert (examples[0].text, examples[0].text_pair) == ("p", "h")
     assert NLI.labels(examples[:1]) == LABELS
 
 
@@ -309,8 +368,8 @@ def nli_examples(tmp_path: Path) -> Any:
 
 def test_nli_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any) -> None:
     examples = nli_examples(tmp_path)
-    features = NLI.encode(examples, tokenizer, max_length=20, labels=LABELS, training=True)
-    assert set(features.columns) == {"input_ids", *NLI.label_columns}
+    features = NLI.encode(examples, tokenizer, Encoding(20, LABELS, training=True))
+    assert set(features.columns) == {"input_ids", "labels"}
     assert features.lengths().max() == 20
     predictions = NLI.decode(features, features.columns["labels"], examples)
     assert predictions == [NLI.gold(example) for example in examples]
@@ -321,10 +380,204 @@ def test_segment_ids_are_kept_where_the_tokenizer_makes_them(
     tmp_path: Path, tokenizer: Any
 ) -> None:
     bert = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
-    features = NLI.encode(
-        nli_examples(tmp_path), bert, max_length=99, labels=LABELS, training=False
-    )
+    features = NLI.encode(nli_examples(tmp_path), bert, Encoding(99, LABELS))
     assert set(features.columns) == {"input_ids", "token_type_ids"}
+
+
+# ---------------------------------------------------------------- POS
+
+CONLLU = """\
+# sent_id = 1
+# text = ¡Vámonos al mar! 20 000
+1-2\tVámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tVamos\tir\tVERB\t_\t_\t0\troot\t_\t_
+2\tnos\tyo\tPRON\t_\t_\t1\tobj\t_\t_
+2.1\tnada\t_\tPRON\t_\t_\t_\t_\t1:obj\t_
+3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_
+3\ta\ta\tADP\t_\t_\t5\tcase\t_\t_
+4\tel\tel\tDET\t_\t_\t5\tdet\t_\t_
+5\tmar\tmar\tNOUN\t_\t_\t1\tobl\t_\tSpaceAfter=No
+6\t20 000\t20 000\tNUM\t_\t_\t5\tnummod\t_\t_
+
+# sent_id = 2
+1\t#\t#\tSYM\t_\t_\t0\troot\t_\t_
+"""
+
+
+def conllu(line: str) -> str:
+    return "# text = x\n" + line + "\n"
+
+
+def test_conllu_gives_words_without_ranges_and_empty_nodes(tmp_path: Path) -> None:
+    expected = [
+        TaggedSentence(
+            "4",
+            ("Vamos", "nos", "a", "el", "mar", "20 000"),
+            ("VERB", "PRON", "ADP", "DET", "NOUN", "NUM"),
+        ),
+        TaggedSentence("14", ("#",), ("SYM",)),
+    ]
+    assert POS.read(write(tmp_path / "a.conllu", CONLLU)) == expected
+    assert POS.read(write(tmp_path / "b.conllu", CONLLU.replace("\n", "\r\n"))) == expected
+    compressed = gzip.compress(CONLLU.encode())
+    assert POS.read(write(tmp_path / "a.conllu.gz", compressed)) == expected
+    assert POS.labels(expected) == UPOS
+
+
+ROW = "1\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_"
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("", "holds no sentence; give sentences in CoNLL-U"),
+        ("# text = x\n\n", "holds no sentence"),
+        (conllu("1-2" + "\t_" * 9), "holds no sentence"),
+        (conllu("mar\tNOUN"), "line 2 is not a word of CoNLL-U; give 10 columns parted by tabs"),
+        (conllu(ROW.replace("\t", " ")), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW + "\t_"), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW.replace("1\tmar", "1\t")), "line 2 is not a word of CoNLL-U"),
+        (conllu(ROW.replace("1\tmar", "one\tmar")), "line 2: 'one' is not a word's number"),
+        (conllu(ROW.replace("NOUN", "N")), "line 2: 'N' is not a UPOS tag; write one of ADJ, ADP"),
+        (conllu(ROW.replace("NOUN", "_")), "line 2: '_' is not a UPOS tag"),
+        ((ROW.replace("mar", "ö") + "\n").encode("latin-1"), "line 1: byte 3"),
+    ],
+)
+def test_faulty_conllu_is_refused(tmp_path: Path, content: str | bytes, fragment: str) -> None:
+    assert fragment in refusal(POS, write(tmp_path / "a.conllu", content))
+
+
+def test_pos_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any) -> None:
+    rng = random.Random(4)
+    examples = [
+        TaggedSentence("1", tuple(rng.choices(WORDS, k=n)), tuple(rng.choices(UPOS, k=n)))
+        for n in range(1, 40)
+    ]
+    examples += POS.read(write(tmp_path / "a.conllu", CONLLU))
+    features = POS.encode(examples, tokenizer, Encoding(500, UPOS, training=True))
+    outputs = [[max(label, 0) for label in row] for row in features.columns["labels"]]
+    predictions = POS.decode(features, outputs, examples)
+    assert predictions == [POS.gold(example) for example in examples]
+    assert POS.score(predictions, examples) == {"accuracy": 100.0}
+
+
+def test_words_beyond_the_truncation_are_predicted_x(tokenizer: Any) -> None:
+    examples = [TaggedSentence("1", ("Anna",) * 40, ("PROPN",) * 40)]
+    features = POS.encode(examples, tokenizer, Encoding(12, UPOS))
+    (tags,) = POS.decode(features, [np.full(12, UPOS.index("PROPN"))], examples)
+    kept = 40 - features.dropped_words
+    assert 0 < kept < 40
+    assert tags == ["PROPN"] * kept + ["X"] * (40 - kept)
+    assert POS.score([tags], examples) == {"accuracy": 100 * kept / 40}
+    assert POS.constant(POS.majority(examples), examples) == [["PROPN"] * 40]
+
+
+# ---------------------------------------------------------------- classification
+
+TEXTS = [("good", "positive"), ('so "so', "neutral"), ("bad", "negative"), ("fine", "positive")]
+SENTIMENT = tasks.get("classification", ["negative", "neutral", "positive"])
+
+
+def classified(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows in the format that the suffix names."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return path
+    if path.suffix == ".tsv":
+        lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+        return write(path, "\n".join(lines) + "\n")
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return write(path, gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_classification_formats_agree(tmp_path: Path, name: str) -> None:
+    path = classified(tmp_path / name, [{"text": t, "label": label} for t, label in TEXTS])
+    examples = CLASSIFICATION.read(path)
+    assert [(e.text, e.text_pair, e.label) for e in examples] == [(t, None, la) for t, la in TEXTS]
+    assert CLASSIFICATION.labels(examples) == ("negative", "neutral", "positive")
+    assert CLASSIFICATION.majority(examples) == "positive"
+    assert CLASSIFICATION.constant("neutral", examples) == ["neutral"] * 4
+    pairs = [{"text_pair": t, "text": "x", "label": number} for number, (t, _) in enumerate(TEXTS)]
+    examples = CLASSIFICATION.read(classified(tmp_path / name, pairs))
+    assert [(e.text, e.text_pair, e.label) for e in examples] == [
+        ("x", t, str(number)) for number, (t, _) in enumerate(TEXTS)
+    ]
+
+
+def test_labels_of_the_training_data_are_in_order_of_their_numbers_or_letters() -> None:
+    def labels(*of_examples: str) -> tuple[str, ...]:
+        return CLASSIFICATION.labels([LabelledText("1", "t", None, of) for of in of_examples])
+
+    assert labels("10", "9", "0", "9") == ("0", "9", "10")
+    assert labels("b", "10", "9", "a") == ("10", "9", "a", "b")
+
+
+def test_named_labels_are_the_label_set_and_the_meaning_of_integers(tmp_path: Path) -> None:
+    rows = [{"text": "x", "label": 2}, {"text": "x", "label": 0}]
+    examples = SENTIMENT.read(classified(tmp_path / "a.jsonl", rows))
+    assert [e.label for e in examples] == ["positive", "negative"]
+    assert SENTIMENT.labels(examples) == ("negative", "neutral", "positive")
+    stars = tasks.get("classification", ["1", "2"])
+    (one,) = stars.read(classified(tmp_path / "b.jsonl", [{"text": "x", "label": 1}]))
+    assert one.label == "1"  # the name of a label, not the position of another
+    for label in ("3", "good", True, None):
+        path = classified(tmp_path / "c.jsonl", [{"text": "x", "label": label}])
+        message = refusal(SENTIMENT, path)
+        assert f"line 1: label '{label}' is unknown; use negative, neutral, positive" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fragment"),
+    [
+        ("a.tsv", "text\tlabel\n", "holds no row; give rows of text, label"),
+        ("a.tsv", "text\tlabel\textra\nx\ty\tz\n", "line 1: the header is"),
+        ("a.tsv", "x\ty\n", "the header is 'x\ty'; write text, label with tabs between them"),
+        ("a.tsv", "text\ttext_pair\nx\ty\n", "write text, text_pair, label with tabs"),
+        ("a.tsv", "text\tlabel\nx\ty\tz\n", "line 2 has 3 columns instead of 2"),
+        ("a.tsv", "text\tlabel\n \ty\n", "line 2: no text under 'text'"),
+        ("a.tsv", "text\tlabel\nx\t \n", "line 2: ' ' is no label"),
+        ("a.jsonl", '{"text": "x"}\n', "line 1 lacks 'label'"),
+        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: 'True' is no label"),
+        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: 'None' is no label"),
+        ("a.jsonl", '{"text": "x", "label": 0.5}\n', "line 1: '0.5' is no label; write a word"),
+        ("a.jsonl", '{"text": "x", "text_pair": "", "label": 1}\n', "no text under 'text_pair'"),
+        ("a.jsonl", '{"text": "x", "text_pair": "y", "label": 1}\n{"text": "x", "label": 1}\n',
+         "line 2 lacks 'text_pair'"),
+        ("a.csv", "text,label\n", "unknown kind; name it .tsv, .jsonl"),
+        ("a.jsonl.gz", "text", "not gzip"),
+        ("a.parquet", "text", "not a whole parquet file"),
+    ],
+)  # fmt: skip
+def test_faulty_classification_is_refused(
+    tmp_path: Path, name: str, content: str, fragment: str
+) -> None:
+    assert fragment in refusal(CLASSIFICATION, write(tmp_path / name, content))
+
+
+def test_faulty_classification_parquet_is_refused(tmp_path: Path) -> None:
+    path = classified(tmp_path / "a.parquet", [{"text": "x"}])
+    assert "no column 'label'" in refusal(CLASSIFICATION, path)
+    path = classified(path, [{"text": "x", "label": 1}, {"text": None, "label": 1}])
+    assert "row 2: no text under 'text'" in refusal(CLASSIFICATION, path)
+
+
+@pytest.mark.parametrize("pair", [None, "Anna works"])
+def test_classes_survive_encoding_and_decoding(tokenizer: Any, pair: str | None) -> None:
+    rng = random.Random(5)
+    texts = [" ".join(rng.choices(WORDS, k=9)) for _ in range(30)]
+    examples = [LabelledText("1", text, pair, rng.choice("abc")) for text in texts]
+    labels = CLASSIFICATION.labels(examples)
+    features = CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels, training=True))
+    separators = 1 if pair is None else 3
+    assert {row.count(2) for row in features.columns["input_ids"]} == {separators}
+    assert features.lengths().max() == 20
+    predictions = CLASSIFICATION.decode(features, features.columns["labels"], examples)
+    assert predictions == [CLASSIFICATION.gold(example) for example in examples]
+    assert CLASSIFICATION.score(predictions, examples) == {"accuracy": 100.0, "macro_f1": 100.0}
+    assert "labels" not in CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels)).columns
+    with pytest.raises(ValueError, match="29 outputs for 30 examples"):
+        CLASSIFICATION.decode(features, features.columns["labels"][:29], examples)
 
 
 # ---------------------------------------------------------------- QA
@@ -458,9 +711,7 @@ def qa_examples(n: int, words: int) -> list[QaExample]:
 
 
 def encode_qa(examples: list[QaExample], tokenizer: Any, training: bool, size: int = 60) -> Any:
-    return QA.encode(
-        examples, tokenizer, max_length=size, labels=(), stride=size // 3, training=training
-    )
+    return QA.encode(examples, tokenizer, Encoding(size, (), size // 3, training))
 
 
 def peaks(features: Any, trained: Any) -> list[np.ndarray]:

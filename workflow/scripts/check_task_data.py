@@ -8,7 +8,7 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     reading = snakemake.params.reading
-    task = tasks.get(reading["type"])
+    task = tasks.get(reading["type"], reading["labels"])
     counts = {
         split: len(task.read(Path(path), cut=reading["cuts"][split], split=split))
         for split, path in snakemake.params.files.items()

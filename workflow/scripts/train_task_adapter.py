@@ -1,5 +1,6 @@
 """A task adapter and its head on top of the task language's frozen adapter (section 3.2.2)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from langarith.files import write_json
@@ -14,28 +15,23 @@ with record.job(snakemake, model=True):
     from langarith.evaluation import scoring
     from langarith.models import devices, encoders
     from langarith.models.adapters import load_adapter, save_adapter
+    from langarith.tasks.shared.base import Encoding
     from langarith.training import batching, loop, metrics
 
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
     seed = int(snakemake.wildcards.seed)
     torch.set_num_threads(snakemake.threads)
-    task = tasks.get(reading["type"])
+    task = tasks.get(reading["type"], reading["labels"])
     examples = {
         split: task.read(Path(snakemake.input[split]), cut=cut, split=split)
         for split, cut in reading["cuts"].items()
     }
     labels = task.labels(examples["train"])
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
-    shape = {"max_length": reading["max_length"], "labels": labels, "stride": reading["stride"]}
-    encoded = task.encode(examples["train"], tokenizer, training=True, **shape)
+    encoding = Encoding(reading["max_length"], labels, reading["stride"])
+    encoded = task.encode(examples["train"], tokenizer, replace(encoding, training=True))
     held_out, test = (
-        scoring.Split(
-            task,
-            examples[split],
-            tokenizer,
-            **snakemake.params.batches,
-            **shape,
-        )
+        scoring.Split(task, examples[split], tokenizer, encoding, **snakemake.params.batches)
         for split in ("validation", "test")
     )
 
@@ -80,8 +76,8 @@ with record.job(snakemake, model=True):
             "majority": task.majority(examples["train"]),
             "best_step": outcome.best_step,
             "steps": outcome.steps,
-            "validation": held_out.score(model).metrics,
-            "test": test.score(model).metrics,
+            "validation": held_out.report(held_out.score(model)).metrics,
+            "test": test.report(test.score(model)).metrics,
             "examples": {split: len(rows) for split, rows in examples.items()},
             "dropped_words": {"train": encoded.dropped_words, "test": test.features.dropped_words},
         },

@@ -47,7 +47,7 @@ def _corpora(of: schema.Study) -> Iterator[str]:
 
 def _tasks(of: schema.Study) -> Iterator[str]:
     for name, spec in of.tasks.items():
-        task = tasks.get(sources.task_type(of, name))
+        task = tasks.get(sources.task_type(of, name), spec.labels)
         for language in dict.fromkeys([of.task_language, *spec.targets]):
             for split, cut in sources.task_reading(of, name, language)["cuts"].items():
                 path = Path(sources.task_file(of, name, language, split))

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from langarith import layout, merging
+from langarith import layout, merging, tasks
 from langarith.study import grid, schema, sources
 
 RATE = 1e14
@@ -66,12 +66,8 @@ SHAPES = {
 LARGE = (24, 1024, 4096, 250_002)
 """The shape that a base model of unknown shape is given memory and time for: XLM-R large."""
 
-EXAMPLES = {
-    "ner": (20_000, 10_000, 10_000),
-    "nli": (392_702, 2_490, 5_010),
-    "qa": (87_599, 595, 595),
-}
-"""Training, validation and test examples of WikiANN (large languages), XNLI, SQuAD and XQuAD."""
+MANY_EXAMPLES = (392_702, 2_490, 5_010)
+"""Training, validation and test examples that a task of unknown size is taken to have: XNLI's."""
 
 Shape = tuple[int, int, int, int]
 
@@ -143,7 +139,7 @@ def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
     if isinstance(task, schema.MiniatureTask):
         return task.examples["train"], task.examples["validation"], task.examples["test"]
     if isinstance(task, schema.HubTask):
-        return EXAMPLES.get(sources.task_type(study, name))
+        return tasks.get(sources.task_type(study, name)).typical_examples
     counted = Path(study.results_dir) / "checks" / name / f"{study.task_language}.json"
     if not counted.is_file():
         return None
@@ -230,7 +226,7 @@ class Needs:
         return shape(self.study, model) or LARGE
 
     def _examples(self, task: str) -> tuple[int, int, int]:
-        return examples(self.study, task) or EXAMPLES["nli"]
+        return examples(self.study, task) or MANY_EXAMPLES
 
     def _task_memory(self, size: Shape, task: str, sequences: int) -> float:
         length = self.study.tasks[task].max_length / 3

@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from langarith.errors import InputError
 
 TEXT_SUFFIXES = (".txt", ".txt.gz")
@@ -88,6 +85,9 @@ def open_parquet(path: Path, columns: Sequence[str]) -> Any:
 
     Errors: InputError where the file is missing, is not parquet, or lacks a column.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
@@ -160,6 +160,8 @@ def _jsonl_documents(path: Path, column: str) -> Iterator[str]:
 
 
 def _parquet_documents(path: Path, column: str) -> Iterator[str]:
+    import pyarrow as pa
+
     file = open_parquet(path, [column])
     kind = file.schema_arrow.field(column).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):

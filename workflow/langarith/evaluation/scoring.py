@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from langarith.evaluation.batches import Batches, run
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter
-from langarith.tasks.base import Example, Task
+from langarith.tasks.shared.base import Encoding, Example, Task
 
 LANGUAGE, TASK = "language", "task"
 
@@ -34,23 +34,14 @@ class Split:
         task: Task,
         examples: Sequence[Example],
         tokenizer: PreTrainedTokenizerFast,
+        encoding: Encoding,
         *,
-        labels: Sequence[str],
-        max_length: int,
-        stride: int,
         tokens_per_batch: int,
         precision: str,
     ) -> None:
         self.task, self.examples = task, examples
         self.precision = devices.precision(precision, devices.device())
-        self.features = task.encode(
-            examples,
-            tokenizer,
-            max_length=max_length,
-            labels=tuple(labels),
-            stride=stride,
-            training=False,
-        )
+        self.features = task.encode(examples, tokenizer, encoding)
         self.batches = Batches(
             self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, devices.device()
         )
@@ -60,6 +51,13 @@ class Split:
         outputs = run(model, self.batches, self.task.head, self.precision)
         predictions = self.task.decode(self.features, outputs, self.examples)
         return Scored(self.task.score(predictions, self.examples), predictions)
+
+    def report(self, scored: Scored) -> Scored:
+        """The same with its metrics by the task's `evaluate` module: what is written as a result.
+
+        `start` computes the same numbers without that, for the loops of training and of a sweep.
+        """
+        return Scored(self.task.report(scored.predictions, self.examples), scored.predictions)
 
 
 def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:

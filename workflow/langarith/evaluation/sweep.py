@@ -27,6 +27,7 @@ from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
 from langarith.models.devices import device
 from langarith.progress import Progress
+from langarith.tasks.shared.base import Encoding
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ def sweep(
             grid = selection.coarser([number for (number,) in points], step)
             if grid:
                 coarse[step] = selection.select({(n,): values[n,] for n in grid}, neutral)
-    scored = {point: score(point, test) for point in sorted({*tested, *coarse.values()})}
+    scored = {
+        point: test.report(score(point, test)) for point in sorted({*tested, *coarse.values()})
+    }
     return Sweep(
         curve,
         selected,
@@ -126,7 +129,7 @@ def run_cell(
         read_adapter(origin) if origin else None,
         device(),
     )
-    task = tasks.get(reading["type"])
+    task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
     validation, test = (
@@ -134,9 +137,7 @@ def run_cell(
             task,
             task.read(files[split], cut=reading["cuts"][split], split=split),
             loaded,
-            labels=trained["labels"],
-            max_length=reading["max_length"],
-            stride=reading["stride"],
+            Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"]),
             **batches,
         )
         for split in ("validation", "test")
@@ -154,8 +155,8 @@ def run_cell(
     )
     use_language_adapter(model, False)
     references = {
-        "none": test.score(model).metrics,
-        "majority": task.score(task.constant(trained["majority"], test.examples), test.examples),
+        "none": test.report(test.score(model)).metrics,
+        "majority": task.report(task.constant(trained["majority"], test.examples), test.examples),
     }
     write(folder, cell, swept, validation, test, references)
 

@@ -38,6 +38,7 @@ ROOMS = (
     "langarith.evaluation.sweep",
     "langarith.training.loop",
     "langarith.results.tables",
+    "langarith.tasks.shared.metrics",
     "matplotlib.pyplot",
     "seqeval.metrics",
     "seqeval.scheme",

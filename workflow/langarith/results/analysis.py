@@ -20,13 +20,6 @@ from langarith.layout import Point
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """What tells the cells of an experiment apart."""
 
-METRIC_NAMES = {
-    "f1": "F1",
-    "f1_strict": "F1 (strict)",
-    "exact_match": "exact match",
-    "accuracy": "accuracy",
-}
-
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
     """The metric a task is selected on: the first of its rows that have a score."""

@@ -15,6 +15,7 @@ import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
+from langarith.results.names import metric_title
 from langarith.results.paper import stated
 
 MISSING = "--"
@@ -532,4 +533,4 @@ def _ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
 
 def _measured(task: str, table: pd.DataFrame) -> str:
     metric = analysis.metrics(table)[task]
-    return f"{task.upper()} ({analysis.METRIC_NAMES.get(metric, metric)})"
+    return f"{task.upper()} ({metric_title(metric)})"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from langarith import merging
+from langarith import merging, tasks
 from langarith.data import hub
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import BUDGET
@@ -21,8 +21,10 @@ from langarith.study.schema import (
     FilesTask,
     HubCorpora,
     Lambdas,
+    MiniatureTask,
     PretrainModel,
     Study,
+    TaskSpec,
 )
 from langarith.study.sources import corpus_files, needed_splits, shard_name, task_file
 
@@ -80,13 +82,12 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
         yield from languages(f"tasks.{name}.targets", task.targets)
         yield from repeated(f"tasks.{name}.targets", task.targets)
         kind = task.type or name
-        if kind not in {"ner", "nli", "qa"}:
+        if kind not in tasks.names():
             yield (
-                f"tasks.{name}.type: unknown task type '{kind}'"
-                f"{did_you_mean(kind, ['ner', 'nli', 'qa'])}"
+                f"tasks.{name}.type: unknown task type '{kind}'{did_you_mean(kind, tasks.names())}"
             )
-        if task.cut and kind != "qa":
-            yield f"tasks.{name}.cut: only qa divides one file; remove 'cut'"
+        else:
+            yield from _task_type_problems(name, kind, task)
         for language in getattr(task, "languages", {}):
             if language not in {study.task_language, *task.targets}:
                 yield (
@@ -170,6 +171,19 @@ def _method_problems(name: str, grid: Lambdas) -> Iterator[str]:
         yield (
             f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} and "
             f"stop: {last}"
+        )
+
+
+def _task_type_problems(name: str, kind: str, task: TaskSpec) -> Iterator[str]:
+    """Keys of a task that its type does not take, and data that nobody makes."""
+    of = tasks.get(kind)
+    for key in ("cut", "stride", "labels"):
+        if key in task.model_fields_set and key not in of.own_keys:
+            yield f"tasks.{name}.{key}: it has no effect on a task of type {kind}; remove '{key}'"
+    if isinstance(task, MiniatureTask) and not of.suffix:
+        yield (
+            f"tasks.{name}.source: the miniature has no data for tasks of type {kind}; use files "
+            "or hub"
         )
 
 

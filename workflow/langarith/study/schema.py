@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
@@ -189,13 +190,28 @@ class MiniatureCorpora(_Corpora):
 CorporaSpec = Annotated[HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")]
 
 
+def _integer_as_text(label: Any) -> Any:
+    return str(label) if isinstance(label, int) and not isinstance(label, bool) else label
+
+
+Label = Annotated[str, BeforeValidator(_integer_as_text)]
+
+
 class _Task(Strict):
     type: str | None = None
     targets: list[str] = Field(min_length=1)
     max_length: int = Field(128, ge=16)
     stride: int = Field(128, ge=1)
     cut: Literal["half", "articles"] | None = None
+    labels: tuple[Label, ...] = ()
     training: Training | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value) or len(value) == 1:
+            raise ValueError("give two labels at least, each once")
+        return value
 
 
 class FilesPlaces(Strict):

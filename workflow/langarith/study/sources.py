@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from langarith import tasks
 from langarith.data import hub
 from langarith.layout import Operand, budget_tokens
 from langarith.study.schema import (
@@ -148,7 +149,7 @@ def task_file(study: Study, name: str, language: str, split: str) -> str:
     """The file that holds one split of one language of a task."""
     task = study.tasks[name]
     if isinstance(task, MiniatureTask):
-        suffix = {"ner": "conll", "nli": "tsv", "qa": "json"}[task_type(study, name)]
+        suffix = tasks.get(task_type(study, name)).suffix
         return f"{study.results_dir}/miniature/{name}/{language}/{split}.{suffix}"
     own = task.languages.get(language)
     if own is not None:
@@ -198,12 +199,13 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
         "type": task_type(study, name),
         "max_length": spec.max_length,
         "stride": spec.stride,
+        "labels": list(spec.labels),
         "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
     }
 
 
 def task_type(study: Study, name: str) -> str:
-    """ner, nli or qa: the task's `type`, or its name."""
+    """The task's `type` (a module of `langarith.tasks`), or else its name."""
     return study.tasks[name].type or name
 
 

@@ -1,27 +1,69 @@
-"""The tasks, by kind. Importing them is cheap: heavy packages are imported where they are used."""
+"""The task types: every module of this folder is one, and `shared` holds what they have in common.
+
+Nothing is imported before it is asked for: naming the types lists the folder, and a type's module
+imports numpy, pyarrow and transformers inside the functions that use them. So the study, the cost
+model and the rules can read what a type says of itself (:class:`langarith.tasks.shared.base.Task`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
-from langarith.tasks.base import Features, Task
-from langarith.tasks.ner import Ner
-from langarith.tasks.nli import Nli
-from langarith.tasks.qa import Qa
 
-__all__ = ["TASKS", "Features", "Task", "get"]
+if TYPE_CHECKING:
+    from langarith.tasks.shared.base import Task
 
-TASKS: dict[str, Task[Any, Any]] = {task.kind: task for task in (Ner(), Nli(), Qa())}
+__all__ = ["get", "names", "part"]
 
 
-def part(kind: str) -> str:
-    """The module of a task type as fingerprints name it: `tasks.ner`."""
-    return f"tasks.{kind}"
+@cache
+def names() -> tuple[str, ...]:
+    """The task types in alphabetical order; imports none of them."""
+    files = Path(__file__).parent.glob("*.py")
+    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
 
 
-def get(kind: str) -> Task[Any, Any]:
-    """The task of this kind. Errors: InputError for an unknown one."""
-    if kind not in TASKS:
-        raise InputError(f"task kind '{kind}' is unknown{did_you_mean(kind, TASKS)}.")
-    return TASKS[kind]
+def part(name: str) -> str:
+    """The type's module below `langarith`, as fingerprints name it: `tasks.ner`.
+
+    Errors: InputError for an unknown type.
+    """
+    if name not in names():
+        raise InputError(f"task type '{name}' is unknown{did_you_mean(name, names())}.")
+    return f"tasks.{name}"
+
+
+def get(name: str, labels: Sequence[str] = ()) -> Task[Any, Any]:
+    """The task of a type; imports its module alone.
+
+    Args:
+        name: the type, a module of this folder.
+        labels: the label set that a study names, for a type that takes one (`labels` is among its
+            `own_keys`).
+
+    Errors: InputError for an unknown type.
+    """
+    return _class(part(name))(labels)
+
+
+@cache
+def _class(part: str) -> type[Task[Any, Any]]:
+    """The subclass of `Task` that a type's module defines."""
+    from langarith.tasks.shared.base import Task
+
+    module = import_module(f"langarith.{part}")
+    defined = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Task)
+        and value.__module__ == module.__name__
+    ]
+    if len(defined) != 1:
+        raise TypeError(f"{module.__name__} defines {len(defined)} subclasses of Task instead of 1")
+    return defined[0]

@@ -11,13 +11,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from langarith.data.readers import open_parquet, parse_json, read_lines
 from langarith.errors import InputError, did_you_mean
-from langarith.tasks.base import Features, Task, model_columns
+from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedTokenizerFast
 
 CUTS = ("half", "articles")
@@ -46,11 +45,12 @@ class QaExample:
 class Qa(Task[QaExample, str]):
     """Span extraction; a prediction is a string, '' where nothing was found."""
 
-    kind = "qa"
     metrics = ("f1", "exact_match")
     head = "qa"
-    label_columns = ("start_positions", "end_positions")
-    max_length = 384
+    prediction, reference = "string", "strings"
+    own_keys = frozenset({"cut", "stride"})
+    suffix = "json"
+    typical_examples = (87_599, 595, 595)  # SQuAD, XQuAD
 
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
@@ -98,11 +98,7 @@ class Qa(Task[QaExample, str]):
         self,
         examples: Sequence[QaExample],
         tokenizer: PreTrainedTokenizerFast,
-        *,
-        max_length: int,
-        labels: tuple[str, ...],
-        stride: int = 128,
-        training: bool,
+        encoding: Encoding,
     ) -> Features:
         """Question and window of the context; long contexts give several windows (features).
 
@@ -114,21 +110,14 @@ class Qa(Task[QaExample, str]):
         subwords is left beside it.
         """
         parts = [
-            self._encode(
-                examples[i : i + ENCODE_BATCH],
-                tokenizer,
-                first=i,
-                max_length=max_length,
-                stride=stride,
-                training=training,
-            )
+            self._encode(examples[i : i + ENCODE_BATCH], tokenizer, encoding, first=i)
             for i in range(0, len(examples), ENCODE_BATCH)
         ]
         names = parts[0].columns if parts else {}
         return Features(
             {name: [row for part in parts for row in part.columns[name]] for name in names},
             [index for part in parts for index in part.example_index],
-            labels,
+            encoding.labels,
             [offsets for part in parts for offsets in part.alignment],
         )
 
@@ -136,12 +125,13 @@ class Qa(Task[QaExample, str]):
         self,
         examples: Sequence[QaExample],
         tokenizer: PreTrainedTokenizerFast,
+        encoding: Encoding,
         *,
         first: int,
-        max_length: int,
-        stride: int,
-        training: bool,
     ) -> Features:
+        import numpy as np
+
+        max_length, stride = encoding.max_length, encoding.stride
         # Some questions begin with many spaces, which "only_second" could not truncate.
         questions = [example.question.lstrip() for example in examples]
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - stride
@@ -152,7 +142,7 @@ class Qa(Task[QaExample, str]):
                     f"{example.file}: question '{example.id}' has {length} subwords, too many "
                     f"for windows of {max_length} that share {stride}; shorten it."
                 )
-        encoding = tokenizer(
+        encoded = tokenizer(
             questions,
             [example.context for example in examples],
             truncation="only_second",
@@ -161,19 +151,19 @@ class Qa(Task[QaExample, str]):
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        columns = model_columns(encoding)
-        owners: list[int] = encoding["overflow_to_sample_mapping"]
+        columns = model_columns(encoded)
+        owners: list[int] = encoded["overflow_to_sample_mapping"]
         alignment: list[np.ndarray] = []
         positions: list[tuple[int, int]] = []
         for i, owner in enumerate(owners):
-            offsets = np.array(encoding["offset_mapping"][i], dtype=np.int32)
-            in_context = np.array([part == 1 for part in encoding.sequence_ids(i)])
-            if training:
-                cls = encoding["input_ids"][i].index(tokenizer.cls_token_id)
+            offsets = np.array(encoded["offset_mapping"][i], dtype=np.int32)
+            in_context = np.array([part == 1 for part in encoded.sequence_ids(i)])
+            if encoding.training:
+                cls = encoded["input_ids"][i].index(tokenizer.cls_token_id)
                 positions.append(_positions(examples[owner], offsets, in_context, cls))
             else:
                 alignment.append(np.where(in_context[:, None], offsets, -1))
-        if training:
+        if encoding.training:
             columns["start_positions"] = [start for start, _ in positions]
             columns["end_positions"] = [end for _, end in positions]
         return Features(columns, [first + owner for owner in owners], (), alignment)
@@ -188,6 +178,8 @@ class Qa(Task[QaExample, str]):
         Equal scores: the earlier window, then the earlier start, then the earlier end wins. White
         space at the edges of an answer is dropped. '' where no window has a pair.
         """
+        import numpy as np
+
         if len(features.alignment) != len(features):
             raise ValueError("features encoded for training cannot be decoded")
         best = [-np.inf] * len(examples)
@@ -204,9 +196,11 @@ class Qa(Task[QaExample, str]):
         """All answers of the annotators."""
         return list(example.answers)
 
-    def score(self, predictions: Sequence[str], examples: Sequence[QaExample]) -> dict[str, float]:
+    def compute(
+        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
         """See `squad`."""
-        return squad(predictions, [self.gold(example) for example in examples])
+        return squad(predictions, references)
 
     def majority(self, train_examples: Sequence[QaExample]) -> str:
         """The empty answer."""
@@ -293,7 +287,7 @@ def _question(node: Any, context: str, at: str, path: Path) -> QaExample:
         if not isinstance(start, int) or start < 0 or not context.startswith(text, start):
             raise InputError(
                 f"{path}: question '{identity}' has the answer '{text}' at {start}, but the context"
-                f" does not; {_mend(context, text)}."
+                f" does not; {_correction(context, text)}."
             )
         answers.append(text)
         starts.append(start)
@@ -305,7 +299,7 @@ def _question(node: Any, context: str, at: str, path: Path) -> QaExample:
     return QaExample(identity, question, context, tuple(answers), tuple(starts), str(path))
 
 
-def _mend(context: str, text: str) -> str:
+def _correction(context: str, text: str) -> str:
     at = context.find(text)
     if at < 0:
         return "correct the text, which is nowhere in the context"
@@ -314,6 +308,8 @@ def _mend(context: str, text: str) -> str:
 
 def _border(articles: list[list[QaExample]], cut: str) -> int:
     """How many questions, in file order, are validation."""
+    import numpy as np
+
     total = sum(map(len, articles))
     if cut == "half":
         return (total + 1) // 2
@@ -333,6 +329,8 @@ def _positions(
     is the same but for XLM-R's empty piece: it shares its offset with the next subword, and
     run_qa then ends a one-character answer before it starts.
     """
+    import numpy as np
+
     start, end = example.starts[0], example.starts[0] + len(example.answers[0])
     inside = np.flatnonzero(in_context)
     if len(inside) == 0 or offsets[inside[0], 0] > start or offsets[inside[-1], 1] < end:
@@ -343,6 +341,8 @@ def _positions(
 
 def _best_span(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int] | None:
     """(score, first character, end character) of the best span of one window, or None."""
+    import numpy as np
+
     starts, ends = _top(logits[0]), _top(logits[1])
     starts, ends = starts[offsets[starts, 0] >= 0], ends[offsets[ends, 0] >= 0]
     distance = ends[None, :] - starts[:, None]
@@ -362,6 +362,8 @@ def _best_span(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int
 
 def _top(values: np.ndarray) -> np.ndarray:
     """Positions of the `N_BEST` largest values, in order of position."""
+    import numpy as np
+
     if len(values) <= N_BEST:
         return np.arange(len(values))
     return np.sort(np.argpartition(values, -N_BEST)[-N_BEST:])

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from langarith.results.figures import style
+from langarith.results.names import metric_title
 from langarith.training.metrics import read_metrics
 
 
@@ -85,5 +86,5 @@ def _run(path: Path) -> dict[str, Any]:
         "name": name.removesuffix("@full") if language else seed.replace("seed", "seed "),
         "steps": [row["step"] for row in rows],
         "values": [row[key] for row in rows],
-        "unit": "held-out loss (nats)" if metric == "loss" else f"{style.METRIC_NAMES[metric]} (%)",
+        "unit": "held-out loss (nats)" if metric == "loss" else f"{metric_title(metric)} (%)",
     }

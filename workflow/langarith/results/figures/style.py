@@ -19,6 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from langarith.results.names import metric_title
+
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
 SMALL = 7  # points: no text is smaller
 # Okabe and Ito's palette, told apart by colour-blind readers; in grey, where sky blue and orange
@@ -30,12 +32,6 @@ MISSING = "0.55"
 MISSING_HATCH = "xxxxx"
 PARTLY = "†"
 ABSENT = "n/a"
-METRIC_NAMES = {
-    "f1": "F1",
-    "f1_strict": "F1 (strict)",
-    "exact_match": "exact match",
-    "accuracy": "accuracy",
-}
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -132,7 +128,7 @@ def panels(
         for task, metric in metrics.items():
             part = scores[(scores["model"] == model) & (scores["task"] == task)]
             several = f"{model}, " if len(models) > 1 else ""
-            title = f"{several}{task.upper()} ({METRIC_NAMES.get(metric, metric)}, %)"
+            title = f"{several}{task.upper()} ({metric_title(metric)}, %)"
             found += [(title, part)] if len(part) else []
     return found
 

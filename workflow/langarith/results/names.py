@@ -1,0 +1,16 @@
+"""What tables and figures call the metrics."""
+
+from __future__ import annotations
+
+METRIC_TITLES = {
+    "f1": "F1",
+    "f1_strict": "F1 (strict)",
+    "exact_match": "exact match",
+    "macro_f1": "macro F1",
+}
+"""Titles of those metrics whose name alone would not do."""
+
+
+def metric_title(metric: str) -> str:
+    """The title of a metric; its own name where there is no other, so that new ones need none."""
+    return METRIC_TITLES.get(metric, metric)

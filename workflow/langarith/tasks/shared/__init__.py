@@ -1,0 +1,1 @@
+"""What task types have in common: the interface, tagging, classification, metrics."""

@@ -1,0 +1,200 @@
+"""What every task type offers, so that training and evaluation need to know none of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from langarith.errors import InputError
+
+if TYPE_CHECKING:
+    import evaluate
+    import numpy as np
+    from transformers import PreTrainedTokenizerFast
+
+
+class Example(Protocol):
+    """One labelled example of a file; `id` tells it from the others of that file."""
+
+    @property
+    def id(self) -> str: ...
+
+
+ExampleT = TypeVar("ExampleT", bound=Example)
+PredictionT = TypeVar("PredictionT")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How examples become model inputs.
+
+    max_length: subwords per feature, at most.
+    labels: the label set of the trained head; () for QA.
+    stride: subwords that neighbouring windows share (QA alone cuts texts into windows).
+    training: add the columns that only training needs.
+    """
+
+    max_length: int
+    labels: tuple[str, ...] = ()
+    stride: int = 128
+    training: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Encoded examples, unpadded, ready to be batched in any order.
+
+    columns: model inputs by name, one entry per feature. `input_ids` (and `token_type_ids` where
+        the tokenizer makes them) are lists as long as the feature. When encoded for training also
+        `labels`, a list for tagging (-100 is ignored) and an int for classification, or
+        `start_positions` and `end_positions`, ints, for QA.
+    example_index: for each feature, the position of its example. In order of examples.
+    labels: the label set; a class id of the model is a position in it. () for QA.
+    alignment: what `decode` needs to map outputs back, one array per feature; tagging: (words,)
+        index of each word's first subword or -1; QA: (length, 2) start and end character of each
+        subword in the context, -1 outside of it (empty list when encoded for training);
+        classification: none.
+    dropped_words: number of words cut off by truncation, over all examples (tagging).
+    """
+
+    columns: dict[str, list[Any]]
+    example_index: list[int]
+    labels: tuple[str, ...] = ()
+    alignment: list[np.ndarray] = field(default_factory=list)
+    dropped_words: int = 0
+
+    def __len__(self) -> int:
+        return len(self.example_index)
+
+    def lengths(self) -> np.ndarray:
+        """Number of subwords of each feature, shape (features,)."""
+        import numpy as np
+
+        return np.fromiter(map(len, self.columns["input_ids"]), dtype=np.int64, count=len(self))
+
+
+class Task(ABC, Generic[ExampleT, PredictionT]):
+    """A downstream task: its files, its encoding, its metric.
+
+    A new type is one module in `langarith/tasks`, with one subclass. Predictions are plain JSON
+    values. Scores are in percent, unrounded. Modules of types import numpy, pyarrow and
+    transformers inside functions, since the study reads the class attributes.
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of the scores; the first selects lambda and the best checkpoint (larger is better)."""
+    head: ClassVar[str]
+    """'tagging', 'classification' or 'qa': the head of `adapters` that the task takes."""
+    prediction: ClassVar[Literal["string", "strings"]]
+    reference: ClassVar[Literal["string", "strings"]]
+    """What a prediction and what `gold` is: a string or a list of strings."""
+    own_keys: ClassVar[frozenset[str]] = frozenset()
+    """Those of the study's keys `cut`, `stride` and `labels` that have an effect."""
+    suffix: ClassVar[str] = ""
+    """Of the files that the synthetic data set writes, without the dot; '' where it has none."""
+    typical_examples: ClassVar[tuple[int, int, int] | None] = None
+    """Training, validation and test examples of the usual data set, for estimates of run time."""
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        self.label_set = tuple(labels)
+        """The label set if it is known before any file is read, else ()."""
+
+    @property
+    def type(self) -> str:
+        """The name of the type, which is that of its module."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def read(
+        self, path: Path, *, cut: str | None = None, split: str | None = None
+    ) -> list[ExampleT]:
+        """All examples of a file, checked to its end; never an empty list.
+
+        `cut` and `split` ('validation' or 'test') take one part of a file that holds both; only
+        QA knows cuts. Errors: InputError that names the file, the place and the fix.
+        """
+
+    @abstractmethod
+    def labels(self, examples: Sequence[ExampleT]) -> tuple[str, ...]:
+        """The label set of training examples in a fixed order; () where the task has none."""
+
+    @abstractmethod
+    def encode(
+        self,
+        examples: Sequence[ExampleT],
+        tokenizer: PreTrainedTokenizerFast,
+        encoding: Encoding,
+    ) -> Features:
+        """Tokenise each example once, at most `encoding.max_length` subwords to a feature."""
+
+    @abstractmethod
+    def decode(
+        self, features: Features, outputs: Sequence[Any], examples: Sequence[ExampleT]
+    ) -> list[PredictionT]:
+        """Predictions, one per example, from the model's outputs, one per feature, in order.
+
+        Tagging: int array of class ids, shape (length,). Classification: one class id. QA: float
+        array, shape (2, length): start logits, end logits. Positions beyond a feature's length
+        (padding on the right) are not looked at.
+        """
+
+    @abstractmethod
+    def gold(self, example: ExampleT) -> Any:
+        """The annotation: a list of tags (tagging), a label (classification), answers (QA)."""
+
+    @abstractmethod
+    def compute(
+        self, predictions: Sequence[PredictionT], references: Sequence[Any]
+    ) -> dict[str, float]:
+        """Each of `metrics`, in percent, unrounded; `references` are what `gold` gives."""
+
+    @abstractmethod
+    def majority(self, train_examples: Sequence[ExampleT]) -> str:
+        """The answer of the simplest reference: the most frequent class of the training data."""
+
+    @abstractmethod
+    def constant(self, answer: str, examples: Sequence[ExampleT]) -> list[PredictionT]:
+        """Predictions of a reference that gives one answer everywhere."""
+
+    def score(
+        self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
+    ) -> dict[str, float]:
+        """Each of `metrics` by `compute`, for the loops of training and of a sweep."""
+        return self.compute(predictions, [self.gold(example) for example in examples])
+
+    def report(
+        self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
+    ) -> dict[str, float]:
+        """The same numbers by `metric`, for what is written as a result."""
+        from langarith.tasks.shared.metrics import report
+
+        return report(self, predictions, [self.gold(example) for example in examples])
+
+    def metric(self, **options: Any) -> evaluate.Metric:
+        """`compute` as a module of `evaluate` that needs no hub; options are those of its class.
+
+        Importing `evaluate` takes seconds.
+        """
+        from langarith.tasks.shared.metrics import TaskMetric
+
+        return TaskMetric(self, **options)
+
+    def _refuse_cut(self, path: Path, cut: str | None) -> None:
+        if cut is not None:
+            raise InputError(
+                f"{path}: cut '{cut}' asked of a {self.type} file, which cannot be cut; give one "
+                "file per split."
+            )
+
+
+def model_columns(encoded: Any) -> dict[str, list[Any]]:
+    """The columns of a transformers encoding that a model takes, less the attention mask.
+
+    The mask follows from the lengths once a batch is padded. Segment ids are kept where the
+    tokenizer makes them: mBERT tells premise and hypothesis apart by them, XLM-R has none.
+    """
+    names = ("input_ids", "token_type_ids")
+    return {name: list(encoded[name]) for name in names if name in encoded}

@@ -1,0 +1,235 @@
+"""Classification of one or two texts: files of rows, label sets, majority.
+
+A type adds the names of its columns and its metric.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langarith.data.readers import open_parquet, parse_json, read_lines
+from langarith.errors import InputError
+from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+Row = tuple[str, dict[str, Any]]
+"""Where a row is in its file (like "line 3"), and its cells by column."""
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """One text, or a pair, and its label.
+
+    `id` is the line number (from 1, a header counted), in parquet and JSON lists the row.
+    """
+
+    id: str
+    text: str
+    text_pair: str | None
+    label: str
+
+
+class ClassificationTask(Task[LabelledText, str]):
+    """Classification of texts; a prediction is a label.
+
+    The label set is `label_set` where that is known before files are read: then a label may also
+    be its position in it, and any other is refused. Else it is taken from the training data.
+    """
+
+    head = "classification"
+    prediction = reference = "string"
+    columns: ClassVar[tuple[str, ...]] = ("text", "text_pair", "label")
+    """Names of the columns: the text, the second text, the label."""
+    optional_pair: ClassVar[bool] = True
+    """Whether files may lack the second text."""
+    row_name: ClassVar[str] = "row"
+    """What messages call an example."""
+
+    def read(
+        self, path: Path, *, cut: str | None = None, split: str | None = None
+    ) -> list[LabelledText]:
+        """Examples of a `.tsv` (header, no quoting), `.jsonl` (also `.gz`), `.json` or `.parquet`
+        file.
+
+        Columns or keys are those of `columns`. A `.json` file is a list of objects, or an object
+        that holds one list (IndicXNLI: `{"test": [...]}`).
+
+        Errors: InputError for a missing or, in `.tsv`, surplus column, an empty text, a label
+        outside of `label_set`, an unknown suffix, and a file without rows.
+        """
+        self._refuse_cut(path, cut)
+        readers = {
+            ".tsv": self._tsv_rows,
+            ".jsonl": self._jsonl_rows,
+            ".jsonl.gz": self._jsonl_rows,
+            ".json": self._json_rows,
+            ".parquet": self._parquet_rows,
+        }
+        rows = next((read for end, read in readers.items() if path.name.endswith(end)), None)
+        if rows is None:
+            raise InputError(f"{path} is of an unknown kind; name it {', '.join(readers)}.")
+        examples = [self._example(row, f"{path}, {where}") for where, row in rows(path)]
+        if not examples:
+            raise InputError(
+                f"{path} holds no {self.row_name}; give rows of {', '.join(self._columns(()))}."
+            )
+        return examples
+
+    def labels(self, examples: Sequence[LabelledText]) -> tuple[str, ...]:
+        """`label_set`, else the labels of the training examples: by number, or alphabetically."""
+        found = {example.label for example in examples}
+        numbers = all(label.isdecimal() for label in found)
+        return self.label_set or tuple(sorted(found, key=int if numbers else str))
+
+    def encode(
+        self,
+        examples: Sequence[LabelledText],
+        tokenizer: PreTrainedTokenizerFast,
+        encoding: Encoding,
+    ) -> Features:
+        """One feature per example; of a pair, the longer text is truncated first.
+
+        Errors: ValueError for a training example whose label is not among `encoding.labels`.
+        """
+        pairs = [example.text_pair for example in examples if example.text_pair is not None]
+        encoded = tokenizer(
+            [example.text for example in examples],
+            pairs or None,
+            truncation="longest_first",
+            max_length=encoding.max_length,
+        )
+        columns = model_columns(encoded)
+        if encoding.training:
+            columns["labels"] = [encoding.labels.index(example.label) for example in examples]
+        return Features(columns, list(range(len(examples))), encoding.labels)
+
+    def decode(
+        self, features: Features, outputs: Sequence[Any], examples: Sequence[LabelledText]
+    ) -> list[str]:
+        """One label per example from one class id per example."""
+        if not len(outputs) == len(features) == len(examples):
+            raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
+        return [features.labels[int(label)] for label in outputs]
+
+    def gold(self, example: LabelledText) -> str:
+        """The label of the file."""
+        return example.label
+
+    def majority(self, train_examples: Sequence[LabelledText]) -> str:
+        """The most frequent training label, the first of the label set among equals."""
+        counts = Counter(example.label for example in train_examples)
+        return max(self.labels(train_examples), key=lambda label: counts[label])
+
+    def constant(self, answer: str, examples: Sequence[LabelledText]) -> list[str]:
+        """One label for every example."""
+        return [answer] * len(examples)
+
+    # --- reading ---
+
+    def _columns(self, present: Collection[str]) -> tuple[str, ...]:
+        """The columns that a file must have, given those of its header, schema or first object."""
+        text, pair, label = self.columns
+        return (text, label) if self.optional_pair and pair not in present else self.columns
+
+    def _tsv_rows(self, path: Path) -> Iterator[Row]:
+        header: list[str] = []
+        columns: tuple[str, ...] = ()
+        blank = 0
+        for number, line in read_lines(path):
+            if not line.strip():
+                blank = blank or number
+                continue
+            if blank:
+                raise InputError(f"{path}, line {blank} is blank; remove it.")
+            cells = line.split("\t")
+            if not header:
+                header = [cell.strip().lower() for cell in cells]
+                columns = self._columns(header)
+                if sorted(header) != sorted(columns):
+                    raise InputError(
+                        f"{path}, line {number}: the header is '{line[:60]}'; write "
+                        f"{', '.join(columns)} with tabs between them."
+                    )
+                continue
+            if len(cells) != len(columns):
+                raise InputError(
+                    f"{path}, line {number} has {len(cells)} columns instead of {len(columns)}; "
+                    "put a tab between the columns and none inside a text."
+                )
+            yield f"line {number}", dict(zip(header, cells, strict=True))
+
+    def _jsonl_rows(self, path: Path) -> Iterator[Row]:
+        lines = ((number, line) for number, line in read_lines(path) if line.strip())
+        rows = (
+            (f"line {number}", parse_json(line, path, f"line {number}")) for number, line in lines
+        )
+        return self._objects(rows, path)
+
+    def _json_rows(self, path: Path) -> Iterator[Row]:
+        value = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
+        if isinstance(value, dict) and len(value) == 1:
+            (value,) = value.values()
+        if not isinstance(value, list):
+            raise InputError(
+                f"{path} is no list of {self.row_name}s; give a list, or an object that holds one."
+            )
+        rows = ((f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1))
+        return self._objects(rows, path)
+
+    def _objects(self, rows: Iterator[Row], path: Path) -> Iterator[Row]:
+        columns: tuple[str, ...] = ()
+        for where, row in rows:
+            columns = columns or self._columns(row if isinstance(row, dict) else ())
+            missing = [c for c in columns if c not in row] if isinstance(row, dict) else columns
+            if missing:
+                raise InputError(
+                    f"{path}, {where} lacks '{missing[0]}'; give an object with the keys "
+                    f"{', '.join(columns)}."
+                )
+            yield where, {column: row[column] for column in columns}
+
+    def _parquet_rows(self, path: Path) -> Iterator[Row]:
+        import pyarrow as pa
+
+        names = open_parquet(path, ()).schema_arrow.names
+        columns = self._columns(names)
+        table = open_parquet(path, columns).read(columns=list(columns))
+        if pa.types.is_nested(table.schema.field(columns[0]).type):
+            raise InputError(
+                f"{path} holds several languages side by side (as all_languages of XNLI does); "
+                "name the file of one language, for example "
+                "{language}/test-00000-of-00001.parquet."
+            )
+        for number, row in enumerate(table.to_pylist(), start=1):
+            yield f"row {number}", row
+
+    def _example(self, row: dict[str, Any], where: str) -> LabelledText:
+        text, pair, label = (row.get(column) for column in self.columns)
+        for name, value in zip(self.columns, (text, pair), strict=False):
+            if name in row and (not isinstance(value, str) or not value.strip()):
+                raise InputError(
+                    f"{where}: no text under '{name}'; write it or drop the {self.row_name}."
+                )
+        return LabelledText(where.rpartition(" ")[2], str(text), pair, self._label(label, where))
+
+    def _label(self, value: Any, where: str) -> str:
+        label = str(value).strip()
+        if not self.label_set:
+            if not label or isinstance(value, bool) or not isinstance(value, str | int):
+                raise InputError(f"{where}: '{value}' is no label; write a word or an integer.")
+            return label
+        positions = {str(number): name for number, name in enumerate(self.label_set)}
+        label = label if label in self.label_set else positions.get(label, "")
+        if not label:
+            raise InputError(
+                f"{where}: label '{value}' is unknown; use {', '.join(self.label_set)} or "
+                f"{', '.join(positions)}."
+            )
+        return label

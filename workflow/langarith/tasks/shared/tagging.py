@@ -1,0 +1,173 @@
+"""Tagging of words: files of a word per line, first subwords, majority.
+
+A type adds what a line holds, its label set and its metric.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langarith.data.readers import read_lines
+from langarith.errors import InputError
+from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """One sentence; `id` is the line number (from 1) of its first word, in parquet its row."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+class TaggingTask(Task[TaggedSentence, list[str]]):
+    """Tagging of first subwords; a prediction is one tag per word."""
+
+    head = "tagging"
+    prediction = reference = "strings"
+    fallback: ClassVar[str] = "O"
+    """The tag predicted for a word without a subword."""
+
+    def read(
+        self, path: Path, *, cut: str | None = None, split: str | None = None
+    ) -> list[TaggedSentence]:
+        """All sentences of a file: a word per line, a blank line between sentences.
+
+        Errors: InputError of `word`, and for a file without sentences.
+        """
+        self._refuse_cut(path, cut)
+        sentences = list(self.sentences(path))
+        if not sentences:
+            raise InputError(f"{path} holds no sentence; give {self.expected(path)}.")
+        return sentences
+
+    def sentences(self, path: Path) -> Iterator[TaggedSentence]:
+        """The sentences of a file of lines."""
+        words: list[str] = []
+        tags: list[str] = []
+        first = 0
+        for number, line in read_lines(path):
+            if self.ends_sentence(line):
+                if words:
+                    yield TaggedSentence(str(first), tuple(words), tuple(tags))
+                words, tags = [], []
+                continue
+            pair = self.word(line, f"{path}, line {number}", tags[-1] if tags else "")
+            if pair is None:
+                continue
+            if not words:
+                first = number
+            words.append(pair[0])
+            tags.append(pair[1])
+        if words:
+            yield TaggedSentence(str(first), tuple(words), tuple(tags))
+
+    def ends_sentence(self, line: str) -> bool:
+        """Whether a line separates sentences: a blank one."""
+        return not line.strip(" \t")
+
+    @abstractmethod
+    def word(self, line: str, where: str, previous: str) -> tuple[str, str] | None:
+        """The word of a line and its tag; None for a line to skip, such as a comment.
+
+        Args:
+            line: without its end.
+            where: file and line number, for messages.
+            previous: the tag of the word before in the sentence, '' for the first.
+        """
+
+    @abstractmethod
+    def expected(self, path: Path) -> str:
+        """What a file should hold, for the message on one that holds no sentence."""
+
+    def encode(
+        self,
+        examples: Sequence[TaggedSentence],
+        tokenizer: PreTrainedTokenizerFast,
+        encoding: Encoding,
+    ) -> Features:
+        """One feature per sentence, truncated; the first subword of a word carries its label.
+
+        All other subwords are ignored (-100), as is a word whose tag the label set lacks.
+        `dropped_words` counts the words beyond the truncation (paper appendix: 128 subwords).
+        """
+        import numpy as np
+
+        encoded = tokenizer(
+            [list(example.words) for example in examples],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=encoding.max_length,
+        )
+        columns = model_columns(encoded)
+        class_of = {label: i for i, label in enumerate(encoding.labels)}
+        starts: list[np.ndarray] = []
+        targets: list[list[int]] = []
+        dropped = 0
+        for i, example in enumerate(examples):
+            word_ids = encoded.word_ids(i)
+            start = np.full(len(example.words), -1, dtype=np.int64)
+            for position in range(len(word_ids) - 1, -1, -1):
+                if word_ids[position] is not None:
+                    start[word_ids[position]] = position
+            starts.append(start)
+            if encoded.encodings[i].overflowing:
+                kept = np.flatnonzero(start >= 0)
+                dropped += len(start) - (int(kept[-1]) + 1 if len(kept) else 0)
+            if encoding.training:
+                target = [IGNORED] * len(word_ids)
+                for position, tag in zip(start.tolist(), example.tags, strict=True):
+                    if position >= 0:
+                        target[position] = class_of.get(tag, IGNORED)
+                targets.append(target)
+        if encoding.training:
+            columns["labels"] = targets
+        return Features(columns, list(range(len(examples))), encoding.labels, starts, dropped)
+
+    def decode(
+        self, features: Features, outputs: Sequence[Any], examples: Sequence[TaggedSentence]
+    ) -> list[list[str]]:
+        """One tag per word from class ids per subword.
+
+        A word without a subword, because truncation cut it off or the tokenizer deletes its
+        characters, is predicted `fallback`.
+        """
+        import numpy as np
+
+        predictions = []
+        for start, classes in zip(features.alignment, outputs, strict=True):
+            ids = np.asarray(classes)[start]
+            predictions.append(
+                [
+                    features.labels[label] if position >= 0 else self.fallback
+                    for position, label in zip(start, ids, strict=True)
+                ]
+            )
+        if len(predictions) != len(examples):
+            raise ValueError(f"{len(predictions)} features for {len(examples)} sentences")
+        return predictions
+
+    def gold(self, example: TaggedSentence) -> list[str]:
+        """The tags of the file."""
+        return list(example.tags)
+
+    def majority(self, train_examples: Sequence[TaggedSentence]) -> str:
+        """The most frequent training tag, the first of the label set among equals."""
+        counts = Counter(tag for example in train_examples for tag in example.tags)
+        return max(self.labels(train_examples), key=lambda label: counts[label])
+
+    def constant(self, answer: str, examples: Sequence[TaggedSentence]) -> list[list[str]]:
+        """One tag for every word."""
+        return [[answer] * len(example.words) for example in examples]
