@@ -8,6 +8,14 @@ from typing import Literal
 
 from langarith.errors import InputError
 
+LANGUAGE = r"[A-Za-z][A-Za-z0-9_-]*"
+"""The code of a language: en, zh-Hant, sr_Latn, es-419."""
+
+
+NAME = r"[A-Za-z0-9._-]+"
+"""The name of a model or a task."""
+
+
 BUDGET = re.compile(r"^([1-9]\d*)([kMB]?)$")
 
 
