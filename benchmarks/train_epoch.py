@@ -77,12 +77,12 @@ class _Counted:
 
 
 def ours(given: harness.Given) -> dict[str, Any]:
-    from langarith.study.schema import Training
+    from langarith.study.schema import TaskRecipe
     from langarith.training import batching, loop
     from langarith.training.metrics import MetricsLog
 
     model, tokenizer, features, held_out = _prepared(given)
-    recipe = Training(**RECIPE, epochs=1, steps=None).model_dump()
+    recipe = TaskRecipe(**RECIPE, epochs=1, steps=None).model_dump()
     scored: list[float] = []
     scoring: list[float] = []
     collate = _Counted(batching.PadRows(int(tokenizer.pad_token_id)), features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from langarith import layout
 from langarith.audit.lineage import Lineage
 from langarith.errors import InputError
 from langarith.layout import Cell, Operand
-from langarith.study import experiments, loading, sources
+from langarith.study import experiments, loading, schema, sources
 from langarith.study.schema import Lambdas, Study
 
 # A whole study, small enough to see what a test changes in it.
@@ -74,6 +75,11 @@ HUB_TASK = {"source": "hub", "repository": "facebook/xnli", "revision": "main", 
 def changed(**changes: Any) -> dict[str, Any]:
     """LITTLE with other values, under keys that tell the way: `tasks__ner__targets`."""
     data = copy.deepcopy(LITTLE)
+    if "tasks" in changes:  # some differ from a table above by a key that they lack
+        tasks = changes["tasks"].items()
+        changes["tasks"] = {
+            name: {k: v for k, v in task.items() if v is not REMOVED} for name, task in tasks
+        }
     for way, value in changes.items():
         *parents, last = way.split("__")
         place = data
@@ -664,15 +670,14 @@ REFUSED = [
     ({"related__ess": "fr"}, "related", "'ess' is not in 'languages'"),
     ({"related__es": "frr"}, "related.es", "'frr' is not in 'languages'"),
     ({"experiments__zero_shot": {"targets": ["ess"]}}, "experiments.zero_shot.targets", "'ess'"),
-    # YAML reads the code of Norwegian as false
-    ({"languages": ["en", "es", "fr", False]}, "languages", "quote it ('no' for Norwegian)"),
-    ({"task_language": False}, "task_language", "quote it ('no' for Norwegian)"),
-    ({"models__tiny__languages": [False]}, "models.tiny.languages", "('no' for Norwegian)"),
-    ({"tasks__ner__targets": [False]}, "tasks.ner.targets", "('no' for Norwegian)"),
-    ({"budgets": {False: ["1k"]}}, "budgets", "('no' for Norwegian)"),
-    ({"related": {False: "es"}}, "related", "('no' for Norwegian)"),
-    ({"related__es": False}, "related.es", "('no' for Norwegian)"),
-    ({"experiments__zero_shot": {"targets": [False]}}, "experiments.zero_shot.targets", "'no'"),
+    # what stands without quotes
+    ({"task_language": 1}, "task_language", "1 is a number and no text; put it into quotes"),
+    ({"languages": ["en", "es", True]}, "languages.2", "True is a truth value and no text; put"),
+    ({"allow_missing": "yes"}, "allow_missing", "write true or false instead of 'yes'"),
+    ({"training__task_adapter__torch_compile": 1}, "training.task_adapter.torch_compile",
+     "write true or false instead of 1"),
+    ({"training__task_adapter__learning_rate": float("inf")},
+     "training.task_adapter.learning_rate", ""),
     # names that must agree
     ({"languages": ["en", "es", "fr", "es"]}, "languages", "is listed twice; remove one"),
     ({"seeds": [1, 2, 1]}, "seeds", "is listed twice; remove one"),
@@ -712,12 +717,52 @@ REFUSED = [
     ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
      "'cut' divides one 'path'; name it, or remove 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"path": "a"}}}, "tasks.qa", "give 'cut: half' or"),
-    ({"tasks__ner__cut": "half"}, "tasks.ner.cut", "only qa divides one file; remove 'cut'"),
+    # keys without effect where they stand
+    ({"training__task_adapter__chunk_length": 64}, "training.task_adapter",
+     "'chunk_length' has no effect in the recipe of a task, only in recipes of base models and "
+     "language adapters; remove it"),
+    ({"tasks__ner__training": {"epochs": 1, "batch_size": 1, "learning_rate": 1,
+                               "mask_probability": 0.1}}, "tasks.ner.training",
+     "'mask_probability' has no effect in the recipe of a task"),
+    ({"training__task_adapter__schedule": "constant", "training__task_adapter__warmup_steps": 5},
+     "training.task_adapter", "'warmup_steps' has no effect with 'schedule: constant'; remove"),
+    ({"adapters": {"task": {"invertible_reduction_factor": 2}}}, "adapters.task",
+     "'invertible_reduction_factor' has no effect in the shape of task adapters, only in that of"),
+    ({"tasks__ner__stride": 128}, "tasks.ner.stride", "only qa divides texts into windows; remove"),
+    ({"tasks": {"ner": HUB_TASK | {"path": "a", "cut": "half", "test": REMOVED}}}, "tasks.ner.cut",
+     "only qa divides one file; remove 'cut'"),
+    ({"tasks__ner__cut": "half"}, "tasks.ner", "'cut' has no effect in tasks with 'source: mini"),
+    ({"corpora__shard_tokens": 9}, "corpora", "'shard_tokens' has no effect in corpora with "
+     "'source: miniature', only in corpora with 'source: hub'; remove it"),
+    ({"corpora__text_column": "body"}, "corpora", "'text_column' has no effect in corpora with"),
+    ({"models__tiny__revision": "main"}, "models.tiny", "'revision' has no effect in models with "
+     "'source: pretrain', only in models with 'source: hub'; remove it"),
+    ({"tasks": {"nli": HUB_TASK | {"difficulty": {}}}}, "tasks.nli", "'difficulty' has no effect"),
+    ({"tasks__ner__difficulty": {"crowd": 0.1}}, "tasks.ner.difficulty", "ner has no knob 'crowd'"),
+    ({"tasks": {"nli": HUB_TASK | {"languages": {"fr": {"train": "a"}}}}},
+     "tasks.nli.languages.fr.train", "only the task language's training data is read; remove it"),
+    ({"tasks": {"qa": HUB_TASK | {"path": "a", "cut": "half", "test": REMOVED,
+                                  "languages": {"fr": {"validation": "a"}}}}},
+     "tasks.qa.languages.fr.validation", "only the task language has a 'validation' of its own"),
     # what would fail later, in Snakemake's words or in none
     ({"models": {"files": LITTLE["models"]["tiny"] | {"vocabulary": 9}}}, "models.files.vocabulary",
      "greater than or equal to 200"),
     ({"seeds": [-1]}, "seeds", "-1"),  # no path pattern takes a sign
-    ({"languages": ["en", "es", "fr", "zh_Hant"]}, "languages", "zh_Hant"),  # nor an underscore
+    ({"languages": ["en", "es", "fr", "zh@Hant"]}, "languages", "'zh@Hant' is no language code"),
+    ({"languages": ["en", "es", "fr", "-"]}, "languages", "begin it with a letter and use letters"),
+    ({"models": {"a/b": LITTLE["models"]["tiny"]}}, "models", "'a/b' is no name of a folder; use"),
+    ({"tasks": {"n er": LITTLE["tasks"]["ner"] | {"type": "ner"}}}, "tasks", "'n er' is no name"),
+    ({"tasks": {"..": LITTLE["tasks"]["ner"] | {"type": "ner"}}}, "tasks", "'..' is no name of a"),
+    # paths
+    ({"results_dir": "$NOWHERE_SET/r"}, "results_dir",
+     "the environment variable $NOWHERE_SET is not set; set it or write a path"),
+    ({"checkpoint_dir": "${NOWHERE_SET}/r"}, "checkpoint_dir", "$NOWHERE_SET is not set; set it"),
+    ({"corpora": {"source": "files", "path": "$NOWHERE_SET/{language}.txt"}}, "corpora.path",
+     "$NOWHERE_SET is not set"),
+    ({"models": {"own": {"source": "files", "path": "~nobody-here/m"}}}, "models.own.path",
+     "no user has the home folder ~nobody-here; write a path"),
+    ({"models__tiny__adapters": {"fr": "$NOWHERE_SET/a"}}, "models.tiny.adapters.fr",
+     "$NOWHERE_SET is not set"),
     ({"results_dir": ""}, "results_dir", ""),  # paths would begin at the root of the disk
     ({"budgets": {"es": ["0"]}}, "budgets.es", "'0'"),
     ({"lambdas__tise20": {"step": 0.1}}, "lambdas", "tise20"),
@@ -770,11 +815,126 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
     ]
 
 
-def test_no_is_read_as_norwegian_nowhere(tmp_path: Path) -> None:
-    """The slip as a user makes it: the table above holds what YAML turns it into."""
-    text = yaml.safe_dump(LITTLE).replace("- fr\n", "- no\n", 1)
-    (line,) = refusal(write(tmp_path / "study.yaml", text))
-    assert "False is not a language code" in line
+def test_no_is_norwegian_wherever_a_language_may_stand(tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed(budgets={"fr": ["1k"]}, experiments__enhancement={
+        "targets": ["fr"]})).replace("fr", "no")  # fmt: skip
+    study = loading.load(write(tmp_path / "study.yaml", text))
+    assert "no" in study.languages
+    assert study.related == {"es": "no", "no": "es"}
+    assert study.tasks["nli"].targets == study.experiments["enhancement"].targets == ["no"]
+    assert list(study.budgets) == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True),
+        ("false", False),
+        *((word, word) for word in ["no", "yes", "on", "off", "y", "n", "True", "FALSE", "="]),
+        *((word, word) for word in ["1:30", "2024-01-02", "1_000", "10k", "1e", ".inf", ".nan"]),
+        ("010", 10),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("-3", -3),
+        ("1e-3", 1e-3),
+        ("1.0e-4", 1e-4),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        ("'true'", "true"),
+        ('"1"', "1"),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: Any) -> None:
+    read = loading.read_yaml(write(tmp_path / "a.yaml", f"key: {text}\n"))["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_anchors_and_merge_keys_work(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: &c [*a, *a]\nd: *c\n"
+    data = loading.read_yaml(write(tmp_path / "a.yaml", text))
+    assert data["b"] == {"x": 1, "y": 3}
+    assert data["d"] == [{"x": 1, "y": 2}] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: a\nname: b\n", "key 'name' appears twice (lines 1, 2); keep one of them"),
+        (
+            "tasks:\n  ner: {}\n  nli: {}\n  ner: {}\n",
+            "key 'ner' appears twice in 'tasks' (lines 2, 4); keep one of them",
+        ),
+        (
+            "a: &a {x: {k: 1, k: 2, k: 3}}\nb: *a\n",
+            "key 'k' appears 3 times in 'a.x' (lines 1, 1, 1); keep one of them",
+        ),
+    ],
+)
+def test_repeated_keys_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = write(tmp_path / "study.yaml", text)
+    assert refusal(path)[0] == f"{path}: {says}"
+
+
+def test_words_of_the_command_line_are_read_as_those_of_the_file(tmp_path: Path) -> None:
+    """Snakemake hands on numbers, True and False; of all else it makes words."""
+    from snakemake.cli import parse_config
+
+    path = write(tmp_path / "study.yaml", LITTLE)
+    for text, value in {"true": True, "false": False, "True": True, "False": False}.items():
+        assert loading.load(path, parse_config([f"allow_missing={text}"])).allow_missing is value
+    given = ["seeds=[3, 4]", "lambdas={la: {step: 0.5}}", "budgets={es: [10, 1k]}", "note=no"]
+    study = loading.load(path, parse_config(given))
+    assert (study.seeds, study.note) == ([3, 4], "no")
+    assert study.lambdas["la"].step == 0.5
+    assert study.budgets == {"es": ["10", "1k"]}
+    (line,) = refusal(path, parse_config(["task_language=False"]))
+    assert line == f"{path}: task_language: False is a truth value and no text; put it into quotes"
+
+
+@pytest.mark.parametrize("code", ["sr_Latn", "zh-Hant", "es-419", "no", "ast", "nan"])
+def test_codes_of_languages(tmp_path: Path, code: str) -> None:
+    text = yaml.safe_dump(LITTLE).replace("- fr\n", f"- {code}\n").replace("fr", code)
+    study = loading.load(write(tmp_path / "study.yaml", text))
+    assert study.related["es"] == code
+
+
+def test_home_and_variables_are_expanded_in_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA", str(tmp_path))
+    data = files_study(tmp_path, results_dir="~/r", checkpoint_dir="${DATA}/c")
+    text = yaml.safe_dump(data).replace(f"{tmp_path}/", "$DATA/")
+    assert text.count("$DATA/") == 4
+    study = loading.load(write(tmp_path / "study.yaml", text))
+    assert (study.results_dir, study.checkpoint_dir) == (f"{tmp_path}/r", f"{tmp_path}/c")
+    assert sources.shards(study, "fr") == [f"{tmp_path}/fr.1.txt", f"{tmp_path}/fr.2.txt"]
+    assert sources.task_file(study, "ner", "fr", "test") == f"{tmp_path}/fr.test"
+    further = write(tmp_path / "further.yaml", "extends: $DATA/study.yaml\n")
+    assert loading.load(further).languages == study.languages
+    gone = write(tmp_path / "gone.yaml", "extends: $NOWHERE_SET/study.yaml\n")
+    assert refusal(gone) == [
+        f"{gone}: extends: the environment variable $NOWHERE_SET is not set; set it or write a path"
+    ]
+
+
+def test_plain_text_has_no_column(tmp_path: Path) -> None:
+    data = files_study(tmp_path)
+    data["corpora"]["text_column"] = "body"
+    path = write(tmp_path / "study.yaml", data)
+    assert refusal(path) == [f"{path}: corpora.text_column: .txt files have no columns; remove it"]
+
+
+def test_parameters_of_a_training_hold_no_key_without_effect(tmp_path: Path) -> None:
+    """Snakemake repeats a job whose parameters have changed."""
+    study = read(tmp_path)
+    language = set(study.training.language_adapter.model_dump())
+    task = set(sources.task_training(study, "ner").model_dump())
+    assert language - task == {"chunk_length", "mask_probability"}
+    assert not task - language
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -864,21 +1024,75 @@ def test_a_broken_study_json_is_named(tmp_path: Path, text: str) -> None:
 
 # ---------------------------------------------------------------- schema and import
 
-REGENERATE = (
-    'python -c "import json; from langarith.study import Study; '
-    'print(json.dumps(Study.model_json_schema(), indent=1))" > workflow/schemas/study.schema.json'
+SCHEMA = "workflow/schemas/study.schema.json"
+REGENERATE = f"PYTHONPATH=workflow python -m langarith.study.schema > {SCHEMA}"
+
+
+def written_schema(root: Path) -> dict[str, Any]:
+    return dict(json.loads((root / SCHEMA).read_text()))
+
+
+def test_schema_is_that_of_the_code(root: Path) -> None:
+    assert written_schema(root) == schema.json_schema(), f"out of date; run: {REGENERATE}"
+
+
+def test_schema_is_written_by_one_command(root: Path) -> None:
+    command = [sys.executable, "-m", "langarith.study.schema"]
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == (root / SCHEMA).read_text()
+
+
+def studies(root: Path) -> list[Path]:
+    found = [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]
+    return [path for path in found if not path.stem.endswith((".related", ".revisions"))]
+
+
+def test_every_study_names_the_schema_and_fits_it(root: Path) -> None:
+    jsonschema.Draft202012Validator.check_schema(written_schema(root))
+    assert len(studies(root)) >= 4
+    for path in studies(root):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        marked = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+        assert marked, path
+        assert (path.parent / marked[1]).resolve() == (root / SCHEMA).resolve()
+        jsonschema.validate(loading.read_yaml(path), written_schema(root))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"name": REMOVED}, True),  # the file's
+        ({"budgets": {"es": [1000, "full"]}}, True),
+        ({"experiments": {"zero_shot": None}}, True),
+        ({"languages": REMOVED}, False),
+        ({"seed": 1}, False),
+        ({"training__task_adapter__chunk_length": 64}, False),
+        ({"corpora__text_column": "body"}, False),
+        ({"allow_missing": "yes"}, False),
+    ],
 )
+def test_schema_takes_what_the_code_takes(
+    root: Path, tmp_path: Path, changes: dict[str, Any], fits: bool
+) -> None:
+    data = changed(**changes)
+    validator = jsonschema.Draft202012Validator(written_schema(root))
+    assert validator.is_valid(data) == fits
+    path = write(tmp_path / "study.yaml", data)
+    if fits:
+        assert validator.is_valid(json.loads(loading.identity(loading.load(path))))
+    else:
+        refusal(path)
 
 
-def test_schema_is_that_of_the_code(root: Path, tmp_path: Path) -> None:
-    written = json.loads((root / "workflow" / "schemas" / "study.schema.json").read_text())
-    assert written == Study.model_json_schema(), f"out of date; run: {REGENERATE}"
-    jsonschema.validate(json.loads(loading.identity(read(tmp_path))), written)
+def test_an_extending_study_fits_the_schema(root: Path) -> None:
+    jsonschema.validate({"extends": "other.yaml", "seeds": [1]}, written_schema(root))
 
 
-@pytest.mark.parametrize("room", ["study", "provenance", "miniature"])
-def test_what_the_snakefile_reads_imports_no_heavy_package(room: str) -> None:
+@pytest.mark.parametrize("module", ["study.loading", "jobs.fingerprint", "data.miniature"])
+def test_what_the_snakefile_reads_imports_no_heavy_package(module: str) -> None:
     heavy = ["torch", "transformers", "adapters", "datasets", "pandas", "numpy", "lang2vec"]
-    code = f"import langarith.{room}, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import langarith.{module}, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, TrainerState, set_seed
 import helpers
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
-from langarith.study.schema import Training
+from langarith.study.schema import LanguageModelRecipe
 from langarith.training import batching, loop, masking, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
 
 ROWS, LENGTH = 24, 16
 # 24 rows in batches of 4: six steps are an epoch, and the ninth lies in the second
-RECIPE = Training(
+RECIPE = LanguageModelRecipe(
     steps=9,
     batch_size=4,
     learning_rate=1e-3,

@@ -35,7 +35,13 @@ ENCODER_FILES = ("config.json", "model.safetensors")
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
 HEAD_FILES = ("head_config.json", "model_head.safetensors")
 
-_OPERAND = r"[A-Za-z0-9_-]+(?:@[1-9]\d*[kMB]?)?"
+LANGUAGE = r"[A-Za-z][A-Za-z0-9_-]*"
+"""The code of a language: en, zh-Hant, sr_Latn, es-419."""
+
+NAME = r"[A-Za-z0-9._-]+"
+"""The name of a model or a task."""
+
+_OPERAND = rf"{LANGUAGE}(?:@[1-9]\d*[kMB]?)?"
 
 
 def operands_pattern(count: int) -> str:
@@ -44,10 +50,10 @@ def operands_pattern(count: int) -> str:
 
 
 WILDCARDS = {
-    "model": r"[^/]+",
-    "task": r"[^/]+",
-    "language": r"[A-Za-z0-9_-]+",
-    "target": r"[A-Za-z0-9_-]+",
+    "model": NAME,
+    "task": NAME,
+    "language": LANGUAGE,
+    "target": LANGUAGE,
     "budget": r"full|\d+[kMB]?",
     "operands": rf"{_OPERAND}(?:\+{_OPERAND})+",
     "seed": r"\d+",

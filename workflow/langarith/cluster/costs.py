@@ -97,7 +97,7 @@ def forward(shape: Shape, length: float) -> float:
     return layers * (8 * width**2 + 4 * width * inner + 4 * length * width)
 
 
-def language_modelling(recipe: schema.Training, shape: Shape, passes: int) -> float:
+def language_modelling(recipe: schema.LanguageModelRecipe, shape: Shape, passes: int) -> float:
     """Operations of a training on masked language modelling; 2 passes, 3 for all weights."""
     steps = recipe.steps or 0
     tokens = steps * recipe.batch_size * recipe.accumulation * recipe.chunk_length

@@ -1,106 +1,101 @@
-"""What no single key of a study shows: names and files that must agree with each other."""
+"""What no single key of a study shows: names and files that must agree with each other.
+
+Each check yields one sentence for each mistake of its kind; `CHECKS` lists them in their order.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from langarith import merging, tasks
 from langarith.data import hub
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import BUDGET
+from langarith.layout import BUDGET, LANGUAGE, NAME
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     HUB_ADAPTER,
-    LANGUAGE_CODE,
+    Experiment,
     FilesCorpora,
     FilesModel,
     FilesTask,
     HubCorpora,
-    Lambdas,
+    HubTask,
     MiniatureTask,
     PretrainModel,
     Study,
-    TaskSpec,
 )
-from langarith.study.sources import corpus_files, needed_splits, shard_name, task_file
+from langarith.study.sources import (
+    corpus_files,
+    needed_splits,
+    shard_name,
+    task_file,
+    task_type,
+)
 
 
-def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one check after the other
-    """What no single key shows: names that must agree with other names."""
+def problems(study: Study) -> Iterator[str]:
+    """Every mistake that no single key shows, one sentence each."""
+    for check in CHECKS:
+        yield from check(study)
+
+
+def _unknown(study: Study, key: str, languages: Iterable[str]) -> Iterator[str]:
     known = set(study.languages)
+    for language in languages:
+        if language not in known:
+            hint = did_you_mean(language, known)
+            yield f"{key}: language '{language}' is not in 'languages'{hint}"
 
-    def languages(key: str, values: Iterable[str]) -> Iterator[str]:
-        for value in values:
-            if value not in known:
-                yield f"{key}: language '{value}' is not in 'languages'{did_you_mean(value, known)}"
 
-    def repeated(key: str, values: Sequence[Any]) -> Iterator[str]:
-        for value, count in Counter(values).items():
-            if count > 1:
-                yield f"{key}: '{value}' is listed twice; remove one"
+def _repeated(key: str, values: Sequence[Any]) -> Iterator[str]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"{key}: '{value}' is listed twice; remove one"
 
-    yield from repeated("languages", study.languages)
+
+def _languages(study: Study) -> Iterator[str]:
+    yield from _repeated("languages", study.languages)
     for language in study.languages:
-        if not LANGUAGE_CODE.match(language):
-            yield f"languages: '{language}' is no language code; use letters and hyphens (zh-Hant)"
-    for method in study.lambdas:
-        yield from _method_problems(method, study.lambdas[method])
-    yield from repeated("seeds", study.seeds)
-    yield from languages("task_language", [study.task_language])
-    yield from languages("budgets", study.budgets)
-    for target, related in study.related.items():
-        yield from languages("related", [target])
-        yield from languages(f"related.{target}", [related])
-        if target == related:
-            yield f"related.{target}: a language is not related to itself; name another"
-    for name, model in study.models.items():
-        if isinstance(model, PretrainModel):
-            yield from languages(f"models.{name}.languages", model.languages)
-            longest = {
-                f"models.{name}.training.chunk_length": model.training.chunk_length,
-                "training.language_adapter.chunk_length": (
-                    study.training.language_adapter.chunk_length
-                ),
-                **{f"tasks.{t}.max_length": task.max_length for t, task in study.tasks.items()},
-            }
-            for key, length in longest.items():
-                if length > model.max_length:
-                    yield (
-                        f"{key}: {length} subwords do not fit into models.{name}.max_length "
-                        f"{model.max_length}; lower it or raise that"
-                    )
-            if model.hidden_size % model.attention_heads:
-                yield (
-                    f"models.{name}.attention_heads: {model.attention_heads} does not divide "
-                    f"hidden_size {model.hidden_size}"
-                )
-    for name, task in study.tasks.items():
-        yield from languages(f"tasks.{name}.targets", task.targets)
-        yield from repeated(f"tasks.{name}.targets", task.targets)
-        kind = task.type or name
-        if kind not in tasks.names():
+        if not re.fullmatch(LANGUAGE, language):
             yield (
-                f"tasks.{name}.type: unknown task type '{kind}'{did_you_mean(kind, tasks.names())}"
+                f"languages: '{language}' is no language code; begin it with a letter and use "
+                "letters, digits, - and _ (zh-Hant, sr_Latn)"
             )
-        else:
-            yield from _task_type_problems(name, kind, task)
-        for language in getattr(task, "languages", {}):
-            if language not in {study.task_language, *task.targets}:
+    yield from _unknown(study, "task_language", [study.task_language])
+
+
+def _names(study: Study) -> Iterator[str]:
+    """Names of models and tasks, which are folders of the results."""
+    for key, names in (("models", study.models), ("tasks", study.tasks)):
+        for name in names:
+            if not re.fullmatch(NAME, name) or not name.strip("."):
                 yield (
-                    f"tasks.{name}.languages: '{language}' is neither the task language nor among "
-                    "the targets; add it to the targets or remove it here"
+                    f"{key}: '{name}' is no name of a folder; use letters, digits, '.', '_' and '-'"
                 )
-    for language, budgets in study.budgets.items():
-        for budget in budgets:
-            if budget != "full" and not BUDGET.match(budget):
-                yield (
-                    f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or "
-                    "full"
-                )
+
+
+def _methods(study: Study) -> Iterator[str]:
+    """Methods that do not exist, and grids that do not span the range that a method needs."""
+    for name, grid in study.lambdas.items():
+        try:
+            method = merging.get(name)
+        except InputError as error:
+            yield f"lambdas: {error}"
+            continue
+        if method.ends and (grid.start, grid.stop) != method.ends:
+            first, last = (f"{end:g}" for end in method.ends)
+            yield (
+                f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
+                f"and stop: {last}"
+            )
+
+
+def _lambdas_of_la(study: Study) -> Iterator[str]:
     if "la" not in study.lambdas:
         yield "lambdas.la is missing; add it, for example {start: 0, stop: 1, step: 0.05}"
     elif study.lambdas["la"].stop == 1.0 and 0.5 not in study.lambdas["la"].values():
@@ -108,87 +103,200 @@ def problems(study: Study) -> Iterator[str]:  # noqa: PLR0912, PLR0915  one chec
             f"lambdas.la.step: {study.lambdas['la'].step} leaves out lambda 0.5, which every table "
             "reports; take a step that divides 0.5"
         )
-    for name, experiment in study.experiments.items():
-        if name not in EXPERIMENTS:
-            yield f"experiments: unknown experiment '{name}'{did_you_mean(name, EXPERIMENTS)}"
-        for key, chosen, offered in (
-            ("models", experiment.models, set(study.models)),
-            ("tasks", experiment.tasks, set(study.tasks)),
-        ):
-            yield from repeated(f"experiments.{name}.{key}", chosen or ())
-            for value in chosen or ():
-                if value not in offered:
-                    yield (
-                        f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
-                        f"{did_you_mean(value, offered)}"
-                    )
-        for key in ("targets", "pool", "languages"):
-            yield from languages(f"experiments.{name}.{key}", getattr(experiment, key) or ())
-            yield from repeated(f"experiments.{name}.{key}", getattr(experiment, key) or ())
-        if name not in EXPERIMENTS:
+
+
+def _seeds(study: Study) -> Iterator[str]:
+    yield from _repeated("seeds", study.seeds)
+
+
+def _related(study: Study) -> Iterator[str]:
+    for target, related in study.related.items():
+        yield from _unknown(study, "related", [target])
+        yield from _unknown(study, f"related.{target}", [related])
+        if target == related:
+            yield f"related.{target}: a language is not related to itself; name another"
+
+
+def _budgets(study: Study) -> Iterator[str]:
+    yield from _unknown(study, "budgets", study.budgets)
+    for language, budgets in study.budgets.items():
+        for budget in budgets:
+            if budget != "full" and not BUDGET.match(budget):
+                yield (
+                    f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or "
+                    "full"
+                )
+
+
+def _pretrained_models(study: Study) -> Iterator[str]:
+    """Base models that are trained here: their languages and sizes."""
+    for name, model in study.models.items():
+        if not isinstance(model, PretrainModel):
             continue
-        view = EXPERIMENTS[name]
-        for key in experiment.model_fields_set - view.keys:
+        yield from _unknown(study, f"models.{name}.languages", model.languages)
+        lengths = {
+            f"models.{name}.training.chunk_length": model.training.chunk_length,
+            "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
+            **{f"tasks.{t}.max_length": task.max_length for t, task in study.tasks.items()},
+        }
+        for key, length in lengths.items():
+            if length > model.max_length:
+                yield (
+                    f"{key}: {length} subwords do not fit into models.{name}.max_length "
+                    f"{model.max_length}; lower it or raise that"
+                )
+        if model.hidden_size % model.attention_heads:
             yield (
-                f"experiments.{name}.{key}: {name} has no such key; remove it "
-                f"(known: {', '.join(sorted(view.keys)) or 'none'})"
+                f"models.{name}.attention_heads: {model.attention_heads} does not divide "
+                f"hidden_size {model.hidden_size}"
             )
-        named = set(experiment.tasks or ()) <= set(study.tasks)
-        named = named and set(experiment.targets or ()) <= known
-        if named and "targets" in view.keys and not list(places(study, name)):
-            yield f"experiments.{name}: no cell is left; name targets that its tasks have"
-        elif name == "low_resource" and not set(study.budgets) & {
-            place[2] for place in places(study, name)
-        }:
-            yield (
-                "experiments.low_resource: none of its targets has budgets; add one, for example "
-                "budgets: {sw: [10k, 100k, full]}"
-            )
-        elif name in ("ties", "methods") and not other_methods(
-            study, "ties" if name == "ties" else None
-        ):
-            yield (
-                f"experiments.{name}: no method in 'lambdas'; add one, for example "
-                "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
-            )
-        elif name == "relatedness" and not experiment.pool:
-            yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
-    yield from _hub_problems(study)
-    yield from _adapter_problems(study)
-    yield from _without_initialisation(study)
-    yield from _missing_files(study)
 
 
-def _method_problems(name: str, grid: Lambdas) -> Iterator[str]:
-    """Whether a method exists, and its grid spans the range that it needs."""
-    try:
-        method = merging.get(name)
-    except InputError as error:
-        yield f"lambdas: {error}"
-        return
-    if method.ends and (grid.start, grid.stop) != method.ends:
-        first, last = (f"{end:g}" for end in method.ends)
+def _task_types(study: Study) -> Iterator[str]:
+    for name in study.tasks:
+        kind = task_type(study, name)
+        if kind not in tasks.names():
+            hint = did_you_mean(kind, tasks.names())
+            yield f"tasks.{name}.type: unknown task type '{kind}'{hint}"
+
+
+def _keys_of_other_task_types(study: Study) -> Iterator[str]:
+    """Keys that have no effect on a task of this type."""
+    for name, task in study.tasks.items():
+        kind = task_type(study, name)
+        if kind not in tasks.names():
+            continue
+        task_class = tasks.get(kind)
+        for key in ("cut", "stride", "labels"):
+            if key in task.model_fields_set and key not in task_class.own_keys:
+                yield (
+                    f"tasks.{name}.{key}: it has no effect on a task of type {kind}; remove '{key}'"
+                )
+        if isinstance(task, MiniatureTask) and not task_class.suffix:
+            yield (
+                f"tasks.{name}.source: the miniature has no data for tasks of type {kind}; use "
+                "files or hub"
+            )
+
+
+def _difficulty(study: Study) -> Iterator[str]:
+    """Knobs of the miniature that the task type has."""
+    for name, task in study.tasks.items():
+        if isinstance(task, MiniatureTask) and task.difficulty:
+            from langarith.data import miniature  # here alone, to import it where it is used
+
+            known = miniature.knobs(task_type(study, name))
+            for knob in task.difficulty:
+                if known and knob not in known:
+                    yield (
+                        f"tasks.{name}.difficulty: {task_type(study, name)} has no knob '{knob}'"
+                        f"{did_you_mean(knob, known)}"
+                    )
+
+
+def _targets(study: Study) -> Iterator[str]:
+    for name, task in study.tasks.items():
+        yield from _unknown(study, f"tasks.{name}.targets", task.targets)
+        yield from _repeated(f"tasks.{name}.targets", task.targets)
+
+
+def _files_of_one_language(study: Study) -> Iterator[str]:
+    """`languages` of a task: of its languages alone, and files that are read of them."""
+    for name, task in study.tasks.items():
+        if not isinstance(task, FilesTask | HubTask):
+            continue
+        for language, own in task.languages.items():
+            key = f"tasks.{name}.languages"
+            if language not in {study.task_language, *task.targets}:
+                yield (
+                    f"{key}: '{language}' is neither the task language nor among the targets; add "
+                    "it to the targets or remove it here"
+                )
+            elif language != study.task_language:
+                if own.train is not None:
+                    yield (
+                        f"{key}.{language}.train: only the task language's training data is read; "
+                        "remove it"
+                    )
+                if task.path and own.validation is not None:
+                    yield (
+                        f"{key}.{language}.validation: with 'path' only the task language has a "
+                        "'validation' of its own; remove it"
+                    )
+
+
+def _text_column(study: Study) -> Iterator[str]:
+    corpora = study.corpora
+    if isinstance(corpora, FilesCorpora) and "text_column" in corpora.model_fields_set:
+        paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
+        if all(path.endswith((".txt", ".txt.gz")) for path in paths):
+            yield "corpora.text_column: .txt files have no columns; remove it"
+
+
+def _experiments(study: Study) -> Iterator[str]:
+    for name, experiment in study.experiments.items():
+        yield from _names_in_experiment(study, name, experiment)
+        if name in EXPERIMENTS:
+            yield from _keys_of_experiment(name, experiment)
+            yield from _what_experiment_needs(study, name, experiment)
+        else:
+            yield f"experiments: unknown experiment '{name}'{did_you_mean(name, EXPERIMENTS)}"
+
+
+def _names_in_experiment(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
+    """Models, tasks and languages that an experiment names must be in the study, each once."""
+    for key, chosen, offered in (
+        ("models", experiment.models, set(study.models)),
+        ("tasks", experiment.tasks, set(study.tasks)),
+    ):
+        yield from _repeated(f"experiments.{name}.{key}", chosen or ())
+        for value in chosen or ():
+            if value not in offered:
+                yield (
+                    f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
+                    f"{did_you_mean(value, offered)}"
+                )
+    for key in ("targets", "pool", "languages"):
+        languages = getattr(experiment, key) or ()
+        yield from _unknown(study, f"experiments.{name}.{key}", languages)
+        yield from _repeated(f"experiments.{name}.{key}", languages)
+
+
+def _keys_of_experiment(name: str, experiment: Experiment) -> Iterator[str]:
+    known = EXPERIMENTS[name].keys
+    for key in sorted(experiment.model_fields_set - known):
         yield (
-            f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} and "
-            f"stop: {last}"
+            f"experiments.{name}.{key}: {name} has no such key; remove it "
+            f"(known: {', '.join(sorted(known)) or 'none'})"
         )
 
 
-def _task_type_problems(name: str, kind: str, task: TaskSpec) -> Iterator[str]:
-    """Keys of a task that its type does not take, and data that nobody makes."""
-    of = tasks.get(kind)
-    for key in ("cut", "stride", "labels"):
-        if key in task.model_fields_set and key not in of.own_keys:
-            yield f"tasks.{name}.{key}: it has no effect on a task of type {kind}; remove '{key}'"
-    if isinstance(task, MiniatureTask) and not of.suffix:
+def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
+    """Cells, and what an experiment asks of the rest of the study."""
+    named = set(experiment.tasks or ()) <= set(study.tasks)
+    named = named and set(experiment.targets or ()) <= set(study.languages)
+    if named and "targets" in EXPERIMENTS[name].keys and not list(places(study, name)):
+        yield f"experiments.{name}: no cell is left; name targets that its tasks have"
+    elif name == "low_resource" and not set(study.budgets) & {
+        place[2] for place in places(study, name)
+    }:
         yield (
-            f"tasks.{name}.source: the miniature has no data for tasks of type {kind}; use files "
-            "or hub"
+            "experiments.low_resource: none of its targets has budgets; add one, for example "
+            "budgets: {sw: [10k, 100k, full]}"
         )
+    elif name in ("ties", "methods") and not other_methods(
+        study, "ties" if name == "ties" else None
+    ):
+        yield (
+            f"experiments.{name}: no method in 'lambdas'; add one, for example "
+            "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
+        )
+    elif name == "relatedness" and not experiment.pool:
+        yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
 
-def _hub_problems(study: Study) -> Iterator[str]:
-    """What the committed table of shards and the lock of revisions show without the hub."""
+def _shards_on_hub(study: Study) -> Iterator[str]:
+    """What the committed table of shards shows without the hub."""
     corpora = study.corpora
     if isinstance(corpora, HubCorpora):
         if "{language}" not in corpora.config:
@@ -201,12 +309,15 @@ def _hub_problems(study: Study) -> Iterator[str]:
                     hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
                 except InputError as error:
                     yield f"corpora.config: {error}"
+
+
+def _revisions(study: Study) -> Iterator[str]:
     for key, revision in study.revisions.items():
         if not hub.is_commit(revision):
             yield f"revisions.{key}: '{revision}' is no commit; give its 40 hexadecimal digits"
 
 
-def _adapter_problems(study: Study) -> Iterator[str]:
+def _ready_made_adapters(study: Study) -> Iterator[str]:
     """Ready-made language adapters: those at hand are looked at, all must suffice for their use."""
     for name, model in study.models.items():
         for language, place in model.adapters.items():
@@ -255,9 +366,7 @@ def _without_initialisation(study: Study) -> Iterator[str]:
                     )
 
 
-def _missing_files(study: Study) -> Iterator[str]:
-    yield from _missing_shards(study)
-    yield from _missing_task_files(study)
+def _missing_model_files(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if isinstance(model, FilesModel):
             for part in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -304,3 +413,29 @@ def _missing_task_files(study: Study) -> Iterator[str]:
                                 else f"correct the path or remove '{language}' from the targets"
                             )
                         )
+
+
+CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
+    _languages,
+    _names,
+    _methods,
+    _seeds,
+    _budgets,
+    _related,
+    _pretrained_models,
+    _task_types,
+    _targets,
+    _keys_of_other_task_types,
+    _difficulty,
+    _files_of_one_language,
+    _text_column,
+    _lambdas_of_la,
+    _experiments,
+    _shards_on_hub,
+    _revisions,
+    _ready_made_adapters,
+    _without_initialisation,
+    _missing_shards,
+    _missing_task_files,
+    _missing_model_files,
+)

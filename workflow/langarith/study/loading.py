@@ -7,41 +7,96 @@ by key.
 from __future__ import annotations
 
 import json
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from langarith.errors import InputError
 from langarith.study.checks import problems
-from langarith.study.schema import Study
+from langarith.study.schema import Study, expanded_path
 from langarith.study.sources import hub_branches
 
 
-def _languages_are_words(data: Any, where: tuple[str, ...] = ()) -> Iterator[str]:
-    """YAML 1.1 reads the code `no` as false: find such slips wherever languages are listed."""
-    listed = {"languages", "targets"}
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            if isinstance(key, bool):
+class _StudyLoader(yaml.SafeLoader):
+    """The scalars of YAML 1.2: `no` is a word, `1:30` and a date are words, `1e-3` is a number.
+
+    YAML 1.1 of PyYAML reads the code of Norwegian as false, 1:30 as 90 and 010 as 8. Of YAML 1.2
+    this leaves out .inf and .nan and other spellings of true, false and null.
+    """
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value = str(self.construct_scalar(node))
+        return int(value, 0 if value.startswith(("0x", "0o")) else 10)
+
+
+_StudyLoader.yaml_implicit_resolvers = {}  # none of the base class's
+for _tag, _first, _form in (
+    ("bool", "tf", r"true|false"),
+    ("int", "-+0123456789", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    ("float", "-+.0123456789", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
+    ("null", ["~", "n", ""], r"~|null|"),
+    ("merge", "<", r"<<"),
+):
+    _StudyLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_form})$"), list(_first)
+    )
+_StudyLoader.add_constructor("tag:yaml.org,2002:int", _StudyLoader.construct_yaml_int)
+
+
+def _repeated_keys(
+    node: yaml.Node, where: str = "", seen: frozenset[int] = frozenset()
+) -> Iterator[str]:
+    """PyYAML keeps the last of several equal keys: say which are there, and in which lines."""
+    if id(node) in seen:
+        return  # an anchor within itself
+    seen = seen | {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item, where, seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, list[str]] = defaultdict(list)
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                lines[key.value].append(str(key.start_mark.line + 1))
+                yield from _repeated_keys(value, f"{where}.{key.value}".lstrip("."), seen)
+        for name, at in lines.items():
+            if len(at) > 1:
+                place = f" in '{where}'" if where else ""
+                times = "twice" if len(at) == 2 else f"{len(at)} times"
                 yield (
-                    f"{'.'.join(where)}: the key {key!r} was read by YAML as a truth value; quote "
-                    "the language code ('no' for Norwegian)"
+                    f"key '{name}' appears {times}{place} (lines {', '.join(at)}); keep one of them"
                 )
-            yield from _languages_are_words(value, (*where, str(key)))
-    elif isinstance(data, list) and where and where[-1] in listed:
-        for item in data:
-            if not isinstance(item, str):
-                yield (
-                    f"{'.'.join(where)}: {item!r} is not a language code (YAML reads no as false); "
-                    "quote it ('no' for Norwegian)"
-                )
-    elif where and (where[-1] == "task_language" or "related" in where) and isinstance(data, bool):
-        yield f"{'.'.join(where)}: {data!r} is not a language code; quote it ('no' for Norwegian)"
+
+
+def _parsed(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        InputError: it is no YAML, or a mapping in it has a key twice.
+    """
+    try:
+        loader = _StudyLoader(path.read_text(encoding="utf-8"))
+        try:
+            node = loader.get_single_node()
+            repeated = list(dict.fromkeys(_repeated_keys(node))) if node else []
+            if repeated:
+                raise InputError("\n".join(f"{path}: {sentence}" for sentence in repeated))
+            return loader.construct_document(node) if node else None
+        finally:
+            loader.dispose()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise InputError(
+            f"{path}:{line} not valid YAML ({getattr(error, 'problem', error)}); correct it"
+        ) from error
 
 
 def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
@@ -49,14 +104,7 @@ def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
     if not path.is_file():
         where = f"'extends' in {extended_by}" if extended_by else "the path after --configfile"
         raise InputError(f"{path}: no such study file; check {where}")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise InputError(
-            f"{path}:{line} not valid YAML ({getattr(error, 'problem', error)}); correct it"
-        ) from error
+    data = _parsed(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: a study is a YAML mapping of keys; this file holds none")
     return data
@@ -72,7 +120,10 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
         data = read_yaml(here, chain[-1][0] if chain else None)
         parent = data.pop("extends", None)
         chain.append((here, data))
-        here = (here.parent / str(parent)) if parent else None
+        try:
+            here = (here.parent / expanded_path(str(parent))) if parent else None
+        except ValueError as error:
+            raise InputError(f"{here}: extends: {error}") from error
     return chain
 
 
@@ -94,6 +145,9 @@ def _sentence(file: Path, error: Mapping[str, Any]) -> str:
         return (
             f"{file}: {'.'.join(loc)}.source is missing; add it (hub, files, pretrain, miniature)"
         )
+    if error["type"] == "string_type" and isinstance(value, bool | int | float):
+        kind = "truth value" if isinstance(value, bool) else "number"
+        return f"{file}: {'.'.join(loc)}: {value!r} is a {kind} and no text; put it into quotes"
     shown = (
         "" if isinstance(value, dict | list) or error["type"] == "value_error" else f" {value!r}"
     )
@@ -117,9 +171,6 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     for _, part in reversed(chain):
         data |= part
     data = {"name": path.stem} | data | dict(overrides or {})
-    mistakes = [f"{path}: {problem}" for problem in _languages_are_words(data)]
-    if mistakes:
-        raise InputError("\n".join(mistakes))
     try:
         study = Study.model_validate(data)
     except ValidationError as error:

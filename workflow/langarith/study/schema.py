@@ -1,14 +1,23 @@
 """The schema of a study: what its YAML file may say.
 
-Pure Python that imports in milliseconds, because the Snakefile reads it at every start.
+Pure Python that imports in milliseconds, because the Snakefile reads it at every start. A key is in
+a class only where it has an effect: Snakemake repeats a job whose parameters have changed, so a key
+without effect must never get into one.
+
+    python -m langarith.study.schema > workflow/schemas/study.schema.json
+
+writes the JSON schema that editors complete and check studies by.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +25,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -26,32 +36,87 @@ from langarith.errors import did_you_mean
 SPLITS = ("validation", "test")
 
 
-LANGUAGE_CODE = re.compile(r"^[A-Za-z-]+$")
-
-
 HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
 
 
-class Strict(BaseModel):
-    """A block of the study that refuses keys it does not know."""
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def _true_or_false(value: Any) -> Any:
+    # pydantic itself would also take yes, no, on, off, 1 and 0; --config gives words
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise ValueError(f"write true or false instead of {value!r}")
+
+
+Bool = Annotated[bool, BeforeValidator(_true_or_false)]
+
+
+def expanded_path(path: str) -> str:
+    """A path with `~` and `$VARIABLE` expanded.
+
+    Raises:
+        ValueError: a variable that is not set, a user that does not exist.
+    """
+    for match in _VARIABLE.finditer(path):
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ValueError(f"the environment variable ${name} is not set; set it or write a path")
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if expanded.startswith("~"):
+        raise ValueError(f"no user has the home folder {path.partition('/')[0]}; write a path")
+    return expanded
+
+
+LocalPath = Annotated[str, AfterValidator(expanded_path)]
+"""A path on this machine, in which `~` and `$VARIABLE` are expanded."""
+
+
+def _adapter_place(place: str) -> str:
+    return place if HUB_ADAPTER.match(place) else expanded_path(place)
+
+
+def _expanded_paths(paths: str | list[str]) -> str | list[str]:
+    return expanded_path(paths) if isinstance(paths, str) else [expanded_path(p) for p in paths]
+
+
+class Strict(BaseModel):
+    """A block of the study that refuses keys it does not know or that have no effect in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    what: ClassVar[str] = ""
+    """The block in words, for the refusal of keys that only its siblings have."""
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
             known = {f.alias or name for name, f in cls.model_fields.items()}
-            unknown = [
-                f"unknown key '{k}'{did_you_mean(k, known)}" for k in values if k not in known
-            ]
+            unknown = [cls._refusal(str(k), known) for k in values if k not in known]
             if unknown:
                 raise ValueError("; ".join(unknown))
         return values
 
+    @classmethod
+    def _refusal(cls, key: str, known: set[str]) -> str:
+        owners = [c.what for c in cls._siblings() if key in c.model_fields]
+        if owners:
+            return f"'{key}' has no effect in {cls.what}, only in {' and '.join(owners)}; remove it"
+        return f"unknown key '{key}'{did_you_mean(key, known)}"
 
-class Training(Strict):
-    """How one kind of module is trained (paper section 4.1.2). Exactly one of `steps`, `epochs`."""
+    @classmethod
+    def _siblings(cls) -> Iterator[type[Strict]]:
+        """Classes beside this one: of the same base, which has a key in common with them."""
+        for base in cls.__bases__:
+            if cls.what and issubclass(base, Strict):
+                yield from (c for c in base.__subclasses__() if c is not cls and c.what)
+
+
+class Recipe(Strict):
+    """How a module is trained (paper section 4.1.2). Exactly one of `steps`, `epochs`."""
 
     steps: int | None = Field(None, ge=1)
     epochs: int | None = Field(None, ge=1)
@@ -63,28 +128,59 @@ class Training(Strict):
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, ge=0)
     evaluate_every: int | None = Field(None, ge=1)
-    chunk_length: int = Field(512, ge=8)
-    mask_probability: float = Field(0.15, gt=0, lt=1)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    torch_compile: bool = False
+    torch_compile: Bool = False
     threads: int = Field(1, ge=1)
 
     @model_validator(mode="after")
-    def _one_length(self) -> Training:
+    def _steps_or_epochs(self) -> Recipe:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give exactly one of 'steps' and 'epochs'")
         return self
 
+    @model_validator(mode="after")
+    def _warmup_has_an_effect(self) -> Recipe:
+        if self.warmup_steps and self.schedule == "constant":
+            raise ValueError(
+                "'warmup_steps' has no effect with 'schedule: constant'; remove it or choose "
+                "linear or cosine"
+            )
+        return self
 
-class AdapterShape(Strict):
+
+class LanguageModelRecipe(Recipe):
+    """The same for masked language modelling: base models and language adapters."""
+
+    what = "recipes of base models and language adapters"
+
+    chunk_length: int = Field(512, ge=8)
+    mask_probability: float = Field(0.15, gt=0, lt=1)
+
+
+class TaskRecipe(Recipe):
+    """The same for task adapters."""
+
+    what = "the recipe of a task"
+
+
+class _AdapterShape(Strict):
     """A bottleneck adapter after the output block (Pfeiffer)."""
 
-    reduction_factor: float = Field(16.0, gt=0)
     non_linearity: str = "gelu_new"
 
 
-class LanguageAdapterShape(AdapterShape):
+class TaskAdapterShape(_AdapterShape):
+    """A task adapter: a bottleneck adapter after the output block (Pfeiffer)."""
+
+    what = "the shape of task adapters"
+
+    reduction_factor: float = Field(16.0, gt=0)
+
+
+class LanguageAdapterShape(_AdapterShape):
     """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out."""
+
+    what = "that of language adapters"
 
     reduction_factor: float = Field(2.0, gt=0)
     invertible_reduction_factor: float | None = Field(2.0, gt=0)
@@ -95,7 +191,7 @@ class Adapters(Strict):
 
     init_seed: int = 2147483647
     language: LanguageAdapterShape = LanguageAdapterShape()
-    task: AdapterShape = AdapterShape()
+    task: TaskAdapterShape = TaskAdapterShape()
 
 
 def _owner_and_name(repository: str) -> str:
@@ -113,11 +209,13 @@ class _Model(Strict):
     Each is a folder, or `repository@revision` on the hub.
     """
 
-    adapters: dict[str, str] = Field(default_factory=dict)
+    adapters: dict[str, Annotated[str, AfterValidator(_adapter_place)]] = {}
 
 
 class HubModel(_Model):
     """A base model on the Hugging Face hub, pinned to a revision."""
+
+    what = "models with 'source: hub'"
 
     source: Literal["hub"]
     path: Repository
@@ -127,12 +225,16 @@ class HubModel(_Model):
 class FilesModel(_Model):
     """A base model in a local folder: config.json, model.safetensors, tokenizer.json."""
 
+    what = "models with 'source: files'"
+
     source: Literal["files"]
-    path: str
+    path: LocalPath
 
 
 class PretrainModel(_Model):
     """A small XLM-R-type encoder, tokenizer included, trained here on the listed languages."""
+
+    what = "models with 'source: pretrain'"
 
     source: Literal["pretrain"]
     languages: list[str] = Field(min_length=1)
@@ -145,7 +247,7 @@ class PretrainModel(_Model):
     dropout: float = Field(0.1, ge=0, lt=1)
     initializer_range: float = Field(0.02, gt=0)
     seed: int = 0
-    training: Training = Training(
+    training: LanguageModelRecipe = LanguageModelRecipe(
         steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, chunk_length=128
     )
 
@@ -155,7 +257,6 @@ ModelSpec = Annotated[HubModel | FilesModel | PretrainModel, Field(discriminator
 
 class _Corpora(Strict):
     validation_documents: int = Field(1000, ge=1)
-    text_column: str = "text"
 
 
 class HubCorpora(_Corpora):
@@ -165,22 +266,31 @@ class HubCorpora(_Corpora):
     for the first shards that it needs.
     """
 
+    what = "corpora with 'source: hub'"
+
     source: Literal["hub"]
     path: Repository
     config: str
     revision: str
+    text_column: str = "text"
     shard_tokens: int | None = Field(None, ge=1)
 
 
 class FilesCorpora(_Corpora):
     """Files of raw text: a path with {language}, or a list of them; `*` matches several shards."""
 
+    what = "corpora with 'source: files'"
+
     source: Literal["files"]
-    path: str | list[str]
+    path: Annotated[str | list[str], AfterValidator(_expanded_paths)]
+    text_column: str = "text"
 
 
 class MiniatureCorpora(_Corpora):
     """Raw text told by the miniature world, written as parquet shards."""
+
+    what = "corpora with 'source: miniature'"
+    text_column: ClassVar[str] = "text"
 
     source: Literal["miniature"]
     documents: int = Field(ge=10)
@@ -202,9 +312,8 @@ class _Task(Strict):
     targets: list[str] = Field(min_length=1)
     max_length: int = Field(128, ge=16)
     stride: int = Field(128, ge=1)
-    cut: Literal["half", "articles"] | None = None
     labels: tuple[Label, ...] = ()
-    training: Training | None = None
+    training: TaskRecipe | None = None
 
     @field_validator("labels")
     @classmethod
@@ -214,13 +323,16 @@ class _Task(Strict):
         return value
 
 
+Cut = Literal["half", "articles"]
+
+
 class FilesPlaces(Strict):
     """Where a task's files of one language lie, instead of where the task says."""
 
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
-    path: str | None = None
+    train: LocalPath | None = None
+    validation: LocalPath | None = None
+    test: LocalPath | None = None
+    path: LocalPath | None = None
 
 
 class FilesTask(_Task):
@@ -230,16 +342,20 @@ class FilesTask(_Task):
     if given, is the task language's development file alone (for the choice of the checkpoint).
     """
 
+    what = "tasks with 'source: files'"
+
     source: Literal["files"]
-    train: str
-    validation: str | None = None
-    test: str | None = None
-    path: str | None = None
-    languages: dict[str, FilesPlaces] = Field(default_factory=dict)
+    train: LocalPath
+    validation: LocalPath | None = None
+    test: LocalPath | None = None
+    path: LocalPath | None = None
+    cut: Cut | None = None
+    languages: dict[str, FilesPlaces] = {}
 
     @model_validator(mode="after")
-    def _all_splits(self) -> FilesTask:
-        _one_way(self)
+    def _path_or_splits(self) -> FilesTask:
+        _refuse_path_with_splits(self)
+        _refuse_places_without_task_key(self)
         return self
 
 
@@ -262,7 +378,7 @@ class HubPlaces(Strict):
     path: str | HubFile | None = None
 
     @model_validator(mode="after")
-    def _together(self) -> HubPlaces:
+    def _repository_with_revision(self) -> HubPlaces:
         if (self.repository is None) != (self.revision is None):
             raise ValueError("give 'repository' and 'revision' together")
         return self
@@ -274,6 +390,8 @@ class HubTask(_Task):
     Files are given as in :class:`FilesTask`.
     """
 
+    what = "tasks with 'source: hub'"
+
     source: Literal["hub"]
     repository: Repository
     revision: str
@@ -281,21 +399,26 @@ class HubTask(_Task):
     validation: str | HubFile | None = None
     test: str | HubFile | None = None
     path: str | HubFile | None = None
-    languages: dict[str, HubPlaces] = Field(default_factory=dict)
+    cut: Cut | None = None
+    languages: dict[str, HubPlaces] = {}
 
     @model_validator(mode="after")
-    def _all_splits(self) -> HubTask:
-        _one_way(self)
+    def _path_or_splits(self) -> HubTask:
+        _refuse_path_with_splits(self)
+        _refuse_places_without_task_key(self)
         return self
 
 
-def _one_way(task: FilesTask | HubTask) -> None:
+def _refuse_path_with_splits(task: FilesTask | HubTask) -> None:
     if task.path and (task.test or not task.cut):
         raise ValueError("with 'path' give 'cut: half' or 'cut: articles' and no 'test'")
     if not task.path and not (task.validation and task.test):
         raise ValueError("give 'validation' and 'test', or one 'path' with 'cut'")
     if task.cut and not task.path:
         raise ValueError("'cut' divides one 'path'; name it, or remove 'cut'")
+
+
+def _refuse_places_without_task_key(task: FilesTask | HubTask) -> None:
     for language, places in task.languages.items():
         for key in places.model_fields_set - {"repository", "revision"}:
             if getattr(task, key) is None:
@@ -311,13 +434,16 @@ class MiniatureTask(_Task):
     `difficulty` holds the knobs of :func:`langarith.miniature.write_task`.
     """
 
+    what = "tasks with 'source: miniature'"
+    cut: ClassVar[None] = None
+
     source: Literal["miniature"]
-    difficulty: dict[str, float] = Field(default_factory=dict)
+    difficulty: dict[str, float] = {}
     examples: dict[Literal["train", "validation", "test"], int]
 
     @field_validator("examples")
     @classmethod
-    def _all_splits(cls, value: dict[str, int]) -> dict[str, int]:
+    def _number_for_each_split(cls, value: dict[str, int]) -> dict[str, int]:
         missing = {"train", *SPLITS} - set(value)
         if missing:
             raise ValueError(f"no number for {', '.join(sorted(missing))}; give all three splits")
@@ -325,7 +451,7 @@ class MiniatureTask(_Task):
 
     @field_validator("examples", "difficulty", mode="after")
     @classmethod
-    def _one_order(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _sorted_by_key(cls, value: dict[str, Any]) -> dict[str, Any]:
         # Snakemake compares parameters as text: the order of keys in a file must not matter
         return dict(sorted(value.items()))
 
@@ -345,7 +471,7 @@ class Lambdas(Strict):
         return tuple(round(self.start + i * self.step, 2) for i in range(count + 1))
 
     @model_validator(mode="after")
-    def _divides(self) -> Lambdas:
+    def _step_divides_range(self) -> Lambdas:
         if self.stop < self.start:
             raise ValueError(f"stop {self.stop} lies below start {self.start}; swap them")
         parts = (self.stop - self.start) / self.step
@@ -385,10 +511,18 @@ class Evaluation(Strict):
 class TrainingPlan(Strict):
     """Recipes of both kinds of adapters, the paper's by default; a task may name its own."""
 
-    language_adapter: Training = Training(
+    language_adapter: LanguageModelRecipe = LanguageModelRecipe(
         steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
     )
-    task_adapter: Training = Training(epochs=100, batch_size=16, learning_rate=1e-4)
+    task_adapter: TaskRecipe = TaskRecipe(epochs=100, batch_size=16, learning_rate=1e-4)
+
+
+Budget = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
+"""A token budget as it is written: 10k, 1M, full, or a plain number."""
 
 
 class Study(Strict):
@@ -396,32 +530,52 @@ class Study(Strict):
 
     name: str
     note: str = ""
-    results_dir: str = Field(min_length=1)
-    checkpoint_dir: str | None = None
+    results_dir: Annotated[LocalPath, Field(min_length=1)]
+    checkpoint_dir: LocalPath | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     models: dict[str, ModelSpec] = Field(min_length=1)
     corpora: CorporaSpec
     tasks: dict[str, TaskSpec] = Field(min_length=1)
-    related: dict[str, str] = Field(default_factory=dict)
-    revisions: dict[str, str] = Field(default_factory=dict)
-    budgets: dict[str, list[str]] = Field(default_factory=dict)
+    related: dict[str, str] = {}
+    revisions: dict[str, str] = {}
+    budgets: dict[str, list[Budget]] = {}
     lambdas: dict[str, Lambdas] = {"la": Lambdas(step=0.05)}
     adapters: Adapters = Adapters()
     training: TrainingPlan = TrainingPlan()
     evaluation: Evaluation = Evaluation()
     experiments: dict[str, Experiment] = Field(min_length=1)
-    allow_missing: bool = False
+    allow_missing: Bool = False
 
     @field_validator("experiments", mode="before")
     @classmethod
     def _empty_means_all(cls, value: Any) -> Any:
         return {k: v or {} for k, v in value.items()} if isinstance(value, dict) else value
 
-    @field_validator("budgets", mode="before")
-    @classmethod
-    def _written_budgets(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: [str(b) for b in v] if isinstance(v, list) else v for k, v in value.items()}
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a study's file for editors, which complete, explain and check keys by it.
+
+    A file may extend another one, and may then leave out every other key.
+    """
+    schema = Study.model_json_schema()
+    required = [key for key in schema.pop("required") if key != "name"]  # or the file's name
+    schema["properties"]["extends"] = {
+        "title": "Extends",
+        "description": "Path of another study, relative to this file",
+        "type": "string",
+    }
+    experiment = schema["properties"]["experiments"]["additionalProperties"]
+    schema["properties"]["experiments"]["additionalProperties"] = {
+        "anyOf": [experiment, {"type": "null"}]
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "anyOf": [{"required": ["extends"]}, {"required": required}],
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")

@@ -24,8 +24,8 @@ from langarith.study.schema import (
     MiniatureCorpora,
     MiniatureTask,
     Study,
+    TaskRecipe,
     TaskSpec,
-    Training,
 )
 
 
@@ -209,6 +209,6 @@ def task_type(study: Study, name: str) -> str:
     return study.tasks[name].type or name
 
 
-def task_training(study: Study, name: str) -> Training:
+def task_training(study: Study, name: str) -> TaskRecipe:
     """The task's own recipe, or the study's for all tasks."""
     return study.tasks[name].training or study.training.task_adapter

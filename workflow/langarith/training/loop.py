@@ -272,7 +272,7 @@ def train(
     for a checkpoint at the next step, SIGTERM for one before the process ends by it.
 
     Args:
-        recipe: a :class:`langarith.study.Training` as plain data.
+        recipe: the fields of a :class:`langarith.study.schema.Recipe`.
         data: training rows; their order, dropout and masks follow `seed`.
         loss: mean loss of one micro-batch, which is given in main memory.
         validate: held-out values; `metric` names the one that chooses the checkpoint.

@@ -46,6 +46,11 @@ def words(language: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
+def knobs(task: str) -> dict[str, float]:
+    """The knobs of a task type, see :func:`write_task`, with their defaults; none if unknown."""
+    return {"unseen": 0.3, **_TASKS[task][1]} if task in _TASKS else {}
+
+
 def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: int = 0) -> None:
     """Write raw text: parquet files with the columns id, title and text.
 
@@ -76,7 +81,7 @@ def write_task(
     split: str,
     examples: int,
     seed: int = 0,
-    **knobs: float,
+    **given: float,
 ) -> None:
     """Write one split of a task: CoNLL with IOB2 tags (ner), TSV (nli) or SQuAD JSON (qa).
 
@@ -100,12 +105,11 @@ def write_task(
         raise InputError(f"The miniature has no task '{task}'{did_you_mean(task, _TASKS)}.")
     if split not in SPLITS:
         raise InputError(f"The miniature has no split '{split}'{did_you_mean(split, SPLITS)}.")
-    make, defaults = _TASKS[task]
-    known = {"unseen": 0.3, **defaults}
-    for knob in knobs:
+    make, known = _TASKS[task][0], knobs(task)
+    for knob in given:
         if knob not in known:
             raise InputError(f"The task {task} has no knob '{knob}'{did_you_mean(knob, known)}.")
-    known.update(knobs)
+    known.update(given)
     unseen = known.pop("unseen")
     rng = random.Random(f"{task}/{language}/{split}/{seed}")
     teller = Teller(_language.load(language), rng, 0.0 if split == "train" else unseen)
