@@ -1,6 +1,5 @@
 # Path patterns and input functions. What a study means is in workflow/langarith/study.py.
 
-import gc
 import os
 from functools import cache
 from types import SimpleNamespace
@@ -8,38 +7,9 @@ from types import SimpleNamespace
 from langarith import layout
 from langarith.data import hub, miniature
 from langarith.errors import InputError
-from langarith.files import sha256, write_text
-from langarith.jobs import warm
+from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.study import experiments, grid, loading, schema, sources
-
-# Jobs import the library from here, wherever they run, and none asks the network: the rules of
-# download.smk alone lift that.
-os.environ.update(
-    PYTHONPATH=os.pathsep.join(
-        [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
-    ),
-    HF_HUB_OFFLINE="1",
-)
-# On a CPU every layer's output is allocated anew: memory that a step has freed stays with the job
-# for the next one (glibc).
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
-# Jobs start warm, from a process that ends with this one.
-OWNS_WARM_PROCESS = warm.own()
-
-
-def jobs_with_models():
-    """Whether the plan holds a training or a sweep, which every GPU resource stands for."""
-    return any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs())
-
-
-# Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
-# after each few hundred new objects finds nothing: a fifth of the planning of a large study.
-gc.freeze()
-gc.set_threshold(100_000)
-
-STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
 
 
 def load_study():
@@ -50,7 +20,7 @@ def load_study():
                 f"two studies are named ({', '.join(STUDY_FILES)}): give one, which may say "
                 "'extends: OTHER'"
             )
-        study = loading.load(STUDY_FILES[0], workflow.config_settings.config)
+        study = loading.load(STUDY_FILES[0], STUDY_OVERRIDES)
         loading.refuse_foreign_results(study)
         if study.corpora.source == "miniature":
             miniature.refuse_unspoken(study.languages)
@@ -95,14 +65,6 @@ wildcard_constraints:
     seed=r"\d+",
     shard="[^/]+",
     kind="language|task",
-
-
-onstart:
-    if slurm_executor():
-        ask_first(slurm_executor())
-    elif OWNS_WARM_PROCESS and workflow.local_exec and jobs_with_models():
-        warm.launch(os.getpid())  # beside the jobs that need no model, which come first
-    write_text(f"{R}/study.json", loading.identity(STUDY))
 
 
 def attempt(wildcards, attempt):
@@ -197,7 +159,9 @@ def checked_adapters(model, *operands):
 
     Adapters trained here need no proof.
     """
-    ready = [sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands]
+    ready = [
+        sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands
+    ]
     return READY_CHECK.format(model=model) if any(ready) else []
 
 
@@ -397,7 +361,9 @@ def training_logs(wildcards):
 def is_ready(run):
     """Whether a language adapter is ready-made: nothing is trained for it."""
     operand = layout.Operand.parse(run.name)
-    return run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    return (
+        run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    )
 
 
 def hub_files(_):

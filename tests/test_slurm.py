@@ -107,16 +107,47 @@ def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
         assert re.search(rf"\| {count} \|", page)
 
 
-def test_the_profile_sends_every_gpu_rule_to_the_gpus(root):
-    """The rules that hold a GPU, the keys of set-resources, and the methods of the studies."""
+def test_gpu_settings_stand_once_in_the_profile(root):
+    """The rules that hold a GPU are the keys of set-resources; `sweep` is every sweep_{method}."""
     profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
-    rules = {f"sweep_{m}" for m in loading.load(root / "config.yaml").lambdas}
-    rules |= {"pretrain_model", "train_language_adapter", "train_task_adapter"}
+    rules = {"pretrain_model", "train_language_adapter", "train_task_adapter", "sweep"}
     assert set(profile["set-resources"]) == rules
     # one place: all of them are the same mapping
     assert len({id(keys) for keys in profile["set-resources"].values()}) == 1
     assert profile["resources"] == ["runtime=1440", "gpu=1", "turn=1"]
     assert profile["set-resource-scopes"] == ["gpu=local", "turn=local"]
+
+
+@pytest.mark.slow
+def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path):
+    """What Snakemake prints of each planned job; an entry of one rule overrides key by key."""
+    house = workflow.build_house(root, tmp_path / "house")
+    (house / "slurm").symlink_to("profiles/slurm")
+    profile = house / "profiles/slurm/config.yaml"
+    settings = yaml.safe_load(profile.read_text())
+    settings["set-resources"]["sweep"] = {"slurm_partition": "gpu", "qos": "day", "mem_mb": 7000}
+    settings["set-resources"]["sweep_ties80"] = {"slurm_partition": "large"}
+    profile.write_text(yaml.safe_dump(settings))
+    study = workflow.overlay(
+        house,
+        "methods",
+        lambdas={m: {"start": 0, "stop": 1, "step": 0.5} for m in ("la", "ties55", "ties80")},
+        experiments={"ties": {}},
+    )
+    text = workflow.run(house, "-n", "--profile", "slurm", "--configfile", study)
+    resources = {
+        rule: dict(word.split("=", 1) for word in line.split(", "))
+        for rule, line in re.findall(r"^rule (\w+):\n(?:    .+\n)*?    resources: (.+)", text, re.M)
+    }
+    sweeps = {rule: asked for rule, asked in resources.items() if rule.startswith("sweep_")}
+    assert {rule: asked["slurm_partition"] for rule, asked in sweeps.items()} == {
+        "sweep_la": "gpu",
+        "sweep_ties55": "gpu",
+        "sweep_ties80": "large",
+    }
+    assert {(asked["qos"], asked["gpu"]) for asked in sweeps.values()} == {("day", "1")}
+    assert {asked["mem"] for asked in sweeps.values()} == {"7000 MB"}
+    assert resources["tokenize_shard"]["slurm_partition"] == "cpu"
 
 
 # --- what SLURM would not take ---

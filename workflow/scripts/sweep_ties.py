@@ -1,10 +1,14 @@
 """TIES of two language vectors at each lambda (appendix E, Table 3; Yadav et al. 2023)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     import torch
 
     from langarith.evaluation.sweep import sweep_cell
