@@ -3,6 +3,7 @@
 Real runs are in test_slurm_cluster.py. Here SLURM's commands are stood for by scripts.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -120,14 +121,21 @@ def test_gpu_settings_stand_once_in_the_profile(root):
 
 @pytest.mark.slow
 def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path):
-    """What Snakemake prints of each planned job; an entry of one rule overrides key by key."""
+    """In a dry run; an entry of one rule overrides key by key."""
     house = workflow.build_house(root, tmp_path / "house")
     (house / "slurm").symlink_to("profiles/slurm")
     profile = house / "profiles/slurm/config.yaml"
     settings = yaml.safe_load(profile.read_text())
-    settings["set-resources"]["sweep"] = {"slurm_partition": "gpu", "qos": "day", "mem_mb": 7000}
-    settings["set-resources"]["sweep_ties80"] = {"slurm_partition": "large"}
+    settings["set-resources"]["sweep"] = {"slurm_partition": "gpus", "qos": "day", "mem_mb": 7000}
+    settings["set-resources"]["sweep_ties80"] = {"mem_mb": 9000}
     profile.write_text(yaml.safe_dump(settings))
+    with (house / "Snakefile").open("a") as snakefile:
+        snakefile.write(
+            "\nfor rule in workflow.rules:\n"
+            "    print('resources of', rule.name, {key: resource.raw for key, resource in"
+            " rule.resources.items() if key in ('slurm_partition', 'qos', 'mem_mb')},"
+            " file=sys.stderr)\n"
+        )
     study = workflow.overlay(
         house,
         "methods",
@@ -135,19 +143,17 @@ def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path)
         experiments={"ties": {}},
     )
     text = workflow.run(house, "-n", "--profile", "slurm", "--configfile", study)
-    resources = {
-        rule: dict(word.split("=", 1) for word in line.split(", "))
-        for rule, line in re.findall(r"^rule (\w+):\n(?:    .+\n)*?    resources: (.+)", text, re.M)
+    asked = {
+        rule: ast.literal_eval(found)
+        for rule, found in re.findall(r"^resources of (\w+) (.+)$", text, re.M)
     }
-    sweeps = {rule: asked for rule, asked in resources.items() if rule.startswith("sweep_")}
-    assert {rule: asked["slurm_partition"] for rule, asked in sweeps.items()} == {
-        "sweep_la": "gpu",
-        "sweep_ties55": "gpu",
-        "sweep_ties80": "large",
-    }
-    assert {(asked["qos"], asked["gpu"]) for asked in sweeps.values()} == {("day", "1")}
-    assert {asked["mem"] for asked in sweeps.values()} == {"7000 MB"}
-    assert resources["tokenize_shard"]["slurm_partition"] == "cpu"
+    shared = {"slurm_partition": "gpus", "qos": "day", "mem_mb": 7000}
+    assert asked["sweep_la"] == asked["sweep_ties55"] == shared
+    assert asked["sweep_ties80"] == shared | {"mem_mb": 9000}
+    assert asked["train_task_adapter"]["slurm_partition"] == "gpu"
+    assert asked["tokenize_shard"]["slurm_partition"] == "cpu"
+    # all sweeps still share one job
+    assert re.search(r"Group job sweeps_tiny_ner_1", text)
 
 
 # --- what SLURM would not take ---
