@@ -10,6 +10,7 @@ min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
+include: "rules/runtime.smk"  # Snakemake's internals and this process
 include: "rules/common.smk"
 include: "rules/cluster.smk"  # what jobs ask of a cluster
 

@@ -1,6 +1,5 @@
 # Path patterns and input functions. What a study means is in workflow/langarith/study.py.
 
-import gc
 import os
 from functools import cache
 from types import SimpleNamespace
@@ -8,38 +7,9 @@ from types import SimpleNamespace
 from langarith import layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
-from langarith.files import sha256, write_text
-from langarith.jobs import warm
+from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.study import experiments, grid, loading, schema, sources
-
-# Jobs import the library from here, wherever they run, and none asks the network: the rules of
-# download.smk alone lift that.
-os.environ.update(
-    PYTHONPATH=os.pathsep.join(
-        [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
-    ),
-    HF_HUB_OFFLINE="1",
-)
-# On a CPU every layer's output is allocated anew: memory that a step has freed stays with the job
-# for the next one (glibc).
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
-# Jobs start warm, from a process that ends with this one.
-OWNS_WARM_PROCESS = warm.own()
-
-
-def jobs_with_models():
-    """Whether the plan holds a training or a sweep, which every GPU resource stands for."""
-    return any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs())
-
-
-# Snakemake keeps every job that it plans, so a collector of garbage that looks through all of them
-# after each few hundred new objects finds nothing: a fifth of the planning of a large study.
-gc.freeze()
-gc.set_threshold(100_000)
-
-STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
 
 
 def load_study():
@@ -50,7 +20,7 @@ def load_study():
                 f"two studies are named ({', '.join(STUDY_FILES)}): give one, which may say "
                 "'extends: OTHER'"
             )
-        study = loading.load(STUDY_FILES[0], workflow.config_settings.config)
+        study = loading.load(STUDY_FILES[0], STUDY_OVERRIDES)
         loading.refuse_foreign_results(study)
         if study.corpora.source == "miniature":
             miniature.refuse_unspoken(study.languages)
@@ -85,14 +55,6 @@ LOGS = f"{R}/logs"
 
 wildcard_constraints:
     **layout.WILDCARDS,
-
-
-onstart:
-    if slurm_executor():
-        ask_first(slurm_executor())
-    elif OWNS_WARM_PROCESS and workflow.local_exec and jobs_with_models():
-        warm.launch(os.getpid())  # beside the jobs that need no model, which come first
-    write_text(f"{R}/study.json", loading.identity(STUDY))
 
 
 def attempt(wildcards, attempt):

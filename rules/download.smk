@@ -4,8 +4,7 @@
 HUB_FILE = f"{hub.FOLDER}/{{kind}}/{{repository}}/{{revision}}/{{file}}"
 
 # At most so many downloads at once, unless --resources downloads=N says otherwise.
-if "downloads" not in workflow.global_resources:
-    workflow.register_resource("downloads", 4)
+limit_at_once("downloads", 4)
 
 
 # No fingerprint of code is a parameter here: a file that came whole needs no second download,

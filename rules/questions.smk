@@ -9,7 +9,7 @@ rule check:
         f"{LOGS}/check/{STUDY.name}.log",
     params:
         study=STUDY_FILE,
-        overrides=dict(workflow.config_settings.config),
+        overrides=STUDY_OVERRIDES,
     conda:
         ENVIRONMENT
     script:
@@ -24,8 +24,8 @@ rule plan:
         f"{LOGS}/plan/{STUDY.name}.log",
     params:
         study=STUDY_FILE,
-        overrides=dict(workflow.config_settings.config),
-        at_once=workflow.nodes or workflow.cores or 1,
+        overrides=STUDY_OVERRIDES,
+        at_once=jobs_at_once(),
     conda:
         ENVIRONMENT
     script:

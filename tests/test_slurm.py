@@ -3,6 +3,7 @@
 Real runs are in test_slurm_cluster.py. Here SLURM's commands are stood for by scripts.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -107,16 +108,52 @@ def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
         assert re.search(rf"\| {count} \|", page)
 
 
-def test_the_profile_sends_every_gpu_rule_to_the_gpus(root):
-    """The rules that hold a GPU, the keys of set-resources, and the methods of the studies."""
+def test_gpu_settings_stand_once_in_the_profile(root):
+    """The rules that hold a GPU are the keys of set-resources; `sweep` is every sweep_{method}."""
     profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
-    rules = {f"sweep_{m}" for m in loading.load(root / "config.yaml").lambdas}
-    rules |= {"pretrain_model", "train_language_adapter", "train_task_adapter"}
+    rules = {"pretrain_model", "train_language_adapter", "train_task_adapter", "sweep"}
     assert set(profile["set-resources"]) == rules
     # one place: all of them are the same mapping
     assert len({id(keys) for keys in profile["set-resources"].values()}) == 1
     assert profile["resources"] == ["runtime=1440", "gpu=1", "turn=1"]
     assert profile["set-resource-scopes"] == ["gpu=local", "turn=local"]
+
+
+@pytest.mark.slow
+def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path):
+    """In a dry run; an entry of one rule overrides key by key."""
+    house = workflow.build_house(root, tmp_path / "house")
+    (house / "slurm").symlink_to("profiles/slurm")
+    profile = house / "profiles/slurm/config.yaml"
+    settings = yaml.safe_load(profile.read_text())
+    settings["set-resources"]["sweep"] = {"slurm_partition": "gpus", "qos": "day", "mem_mb": 7000}
+    settings["set-resources"]["sweep_ties80"] = {"mem_mb": 9000}
+    profile.write_text(yaml.safe_dump(settings))
+    with (house / "Snakefile").open("a") as snakefile:
+        snakefile.write(
+            "\nfor rule in workflow.rules:\n"
+            "    print('resources of', rule.name, {key: resource.raw for key, resource in"
+            " rule.resources.items() if key in ('slurm_partition', 'qos', 'mem_mb')},"
+            " file=sys.stderr)\n"
+        )
+    study = workflow.overlay(
+        house,
+        "methods",
+        lambdas={m: {"start": 0, "stop": 1, "step": 0.5} for m in ("la", "ties55", "ties80")},
+        experiments={"ties": {}},
+    )
+    text = workflow.run(house, "-n", "--profile", "slurm", "--configfile", study)
+    asked = {
+        rule: ast.literal_eval(found)
+        for rule, found in re.findall(r"^resources of (\w+) (.+)$", text, re.M)
+    }
+    shared = {"slurm_partition": "gpus", "qos": "day", "mem_mb": 7000}
+    assert asked["sweep_la"] == asked["sweep_ties55"] == shared
+    assert asked["sweep_ties80"] == shared | {"mem_mb": 9000}
+    assert asked["train_task_adapter"]["slurm_partition"] == "gpu"
+    assert asked["tokenize_shard"]["slurm_partition"] == "cpu"
+    # all sweeps still share one job
+    assert re.search(r"Group job sweeps_tiny_ner_1", text)
 
 
 # --- what SLURM would not take ---

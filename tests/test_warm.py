@@ -170,13 +170,16 @@ def test_it_can_be_switched_off(tmp_path, run):
 
 def test_the_first_snakemake_of_a_slurm_job_owns_the_warm_process(monkeypatch):
     """Those that it starts for the members of a group find its process; another job's do not."""
-    owner, job = (monkeypatch.setenv(name, "") or name for name in (warm.OWNER, warm.JOB))
+    owner, job = (
+        monkeypatch.setenv(name, "") or name
+        for name in (warm.OWNER_VARIABLE, warm.SLURM_JOB_VARIABLE)
+    )
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv(owner, "1")  # of the Snakemake that submitted the job, on another machine
-    assert warm.own() and os.environ[owner] == str(os.getpid())
+    assert warm.claim() and os.environ[owner] == str(os.getpid())
     monkeypatch.setenv(owner, "4711")  # as in a member, whose parent is 4711
-    assert not warm.own() and os.environ[owner] == "4711"
+    assert not warm.claim() and os.environ[owner] == "4711"
     monkeypatch.setenv("SLURM_JOB_ID", "8")
-    assert warm.own() and os.environ[job] == "8"
+    assert warm.claim() and os.environ[job] == "8"
     monkeypatch.setenv(owner, "off")
-    assert not warm.own() and os.environ[owner] == "off"
+    assert not warm.claim() and os.environ[owner] == "off"

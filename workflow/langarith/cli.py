@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from langarith.cluster import check, plan
 from langarith.data import hub, hub_download
@@ -19,7 +21,7 @@ OWN_OPTIONS = {
 """Commands with a module that reads its own options."""
 
 
-def results(folder: Path) -> str:
+def results(folder: Path) -> list[str]:
     """The figures, tables and reports of a study, one line each."""
     kinds = {"Figures": "figures/*.p[dn][fg]", "Tables": "tables/*.csv", "Reports": "report*.*"}
     lines = []
@@ -29,10 +31,10 @@ def results(folder: Path) -> str:
             lines += [f"{kind}:", *(f"  {path}" for path in found)]
     if not lines:
         raise InputError(f"{folder}: no figure or table there yet; run the study first")
-    return "\n".join(lines)
+    return lines
 
 
-def shards(repository: str, pattern: str, languages: list[str], revision: str) -> str:
+def shards(repository: str, pattern: str, languages: list[str], revision: str) -> list[str]:
     """Refresh the committed table of shards from the hub; a line per configuration.
 
     Without languages, a pattern with {language} stands for the rows that the table has of it.
@@ -52,9 +54,35 @@ def shards(repository: str, pattern: str, languages: list[str], revision: str) -
     counts = hub_download.count_shards(repository, configs, commit)
     before = {config: entry.get("shards", {}).get(config) for config in configs}
     hub_download.write_shard_table(repository, commit, counts)
-    return "\n".join(
-        f"{config}: {counts[config]} (was {before[config] or 'unknown'})" for config in configs
-    )
+    return [f"{config}: {counts[config]} (was {before[config] or 'unknown'})" for config in configs]
+
+
+def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list[str]:
+    """One line if all files of a study can be read.
+
+    Raises:
+        InputError: everything that is wrong, one line each.
+    """
+    problems = check.problems(loading.load(study, overrides))
+    if problems:
+        raise InputError("\n".join(problems))
+    return [f"{study}: every file can be read to its end"]
+
+
+def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:
+    """Print the lines of a command, or to stderr its InputError; 0 if all is well, else 1.
+
+    Args:
+        log: file to write the same lines to (`snakemake check`, `snakemake plan`).
+    """
+    try:
+        text, code = "\n".join(command()), 0
+    except InputError as error:
+        text, code = str(error), 1
+    if log is not None:
+        Path(log).write_text(f"{text}\n", encoding="utf-8")
+    print(text, file=sys.stderr if code else sys.stdout)
+    return code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,25 +108,15 @@ def main(arguments: list[str] | None = None) -> int:
     counting.add_argument("--languages", nargs="+", default=[], help="which ones; else known rows")
     counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
-    try:
-        if chosen.command == "plan":
-            print("\n".join(plan.of_study(chosen.study, chosen.targets, chosen.jobs)))
-            return 0
-        if chosen.command == "shards":
-            print(shards(chosen.repository, chosen.config, chosen.languages, chosen.revision))
-            return 0
-        if chosen.command == "results":
-            print(results(chosen.folder))
-            return 0
-        problems = check.problems(loading.load(chosen.study))
-    except InputError as error:
-        problems = str(error).splitlines()
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if problems:
-        return 1
-    print(f"{chosen.study}: every file can be read to its end")
-    return 0
+    run: dict[str, Callable[[], Sequence[str]]] = {
+        "check": lambda: check_study(chosen.study),
+        "plan": lambda: plan.of_study(chosen.study, chosen.targets, chosen.jobs),
+        "results": lambda: results(chosen.folder),
+        "shards": lambda: shards(
+            chosen.repository, chosen.config, chosen.languages, chosen.revision
+        ),
+    }
+    return answer(run[chosen.command])
 
 
 if __name__ == "__main__":

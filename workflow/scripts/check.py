@@ -3,13 +3,7 @@
 import sys
 from pathlib import Path
 
-from langarith.cluster import check
-from langarith.study import loading
+from langarith import cli
 
-study = loading.load(Path(snakemake.params.study), snakemake.params.overrides)
-problems = check.problems(study)
-told = "\n".join(problems or [f"{snakemake.params.study}: every file can be read to its end"])
-Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")
-print(told, file=sys.stderr if problems else sys.stdout)
-if problems:
-    sys.exit(1)
+study, overrides = Path(snakemake.params.study), snakemake.params.overrides
+sys.exit(cli.answer(lambda: cli.check_study(study, overrides), snakemake.log[0]))

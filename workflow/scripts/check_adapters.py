@@ -1,11 +1,15 @@
 """Refuse ready-made language adapters that could not be merged, before anything is trained."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.files import write_json
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     from langarith.models import ready_made
 
     files = [Path(path) for path in snakemake.input.adapters]

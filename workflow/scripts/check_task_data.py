@@ -1,5 +1,9 @@
 """Read a task's files of one language to their end, before anything is trained on them."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith import tasks

@@ -1,5 +1,7 @@
 """One file of the Hugging Face hub, whole and as the hub states it."""
 
+# No hand-over to the warm process: huggingface_hub is imported there with the settings of jobs that
+# use no network, which it reads only once.
 from pathlib import Path
 
 from langarith import progress

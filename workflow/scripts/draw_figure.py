@@ -1,5 +1,9 @@
 """The figure of an experiment, drawn from its tidy table alone."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.jobs import record

@@ -1,5 +1,9 @@
 """Held-out values over steps of every adapter that was trained."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from langarith.jobs import record
 
 with record.job(snakemake):

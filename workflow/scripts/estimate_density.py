@@ -1,10 +1,14 @@
 """The density of the weights of language vectors (Figure 9)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     from langarith.merging import compare
     from langarith.models.adapters import read_adapters
     from langarith.results import tables

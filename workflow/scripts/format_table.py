@@ -1,5 +1,9 @@
 """The table of an experiment as readers want it: Markdown, and LaTeX with booktabs."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.files import write_text

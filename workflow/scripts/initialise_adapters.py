@@ -1,10 +1,14 @@
 """The one language adapter and the one task adapter that all training starts from."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     from langarith.models import encoders
     from langarith.models.adapters import (
         add_initialised,

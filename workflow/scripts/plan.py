@@ -1,12 +1,11 @@
 """Say what a run of the whole study would do, why and for how long."""
 
+import sys
 from pathlib import Path
 
+from langarith import cli
 from langarith.cluster import plan
 
-lines = plan.of_study(
-    Path(snakemake.params.study), ["all"], snakemake.params.at_once, snakemake.params.overrides
-)
-told = "\n".join(lines)
-Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")
-print(told)
+study, overrides = Path(snakemake.params.study), snakemake.params.overrides
+at_once = snakemake.params.at_once
+sys.exit(cli.answer(lambda: plan.of_study(study, ["all"], at_once, overrides), snakemake.log[0]))

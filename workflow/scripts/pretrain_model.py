@@ -1,10 +1,14 @@
 """A small XLM-R-type encoder by masked language modelling on the corpora of its languages."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     import numpy as np
     import torch
     from transformers import set_seed

@@ -1,5 +1,9 @@
 """The table of tie sets and the proposed related language of every language (section 4.1.1)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from dataclasses import asdict
 from pathlib import Path
 

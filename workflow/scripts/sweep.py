@@ -1,10 +1,14 @@
 """One cell: merges of language adapters at each point, validation scores, choice, test (3.2.4)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     import torch
 
     from langarith import merging

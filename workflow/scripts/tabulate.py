@@ -1,5 +1,9 @@
 """The tidy table of an experiment, one row per cell, lambda, split and metric."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.jobs import record

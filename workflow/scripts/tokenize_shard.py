@@ -1,5 +1,9 @@
 """The token stream of one raw shard."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.jobs import record

@@ -1,10 +1,14 @@
 """A MAD-X language adapter by masked language modelling, the base model frozen (section 3.2.1)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     import torch
     from transformers import set_seed
 

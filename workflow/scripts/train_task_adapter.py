@@ -1,12 +1,16 @@
 """A task adapter and its head on top of the task language's frozen adapter (section 3.2.2)."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
 from dataclasses import replace
 from pathlib import Path
 
 from langarith.files import write_json
 from langarith.jobs import record
 
-with record.job(snakemake, model=True):
+with record.job(snakemake):
     import torch
     from adapters import Stack
     from transformers import set_seed

@@ -1,5 +1,9 @@
 """A tokenizer with XLM-R's special tokens, trained on the shards of a model's languages."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.jobs import record

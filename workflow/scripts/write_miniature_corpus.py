@@ -1,5 +1,9 @@
 """Raw text of one language, told by the miniature world, as parquet shards."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.data import miniature

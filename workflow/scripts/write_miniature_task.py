@@ -1,5 +1,9 @@
 """Examples of one task in one language, told by the miniature world, in the task's usual format."""
 
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
 from pathlib import Path
 
 from langarith.data import miniature

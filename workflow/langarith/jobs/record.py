@@ -21,7 +21,6 @@ from typing import Any
 from langarith import progress
 from langarith.errors import InputError
 from langarith.files import LARGE, sha256, write_json
-from langarith.jobs import warm
 from langarith.jobs.fingerprint import LIBRARY
 
 _PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "numpy", "snakemake")
@@ -169,16 +168,12 @@ def _study(record: Path) -> tuple[str | None, Path | None]:
 
 
 @contextmanager
-def job(snakemake: Any, *, model: bool = False) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[None]:
     """Run a script's work: log its output, record what it read and wrote, and word its mistakes.
 
     The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
     The record is written last, to the output named `record`, so that it stands for a whole job.
-
-    Args:
-        model: whether the work needs torch and the model libraries: it then starts warm.
     """
-    warm.hand_over(start=model)
     progress.redirect_to(snakemake.log[0])
     started, clock = datetime.now(UTC), time.perf_counter()
     try:

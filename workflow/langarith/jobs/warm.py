@@ -1,14 +1,16 @@
-"""A warm start: one process imports the libraries, and jobs are forked from it.
+"""The warm process: it imports the large libraries once, and jobs are forked from it.
 
-To import torch, transformers and adapters takes a job 4 seconds of computing, to sweep a cell of
-the miniature 2. Snakemake starts each job as a process of its own; that process hands its script
-over here and waits. The warm process starts with a run that has jobs with models, or with the
-first of them, and ends with the run; jobs without a model use it where it is ready:
+Importing torch, transformers and adapters takes a job 4 s of CPU time; sweeping a cell of the
+miniature takes 2 s. Snakemake starts each job as a process of its own. That process sends its
+command line, folder and environment to the warm process and waits for the fork that runs them:
 
     Snakemake -> python script.py --hand_over--> warm process --fork--> the script
 
-What a job computes does not depend on where it was started. Linux alone has what this needs;
-elsewhere, and with LANGARITH_WARM=off, each job imports for itself.
+A script says so in its first line, `warm.hand_over(start=...)`. The warm process starts with a run
+that has jobs with models, or with the first of these jobs, and ends with the run.
+
+Results do not depend on where a job runs. This needs Linux; elsewhere, and with LANGARITH_WARM=off,
+each job imports the libraries itself.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
-OWNER = "LANGARITH_WARM"
+OWNER_VARIABLE = "LANGARITH_WARM"
 """Environment variable: process id of the Snakemake run that jobs belong to, or `off`."""
 
-JOB = "LANGARITH_WARM_JOB"
+SLURM_JOB_VARIABLE = "LANGARITH_WARM_JOB"
 """Environment variable: the SLURM job in which the owner runs."""
 
-ROOMS = (
+MODULES = (
     "langarith.evaluation.sweep",
     "langarith.training.loop",
     "langarith.results.tables",
@@ -43,108 +45,117 @@ ROOMS = (
     "seqeval.metrics",
     "seqeval.scheme",
 )
-"""What the warm process imports, and with it nearly all that jobs need."""
+"""Modules that the warm process imports; with what they import, nearly all that jobs need."""
 
-MODELS = tuple(
+MODEL_CLASSES = tuple(
     f"{library}.models.{kind}.modeling_{kind}"
     for kind in ("xlm_roberta", "bert")
     for library in ("transformers", "adapters")
 )
-"""Model classes, which both libraries import when a model is loaded."""
+"""Modules that both libraries import only when a model is loaded."""
 
-PATIENCE = 600.0
-"""Seconds that a job waits for the libraries, which a file server can be slow to bring."""
+START_TIMEOUT = 600.0
+"""Seconds that a job waits for the warm process; imports from a file server can be slow."""
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGURG, signal.SIGCONT)
-"""Signals that a waiting job passes on to the fork that does its work."""
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGURG, signal.SIGCONT)
+"""Signals that a waiting job sends on to its fork."""
 
 
-def own() -> bool:
-    """Make this Snakemake the owner of its jobs' warm process; whether it is.
+def claim() -> bool:
+    """Make this Snakemake process the owner of its jobs' warm process; return whether it is.
 
-    In a SLURM job the first Snakemake is, and those that it starts for the members of a group are
-    not: so the members share one process.
+    Within a SLURM job the first Snakemake process is the owner. Those that it starts for the
+    members of a group are not, so that all members share one warm process.
     """
     job = os.environ.get("SLURM_JOB_ID", "")
-    if os.environ.get(OWNER) == "off" or (job and os.environ.get(JOB) == job):
+    if os.environ.get(OWNER_VARIABLE) == "off" or (
+        job and os.environ.get(SLURM_JOB_VARIABLE) == job
+    ):
         return False
-    os.environ.update({OWNER: str(os.getpid()), JOB: job})
+    os.environ.update({OWNER_VARIABLE: str(os.getpid()), SLURM_JOB_VARIABLE: job})
     return True
 
 
 def address(owner: int) -> str:
-    """Where the warm process of a run listens: an abstract socket, which is no file.
+    """Address of a run's warm process: an abstract Unix socket, which is no file.
 
-    Jobs of one run may use several Pythons (`--sdm conda`), and each has a process of its own.
+    It depends on the Python executable, since jobs of one run may use several (`--sdm conda`).
     """
     python = hashlib.sha256(sys.executable.encode()).hexdigest()[:8]
     return f"\0langarith-{os.getuid()}-{owner}-{python}"
 
 
-# --- the job's side -----------------------------------------------------------------------------
+# --- in the job's own process -------------------------------------------------------------------
 
 
 def hand_over(*, start: bool) -> None:
-    """Let the warm process run this process's script, and end as it ends.
+    """Let the warm process run this process's script, and exit as that fork exits.
 
-    Returns only where there is no warm process, or in the fork itself.
+    Returns only if there is no warm process, or within the fork. Call it before other imports:
+    they would be made twice.
 
     Args:
-        start: start the warm process where there is none yet, and wait until it is ready.
+        start: start the warm process if there is none, and wait until it is ready. False: use the
+            warm process only if it is ready.
     """
-    owner = os.environ.get(OWNER, "off")
+    owner = os.environ.get(OWNER_VARIABLE, "off")
     if owner == "off" or sys.platform != "linux":
         return
     server = _connect(int(owner), start)
     if server is None:
         return
-    with server:
+    status = ""
+    with server, suppress(ConnectionError):
         request = {
             "argv": sys.argv,
             "path": sys.path,
             "folder": os.getcwd(),
-            "environment": {**os.environ, OWNER: "off"},
+            "environment": {**os.environ, OWNER_VARIABLE: "off"},
         }
         sys.stdout.flush()
         sys.stderr.flush()
-        # the request's end is told by the line's
+        # one byte carries the file descriptors; the request is one line
         socket.send_fds(server, [b"\n"], [0, 1, 2])
         server.sendall(json.dumps(request).encode() + b"\n")
         replies = server.makefile("r")
         fork = int(replies.readline() or 0)
         if fork:
-            for number in FORWARDED:
+            for number in FORWARDED_SIGNALS:
                 signal.signal(number, lambda number, _: os.kill(fork, number))
-        told = replies.readline()
-    if not told:
-        print("The warm process has ended before its job; run again.", file=sys.stderr)
+        status = replies.readline()
+    if not status:
+        print("The warm process ended before its job; run again.", file=sys.stderr)
         os._exit(1)
-    status = os.waitstatus_to_exitcode(int(told))
-    if status < 0:
+    code = os.waitstatus_to_exitcode(int(status))
+    if code < 0:
         # end by the same signal, so that Snakemake and SLURM see what happened
-        if -status != signal.SIGKILL:
-            signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    os._exit(status)
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
 
 
 def launch(owner: int) -> subprocess.Popen[bytes]:
-    """Start the warm process of a run, without waiting for it.
+    """Start the warm process of a run and return at once.
 
-    Where there is one already, the second finds the address taken and ends.
+    A second one for the same run finds the address in use and exits.
     """
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "langarith.jobs.warm", str(owner)],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        # threads of a library that is only imported would be lost in the fork
+        # OpenBLAS starts its threads on import, and a fork would lose them
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
 
 
 def _connect(owner: int, start: bool) -> socket.socket | None:
-    """A connection to the warm process of a run, which is started on demand."""
-    until = time.monotonic() + PATIENCE
+    """A connection to the warm process of a run; None if there is none or it failed to start.
+
+    Raises:
+        PermissionError: a process of another user listens at the address.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
     launched: subprocess.Popen[bytes] | None = None
     while True:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -153,65 +164,65 @@ def _connect(owner: int, start: bool) -> socket.socket | None:
         except OSError:
             server.close()
             failed = launched and launched.poll()
-            if not start or failed or time.monotonic() > until:
-                return None  # the job imports for itself, and tells if that fails
+            if not start or failed or time.monotonic() > deadline:
+                return None  # the job imports the libraries itself, and shows any error in that
             launched = launched or launch(owner)
             time.sleep(0.02)
         else:
-            if _user(server) == os.getuid():
+            if _peer_user(server) == os.getuid():
                 return server
             server.close()
             raise PermissionError(f"another user listens at {address(owner)!r}")
 
 
-def _user(connection: socket.socket) -> int:
-    """The user at the other end."""
-    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(peer[4:8], sys.byteorder)
+def _peer_user(connection: socket.socket) -> int:
+    """User id of the process at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
-# --- the warm process ---------------------------------------------------------------------------
+# --- in the warm process ------------------------------------------------------------------------
 
 
-class Job:
-    """A fork at work, and the connection of the job that waits for it."""
+class ForkedJob:
+    """A fork that runs a job's script, and the connection to the process that waits for it."""
 
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self.connection, self.pid = connection, pid
         self.watch = os.pidfd_open(pid)
 
     def kill(self) -> None:
-        """End the fork, its own children with it."""
+        """Kill the fork and its child processes."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def end(self) -> None:
-        """Tell the waiting job how the fork ended."""
+    def report_exit(self) -> None:
+        """Send the wait status of the ended fork to the waiting process."""
         _, status = os.waitpid(self.pid, 0)
-        with suppress(OSError):  # a job that was killed does not want to know
+        with suppress(OSError):  # the waiting process may have been killed
             self.connection.sendall(f"{status}\n".encode())
         self.connection.close()
         os.close(self.watch)
 
 
 def serve(owner: int) -> None:
-    """Fork jobs for a Snakemake run until it ends."""
+    """Fork jobs of a Snakemake run until that run ends."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(address(owner))
         watch = os.pidfd_open(owner)
     except OSError:
-        return  # another process serves this run, or the run is over
-    for room in (*ROOMS, *MODELS):
-        __import__(room)
+        return  # this run has a warm process already, or is over
+    for module in (*MODULES, *MODEL_CLASSES):
+        __import__(module)
     listening.listen()
-    # what is there now stays: no fork copies its pages for the garbage collector's marks
+    # the garbage collector writes to all objects that it tracks, which would copy their pages
     gc.collect()
     gc.freeze()
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    jobs: list[Job] = []
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    jobs: list[ForkedJob] = []
     while True:
         watched: list[Any] = [watch, listening]
         for job in jobs:
@@ -223,21 +234,21 @@ def serve(owner: int) -> None:
             return
         for job in list(jobs):
             if job.watch in ready:
-                job.end()
+                job.report_exit()
                 jobs.remove(job)
             elif job.connection in ready:
-                job.kill()  # nothing more is said but that the waiting job was killed
+                job.kill()  # a waiting process sends nothing more: it has been killed
         if listening in ready:
             connection, _ = listening.accept()
-            started = _fork(connection) if _user(connection) == os.getuid() else None
-            if started:
-                jobs.append(started)
+            forked = _fork(connection) if _peer_user(connection) == os.getuid() else None
+            if forked:
+                jobs.append(forked)
             else:
                 connection.close()
 
 
-def _fork(connection: socket.socket) -> Job | None:
-    """Start a job in a fork and tell its process id; None where its process died in asking."""
+def _fork(connection: socket.socket) -> ForkedJob | None:
+    """Read a request, fork its job and reply with the process id; None for half a request."""
     streams: list[int] = []
     try:
         _, streams, _, _ = socket.recv_fds(connection, 1, 3)
@@ -249,18 +260,18 @@ def _fork(connection: socket.socket) -> Job | None:
         return None
     pid = os.fork()
     if pid == 0:
-        _work(request, streams)
+        _run_script(request, streams)
     with suppress(OSError):
         os.setpgid(pid, pid)  # here and in the fork: whichever comes first
     for stream in streams:
         os.close(stream)
-    with suppress(OSError):  # killed meanwhile: `serve` finds the connection closed
+    with suppress(OSError):  # killed meanwhile: `serve` sees that the connection is closed
         connection.sendall(f"{pid}\n".encode())
-    return Job(connection, pid)
+    return ForkedJob(connection, pid)
 
 
-def _work(request: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Become the job: its streams, folder, environment and script."""
+def _run_script(request: dict[str, Any], streams: list[int]) -> NoReturn:
+    """In the fork: take over the job's streams, folder and environment, and run its script."""
     status = 1
     try:
         os.setpgid(0, 0)

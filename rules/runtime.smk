@@ -1,0 +1,190 @@
+# All that touches Snakemake's own objects or this process, and nothing else does: the environment of
+# jobs, the garbage collector, the warm process, console output, SLURM. Included before all other files;
+# its hooks use STUDY, R and LOGS of common.smk, which are there when a run starts.
+# tests/test_private_names.py lists every internal name that is used here.
+
+import gc
+import logging
+import os
+import time
+
+from langarith.cluster import slurm
+from langarith.errors import InputError
+from langarith.files import write_text
+from langarith.jobs import warm
+
+STARTED = time.time()
+
+# --- environment of this process and of its jobs ---
+
+# Jobs import the library from here, wherever they run. None may use the network, except those of
+# download.smk, which lift this for themselves.
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(
+        [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
+    HF_HUB_OFFLINE="1",
+)
+# glibc keeps freed memory for the next training step: on a CPU every layer allocates its output anew.
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
+
+# Snakemake keeps all jobs that it plans, so frequent passes of the garbage collector free nothing:
+# they took a fifth of the planning of a large study.
+gc.freeze()
+gc.set_threshold(100_000)
+
+# --- command line and profile ---
+
+STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
+STUDY_OVERRIDES = dict(workflow.config_settings.config)
+
+
+def jobs_at_once():
+    """Jobs that may run at the same time: --jobs, or --cores."""
+    return workflow.nodes or workflow.cores or 1
+
+
+def limit_at_once(resource, count):
+    """Bound a resource to `count` over all jobs, unless `--resources` does."""
+    if resource not in workflow.global_resources:
+        workflow.register_resource(resource, count)
+
+
+def share_profile_settings(name, rules):
+    """Apply the profile's `set-resources: {name}` to several rules; a rule's own settings win.
+
+    Snakemake reads these settings once, at the first rule, so this must be called before.
+    """
+    settings = workflow.resource_settings.overwrite_resources
+    if name in settings:
+        shared = {}
+        for rule in rules:
+            shared[rule] = settings[name].copy()
+            shared[rule].update(settings.get(rule, {}))
+        workflow.resource_settings.overwrite_resources = {**settings, **shared}
+
+
+# --- the warm process of this run (langarith.jobs.warm), which ends with it ---
+
+OWNS_WARM_PROCESS = warm.claim()
+
+
+def requests_gpus():
+    """Whether a planned job requests a GPU, that is, trains or sweeps."""
+    return any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs())
+
+
+# --- console output ---
+
+
+class FailedJobLogs(logging.Handler):
+    """Shows the last lines of a failed job's logs; Snakemake itself would show whole logs."""
+
+    def emit(self, record):
+        event = getattr(record, "event", None)
+        if event is None or getattr(record, "indent", False):
+            return  # Snakemake also reports each member of a failed group: shown once, as a group
+        if event.value == "job_error":
+            own = [log for log in record.log if log.startswith(LOGS)]
+            self.show(own, [log for log in record.log if log not in own], record.aux)
+        elif event.value == "group_error":
+            # a member that succeeded has its record, the last of its outputs
+            failed = [j for j in record.job_error_info if not os.path.exists(j["output"][-1])]
+            self.show([log for j in failed for log in j["log"]], record.aux_logs, vars(record))
+
+    def show(self, logs, slurm_logs, details):
+        job = details.get("external_jobid")
+        lines_of = {log: slurm.last_lines(log, job=job) for log in logs}
+        lines_of |= {log: slurm.last_words(log) for log in slurm_logs}
+        if not any(lines_of.values()):  # the job ended before its script began
+            lines_of = {log: slurm.last_lines(log) for log in slurm_logs}
+        for log, lines in lines_of.items():
+            if lines:
+                print(f"Last lines of {log}:", *lines, sep="\n    ", file=sys.stderr)
+
+
+# --- SLURM ---
+
+
+def slurm_executor():
+    """The executor that submits to SLURM; None where another one runs the jobs."""
+    executor = getattr(workflow.scheduler, "_executor", None)
+    return executor if hasattr(executor, "slurm_logdir") else None
+
+
+def limit_status_interval(executor, longest):
+    """Keep the plugin's interval between status checks, which grows to 180 s, below `longest` s.
+
+    :func:`langarith.cluster.slurm.pauses` says why.
+    """
+
+    def interval(self):
+        return min(vars(self).get("next_seconds_between_status_checks", longest), longest)
+
+    def set_interval(self, seconds):
+        vars(self)["next_seconds_between_status_checks"] = seconds
+
+    type(executor).next_seconds_between_status_checks = property(interval, set_interval)
+
+
+def prepare_cluster(executor):
+    """End with one sentence if SLURM refuses a request; set its log folder and status interval."""
+    dag = workflow.dag
+    submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
+    kinds = [(", ".join(sorted(unit.rules)), dict(unit.resources.items())) for unit in submitted]
+    if not submitted:
+        return
+    try:
+        slurm.refuse(slurm.requests(kinds))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    settings = workflow.executor_settings
+    if settings.logdir is None:
+        executor.slurm_logdir = Path(LOGS, "slurm").absolute()
+    first, longest = slurm.pauses(settings.init_seconds_before_status_checks)
+    settings.init_seconds_before_status_checks = first
+    limit_status_interval(executor, longest)
+
+
+def print_usage():
+    """Print time and memory that the jobs of SLURM used, beside what they requested."""
+    lines = slurm.summary(slurm.records_since(Path(R), STARTED))
+    print(*lines, sep="\n", file=sys.stderr)
+
+
+# --- hooks ---
+
+if workflow.exec_mode.name == "DEFAULT":
+    from snakemake.logging import logger
+
+    logger.addHandler(FailedJobLogs())
+elif "SLURM_JOB_ID" in os.environ:
+    slurm.pass_signals_on()
+    if OWNS_WARM_PROCESS and any(word.startswith("sweep_") for word in sys.argv):
+        # for all members of the group: started within a member's job step, it would end with it
+        warm.launch(os.getpid())
+    elif OWNS_WARM_PROCESS:
+        os.environ[warm.OWNER_VARIABLE] = "off"  # a single job: there is nothing to share
+
+
+onstart:
+    if slurm_executor():
+        prepare_cluster(slurm_executor())
+    elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
+        warm.launch(os.getpid())  # while the first jobs, which need no model, run
+    write_text(f"{R}/study.json", loading.identity(STUDY))
+
+
+onsuccess:
+    if slurm_executor():
+        print_usage()
+
+
+onerror:
+    executor = slurm_executor()
+    if executor:
+        # Ctrl-C cancels the jobs that the plugin knows of; one may be about to enter the queue
+        shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
+        print_usage()
