@@ -10,9 +10,10 @@ import pytest
 
 import little_study
 from langarith.audit import lineage
-from langarith.audit.page import size_of, targets, write
+from langarith.audit.page import targets, write
 from langarith.audit.picture import Stage, _layers, draw, reduced, stages
 from langarith.audit.prov import SOURCES, prov
+from langarith.progress import size_of
 
 SHARD, TABLE = "raw/fr.txt", "results/tables/zero_shot.csv"
 FIGURE = "results/figures/zero_shot.pdf"

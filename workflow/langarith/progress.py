@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from langarith.files import write_text
+
 _console_fd: int | None = None
 
 
@@ -43,6 +45,15 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size_of(count: float) -> str:
+    """`12 kB`, `3.4 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
 
 
 class Progress:
@@ -88,7 +99,7 @@ class MetricsLog:
 
     def copy(self, path: Path) -> None:
         """Write the rows from memory: a cancelled job may have lost its log before it saves."""
-        path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        write_text(path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from transformers import PreTrainedModel
 from langarith import tasks
 from langarith.evaluation import selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
-from langarith.files import write_json
+from langarith.files import whole, write_json
 from langarith.merging import tensors
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters
@@ -220,6 +219,5 @@ def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
         columns["id"] += [example.id for example in test.examples]
         columns["prediction"] += [json.dumps(p, ensure_ascii=False) for p in scored.predictions]
         columns["gold"] += gold
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(pa.table(columns), partial, compression="zstd")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        pq.write_table(pa.table(columns), partial, compression="zstd")
