@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,7 +68,7 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
 
 def _beside(path: Path) -> Path:
     """A hidden name in the same folder that nobody else uses."""
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    return path.with_name(f".{path.stem}.{os.urandom(4).hex()}.partial{path.suffix}")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langarith.layout import Cell, Operand, Run
 from langarith.study.grid import cells_of, related_operand, ties_methods
-from langarith.study.schema import Study
+
+if TYPE_CHECKING:
+    from langarith.study.schema import Study
 
 
 def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from langarith.errors import InputError
 from langarith.layout import Cell, Operand
-from langarith.study.schema import Study
+
+if TYPE_CHECKING:
+    from langarith.study.schema import Study  # its classes take pydantic 0.2 s to build
 
 Pair = tuple[str, Operand, Operand]
 """Method, left and right operand of a cell."""
