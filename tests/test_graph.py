@@ -236,7 +236,7 @@ def test_a_path_cannot_end_the_script_that_holds_it(study, open_page):
 
 @pytest.mark.slow
 def test_snakemake_provenance_gathers_a_finished_study(copy, open_page):
-    from test_workflow import NANO, run
+    from workspace import NANO, run
 
     run(copy, "provenance", *NANO)
     folder = copy / "results/nano/provenance"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import test_workflow as workflow
+import workspace
 from langarith.cluster import costs, slurm
 from langarith.errors import InputError
 from langarith.study import loading, schema
@@ -70,7 +70,7 @@ def test_a_sweep_of_a_finer_grid_takes_longer(root):
 @pytest.mark.slow
 def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
     """`snakemake --profile slurm -n`, where no SLURM is installed: the counts of docs/slurm.md."""
-    house = workflow.build_house(root, tmp_path / "house")
+    house = workspace.copy_project(root, tmp_path / "house")
     shutil.copy(root / "config.yaml", house)
     (house / "slurm").symlink_to("profiles/slurm")
     bare = tmp_path / "bin"
