@@ -7,6 +7,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import workspace
+
 ROOT = Path(__file__).parents[1]
 
 # Two busy cores make single examples slow now and then; that is no failure.
@@ -47,17 +49,15 @@ def tiny_tokenizer():
 
 @pytest.fixture(scope="session")
 def house(root, tmp_path_factory) -> Path:
-    """A house in which the nano study has run to its end; see test_workflow.py."""
-    import test_workflow as workflow
-
-    house = workflow.build_house(root, tmp_path_factory.mktemp("nano") / "house")
-    workflow.run(house, *workflow.NANO)
+    """A copy of the project in which the nano study has run to its end."""
+    house = workspace.copy_project(root, tmp_path_factory.mktemp("nano") / "house")
+    workspace.run(house, *workspace.NANO)
     return house
 
 
 @pytest.fixture
 def copy(house, tmp_path) -> Path:
-    """A copy of that house for one test's edits; times are kept, so nothing in it is stale."""
+    """A copy of it for one test's edits; times are kept, so nothing in it is stale."""
     return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
 
 

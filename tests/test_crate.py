@@ -195,7 +195,7 @@ def test_people_are_those_of_the_citation_file():
 def test_snakemake_crate_packs_a_finished_study(copy, cache, root):
     import shutil
 
-    from test_workflow import NANO, run
+    from workspace import NANO, run
 
     for name in ("CITATION.cff", "README.md", "LICENSE"):
         shutil.copy2(root / name, copy / name)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from test_workflow import build_house, run
+from workspace import copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def write_data(folder: Path) -> None:
 
 
 def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
-    house = build_house(root, tmp_path / "house")
+    house = copy_project(root, tmp_path / "house")
     write_data(house / "data")
     # in processes of their own, whose memory is given back
     for model in ("xlm_r", "mbert"):

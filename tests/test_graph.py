@@ -10,9 +10,10 @@ import pytest
 
 import little_study
 from langarith.audit import lineage
-from langarith.audit.page import size_of, targets, write
+from langarith.audit.page import targets, write
 from langarith.audit.picture import Stage, _layers, draw, reduced, stages
 from langarith.audit.prov import SOURCES, prov
+from langarith.progress import size_of
 
 SHARD, TABLE = "raw/fr.txt", "results/tables/zero_shot.csv"
 FIGURE = "results/figures/zero_shot.pdf"
@@ -235,7 +236,7 @@ def test_a_path_cannot_end_the_script_that_holds_it(study, open_page):
 
 @pytest.mark.slow
 def test_snakemake_provenance_gathers_a_finished_study(copy, open_page):
-    from test_workflow import NANO, run
+    from workspace import NANO, run
 
     run(copy, "provenance", *NANO)
     folder = copy / "results/nano/provenance"

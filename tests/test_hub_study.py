@@ -24,7 +24,7 @@ from hub_server import Fault, HubServer
 from langarith import tasks
 from langarith.data import hub, miniature
 from langarith.study import loading, schema, sources
-from test_workflow import build_house, edit, planned
+from workspace import copy_project, edit, planned_jobs
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +150,7 @@ def snakemake(house: Path, server: HubServer, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def house(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A house with that study, its shards counted, its revisions locked, its files fetched."""
-    house = build_house(root, tmp_path_factory.mktemp("hub-study") / "house")
+    house = copy_project(root, tmp_path_factory.mktemp("hub-study") / "house")
     (house / "studies/hub.yaml").write_text(yaml.safe_dump(STUDY))
     counted = run(
         house, server, "python", "-m", "langarith", "shards", "told/wikipedia",
@@ -309,7 +309,7 @@ def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
     study["models"]["tiny"]["adapters"] = {"fr": f"told/adapter-fr@{commit}"}
     study["experiments"] = {"zero_shot": {}}  # nano's ties would need to know where it started
     (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
-    assert planned(copy, "zero_shot", "--cores", "2", "--configfile", "studies/hub.yaml") == {
+    assert planned_jobs(copy, "zero_shot", "--cores", "2", "--configfile", "studies/hub.yaml") == {
         "download_hub_file": 2, "check_adapters": 1, "sweep_la": 1, "tabulate": 1,
         "format_table": 1, "draw_figure": 1,
     }  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from langarith.study import experiments, loading, schema
-from test_workflow import build_house, run
+from workspace import copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def study(root) -> schema.Study:
 @pytest.fixture(scope="module")
 def results(root, study, tmp_path_factory) -> Path:
     """The results of the miniature study, with an adapter of every language."""
-    house = build_house(root, tmp_path_factory.mktemp("miniature") / "house")
+    house = copy_project(root, tmp_path_factory.mktemp("miniature") / "house")
     adapters = [
         f"{study.results_dir}/adapters/tiny/language/{language}@full/seed{study.seeds[0]}/"
         "adapter.safetensors"

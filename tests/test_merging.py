@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import workspace
 from langarith import merging
 from langarith.errors import InputError
 from langarith.merging.tensors import interpolate
@@ -173,13 +175,62 @@ METHOD = Method(
     describe=lambda operands, point: f"the middle of {' and '.join(operands)}",
 )
 '''
-STUDY = """
-extends: nano.yaml
-name: middle
-results_dir: results/nano
-lambdas:
-  la: {start: 0, stop: 1, step: 0.25}
-  middle: {start: 0, stop: 1, step: 1}
-experiments:
-  methods: {targets: [es]}
-"""
+
+
+@pytest.mark.slow
+def test_one_new_file_is_a_method(copy: Path) -> None:
+    """Swept, tabulated, drawn, exported, planned, and sent to the GPUs of the profile."""
+    (copy / "workflow/langarith/merging/middle.py").write_text(NEW)
+    study = workspace.overlay(
+        copy,
+        "middle",
+        name="nano",
+        lambdas={
+            "la": {"start": 0, "stop": 1, "step": 0.25},
+            "middle": {"start": 0, "stop": 1, "step": 1},
+        },
+        experiments={"methods": {"targets": ["es"]}},
+    )
+    options = ("--cores", "2", "--configfile", study)
+    plan = workspace.planned_jobs(copy, *options)
+    assert plan == {"sweep_middle": 1, "tabulate": 1, "format_table": 1, "draw_figure": 1}
+    langarith = [sys.executable, "-m", "langarith"]
+    environment = {**os.environ, "PYTHONPATH": str(copy / "workflow")}
+
+    def command(*arguments: str) -> str:
+        done = subprocess.run(
+            [*langarith, *arguments],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert re.search(r"^sweep_middle +1 .*operations", command("plan", study, "methods"), re.M)
+    shutil.copytree(copy / "profiles/slurm", copy / "slurm")
+    with (copy / "Snakefile").open("a") as snakefile:
+        snakefile.write(
+            "\nfor rule in workflow.rules:\n"
+            "    print('partition of', rule.name, rule.resources['slurm_partition'].raw,"
+            " file=sys.stderr) if rule.name == 'sweep_middle' else None\n"
+        )
+    text = workspace.run(copy, "-n", "--profile", "slurm", "--configfile", study)
+    assert "partition of sweep_middle gpu" in text
+
+    workspace.run(copy, *options)
+    rows = pd.read_csv(copy / "results/nano/tables/methods.csv", keep_default_na=False)
+    by_method = {
+        method: part[(part["split"] == "test") & (part["metric"] == "f1")]
+        for method, part in rows.groupby("method")
+    }
+    half = by_method["la"][by_method["la"]["lambda"].astype(str).isin(["0.5"])]["value"]
+    assert set(by_method["middle"]["value"]) == set(half)
+    sheet = (copy / "results/nano/tables/methods.md").read_text()
+    assert "| Middle |" in sheet
+    assert (copy / "results/nano/figures/methods.png").stat().st_size > 10_000
+    command("export", "--left", "en", "--right", "fr", "--lambda", "1", "--method", "middle",
+            "--results", "results/nano", "--to", "exported")  # fmt: skip
+    assert "the middle of en and fr" in (copy / "exported/README.md").read_text()

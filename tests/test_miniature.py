@@ -19,7 +19,7 @@ from langarith.data.miniature.scripts import SCRIPTS, spell
 from langarith.data.miniature.telling import Teller, Value, distinct_words, text
 from langarith.errors import InputError
 
-CODES = miniature.languages()
+CODES = miniature.codes()
 TASKS = ("ner", "nli", "qa")
 
 
@@ -179,7 +179,7 @@ def test_a_language_is_one_file(tmp_path, monkeypatch):
     english = (languages.FOLDER / "en.yaml").read_text(encoding="utf-8")
     (tmp_path / "pidgin.yaml").write_text(english.replace(" was born ", " bin born "))
     monkeypatch.setattr(languages, "FOLDER", tmp_path)
-    assert miniature.languages() == ("pidgin",)
+    assert miniature.codes() == ("pidgin",)
     assert "bin born" in write(tmp_path / "out", "nli", "pidgin", n=300)
     (tmp_path / "torn.yaml").write_text(english.replace("{furniture}", "{funiture}"))
     with pytest.raises(InputError, match=r"torn\.yaml: .*'funiture'.*did you mean 'furniture'"):

@@ -144,7 +144,7 @@ def test_tables_keep_what_markdown_marks_and_no_html_of_their_own():
 def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
     import shutil
 
-    from test_workflow import NANO, run
+    from workspace import NANO, run
 
     run(copy, "results/nano/report.html", *NANO)
     page = open_page(copy / "results/nano/report.html")

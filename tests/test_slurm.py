@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import test_workflow as workflow
+import workspace
 from langarith.cluster import costs, slurm
 from langarith.errors import InputError
 from langarith.study import loading, schema
@@ -71,7 +71,7 @@ def test_a_sweep_of_a_finer_grid_takes_longer(root):
 @pytest.mark.slow
 def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
     """`snakemake --profile slurm -n`, where no SLURM is installed: the counts of docs/slurm.md."""
-    house = workflow.build_house(root, tmp_path / "house")
+    house = workspace.copy_project(root, tmp_path / "house")
     shutil.copy(root / "config.yaml", house)
     (house / "slurm").symlink_to("profiles/slurm")
     bare = tmp_path / "bin"
@@ -122,7 +122,7 @@ def test_gpu_settings_stand_once_in_the_profile(root):
 @pytest.mark.slow
 def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path):
     """In a dry run; an entry of one rule overrides key by key."""
-    house = workflow.build_house(root, tmp_path / "house")
+    house = workspace.copy_project(root, tmp_path / "house")
     (house / "slurm").symlink_to("profiles/slurm")
     profile = house / "profiles/slurm/config.yaml"
     settings = yaml.safe_load(profile.read_text())
@@ -136,13 +136,13 @@ def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path)
             " rule.resources.items() if key in ('slurm_partition', 'qos', 'mem_mb')},"
             " file=sys.stderr)\n"
         )
-    study = workflow.overlay(
+    study = workspace.overlay(
         house,
         "methods",
         lambdas={m: {"start": 0, "stop": 1, "step": 0.5} for m in ("la", "ties55", "ties80")},
         experiments={"ties": {}},
     )
-    text = workflow.run(house, "-n", "--profile", "slurm", "--configfile", study)
+    text = workspace.run(house, "-n", "--profile", "slurm", "--configfile", study)
     asked = {
         rule: ast.literal_eval(found)
         for rule, found in re.findall(r"^resources of (\w+) (.+)$", text, re.M)

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import test_workflow as workflow
+import workspace
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def queued(job: str) -> str:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, str]:
     """A house in which the zero-shot figure of nano was made on the cluster, and what was said."""
-    house = workflow.build_house(ROOT, tmp_path_factory.mktemp("cluster") / "house")
+    house = workspace.copy_project(ROOT, tmp_path_factory.mktemp("cluster") / "house")
     (house / "slurm").symlink_to("profiles/slurm")
     # --configfile takes all words that follow
     run = start(house, "results/nano/figures/zero_shot.pdf")

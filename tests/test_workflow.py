@@ -5,11 +5,7 @@ Everything happens in copies of the house, so that a test may edit the code as a
 
 import filecmp
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,49 +15,19 @@ import yaml
 from langarith import layout
 from langarith.study import experiments, loading, schema, sources
 from langarith.study.experiments import EXPERIMENTS, all_cells
+from workspace import (
+    NANO,
+    PARTS,
+    copy_project,
+    edit,
+    options,
+    overlay,
+    planned_jobs,
+    run,
+    snakemake,
+)
 
 pytestmark = pytest.mark.slow
-
-PARTS = ("Snakefile", "rules", "workflow", "profiles", "studies", "envs")
-
-
-def build_house(root: Path, folder: Path) -> Path:
-    """A copy of what the workflow is made of."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = root / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / part)
-    return folder
-
-
-def snakemake(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a house as a user would."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("snakemake")), *arguments],
-        cwd=house,
-        env={**os.environ, "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def run(house: Path, *arguments: str) -> str:
-    """A run that must succeed."""
-    done = snakemake(house, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(house: Path, *arguments: str) -> Counter[str]:
-    """Jobs by rule that a dry run plans, less the targets that only gather."""
-    text = run(house, "-n", *arguments)
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", text, re.M | re.S)
-    rows = [line.split() for line in table[1].splitlines()] if table else []
-    return Counter({name: int(n) for name, n in rows if name not in {"all", *EXPERIMENTS}})
 
 
 def jobs(study: schema.Study) -> set[tuple[str, object]]:
@@ -133,38 +99,16 @@ def newly(before: schema.Study, after: schema.Study) -> Counter[str]:
     return by_rule(new - old) + shown(after, *changed) + curves
 
 
-def overlay(house: Path, file: str, **keys: object) -> str:
-    """A study that extends nano, beside it, and keeps its results folder."""
-    path = house / "studies" / f"{file}.yaml"
-    path.write_text(yaml.safe_dump({"extends": "nano.yaml", **keys}))
-    return f"studies/{file}.yaml"
-
-
-def of(study: str) -> tuple[str, ...]:
-    """The options of a run of a study; Snakemake takes what follows --configfile for one, too."""
-    return ("--configfile", study, "--cores", "2")
-
-
-NANO = of("studies/nano.yaml")
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    """Replace text in a file that must hold it."""
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
-
-
 def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
-    house = build_house(root, tmp_path / "house")
+    house = copy_project(root, tmp_path / "house")
     study = loading.load(root / "studies/miniature.yaml")
-    assert planned(house, "--profile", "profiles/local") == expected(study)
+    assert planned_jobs(house, "--profile", "profiles/local") == expected(study)
 
 
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
-    shutil.copy(root / "config.yaml", build_house(root, tmp_path / "house"))
-    plan = planned(tmp_path / "house")
+    shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "house"))
+    plan = planned_jobs(tmp_path / "house")
     assert {rule: plan[rule] for rule in plan if rule.startswith(("train", "sweep", "init"))} == {
         "initialise_adapters": 2,
         "train_language_adapter": (14 * 2 + 4 + 4 + 4 + 6) * 3,
@@ -203,11 +147,11 @@ def test_nothing_is_written_outside_results(house, root):
     assert there == {*PARTS, "results", ".snakemake"}
     left = [path for path in (house / "results/nano/checkpoints").rglob("*") if path.is_file()]
     assert not left
-    assert not list(house.rglob("*.partial"))
+    assert not list(house.rglob(".*.partial*"))
 
 
 def test_two_fresh_runs_give_identical_tables(house, root, tmp_path):
-    again = build_house(root, tmp_path / "house")
+    again = copy_project(root, tmp_path / "house")
     run(again, *NANO, "results/nano/tables/zero_shot.csv")
     table = "results/nano/tables/zero_shot.csv"
     assert filecmp.cmp(house / table, again / table, shallow=False)
@@ -235,7 +179,7 @@ def grown(copy: Path, **keys: object) -> tuple[Counter[str], Counter[str]]:
     """The dry run of nano with other keys, and what both grids say it must be."""
     study = overlay(copy, "grown", **keys)
     before, after = (loading.load(copy / f"studies/{name}.yaml") for name in ("nano", "grown"))
-    return planned(copy, *of(study)), newly(before, after)
+    return planned_jobs(copy, *options(study)), newly(before, after)
 
 
 @pytest.fixture
@@ -313,7 +257,7 @@ def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano)
     # every sweep of language arithmetic, none of TIES; ties shows both
     la = [cell for cell in all_cells(told) if cell.method == "la"]
     sweeps = Counter(sweep_la=len(la))
-    assert planned(copy, *of(study)) == sweeps + shown(told, *told.experiments)
+    assert planned_jobs(copy, *options(study)) == sweeps + shown(told, *told.experiments)
 
 
 def test_a_comment_reruns_nothing(copy):
@@ -327,7 +271,7 @@ def test_editing_a_figure_draws_it_anew_and_trains_nothing(copy):
     edit(
         copy / "workflow/langarith/results/figures/style.py", "TEXT_WIDTH = 6.3", "TEXT_WIDTH = 6.5"
     )
-    assert planned(copy, *NANO) == Counter(draw_figure=3, draw_learning_curves=1)
+    assert planned_jobs(copy, *NANO) == Counter(draw_figure=3, draw_learning_curves=1)
 
 
 def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
@@ -336,12 +280,12 @@ def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
     study = loading.load(copy / "studies/nano.yaml")
     sweeps = Counter(f"sweep_{cell.method}" for cell in all_cells(study))
     assert {"sweep_la", "sweep_ties20"} <= set(sweeps)
-    assert planned(copy, *NANO) == sweeps + shown(study, *study.experiments)
+    assert planned_jobs(copy, *NANO) == sweeps + shown(study, *study.experiments)
 
 
 def test_editing_the_training_code_trains_anew(copy):
     edit(copy / "workflow/langarith/training/masking.py", "MASK_SEED = 0", "MASK_SEED = 1")
-    plan = planned(copy, *NANO)
+    plan = planned_jobs(copy, *NANO)
     whole = expected(loading.load(copy / "studies/nano.yaml"))
     for rule in ("pretrain_model", "train_language_adapter", "train_task_adapter", "sweep_la"):
         assert plan[rule] == whole[rule]
@@ -350,7 +294,7 @@ def test_editing_the_training_code_trains_anew(copy):
 
 def test_two_studies_never_share_a_results_folder(copy):
     study = overlay(copy, "other", name="other")
-    done = snakemake(copy, "-n", *of(study))
+    done = snakemake(copy, "-n", *options(study))
     assert done.returncode == 1
     assert "belongs to the study 'nano'" in done.stderr and "Traceback" not in done.stderr
 
@@ -362,15 +306,15 @@ def test_related_languages_are_proposed_and_accepted(copy):
     study = overlay(
         copy, "asked", languages=["en", "es", "fr", "it"], tasks=nano["tasks"], related={}
     )
-    done = snakemake(copy, "-n", *of(study))
+    done = snakemake(copy, "-n", *options(study))
     assert done.returncode == 1 and "related.it is not set" in done.stdout + done.stderr
-    run(copy, "related_languages", *of(study))
+    run(copy, "related_languages", *options(study))
     table = (copy / "results/nano/tables/related_languages.csv").read_text()
     assert table.startswith("target,candidate,shared_family,distance,rank,tie_set,chosen")
-    run(copy, "lock_related_languages", *of(study))
+    run(copy, "lock_related_languages", *options(study))
     related = loading.load(copy / study).related
     assert set(related) == {"es", "fr", "it"} and related["es"] == "fr"
-    assert planned(copy, *of(study), "zero_shot")["sweep_la"] == 1
+    assert planned_jobs(copy, *options(study), "zero_shot")["sweep_la"] == 1
 
 
 # --- a partial grid ---
@@ -384,10 +328,10 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
     cell = copy / "results/nano/evaluation/tiny/ner/es/la/en+fr/seed1"
     for lost in (adapter, cell, copy / "results/nano/tables", copy / "results/nano/figures"):
         shutil.rmtree(lost)
-    assert planned(copy, *NANO)["train_language_adapter"] == 1
+    assert planned_jobs(copy, *NANO)["train_language_adapter"] == 1
 
     asked = (*NANO, "--config", "allow_missing=true")
-    plan = planned(copy, *asked)
+    plan = planned_jobs(copy, *asked)
     assert set(plan) <= {"tabulate", "format_table", "draw_figure", "draw_learning_curves"}
     run(copy, "all", *asked)
     table = pd.read_csv(copy / "results/nano/tables/zero_shot.csv", keep_default_na=False)
@@ -399,7 +343,7 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
     assert "tiny/ner/es/la/en+fr/seed1" in told
     assert "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log" in told
     # the whole grid comes back without the key
-    assert planned(copy, *NANO)["sweep_la"] >= 1
+    assert planned_jobs(copy, *NANO)["sweep_la"] >= 1
 
 
 # --- a plan before anything is submitted ---
@@ -408,8 +352,8 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
 def test_plan_says_what_would_run_why_and_for_how_long(copy):
     assert "Nothing to be done" in run(copy, "plan", *NANO)
     study = overlay(copy, "more", seeds=[1, 2])
-    told = run(copy, "plan", *of(study))
+    told = run(copy, "plan", *options(study))
     (row,) = [line for line in told.splitlines() if line.startswith("train_task_adapter ")]
     assert "no output yet" in row and "mean of 1 recorded" in row
-    jobs = sum(planned(copy, *of(study)).values())
+    jobs = sum(planned_jobs(copy, *options(study)).values())
     assert f"{jobs} jobs, " in told

@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all, and hashes of files."""
+"""Files and folders that appear whole or not at all, and hashes of files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +21,73 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Yields a name in the same folder, with the same suffix, for the block to create. When the block
+    ends, that file takes the place of `path` at once; when it raises, what it wrote is deleted and
+    a file that was at `path` stays. Missing parent folders are created. Each call has a name of
+    its own, so that the last of several writers wins and no file is a mixture.
+
+        with whole("scores.csv") as partial:
+            frame.to_csv(partial)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: str | Path) -> Iterator[Path]:
+    """Write the files of a folder when all of them are complete, or none.
+
+    Yields a new empty folder in the same parent. When the block ends it takes the place of `folder`
+    where that is missing or empty; else its files replace those of the same name, one by one, and
+    others stay. When the block raises, what it wrote is deleted.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = _beside(folder)
+    staging.mkdir()
+    try:
+        yield staging
+        with suppress(OSError):  # refused for a folder that has files, and for a link to a folder
+            os.replace(staging, folder)
+            return
+        for file in sorted(staging.iterdir()):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder that nobody else uses."""
+    return path.with_name(f".{path.stem}.{os.urandom(4).hex()}.partial{path.suffix}")
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write text whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    """Write text in UTF-8, whole or not at all."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def move_files(staging: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(staging.iterdir()):
-        os.replace(file, folder / file.name)
-    staging.rmdir()
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_lock(path: str | Path, comment: str, entries: Mapping[str, str]) -> None:
+    """Write a lock file that lies beside a study: YAML, one quoted pair of words per line, sorted.
+
+    Args:
+        comment: lines at the head of the file, without their `#`.
+    """
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    lines = (f'"{key}": "{value}"\n' for key, value in sorted(entries.items()))
+    write_text(path, head + "".join(lines))

@@ -6,6 +6,7 @@ from pathlib import Path
 from langarith import progress
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
+from langarith.files import write_lock
 from langarith.study import loading
 
 lock = Path(snakemake.params.lock)
@@ -21,5 +22,5 @@ except InputError as error:
     progress.say(f"Error in {snakemake.rule}: {error}")
     sys.exit(1)
 if new:
-    hub.write_lock(lock, locked | new)
+    write_lock(lock, hub.LOCK_COMMENT, locked | new)
 progress.say(f"{lock}: {len(new)} resolved, {len(locked)} kept")

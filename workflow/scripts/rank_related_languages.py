@@ -5,8 +5,8 @@ from langarith.jobs import warm
 warm.hand_over(start=False)  # run in the warm process if there is one
 
 from dataclasses import asdict
-from pathlib import Path
 
+from langarith.files import whole, write_lock
 from langarith.jobs import record
 
 with record.job(snakemake):
@@ -19,6 +19,7 @@ with record.job(snakemake):
     rows = relatedness.relatedness_table(targets, exclude=(params.task_language,))
     table = pd.DataFrame([asdict(row) for row in rows])
     table["in_study"] = [params.related.get(row.target) == row.candidate for row in rows]
-    table.to_csv(snakemake.output.table, index=False)
+    with whole(snakemake.output.table) as partial:
+        table.to_csv(partial, index=False)
     chosen = {row.target: row.candidate for row in rows if row.chosen}
-    relatedness.write_lock(Path(snakemake.output.proposal), chosen)
+    write_lock(snakemake.output.proposal, relatedness.LOCK_COMMENT, chosen)

@@ -6,7 +6,6 @@ graph. Raw data, models and adapters stay outside: they are named with their has
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import yaml
 
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.prov import label
+from langarith.files import whole
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -42,9 +42,8 @@ def write(graph: Lineage, house: Path, study_file: Path, provenance: Path, path:
         path: the zip.
     """
     crate = build(graph, house, study_file, provenance)
-    partial = path.with_name(f".{path.stem}.partial.zip")
-    crate.write_zip(partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        crate.write_zip(partial)
 
 
 def build(graph: Lineage, house: Path, study_file: Path, provenance: Path) -> ROCrate:

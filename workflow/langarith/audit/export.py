@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from langarith.audit import lineage
 from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError
-from langarith.files import sha256, write_json
+from langarith.files import sha256, whole_folder, write_json, write_text
 from langarith.layout import (
     Operand,
     Point,
@@ -93,38 +91,33 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
     merged = _merge(graph, recipe, operands)
     source = _folder(graph, operands[0])
     config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
-    staging = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    _write_weights(source / WEIGHTS, config["name"], recipe.name, merged, staging)
     base = base_model(graph, recipe.model)
-    config |= {"name": recipe.name, "model_name": base["name"]}
-    write_json(staging / "adapter_config.json", config)
     scores = list(_scores(graph, recipe))
     jobs = graph.upstream(operands)
-    write_json(
-        staging / "recipe.json",
-        {
-            "recipe": recipe.formula,
-            "model": recipe.model,
-            "base_model": base,
-            "method": recipe.method,
-            "lambda": point_value(recipe.point),
-            "seed": int(recipe.seed),
-            "operands": [
-                {"operand": str(operand), **_weights_of(job)}
-                for operand, job in zip(recipe.operands, operands, strict=True)
-            ],
-            "scores": scores,
-            "lineage": [_told(graph, job) for job in jobs],
-            "sha256": {WEIGHTS: sha256(staging / WEIGHTS)},
-        },
-    )
-    card = _card(graph, recipe, base, scores, jobs, folder.name)
-    (staging / "README.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(staging, folder)
+    with whole_folder(folder) as staging:
+        _write_weights(source / WEIGHTS, config["name"], recipe.name, merged, staging)
+        config |= {"name": recipe.name, "model_name": base["name"]}
+        write_json(staging / "adapter_config.json", config)
+        write_json(
+            staging / "recipe.json",
+            {
+                "recipe": recipe.formula,
+                "model": recipe.model,
+                "base_model": base,
+                "method": recipe.method,
+                "lambda": point_value(recipe.point),
+                "seed": int(recipe.seed),
+                "operands": [
+                    {"operand": str(operand), **_weights_of(job)}
+                    for operand, job in zip(recipe.operands, operands, strict=True)
+                ],
+                "scores": scores,
+                "lineage": [_told(graph, job) for job in jobs],
+                "sha256": {WEIGHTS: sha256(staging / WEIGHTS)},
+            },
+        )
+        card = _card(graph, recipe, base, scores, jobs, folder.name)
+        write_text(staging / "README.md", card)
 
 
 def _operand(graph: Lineage, recipe: Recipe, operand: Operand) -> Job:

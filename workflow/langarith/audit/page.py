@@ -19,15 +19,6 @@ SIDES = {"task_language": "left", "related": "right"}
 """The operand that a bar of a single adapter shows in zero_shot."""
 
 
-def size_of(count: float) -> str:
-    """`12 kB`, `3.4 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
-
-
 def page(graph: Lineage, jobs: Sequence[Job]) -> str:
     """One HTML file without a network: from a bar of zero_shot to raw shards, and down again."""
     data = json.dumps(page_data(graph, jobs), ensure_ascii=False, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from langarith.audit.lineage import Job, Lineage
-from langarith.audit.page import size_of
 from langarith.audit.prov import SOURCES, label
+from langarith.files import whole
+from langarith.progress import size_of
 
 
 @dataclass
@@ -142,10 +142,10 @@ def draw(found: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
             axis.text(x, y - 0.11, _count(stage), fontsize=7, **text)
         axis.text(0.05, -height + 0.4, title, fontsize=7, color="0.35", va="bottom")
         for path in paths:
-            partial = path.with_name(f".{path.name}.partial{path.suffix}")
             clock = "Date" if path.suffix == ".svg" else "CreationDate"
-            figure.savefig(partial, metadata={clock: None}, bbox_inches="tight", pad_inches=0.05)
-            os.replace(partial, path)
+            about = {clock: None}
+            with whole(path) as partial:
+                figure.savefig(partial, metadata=about, bbox_inches="tight", pad_inches=0.05)
         plt.close(figure)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from langarith.audit.explain import choice, selection
 from langarith.audit.lineage import Job, Lineage
-from langarith.audit.page import TEMPLATES, size_of
+from langarith.audit.page import TEMPLATES
 from langarith.audit.prov import label
-from langarith.progress import duration
+from langarith.progress import duration, size_of
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ Pure and imports in milliseconds, because the study needs it; `hub_download` use
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +21,12 @@ SHARD_TABLE = Path(__file__).with_name("hub_shards.yaml")
 
 
 Kind = Literal["models", "datasets"]
+
+
+LOCK_COMMENT = """\
+Commits of the Hugging Face hub, to which `snakemake lock_revisions` resolved the
+branches that the study names. Jobs use these alone; without its line, one is resolved
+anew."""
 
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -53,19 +57,6 @@ def local_file(kind: Kind, repository: str, revision: str, file: str) -> str:
 def lock_key(kind: Kind, repository: str, revision: str) -> str:
     """How the lock file of revisions calls a branch or tag: `datasets/owner/name@main`."""
     return f"{kind}/{repository}@{revision}"
-
-
-def write_lock(path: Path, revisions: Mapping[str, str]) -> None:
-    """Write `{lock key: commit}` as the lock file that lies beside a study."""
-    lines = [f'"{key}": "{commit}"\n' for key, commit in sorted(revisions.items())]
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(
-        "# Commits of the Hugging Face hub, to which `snakemake lock_revisions` resolved the\n"
-        "# branches that the study names. Jobs use these alone; without its line, one is resolved\n"
-        "# anew.\n" + "".join(lines),
-        encoding="utf-8",
-    )
-    os.replace(partial, path)
 
 
 @cache

@@ -23,6 +23,7 @@ import yaml
 from langarith.data import hub
 from langarith.data.hub import FOLDER, Kind, is_commit
 from langarith.errors import InputError, did_you_mean
+from langarith.files import write_text
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further attempt; counted anew whenever an attempt brought bytes."""
@@ -65,6 +66,7 @@ def download(
             "`snakemake lock_revisions` where there is a network, once"
         )
     client = _client()
+    # not `files.whole_folder`: always of one name, and kept, so that a later attempt continues it
     staging = destination.with_name(f".{destination.name}.partial")
     staging.mkdir(parents=True, exist_ok=True)
     what = f"{file} of {repository}"
@@ -162,9 +164,7 @@ def write_shard_table(repository: str, revision: str, counts: Mapping[str, int])
     }
     text = hub.SHARD_TABLE.read_text(encoding="utf-8")
     head = "".join(line for line in text.splitlines(True) if line.startswith("#"))
-    partial = hub.SHARD_TABLE.with_name(f".{hub.SHARD_TABLE.name}.partial")
-    partial.write_text(head + yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
-    os.replace(partial, hub.SHARD_TABLE)
+    write_text(hub.SHARD_TABLE, head + yaml.safe_dump(table, sort_keys=False))
     hub.shard_table.cache_clear()
 
 

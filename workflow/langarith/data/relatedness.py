@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 from langarith.errors import InputError
 
@@ -42,6 +41,10 @@ VARIETIES = {
     "yi": "ydd",
     "zh": "cmn",
 }
+
+LOCK_COMMENT = """\
+Related languages by URIEL: most shared family nodes, ties by syntactic distance.
+Proposed by `snakemake related_languages`; `related:` in the study overrides it."""
 
 
 @dataclass(frozen=True)
@@ -147,24 +150,16 @@ def rank(target: str, pool: Iterable[str], features: Mapping[str, Features]) -> 
     return sorted(candidates, key=lambda c: (-c.shared_family, c.distance, c.language))
 
 
-def relatedness_table(
-    languages: Sequence[str],
-    pool: Sequence[str] | None = None,
-    exclude: Sequence[str] = ("en",),
-    features: Mapping[str, Features] | None = None,
-) -> list[Row]:
+def relatedness_table(languages: Sequence[str], exclude: Sequence[str] = ("en",)) -> list[Row]:
     """Every candidate of every target in `languages`, ranked; the first of each target is chosen.
 
-    Candidates come from `pool` (by default `languages`) without `exclude`: the task language is
-    the other operand of the sum already, and in Table 2 no language is paired with it. `features`
-    come from `query`, which is asked for what is needed where they are not given.
+    Candidates are `languages` without `exclude`: the task language is the other operand of the sum
+    already, and in Table 2 no language is paired with it.
 
     Raises `InputError` for a language that URIEL does not have, and a target without candidates.
     """
-    pool = languages if pool is None else pool
-    candidates = [language for language in pool if language not in exclude]
-    if features is None:
-        features = query([*languages, *candidates])
+    candidates = [language for language in languages if language not in exclude]
+    features = query(languages)
     rows = []
     for target in dict.fromkeys(languages):
         ranked = rank(target, candidates, features)
@@ -186,28 +181,6 @@ def relatedness_table(
             for place, candidate in enumerate(ranked, start=1)
         ]
     return rows
-
-
-def choose(
-    languages: Sequence[str],
-    targets: Sequence[str],
-    exclude: Sequence[str] = ("en",),
-    features: Mapping[str, Features] | None = None,
-) -> dict[str, str]:
-    """The related language of each target, from the candidates `languages`; see the table."""
-    rows = relatedness_table(targets, pool=languages, exclude=exclude, features=features)
-    return {row.target: row.candidate for row in rows if row.chosen}
-
-
-def write_lock(path: Path, related: Mapping[str, str]) -> None:
-    """Write target: related pairs as the lock file that lies beside a study."""
-    lines = [f'"{target}": "{chosen}"\n' for target, chosen in sorted(related.items())]
-    path.write_text(
-        "# Related languages by URIEL: most shared family nodes, ties by syntactic distance.\n"
-        "# Proposed by `snakemake related_languages`; `related:` in the study goes before it.\n"
-        + "".join(lines),
-        encoding="utf-8",
-    )
 
 
 def _hamming(a: Sequence[float], b: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from langarith.errors import InputError
+from langarith.files import whole
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -50,19 +51,17 @@ def tokenize_documents(
     # a model without words of its own to keep, like WordPiece, has no such method
     getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_KEPT)
     schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     tokens = 0
     source = iter(documents)
-    try:
-        with _parallel_tokenizer(), pa.ipc.new_file(str(temporary), schema) as writer:
-            while texts := list(islice(source, batch)):
-                column = _list_array(tokenizer.encode_batch_fast(texts))
-                writer.write_batch(pa.record_batch([column], schema=schema))
-                tokens += len(column.values)
-        os.replace(temporary, destination)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole(destination) as partial,
+        _parallel_tokenizer(),
+        pa.ipc.new_file(str(partial), schema) as writer,
+    ):
+        while texts := list(islice(source, batch)):
+            column = _list_array(tokenizer.encode_batch_fast(texts))
+            writer.write_batch(pa.record_batch([column], schema=schema))
+            tokens += len(column.values)
     return tokens
 
 

@@ -22,7 +22,7 @@ from tokenizers import (
 )
 
 from langarith.data import readers
-from langarith.files import write_json
+from langarith.files import whole, write_json
 
 SPECIAL = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
@@ -60,8 +60,8 @@ def train(
     tokenizer.post_processor = processors.RobertaProcessing(
         sep=eos, cls=bos, trim_offsets=False, add_prefix_space=False
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    with whole(folder / "tokenizer.json") as partial:
+        tokenizer.save(str(partial))
     named = {f"{name}_token": token for name, token in SPECIAL.items()}
     named |= {"cls_token": SPECIAL["bos"], "sep_token": SPECIAL["eos"]}
     write_json(folder / "special_tokens_map.json", named)

@@ -12,14 +12,8 @@ from transformers import PreTrainedModel
 
 from langarith import tasks
 from langarith.evaluation import selection
-from langarith.evaluation.scoring import (
-    LANGUAGE,
-    Scored,
-    Split,
-    load_stack,
-    use_language_adapter,
-)
-from langarith.files import write_json
+from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
+from langarith.files import whole, write_json
 from langarith.layout import Point, parse_operands, point_text, point_value
 from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
@@ -223,6 +217,5 @@ def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
         columns["id"] += [example.id for example in test.examples]
         columns["prediction"] += [json.dumps(p, ensure_ascii=False) for p in scored.predictions]
         columns["gold"] += gold
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(pa.table(columns), partial, compression="zstd")
-    partial.replace(path)
+    with whole(path) as partial:
+        pq.write_table(pa.table(columns), partial, compression="zstd")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation, get_activation
 
 from langarith.errors import InputError
-from langarith.files import move_files
+from langarith.files import whole_folder
 from langarith.models.devices import device
 
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
@@ -141,11 +140,8 @@ def adapter_description(folder: Path) -> dict[str, Any]:
 
 def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: bool) -> None:
     """Write an adapter in AdapterHub format (safetensors), whole or not at all."""
-    staging = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    model.save_adapter(str(staging), name, with_head=with_head, use_safetensors=True)
-    move_files(staging, folder)
+    with whole_folder(folder) as staging:
+        model.save_adapter(str(staging), name, with_head=with_head, use_safetensors=True)
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_head: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from adapters import AutoAdapterModel
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from langarith.files import move_files
+from langarith.files import whole_folder
 
 # transformers imports scikit-learn (2 s) for assisted text generation alone when it finds it.
 transformers.utils.import_utils._sklearn_available = False
@@ -74,10 +73,8 @@ def sinusoids(count: int, width: int) -> torch.Tensor:
 
 def save_base(model: PreTrainedModel, folder: Path) -> None:
     """Write config.json and model.safetensors, whole or not at all."""
-    staging = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging, safe_serialization=True)
-    move_files(staging, folder)
+    with whole_folder(folder) as staging:
+        model.save_pretrained(staging, safe_serialization=True)
 
 
 def load_masked_lm(path: str | Path) -> PreTrainedModel:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from langarith.files import whole
 from langarith.layout import parse_operands, parse_point, point_text
 
 COLUMNS = (
@@ -120,9 +120,8 @@ def budget(operands: str) -> str:
 def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] = COLUMNS) -> None:
     """Write a tidy table with unrounded values, whole or not at all."""
     frame = pd.DataFrame(table_rows, columns=list(columns))
-    partial = path.with_name(f".{path.name}.partial")
-    frame.to_csv(partial, index=False)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        frame.to_csv(partial, index=False)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langarith.errors import InputError
 from langarith.layout import Cell, Operand, Run
 from langarith.study.grid import cells_of, other_methods, related_operand
-from langarith.study.schema import Study
+
+if TYPE_CHECKING:
+    from langarith.study.schema import Study
 
 
 def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from langarith import merging
 from langarith.errors import InputError
 from langarith.layout import Cell, Operand, Point
-from langarith.study.schema import Study
+
+if TYPE_CHECKING:
+    from langarith.study.schema import Study  # its classes take pydantic 0.2 s to build
 
 Merge = tuple[str, tuple[Operand, ...]]
 """Method and operands of a cell."""

@@ -26,6 +26,7 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
+from langarith.files import whole, write_text
 from langarith.models import devices, encoders
 from langarith.progress import Progress, say
 from langarith.training.batching import Order, Rows
@@ -172,10 +173,8 @@ class _Trainer(Trainer):
             for n, p in self.model.named_parameters()
             if p.requires_grad
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial)
-        os.replace(partial, path)
+        with whole(path) as partial:
+            save_file(tensors, partial)
 
     def _read(self, path: Path) -> None:
         tensors = load_file(path)
@@ -289,8 +288,7 @@ def train(
     note = checkpoints / _RECIPE
     if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
         shutil.rmtree(checkpoints)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    note.write_text(written)
+    write_text(note, written)
     epochs = recipe["epochs"]
     micro = recipe["batch_size"]
     steps_per_epoch = math.ceil(math.ceil(len(data) / micro) / recipe["accumulation"])

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from langarith.files import write_text
+
 
 class MetricsLog:
     """JSON lines, one per logged step; an interrupted run goes on where its log stopped."""
@@ -28,7 +30,7 @@ class MetricsLog:
 
     def copy(self, path: Path) -> None:
         """Write the rows from memory: a cancelled job may have lost its log before it saves."""
-        path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        write_text(path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

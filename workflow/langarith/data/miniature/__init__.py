@@ -10,18 +10,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import random
-import tempfile
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from langarith.data.miniature import language as _language
+from langarith.data.miniature.language import FOLDER, codes, load, refuse_unspoken
 from langarith.data.miniature.telling import LABELS, Question, Teller
 from langarith.errors import InputError, did_you_mean
+from langarith.files import whole, write_text
 
-__all__ = ["languages", "write_corpus", "write_task"]
+__all__ = ["codes", "refuse_unspoken", "words", "write_corpus", "write_task"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,19 +29,9 @@ _PATIENCE = 5000  # candidates in a row that were repetitions before we say that
 T = TypeVar("T")
 
 
-def languages() -> tuple[str, ...]:
-    """The codes of the languages that the miniature speaks, sorted."""
-    return _language.codes()
-
-
-def refuse_unspoken(languages: Iterable[str]) -> None:
-    """Raise InputError, naming the mend, for a language that the miniature does not speak."""
-    _language.refuse_unspoken(languages)
-
-
 def words(language: str) -> str:
     """A hash of a language's own file: what is told in it hangs on that file and on no other."""
-    path = _language.FOLDER / f"{language}.yaml"
+    path = FOLDER / f"{language}.yaml"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
@@ -60,7 +49,7 @@ def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    teller = Teller(_language.load(language), random.Random(f"corpus/{language}/{seed}"))
+    teller = Teller(load(language), random.Random(f"corpus/{language}/{seed}"))
     found = _distinct(teller.document, lambda row: row[1], f"{language} documents")
     for shard, path in enumerate(map(Path, paths)):
         share = range(documents * shard // len(paths), documents * (shard + 1) // len(paths))
@@ -70,7 +59,8 @@ def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: 
         ]
         schema = pa.schema([(column, pa.string()) for column in ("id", "title", "text")])
         table = pa.Table.from_pylist(rows, schema=schema)
-        _write(path, functools.partial(pq.write_table, table, compression="zstd"))
+        with whole(path) as partial:
+            pq.write_table(table, partial, compression="zstd")
 
 
 def write_task(
@@ -112,9 +102,9 @@ def write_task(
     known.update(given)
     unseen = known.pop("unseen")
     rng = random.Random(f"{task}/{language}/{split}/{seed}")
-    teller = Teller(_language.load(language), rng, 0.0 if split == "train" else unseen)
+    teller = Teller(load(language), rng, 0.0 if split == "train" else unseen)
     content = make(teller, split, examples, known)
-    _write(Path(path), lambda temporary: temporary.write_bytes(content.encode()))
+    write_text(path, content)
 
 
 def _ner(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
@@ -214,16 +204,3 @@ def _distinct(
             misses = 0
             yield drawn
     raise InputError(f"No more than {len(seen)} {what} can be told: ask for fewer.")
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file that appears under its name whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(name))
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from langarith.files import whole
 from langarith.results.names import metric_title
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
@@ -56,11 +56,9 @@ STYLE: dict[Any, Any] = {
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:
     """Write a figure in each format, whole or not at all."""
     for path in map(Path, paths):
-        partial = path.with_name(f".{path.name}.partial{path.suffix}")
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(STYLE), whole(path) as partial:
             figure.savefig(partial, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
-        os.replace(partial, path)
     plt.close(figure)
 
 
