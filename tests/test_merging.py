@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +26,7 @@ weights = st.floats(0, 1)
 
 def adapter(*numbers: float) -> dict[str, torch.Tensor]:
     """An adapter of two tensors, (2,) and the rest."""
-    values = torch.tensor(numbers)
+    values = torch.tensor(numbers, dtype=torch.float32)
     return {"down": values[:2].clone(), "up": values[2:].clone()}
 
 
