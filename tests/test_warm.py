@@ -1,7 +1,9 @@
 """The warm start: jobs forked from one process that has imported the libraries."""
 
+import ast
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -166,6 +168,41 @@ def test_it_can_be_switched_off(tmp_path, run):
     work = "import sys; print('torch' in sys.modules)"
     told, _ = job(tmp_path, run, work, LANGARITH_WARM="off").communicate()
     assert told == "False\n"
+
+
+SCRIPTS = sorted((LIBRARY / "scripts").glob("*.py"))
+WITHOUT = {"download_hub_file"}
+"""Jobs with a record that must not run in the warm process, and say why."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_hand_over_before_all_other_imports(script):
+    """Those that need a model start the warm process; other jobs use it where it is ready."""
+    text = script.read_text()
+    _, *lines = ast.parse(text).body
+    calls = [line for line in map(ast.unparse, lines) if "hand_over" in line]
+    if "record.job(snakemake)" not in text or script.stem in WITHOUT:
+        assert calls == []
+        return
+    models = (
+        r"(import|from) (torch|adapters|transformers|langarith\.(models|training|evaluation))\b"
+    )
+    start = bool(re.search(models, text))
+    assert [ast.unparse(line) for line in lines[:2]] == [
+        "from langarith.jobs import warm",
+        f"warm.hand_over(start={start})",
+    ]
+    assert len(calls) == 1
+
+
+def test_the_warm_process_is_all_that_is_imported_before_a_hand_over():
+    """A waiting process holds none of the library's other modules."""
+    code = "import sys\nfrom langarith.jobs import warm\nprint(*sys.modules)"
+    modules = subprocess.check_output(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(LIBRARY)}, text=True
+    ).split()
+    own = {module for module in modules if module.startswith("langarith.")}
+    assert own == {"langarith.jobs", "langarith.jobs.warm"}
 
 
 def test_the_first_snakemake_of_a_slurm_job_owns_the_warm_process(monkeypatch):
