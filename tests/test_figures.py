@@ -13,6 +13,7 @@ import pytest
 from matplotlib.text import Text
 
 from langarith.results import analysis, figures, tables
+from langarith.results.figures import style
 
 CAPTION = {
     "study": "little",
@@ -179,6 +180,18 @@ def test_learning_curves_from_metrics_logs(tmp_path: Path) -> None:
     assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
     assert [t.get_text() for t in panels[0].get_legend().get_texts()] == ["fr", "es@10k"]
     plt.close(drawn)
+
+
+def test_a_metric_without_a_title_is_drawn_under_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "adapters/tiny/task/tone/seed1"
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 7, "validation_kappa": 50.0}) + "\n")
+    drawn = figures.learning_curves([str(folder / "metrics.jsonl")], CAPTION)
+    assert [axis.get_ylabel() for axis in drawn.axes if axis.get_visible()] == ["kappa (%)"]
+    plt.close(drawn)
+    rows = pd.DataFrame({"model": ["tiny"], "task": ["tone"]})
+    ((title, _),) = style.panels(rows, {"tone": "kappa"}, CAPTION)
+    assert title == "TONE (kappa, %)"
 
 
 # --- the other experiments, by hand -------------------------------------------------------------

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from langarith import tasks
 from langarith.data import miniature
 from langarith.data.miniature import language as languages
 from langarith.data.miniature import world
@@ -20,7 +21,7 @@ from langarith.data.miniature.telling import Teller, Value, distinct_words, text
 from langarith.errors import InputError
 
 CODES = miniature.codes()
-TASKS = ("ner", "nli", "qa")
+TASKS = tuple(name for name in tasks.names() if tasks.get(name).suffix)
 
 
 def write(tmp_path: Path, task: str, code: str, split: str = "test", n: int = 60, **more) -> str:

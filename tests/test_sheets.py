@@ -42,6 +42,11 @@ def zero_shot() -> pd.DataFrame:
     )
 
 
+def test_a_metric_without_a_title_is_printed_under_its_name(zero_shot: pd.DataFrame) -> None:
+    text = render.markdown(sheets.zero_shot(zero_shot.assign(metric="kappa"), CAPTION))
+    assert text.startswith("## Zero-shot, tiny, NER (kappa)\n")
+
+
 # --- what the sheets say ------------------------------------------------------------------------
 
 

@@ -1,0 +1,112 @@
+"""A study of task types that have no synthetic data: loaded, checked, planned, run."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import build_house
+from langarith.cluster import check, costs
+from langarith.study import loading
+from test_workflow import of, planned, run
+
+WORDS = {"NOUN": ["casa", "mar", "sol"], "VERB": ["come", "va"], "ADJ": ["alto", "rojo"]}
+SENTIMENT = {"positive": ["bueno", "lindo", "feliz"], "negative": ["malo", "feo", "triste"]}
+STUDY: dict[str, Any] = {
+    "extends": "nano.yaml",
+    "name": "types",
+    "results_dir": "results/types",
+    "tasks": {
+        "pos": {
+            "source": "files",
+            "targets": ["es", "fr"],
+            "train": "data/pos/{language}/{split}.conllu",
+            "validation": "data/pos/{language}/{split}.conllu",
+            "test": "data/pos/{language}/{split}.conllu",
+            "max_length": 64,
+        },
+        "sentiment": {
+            "type": "classification",
+            "labels": ["negative", "positive"],
+            "source": "files",
+            "targets": ["es", "fr"],
+            "train": "data/sentiment/{language}/{split}.jsonl",
+            "validation": "data/sentiment/{language}/{split}.jsonl",
+            "test": "data/sentiment/{language}/{split}.jsonl",
+            "max_length": 64,
+        },
+    },
+    "budgets": {},
+    "experiments": {"zero_shot": {}},
+}
+
+
+def conllu(rng: random.Random) -> str:
+    tags = rng.choices(list(WORDS), k=rng.randint(2, 6))
+    rows = [f"{i}\t{rng.choice(WORDS[tag])}\t_\t{tag}" + "\t_" * 6 for i, tag in enumerate(tags, 1)]
+    return "\n".join(["# text", "1-2" + "\t_" * 9, *rows, "", ""])
+
+
+def review(rng: random.Random) -> str:
+    """One object; its label is a word or its position in the study's list."""
+    number = rng.randrange(2)
+    label = ("negative", "positive")[number]
+    words = [*rng.choices(WORDS["NOUN"], k=4), rng.choice(SENTIMENT[label])]
+    return json.dumps({"text": " ".join(words), "label": rng.choice([label, number])})
+
+
+@pytest.fixture(scope="module")
+def house(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the workflow with files of both tasks and a study of them."""
+    folder = build_house(root, tmp_path_factory.mktemp("types") / "house")
+    rng = random.Random(0)
+    for language in ("en", "es", "fr"):
+        for split, count in (("train", 200), ("validation", 40), ("test", 40)):
+            for task, suffix, make, end in (
+                ("pos", "conllu", conllu, ""),
+                ("sentiment", "jsonl", review, "\n"),
+            ):
+                path = folder / f"data/{task}/{language}/{split}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("".join(make(rng) + end for _ in range(count)))
+    (folder / "studies/types.yaml").write_text(yaml.safe_dump(STUDY))
+    return folder
+
+
+def test_a_study_of_files_is_checked_and_planned(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(house)
+    study = loading.load(Path("studies/types.yaml"))
+    assert check.problems(study) == []
+    assert costs.Needs(study).task_adapter("tiny", "sentiment").minutes(1) > 0
+    plan = planned(house, *of("studies/types.yaml"))
+    assert plan["check_task_data"] == 6
+    assert (plan["train_task_adapter"], plan["sweep_la"]) == (2, 4)
+
+    broken = Path("data/sentiment/fr/test.jsonl")
+    text = broken.read_text()
+    broken.write_text(text + '{"text": "x", "label": "neutral"}\n')
+    (problem,) = check.problems(study)
+    assert f"{broken}, line 41: label 'neutral' is unknown; use negative, positive" in problem
+    broken.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_study_of_files_runs(house: Path) -> None:
+    run(house, *of("studies/types.yaml"), "zero_shot")
+    results = house / "results/types"
+    for task, metrics in (("pos", {"accuracy"}), ("sentiment", {"accuracy", "macro_f1"})):
+        trained = json.loads((results / f"adapters/tiny/task/{task}/seed1/task.json").read_text())
+        assert set(trained["test"]) == metrics
+        # words tell the class, so anything that learns at all beats the most frequent one
+        (cell,) = results.glob(f"evaluation/tiny/{task}/es/la/*/seed1/selected.json")
+        selected = json.loads(cell.read_text())
+        majority = selected["references"]["majority"]["accuracy"]
+        assert trained["test"]["accuracy"] > majority
+    assert (results / "figures/zero_shot.pdf").is_file()
