@@ -34,7 +34,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
         stream = scratch / "stream.arrow"
         tokenizer = Tokenizer.from_file(str(Path(given["tokenizer"]) / "tokenizer.json"))
         streams.tokenize_documents(readers.read_documents(Path(given["corpus"])), tokenizer, stream)
-        return streams.read_stream(
+        return streams.read_chunks(
             [stream], validation_documents=HELD_OUT, chunk_length=CHUNK, budget=None
         ).train
 

@@ -99,7 +99,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
         loop.train(
             model,
             recipe,
-            data=batching.Rows(features.columns),
+            data=batching.task_dataset(features.columns),
             collate=collate,
             loss=batching.task_loss,
             validate=validate,
@@ -144,7 +144,7 @@ def theirs(given: harness.Given) -> dict[str, Any]:
                 report_to=[],
                 disable_tqdm=True,
             ),
-            train_dataset=batching.Rows(features.columns),
+            train_dataset=batching.task_dataset(features.columns),
             data_collator=collate,
         )
         start = time.perf_counter()

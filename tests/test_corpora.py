@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets.arrow_writer import ArrowWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from langarith.data.readers import read_documents, read_lines
-from langarith.data.streams import count_stream, read_stream, tokenize_documents
+from langarith.data.streams import open_stream, read_chunks, tokenize_documents
 from langarith.errors import InputError
 
 TEXTS = ["Where is a pen?", "Öl\u2028ist\x85 teuer", "  spaced ", "ที่นี่"]
 
 
 def write_stream(path: Path, documents: Iterable[list[int]], batch: int = 2) -> Path:
-    rows = list(documents)
-    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
-    with pa.ipc.new_file(str(path), schema) as writer:
-        for i in range(0, len(rows), batch):
-            writer.write_batch(pa.record_batch({"input_ids": rows[i : i + batch]}, schema=schema))
+    """A token stream as `datasets` writes it."""
+    features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"))})
+    with ArrowWriter(path=str(path), features=features, writer_batch_size=batch) as writer:
+        for document in documents:
+            writer.write({"input_ids": document})
+        writer.finalize()
     return path
 
 
@@ -154,14 +160,18 @@ def test_stream_holds_each_document_with_its_special_tokens(
     tokenizer.enable_padding()
     path = tmp_path / "deep" / "a.arrow"
     tokens = tokenize_documents(iter(["a b c a", "", "c d"]), tokenizer, path, batch=batch)
-    with pa.ipc.open_file(str(path)) as reader:
-        table = reader.read_all()
-        assert reader.num_record_batches == -(-3 // batch)
-    assert table.schema.field("input_ids").type == pa.list_(pa.int32())
-    assert table["input_ids"].to_pylist() == [[0, 3, 4, 5, 3, 1], [0, 1], [0, 5, 2, 1]]
+    rows = [[0, 3, 4, 5, 3, 1], [0, 1], [0, 5, 2, 1]]
     assert tokens == 12
-    assert count_stream(path) == (3, 12)
     assert [file.name for file in path.parent.iterdir()] == ["a.arrow"]
+    stream = open_stream(path)
+    assert stream["input_ids"][:] == rows
+    assert [file["filename"] for file in stream.cache_files] == [str(path)]  # memory-mapped
+    # the file that `datasets` would have written, but for its own metadata
+    written = write_stream(tmp_path / "b.arrow", rows, batch)
+    with pa.ipc.open_stream(str(path)) as ours, pa.ipc.open_stream(str(written)) as theirs:
+        assert ours.schema.equals(theirs.schema)
+        assert list(ours) == list(theirs)
+    assert stream.features == open_stream(written).features
 
 
 def test_failed_stream_leaves_what_was_there(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -211,16 +221,16 @@ def test_chunks_equal_naive_reference(
     paths = [write_stream(tmp_path / f"{i}.arrow", shard) for i, shard in enumerate(shards)]
 
     def read() -> object:
-        return read_stream(paths, validation_documents=held_out, chunk_length=length, budget=budget)
+        return read_chunks(paths, validation_documents=held_out, chunk_length=length, budget=budget)
 
     if not validation or len(train) < (asked or 1):
         with pytest.raises(InputError, match=r"0\.arrow.*tokens.*\.$"):
             read()
         return
-    split = read()
-    assert split.train.dtype == split.validation.dtype == np.int32
-    assert split.train.tolist() == train[:asked]
-    assert split.validation.tolist() == validation
+    chunks = read()
+    assert chunks.train.dtype == chunks.validation.dtype == np.int32
+    assert chunks.train.tolist() == train[:asked]
+    assert chunks.validation.tolist() == validation
 
 
 @settings(
@@ -230,7 +240,7 @@ def test_chunks_equal_naive_reference(
 def test_smaller_budget_is_a_prefix(tmp_path: Path, budgets: tuple[int, int], length: int) -> None:
     path = write_stream(tmp_path / "a.arrow", [list(range(i, i + 16)) for i in range(25)])
     small, large = (
-        read_stream([path], validation_documents=3, chunk_length=length, budget=budget)
+        read_chunks([path], validation_documents=3, chunk_length=length, budget=budget)
         for budget in sorted(budgets)
     )
     assert np.array_equal(large.train[: len(small.train)], small.train)
@@ -241,16 +251,16 @@ def test_smaller_budget_is_a_prefix(tmp_path: Path, budgets: tuple[int, int], le
 def test_files_beyond_the_budget_are_not_opened(tmp_path: Path) -> None:
     first = write_stream(tmp_path / "a.arrow", [[1] * 4, [2] * 8])
     paths = [first, tmp_path / "not there.arrow"]
-    split = read_stream(paths, validation_documents=1, chunk_length=4, budget=7)
-    assert split.train.tolist() == [[2] * 4, [2] * 4]
+    chunks = read_chunks(paths, validation_documents=1, chunk_length=4, budget=7)
+    assert chunks.train.tolist() == [[2] * 4, [2] * 4]
 
 
 def test_chunks_own_their_memory(tmp_path: Path) -> None:
     path = write_stream(tmp_path / "a.arrow", [[1] * 4, [2] * 8])
-    split = read_stream([path], validation_documents=1, chunk_length=4, budget=None)
-    split.train[:] = 7
+    chunks = read_chunks([path], validation_documents=1, chunk_length=4, budget=None)
+    chunks.train[:] = 7
     path.unlink()
-    assert split.validation.tolist() == [[1] * 4]
+    assert chunks.validation.tolist() == [[1] * 4]
 
 
 @pytest.mark.parametrize(
@@ -266,14 +276,103 @@ def test_short_corpus_is_refused(
 ) -> None:
     path = write_stream(tmp_path / "a.arrow", [[1] * 5, [2] * 8])
     with pytest.raises(InputError) as caught:
-        read_stream([path], validation_documents=held_out, chunk_length=4, budget=budget)
+        read_chunks([path], validation_documents=held_out, chunk_length=4, budget=budget)
     for fragment in [str(path), *fragments]:
         assert fragment in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"ARROW1 but not for long"])
-def test_damaged_stream_is_refused(tmp_path: Path, content: bytes) -> None:
+def file_of_the_random_access_format(path: Path) -> bytes:
+    table = pa.table({"input_ids": [[1]]}, schema=pa.schema([("input_ids", pa.list_(pa.int32()))]))
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+    return path.read_bytes()
+
+
+def other_columns(path: Path) -> bytes:
+    datasets.Dataset.from_dict({"a": [1]}).save_to_disk(path.with_suffix(""))
+    return (path.with_suffix("") / "data-00000-of-00001.arrow").read_bytes()
+
+
+def other_type(path: Path) -> bytes:
+    with ArrowWriter(path=str(path)) as writer:
+        writer.write({"input_ids": ["a word"]})
+        writer.finalize()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: b"",
+        lambda _: b"ARROW1 but not for long",
+        file_of_the_random_access_format,
+        other_columns,
+        other_type,
+    ],
+)
+def test_damaged_stream_is_refused(tmp_path: Path, make: Callable[[Path], bytes]) -> None:
     path = tmp_path / "a.arrow"
-    path.write_bytes(content)
+    path.write_bytes(make(path))
     with pytest.raises(InputError, match="not a whole token stream"):
-        count_stream(path)
+        open_stream(path)
+
+
+def test_missing_stream_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a whole token stream"):
+        open_stream(tmp_path / "a.arrow")
+
+
+def test_stream_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    """Also between two record batches, where Arrow itself reads it without complaint."""
+    path = write_stream(tmp_path / "a.arrow", [[1, 2], [3], [4, 5], [6]])
+    content = path.read_bytes()
+    assert len(open_stream(path)) == 4
+    for length in range(0, len(content), 4):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match="not a whole token stream"):
+            open_stream(path)
+
+
+# ---------------------------------------------------------------- the library behind them
+
+EPOCH_WITHOUT_A_HOME = """
+import socket, sys
+def refuse(*_):
+    raise AssertionError("a connection")
+socket.socket.connect = socket.getaddrinfo = refuse
+from pathlib import Path
+from tokenizers import Tokenizer
+from langarith.data import readers, streams
+folder = Path(sys.argv[1])
+documents = readers.read_documents(folder / "a.txt")
+stream = folder / "a.arrow"
+streams.tokenize_documents(documents, Tokenizer.from_file(str(folder / "tokenizer.json")), stream)
+assert "datasets" not in sys.modules  # its import would take longer than a small shard
+chunks = streams.read_chunks([stream], validation_documents=2, chunk_length=4, budget=None)
+from langarith.training import batching
+for dataset in (
+    batching.chunk_dataset(chunks.train),
+    batching.task_dataset({"input_ids": [[1, 2], [3]], "labels": [0, 1]}),
+):
+    rows = batching.Rows(dataset)
+    assert [rows[i] for i in range(len(rows))]
+"""
+
+
+def test_datasets_writes_nothing_elsewhere_and_needs_no_network(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    home, data = tmp_path / "home", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    (data / "a.txt").write_text("a b c\n" * 9)
+    tokenizer.save(str(data / "tokenizer.json"))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "XDG_"))}
+    subprocess.run(
+        [sys.executable, "-c", EPOCH_WITHOUT_A_HOME, str(data)],
+        check=True,
+        cwd=home,
+        env=kept | {"HOME": str(home)},
+    )
+    assert list(home.iterdir()) == []
+    assert {path.name for path in data.iterdir()} == {"a.txt", "a.arrow", "tokenizer.json"}

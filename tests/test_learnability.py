@@ -91,7 +91,7 @@ def test_each_language_is_told_best_by_its_own_adapter(results, study):
     held_out = {
         language: masking.masked_validation(
             model,
-            streams.read_stream(
+            streams.read_chunks(
                 sorted((results / f"tokens/tiny/{language}").glob("*.arrow")),
                 validation_documents=study.corpora.validation_documents,
                 chunk_length=recipe.chunk_length,

@@ -728,7 +728,7 @@ REFUSED = [
      "training.task_adapter", "'warmup_steps' has no effect with 'schedule: constant'; remove"),
     ({"adapters": {"task": {"invertible_reduction_factor": 2}}}, "adapters.task",
      "'invertible_reduction_factor' has no effect in the shape of task adapters, only in that of"),
-    ({"tasks__ner__stride": 128}, "tasks.ner.stride", "no effect on a task of type ner; remove 'stride'"),
+    ({"tasks__ner__stride": 128}, "tasks.ner.stride", "no effect on a task of type ner"),
     ({"tasks": {"ner": HUB_TASK | {"path": "a", "cut": "half", "test": REMOVED}}}, "tasks.ner.cut",
      "no effect on a task of type ner; remove 'cut'"),
     ({"tasks__ner__cut": "half"}, "tasks.ner", "'cut' has no effect in tasks with 'source: mini"),

@@ -155,7 +155,7 @@ def train(
     outcome = loop.train(
         model,
         RECIPE | recipe,
-        data=batching.Rows({"input_ids": helpers.chunks(rows, LENGTH).numpy()}),
+        data=batching.chunk_dataset(helpers.chunks(rows, LENGTH).numpy()),
         collate=batching.stack if masked else every_other,
         loss=loss,
         validate=validate,
@@ -199,7 +199,9 @@ def tag(
     outcome = loop.train(
         model,
         RECIPE | {"steps": None, "epochs": 2, "evaluate_every": 12} | recipe,
-        data=batching.Rows({"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}),
+        data=batching.task_dataset(
+            {"input_ids": words, "labels": [[i % 3 for i in row] for row in words]}
+        ),
         collate=batching.PadRows(1),
         loss=loss,
         validate=lambda: {"f1": 50.0},

@@ -13,7 +13,7 @@ with record.job(snakemake):
     import torch
     from transformers import set_seed
 
-    from langarith.data.streams import read_stream
+    from langarith.data.streams import read_chunks
     from langarith.models import devices, encoders
     from langarith.training import batching, loop, masking, metrics
 
@@ -22,8 +22,8 @@ with record.job(snakemake):
     torch.set_num_threads(snakemake.threads)
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     streams = iter(snakemake.input.tokens)
-    splits = [
-        read_stream(
+    corpora = [
+        read_chunks(
             [Path(next(streams)) for _ in range(count)],
             validation_documents=snakemake.params.validation_documents,
             chunk_length=recipe["chunk_length"],
@@ -37,12 +37,12 @@ with record.job(snakemake):
     loop.train(
         model,
         recipe,
-        data=batching.Rows({"input_ids": np.concatenate([split.train for split in splits])}),
+        data=batching.chunk_dataset(np.concatenate([chunks.train for chunks in corpora])),
         collate=batching.stack,
         loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
         validate=masking.masked_validation(
             model,
-            np.concatenate([split.validation for split in splits]),
+            np.concatenate([chunks.validation for chunks in corpora]),
             tokenizer,
             recipe["mask_probability"],
             recipe["batch_size"],

@@ -20,7 +20,7 @@ with record.job(snakemake):
     recipe = snakemake.params.recipe
     language, seed = snakemake.wildcards.language, int(snakemake.wildcards.seed)
     torch.set_num_threads(snakemake.threads)
-    split = streams.read_stream(
+    chunks = streams.read_chunks(
         [Path(path) for path in snakemake.input.tokens],
         validation_documents=snakemake.params.validation_documents,
         chunk_length=recipe["chunk_length"],
@@ -35,12 +35,12 @@ with record.job(snakemake):
     loop.train(
         model,
         recipe,
-        data=batching.Rows({"input_ids": split.train}),
+        data=batching.chunk_dataset(chunks.train),
         collate=batching.stack,
         loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
         validate=masking.masked_validation(
             model,
-            split.validation,
+            chunks.validation,
             tokenizer,
             recipe["mask_probability"],
             recipe["batch_size"],

@@ -34,6 +34,8 @@ with record.job(snakemake):
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     encoding = Encoding(reading["max_length"], labels, reading["stride"])
     encoded = task.encode(examples["train"], tokenizer, replace(encoding, training=True))
+    data, dropped_words = batching.task_dataset(encoded.columns), encoded.dropped_words
+    del encoded  # lists take several times the memory of the dataset
     held_out, test = (
         scoring.Split(task, examples[split], tokenizer, encoding, **snakemake.params.batches)
         for split in ("validation", "test")
@@ -55,7 +57,7 @@ with record.job(snakemake):
     outcome = loop.train(
         model,
         recipe,
-        data=batching.Rows(encoded.columns),
+        data=data,
         collate=batching.PadRows(int(tokenizer.pad_token_id)),
         loss=batching.task_loss,
         validate=lambda: held_out.score(model).metrics,
@@ -83,6 +85,6 @@ with record.job(snakemake):
             "validation": held_out.report(held_out.score(model)).metrics,
             "test": test.report(test.score(model)).metrics,
             "examples": {split: len(rows) for split, rows in examples.items()},
-            "dropped_words": {"train": encoded.dropped_words, "test": test.features.dropped_words},
+            "dropped_words": {"train": dropped_words, "test": test.features.dropped_words},
         },
     )

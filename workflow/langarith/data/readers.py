@@ -1,4 +1,9 @@
-"""Readers of files that users bring: text, JSON lines, parquet."""
+"""Readers of files that users bring: text, JSON lines, parquet.
+
+Not those of `datasets`: for text and JSON these give no line number, unpack gzip into a cache and
+end lines at a carriage return; for parquet they write locks below HOME and take 280 MB more memory
+and several times the processor time of `pyarrow.parquet`, which is streamed here as well.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Token streams on disk, and chunks of a token budget.
 
-    shard --read_documents--> documents --tokenize_documents--> token stream (Arrow IPC file)
-    token streams --read_stream(budget)--> Split of chunks
+    shard --read_documents--> documents --tokenize_documents--> token stream (datasets.Dataset)
+    token streams --read_chunks(budget)--> Chunks
 
 A token stream belongs to one shard and one tokenizer, and every budget is a prefix of it, so a new
-budget tokenises nothing anew. Memory is bounded by one batch until chunks are asked for.
+budget tokenises nothing anew. Memory is bounded by one batch of documents until chunks are read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ from langarith.errors import InputError
 from langarith.files import whole
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-WORDS_KEPT = 1 << 17
-"""Words whose pieces a tokenizer remembers: the library's own 10,000 are few for real text."""
+SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32()))])
+
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""Last bytes of an Arrow stream: without them it may be cut short between two record batches."""
+
+WORDS_CACHED = 1 << 17
+"""Words whose pieces a tokenizer caches: the default of 10,000 is too few for real text."""
 
 
 def tokenize_documents(
@@ -40,27 +46,28 @@ def tokenize_documents(
 ) -> int:
     """Write documents as a token stream and return its number of tokens.
 
-    The file is Arrow IPC with one column `input_ids: list<int32>`, one row per document with the
-    tokenizer's special tokens (`<s> ... </s>` for XLM-R), `batch` documents to a record batch. It
-    appears under its name only when whole. Truncation and padding of `tokenizer` are switched
-    off. A saved fast tokenizer starts fastest as `tokenizers.Tokenizer.from_file(tokenizer.json)`.
+    The file is an Arrow stream, which `datasets.Dataset.from_file` memory-maps, with one column
+    `input_ids: list<int32>`, one row per document with the tokenizer's special tokens
+    (`<s> ... </s>` for XLM-R), `batch` documents to a record batch. It appears under its name only
+    when complete. Truncation and padding of `tokenizer` are switched off. A saved fast tokenizer
+    loads fastest as `tokenizers.Tokenizer.from_file(tokenizer.json)`.
     """
+    # pyarrow writes what `datasets.ArrowWriter` would, without the second that its import takes
     tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    # a model without words of its own to keep, like WordPiece, has no such method
-    getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_KEPT)
-    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
+    # models without a cache, like WordPiece, have no such method
+    getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_CACHED)
     tokens = 0
     source = iter(documents)
     with (
         whole(destination) as partial,
         _parallel_tokenizer(),
-        pa.ipc.new_file(str(partial), schema) as writer,
+        pa.ipc.new_stream(str(partial), SCHEMA) as writer,
     ):
         while texts := list(islice(source, batch)):
             column = _list_array(tokenizer.encode_batch_fast(texts))
-            writer.write_batch(pa.record_batch([column], schema=schema))
+            writer.write_batch(pa.record_batch([column], schema=SCHEMA))
             tokens += len(column.values)
     return tokens
 
@@ -90,40 +97,45 @@ def _parallel_tokenizer() -> Iterator[None]:
         del os.environ[name]
 
 
-def _batches(path: Path) -> Iterator[pa.ListArray]:
-    """The `input_ids` of each record batch of a token stream, memory-mapped: nothing is copied."""
+def open_stream(path: Path) -> Dataset:
+    """A token stream as a memory-mapped dataset, one row of `input_ids` per document.
+
+    Errors: InputError where the file is missing, damaged or cut short.
+    """
+    from datasets import Dataset  # here, since jobs that write token streams do not need it
+
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        columns = (
-            reader.get_batch(i).column("input_ids") for i in range(reader.num_record_batches)
-        )
-        yield from columns
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        with path.open("rb") as file:
+            file.seek(-len(END_OF_STREAM), os.SEEK_END)
+            if file.read() != END_OF_STREAM:
+                raise pa.ArrowInvalid("no end-of-stream marker")
+        stream = Dataset.from_file(str(path))
+        if stream.data.schema.field("input_ids").type != SCHEMA.field("input_ids").type:
+            raise pa.ArrowInvalid("not a column of token ids")
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(
             f"{path} is not a whole token stream; delete it and run the workflow again."
         ) from error
+    return stream
 
 
-def count_stream(path: Path) -> tuple[int, int]:
-    """(documents, tokens) of a token stream, read from its offsets alone."""
-    documents = tokens = 0
-    for column in _batches(Path(path)):
-        documents += len(column)
-        tokens += len(column.flatten())
-    return documents, tokens
+def _record_batches(paths: Iterable[Path]) -> Iterator[pa.ListArray]:
+    """The `input_ids` of each record batch of token streams; a file is opened when reached."""
+    for path in paths:
+        yield from open_stream(Path(path)).data.column("input_ids").iterchunks()
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Chunks:
     """Chunks of one corpus: int32 arrays of shape (chunks, chunk_length), no padding."""
 
     train: np.ndarray
     validation: np.ndarray
 
 
-def read_stream(
+def read_chunks(
     paths: Sequence[Path], *, validation_documents: int, chunk_length: int, budget: int | None
-) -> Split:
+) -> Chunks:
     """Cut the token streams of a corpus, in the order given, into chunks.
 
     The first `validation_documents` documents are validation, the rest training; each part is
@@ -141,7 +153,7 @@ def read_stream(
     validation: list[np.ndarray] = []
     train: list[np.ndarray] = []
     documents = tokens = 0
-    for column in chain.from_iterable(_batches(Path(path)) for path in paths):
+    for column in _record_batches(paths):
         held_out = column[: max(0, validation_documents - documents)]
         rest = column[len(held_out) :]
         documents += len(column)
@@ -150,16 +162,16 @@ def read_stream(
         tokens += len(train[-1])
         if documents >= validation_documents and wanted is not None and tokens >= wanted:
             break
-    split = Split(_cut(train, chunk_length, chunks), _cut(validation, chunk_length, None))
+    result = Chunks(_cut(train, chunk_length, chunks), _cut(validation, chunk_length, None))
 
     files = ", ".join(str(path) for path in paths) or "the empty list of token streams"
-    if len(split.validation) == 0:
+    if len(result.validation) == 0:
         raise InputError(
             f"{files}: the first {validation_documents} documents hold "
             f"{sum(map(len, validation))} tokens, less than one validation chunk of {chunk_length};"
             " hold out more documents (validation_documents) or add text."
         )
-    if len(split.train) < (chunks or 1):
+    if len(result.train) < (chunks or 1):
         asked = (
             f"one training chunk of {chunk_length} asks for {chunk_length}"
             if chunks is None
@@ -170,13 +182,14 @@ def read_stream(
             f"of {documents} documents, but {asked}; add text, lower the budget or hold out fewer "
             "documents (validation_documents)."
         )
-    return split
+    return result
 
 
 def _cut(parts: list[np.ndarray], length: int, chunks: int | None) -> np.ndarray:
-    """The first `chunks` (or all) full chunks of the concatenated parts, in memory of their own."""
-    whole = sum(map(len, parts)) // length
-    flat = np.empty((whole if chunks is None else min(chunks, whole)) * length, dtype=np.int32)
+    """A copy of the first `chunks` (or all) full chunks of the concatenated parts."""
+    available = sum(map(len, parts)) // length
+    rows = available if chunks is None else min(chunks, available)
+    flat = np.empty(rows * length, dtype=np.int32)
     filled = 0
     for part in parts:
         piece = part[: len(flat) - filled]

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
+from datasets import Dataset
+from datasets.fingerprint import generate_random_fingerprint
 from transformers import (
     PreTrainedModel,
 )
@@ -16,17 +19,76 @@ from langarith.models import devices
 from langarith.models.padding import pad, pad_mask
 
 
-class Rows(torch.utils.data.Dataset):
-    """Rows of equal-length columns: token arrays (rows, length) or lists of ids."""
+def task_dataset(columns: Mapping[str, Sequence[Any]]) -> Dataset:
+    """Encoded examples as a dataset: `input_ids` int32, segment ids int8, labels int64.
 
-    def __init__(self, columns: Mapping[str, Any]) -> None:
-        self.columns = dict(columns)
+    Args:
+        columns: by name, for each example a list of ints as long as the example, or one int.
+    """
+    return Dataset.from_dict(dict(columns))
+
+
+def chunk_dataset(chunks: np.ndarray) -> Dataset:
+    """Chunks of a corpus, an array (chunks, length), as a dataset that shares their memory."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(chunks.reshape(-1)), chunks.shape[1])
+    # a fingerprint by content would copy and hash the corpus
+    return Dataset(pa.table({"input_ids": column}), fingerprint=generate_random_fingerprint())
+
+
+class Rows(torch.utils.data.Dataset):
+    """Rows of a dataset by index, as numpy views of its Arrow memory.
+
+    `Dataset.__getitems__` copies rows into Python lists or arrays, which takes a batch two to seven
+    times as long.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        # rows of a selection are gathered here, once
+        table = dataset.with_format("arrow")[:]
+        self.columns = {name: _column(table.column(name)) for name in table.column_names}
+        self.rows = len(dataset)
 
     def __len__(self) -> int:
-        return len(self.columns["input_ids"])
+        return self.rows
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return {name: column[index] for name, column in self.columns.items()}
+
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        column = self.columns["input_ids"]
+        if isinstance(column, _Lists):
+            return np.diff(column.offsets).tolist()
+        return [column.shape[1]] * self.rows
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What a hash of the rows covers: arrays by name, equal where all rows are."""
+        for name, column in self.columns.items():
+            if isinstance(column, _Lists):
+                yield f"{name} lengths", np.diff(column.offsets)
+                yield name, column.values[column.offsets[0] : column.offsets[-1]]
+            else:
+                yield name, column
+
+
+class _Lists:
+    """Lists of unequal length: `values` end to end, list i from offset i to offset i + 1."""
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self.values = column.values.to_numpy()
+        self.offsets = column.offsets.to_numpy()
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+
+def _column(column: pa.ChunkedArray) -> np.ndarray | _Lists:
+    """A column of ints, (rows,), of lists of one length, (rows, length), or of any lists."""
+    # `combine_chunks` copies a single chunk as well
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten().to_numpy().reshape(-1, array.type.list_size)
+    return _Lists(array) if pa.types.is_list(array.type) else array.to_numpy()
 
 
 def stack(features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
@@ -73,8 +135,8 @@ class PadRows:
         batch = {"attention_mask": pad_mask([len(row["input_ids"]) for row in features])}
         for name in features[0]:
             rows = [row[name] for row in features]
-            if isinstance(rows[0], int):
-                batch[name] = torch.tensor(rows)
+            if np.ndim(rows[0]) == 0:
+                batch[name] = torch.from_numpy(np.array(rows, dtype=np.int64))
             else:
                 fill = {"input_ids": self.pad_token, "labels": -100}.get(name, 0)
                 batch[name] = pad(rows, fill)

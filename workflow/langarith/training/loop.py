@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from transformers import (
     PreTrainedModel,
@@ -224,7 +225,7 @@ class _Trainer(Trainer):
             shutil.copyfile(folder / _METRICS, self.metrics.path)
 
 
-def _digest(model: PreTrainedModel, data: Rows) -> str:
+def _digest(model: PreTrainedModel, rows: Rows) -> str:
     """Hash of the weights and rows that a run starts from: another base model is another run."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
@@ -232,12 +233,9 @@ def _digest(model: PreTrainedModel, data: Rows) -> str:
         if ".pooler." not in name:
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    for name, column in data.columns.items():
-        digest.update(name.encode())
-        if isinstance(column, np.ndarray):  # the corpus: without a copy
-            digest.update(np.ascontiguousarray(column).reshape(-1).view(np.uint8).data)
-        else:
-            digest.update(json.dumps(column).encode())
+    for name, array in rows.arrays():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -251,7 +249,7 @@ def train(
     model: PreTrainedModel,
     recipe: Mapping[str, Any],
     *,
-    data: Rows,
+    data: Dataset,
     collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]],
     loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
     validate: Callable[[], dict[str, float]],
@@ -272,7 +270,8 @@ def train(
 
     Args:
         recipe: the fields of a :class:`langarith.study.schema.Recipe`.
-        data: training rows; their order, dropout and masks follow `seed`.
+        data: training rows: columns of ints or of lists of ints, `input_ids` among them. Their
+            order, dropout and masks follow `seed`.
         loss: mean loss of one micro-batch, which is given in main memory.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder of this run's own.
@@ -280,10 +279,11 @@ def train(
     """
     on = devices.device()
     dtype = devices.precision(recipe["precision"], on)
+    rows = Rows(data)
     if recipe["torch_compile"]:
         encoders.compile_encoder(model)
     written = json.dumps(
-        {"recipe": dict(recipe), "seed": seed, "start": _digest(model, data)}, sort_keys=True
+        {"recipe": dict(recipe), "seed": seed, "start": _digest(model, rows)}, sort_keys=True
     )
     note = checkpoints / _RECIPE
     if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
@@ -291,7 +291,7 @@ def train(
     write_text(note, written)
     epochs = recipe["epochs"]
     micro = recipe["batch_size"]
-    steps_per_epoch = math.ceil(math.ceil(len(data) / micro) / recipe["accumulation"])
+    steps_per_epoch = math.ceil(math.ceil(len(rows) / micro) / recipe["accumulation"])
     steps = recipe["steps"] or epochs * steps_per_epoch
     every = recipe["evaluate_every"] or (steps_per_epoch if epochs else max(1, steps // 10))
     arguments = TrainingArguments(
@@ -326,9 +326,9 @@ def train(
     trainer = _Trainer(
         model=model,
         args=arguments,
-        train_dataset=data,
+        train_dataset=rows,
         # the Trainer wants one before it calls evaluate(), where `validate` has its own
-        eval_dataset=data,
+        eval_dataset=rows,
         data_collator=collate,
         callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
         loss=loss,
@@ -336,10 +336,10 @@ def train(
         metric=metric,
         sign=1 if larger_is_better else -1,
         order=Order(
-            len(data),
+            len(rows),
             seed,
             micro * recipe["accumulation"],
-            [len(row) for row in data.columns["input_ids"]] if group_by_length else None,
+            rows.lengths() if group_by_length else None,
         ),
         metrics=log,
     )
