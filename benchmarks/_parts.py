@@ -87,7 +87,8 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
         save_adapter,
         task_config,
     )
-    from langarith.study.schema import AdapterShape, LanguageAdapterShape
+    from langarith.study.recipes import LanguageAdapterShape
+    from langarith.study.schema import AdapterShape
 
     model = encoders.load_encoder(encoder)
     found = {}

@@ -77,7 +77,7 @@ class _Counted:
 
 
 def ours(given: harness.Given) -> dict[str, Any]:
-    from langarith.study.schema import TaskRecipe
+    from langarith.study.recipes import TaskRecipe
     from langarith.training import batching, loop
     from langarith.training.metrics import MetricsLog
 

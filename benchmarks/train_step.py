@@ -51,7 +51,7 @@ def _step(given: harness.Given, loss_of: Callable[..., Any]) -> dict[str, Any]:
         named_parameters,
         train_only,
     )
-    from langarith.study.schema import LanguageAdapterShape
+    from langarith.study.recipes import LanguageAdapterShape
 
     model = _model(given)
     shape = LanguageAdapterShape().model_dump()

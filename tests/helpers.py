@@ -22,7 +22,8 @@ from transformers import (
 
 from langarith.models import encoders
 from langarith.models.adapters import add_initialised, language_config, named_parameters
-from langarith.study.schema import AdapterShape, LanguageAdapterShape
+from langarith.study.recipes import LanguageAdapterShape
+from langarith.study.schema import AdapterShape
 
 # So small a model loses time to a second thread, most of all on busy cores.
 torch.set_num_threads(1)

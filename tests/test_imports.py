@@ -47,7 +47,16 @@ MODULES = {name_of(path): path for path in sorted(LIBRARY.rglob("*.py"))}
 
 def imports(path: Path) -> Iterator[Import]:
     """The modules of the library that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue  # annotations may go both ways: nothing is imported
         if isinstance(node, ast.Import):
             yield from (Import(a.name, a.asname) for a in node.names if a.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from langarith.study import loading, schema
+from langarith.study import loading, recipes, schema
 from langarith.study.experiments import EXPERIMENTS
 
 REQUIRED = object()
@@ -77,8 +77,8 @@ BLOCKS = [
     ("`tasks", "miniature", schema.MiniatureTask, schema._Task),
     ("`tasks", "all", schema._Task, None),
     ("`lambdas", "", schema.Lambdas, None),
-    ("Recipes", "all", schema.TaskRecipe, None),
-    ("Recipes", "base models, language adapters", schema.LanguageModelRecipe, schema.Recipe),
+    ("Recipes", "all", recipes.TaskRecipe, None),
+    ("Recipes", "base models, language adapters", recipes.LanguageModelRecipe, recipes.Recipe),
     ("`evaluation`", "", schema.Evaluation, None),
 ]
 
@@ -118,7 +118,7 @@ def test_every_key_is_documented_with_its_default(
     said, true = documented(rows).get(group, {}), fields(model, base)
     if section == "Top level":
         assert said.pop("extends") == "none"  # no key of the study that is left
-    elif group == "all" and model is not schema.TaskRecipe:
+    elif group == "all" and model is not recipes.TaskRecipe:
         assert said.pop("source") == ""
     else:
         true.pop("source", None)
@@ -127,7 +127,7 @@ def test_every_key_is_documented_with_its_default(
 
 def test_keys_of_adapters_are_documented(tmp_path: Path, text: str) -> None:
     (rows,) = tables(text, "`adapters`")
-    adapters = schema.Adapters()
+    adapters = recipes.Adapters()
     true = {"init_seed": str(adapters.init_seed)}
     for kind in ("language", "task"):
         for key, value in getattr(adapters, kind).model_dump().items():
@@ -165,7 +165,7 @@ def test_recipes_say_the_names_of_hugging_face(text: str) -> None:
 
 def test_default_recipes_are_documented(text: str) -> None:
     """In words: each number of them stands there."""
-    plan, pretrain = schema.TrainingPlan(), schema.PretrainModel.model_fields["training"].default
+    plan, pretrain = recipes.TrainingPlan(), schema.PretrainModel.model_fields["training"].default
     said = " ".join(text.split())
     language, task = plan.language_adapter, plan.task_adapter
     assert (

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, TrainerState, set_seed
 import helpers
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
-from langarith.study.schema import LanguageModelRecipe
+from langarith.study.recipes import LanguageModelRecipe
 from langarith.training import batching, loop, masking, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.

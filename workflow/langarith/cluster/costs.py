@@ -33,7 +33,7 @@ from functools import cache
 from pathlib import Path
 
 from langarith import layout, merging, tasks
-from langarith.study import grid, schema, sources
+from langarith.study import grid, recipes, schema, sources
 
 RATE = 1e14
 """Operations per second: a third of the bf16 peak of an A100."""
@@ -97,7 +97,7 @@ def forward(shape: Shape, length: float) -> float:
     return layers * (8 * width**2 + 4 * width * inner + 4 * length * width)
 
 
-def language_modelling(recipe: schema.LanguageModelRecipe, shape: Shape, passes: int) -> float:
+def language_modelling(recipe: recipes.LanguageModelRecipe, shape: Shape, passes: int) -> float:
     """Operations of a training on masked language modelling; 2 passes, 3 for all weights."""
     steps = recipe.steps or 0
     tokens = steps * recipe.batch_size * recipe.accumulation * recipe.chunk_length

@@ -8,32 +8,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from langarith import merging, tasks
-from langarith.data import hub
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import BUDGET, LANGUAGE, NAME
+from langarith.study import file_checks
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
-    HUB_ADAPTER,
     Experiment,
     FilesCorpora,
-    FilesModel,
     FilesTask,
-    HubCorpora,
     HubTask,
     MiniatureTask,
     PretrainModel,
     Study,
 )
 from langarith.study.sources import (
-    corpus_files,
-    needed_splits,
-    shard_name,
-    task_file,
     task_type,
 )
 
@@ -295,50 +287,6 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
 
-def _shards_on_hub(study: Study) -> Iterator[str]:
-    """What the committed table of shards shows without the hub."""
-    corpora = study.corpora
-    if isinstance(corpora, HubCorpora):
-        if "{language}" not in corpora.config:
-            yield (
-                "corpora.config: no {language} in it, so all languages would read one text; add it"
-            )
-        else:
-            for language in study.languages:
-                try:
-                    hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
-                except InputError as error:
-                    yield f"corpora.config: {error}"
-
-
-def _revisions(study: Study) -> Iterator[str]:
-    for key, revision in study.revisions.items():
-        if not hub.is_commit(revision):
-            yield f"revisions.{key}: '{revision}' is no commit; give its 40 hexadecimal digits"
-
-
-def _ready_made_adapters(study: Study) -> Iterator[str]:
-    """Ready-made language adapters: those at hand are looked at, all must suffice for their use."""
-    for name, model in study.models.items():
-        for language, place in model.adapters.items():
-            key = f"models.{name}.adapters.{language}"
-            if language not in study.languages:
-                yield f"{key}: '{language}' is not in 'languages'; add it there"
-            if HUB_ADAPTER.match(place):
-                continue
-            folder = Path(place)
-            if not (folder / "adapter.safetensors").is_file():
-                pickled = (folder / "pytorch_adapter.bin").is_file()
-                yield f"{key}: {place} holds no adapter.safetensors" + (
-                    ", only pytorch_adapter.bin, a pickle that can run code when it is loaded; "
-                    "convert it (docs/data.md)"
-                    if pickled
-                    else "; name an adapter's folder, or repository@revision on the hub"
-                )
-            elif not (folder / "adapter_config.json").is_file():
-                yield f"{key}: {place} holds no adapter_config.json; name an adapter's folder"
-
-
 def _without_initialisation(study: Study) -> Iterator[str]:
     """Experiments that subtract θ_pre, which nobody knows of an adapter that was trained elsewhere.
 
@@ -366,55 +314,6 @@ def _without_initialisation(study: Study) -> Iterator[str]:
                     )
 
 
-def _missing_model_files(study: Study) -> Iterator[str]:
-    for name, model in study.models.items():
-        if isinstance(model, FilesModel):
-            for part in ("config.json", "model.safetensors", "tokenizer.json"):
-                if not (Path(model.path) / part).is_file():
-                    yield (
-                        f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
-                    )
-
-
-def _missing_shards(study: Study) -> Iterator[str]:
-    if isinstance(study.corpora, FilesCorpora):
-        paths = study.corpora.path
-        if not all("{language}" in p for p in ([paths] if isinstance(paths, str) else paths)):
-            yield "corpora.path: no {language} in it, so all languages would read one text; add it"
-            return
-        for language in study.languages:
-            if not corpus_files(study.corpora, language):
-                shown = study.corpora.path if isinstance(study.corpora.path, str) else "the list"
-                yield (
-                    f"corpora.path: {shown} matches no file for language '{language}'; "
-                    "correct the path or remove the language"
-                )
-            names = Counter(shard_name(path) for path in corpus_files(study.corpora, language))
-            for shard, count in names.items():
-                if count > 1:
-                    yield (
-                        f"corpora.path: {count} files of language '{language}' are called {shard}; "
-                        "give each shard a name of its own"
-                    )
-
-
-def _missing_task_files(study: Study) -> Iterator[str]:
-    for name, task in study.tasks.items():
-        if isinstance(task, FilesTask):
-            for language in dict.fromkeys([study.task_language, *task.targets]):
-                for split in needed_splits(study, language):
-                    file = task_file(study, name, language, split)
-                    if not Path(file).is_file():
-                        yield (
-                            f"tasks.{name}: file {file} ({language}, {split}) does not exist; "
-                            + (
-                                "correct the path"
-                                if language == study.task_language
-                                else f"correct the path or remove '{language}' from the targets"
-                            )
-                        )
-
-
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _languages,
     _names,
@@ -431,11 +330,11 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _text_column,
     _lambdas_of_la,
     _experiments,
-    _shards_on_hub,
-    _revisions,
-    _ready_made_adapters,
+    file_checks.shards_on_hub,
+    file_checks.revisions,
+    file_checks.ready_made_adapters,
     _without_initialisation,
-    _missing_shards,
-    _missing_task_files,
-    _missing_model_files,
+    file_checks.missing_shards,
+    file_checks.missing_task_files,
+    file_checks.missing_model_files,
 )

@@ -17,8 +17,9 @@ import yaml
 from pydantic import ValidationError
 
 from langarith.errors import InputError
+from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
-from langarith.study.schema import Study, expanded_path
+from langarith.study.schema import Study
 from langarith.study.sources import hub_branches
 
 

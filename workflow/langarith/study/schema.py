@@ -13,194 +13,29 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from langarith.data import hub
-from langarith.errors import did_you_mean
+from langarith.study.blocks import (
+    Bool,
+    LocalPath,
+    Repository,
+    Strict,
+    adapter_place,
+    expanded_paths,
+)
+from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
 SPLITS = ("validation", "test")
-
-
-HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
-
-
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-
-
-def _true_or_false(value: Any) -> Any:
-    # pydantic itself would also take yes, no, on, off, 1 and 0; --config gives words
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return value == "true"
-    raise ValueError(f"write true or false instead of {value!r}")
-
-
-Bool = Annotated[bool, BeforeValidator(_true_or_false)]
-
-
-def expanded_path(path: str) -> str:
-    """A path with `~` and `$VARIABLE` expanded.
-
-    Raises:
-        ValueError: a variable that is not set, a user that does not exist.
-    """
-    for match in _VARIABLE.finditer(path):
-        name = match[1] or match[2]
-        if name not in os.environ:
-            raise ValueError(f"the environment variable ${name} is not set; set it or write a path")
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if expanded.startswith("~"):
-        raise ValueError(f"no user has the home folder {path.partition('/')[0]}; write a path")
-    return expanded
-
-
-LocalPath = Annotated[str, AfterValidator(expanded_path)]
-"""A path on this machine, in which `~` and `$VARIABLE` are expanded."""
-
-
-def _adapter_place(place: str) -> str:
-    return place if HUB_ADAPTER.match(place) else expanded_path(place)
-
-
-def _expanded_paths(paths: str | list[str]) -> str | list[str]:
-    return expanded_path(paths) if isinstance(paths, str) else [expanded_path(p) for p in paths]
-
-
-class Strict(BaseModel):
-    """A block of the study that refuses keys it does not know or that have no effect in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
-
-    what: ClassVar[str] = ""
-    """The block in words, for the refusal of keys that only its siblings have."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            known = {f.alias or name for name, f in cls.model_fields.items()}
-            unknown = [cls._refusal(str(k), known) for k in values if k not in known]
-            if unknown:
-                raise ValueError("; ".join(unknown))
-        return values
-
-    @classmethod
-    def _refusal(cls, key: str, known: set[str]) -> str:
-        owners = [c.what for c in cls._siblings() if key in c.model_fields]
-        if owners:
-            return f"'{key}' has no effect in {cls.what}, only in {' and '.join(owners)}; remove it"
-        return f"unknown key '{key}'{did_you_mean(key, known)}"
-
-    @classmethod
-    def _siblings(cls) -> Iterator[type[Strict]]:
-        """Classes beside this one: of the same base, which has a key in common with them."""
-        for base in cls.__bases__:
-            if cls.what and issubclass(base, Strict):
-                yield from (c for c in base.__subclasses__() if c is not cls and c.what)
-
-
-class Recipe(Strict):
-    """How a module is trained (paper section 4.1.2). Exactly one of `steps`, `epochs`."""
-
-    steps: int | None = Field(None, ge=1)
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(ge=1)
-    accumulation: int = Field(1, ge=1)
-    learning_rate: float = Field(gt=0)
-    schedule: Literal["linear", "constant", "cosine"] = "linear"
-    warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    clip: float = Field(1.0, ge=0)
-    evaluate_every: int | None = Field(None, ge=1)
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    torch_compile: Bool = False
-    threads: int = Field(1, ge=1)
-
-    @model_validator(mode="after")
-    def _steps_or_epochs(self) -> Recipe:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give exactly one of 'steps' and 'epochs'")
-        return self
-
-    @model_validator(mode="after")
-    def _warmup_has_an_effect(self) -> Recipe:
-        if self.warmup_steps and self.schedule == "constant":
-            raise ValueError(
-                "'warmup_steps' has no effect with 'schedule: constant'; remove it or choose "
-                "linear or cosine"
-            )
-        return self
-
-
-class LanguageModelRecipe(Recipe):
-    """The same for masked language modelling: base models and language adapters."""
-
-    what = "recipes of base models and language adapters"
-
-    chunk_length: int = Field(512, ge=8)
-    mask_probability: float = Field(0.15, gt=0, lt=1)
-
-
-class TaskRecipe(Recipe):
-    """The same for task adapters."""
-
-    what = "the recipe of a task"
-
-
-class _AdapterShape(Strict):
-    """A bottleneck adapter after the output block (Pfeiffer)."""
-
-    non_linearity: str = "gelu_new"
-
-
-class TaskAdapterShape(_AdapterShape):
-    """A task adapter: a bottleneck adapter after the output block (Pfeiffer)."""
-
-    what = "the shape of task adapters"
-
-    reduction_factor: float = Field(16.0, gt=0)
-
-
-class LanguageAdapterShape(_AdapterShape):
-    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out."""
-
-    what = "that of language adapters"
-
-    reduction_factor: float = Field(2.0, gt=0)
-    invertible_reduction_factor: float | None = Field(2.0, gt=0)
-
-
-class Adapters(Strict):
-    """Shapes of both adapters and the fixed seed of the initialisation they all start from."""
-
-    init_seed: int = 2147483647
-    language: LanguageAdapterShape = LanguageAdapterShape()
-    task: TaskAdapterShape = TaskAdapterShape()
-
-
-def _owner_and_name(repository: str) -> str:
-    if not hub.is_repository(repository):
-        raise ValueError(f"'{repository}' is no repository on the hub; write owner/name")
-    return repository
-
-
-Repository = Annotated[str, AfterValidator(_owner_and_name)]
 
 
 class _Model(Strict):
@@ -209,7 +44,7 @@ class _Model(Strict):
     Each is a folder, or `repository@revision` on the hub.
     """
 
-    adapters: dict[str, Annotated[str, AfterValidator(_adapter_place)]] = {}
+    adapters: dict[str, Annotated[str, AfterValidator(adapter_place)]] = {}
 
 
 class HubModel(_Model):
@@ -282,7 +117,7 @@ class FilesCorpora(_Corpora):
     what = "corpora with 'source: files'"
 
     source: Literal["files"]
-    path: Annotated[str | list[str], AfterValidator(_expanded_paths)]
+    path: Annotated[str | list[str], AfterValidator(expanded_paths)]
     text_column: str = "text"
 
 
@@ -506,15 +341,6 @@ class Evaluation(Strict):
     tokens_per_batch: int = Field(8192, ge=64)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     threads: int = Field(1, ge=1)
-
-
-class TrainingPlan(Strict):
-    """Recipes of both kinds of adapters, the paper's by default; a task may name its own."""
-
-    language_adapter: LanguageModelRecipe = LanguageModelRecipe(
-        steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
-    )
-    task_adapter: TaskRecipe = TaskRecipe(epochs=100, batch_size=16, learning_rate=1e-4)
 
 
 Budget = Annotated[

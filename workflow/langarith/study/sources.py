@@ -10,8 +10,9 @@ from typing import Any
 from langarith import tasks
 from langarith.data import hub
 from langarith.layout import Operand, budget_tokens
+from langarith.study.blocks import HUB_ADAPTER
+from langarith.study.recipes import TaskRecipe
 from langarith.study.schema import (
-    HUB_ADAPTER,
     SPLITS,
     FilesCorpora,
     FilesModel,
@@ -24,7 +25,6 @@ from langarith.study.schema import (
     MiniatureCorpora,
     MiniatureTask,
     Study,
-    TaskRecipe,
     TaskSpec,
 )
 

@@ -269,7 +269,7 @@ def train(
     for a checkpoint at the next step, SIGTERM for one before the process ends by it.
 
     Args:
-        recipe: the fields of a :class:`langarith.study.schema.Recipe`.
+        recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
         data: training rows: columns of ints or of lists of ints, `input_ids` among them. Their
             order, dropout and masks follow `seed`.
         loss: mean loss of one micro-batch, which is given in main memory.

@@ -1,0 +1,106 @@
+"""Parts of the schema of a study: blocks that refuse unknown keys, truth values, paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    model_validator,
+)
+
+from langarith.data import hub
+from langarith.errors import did_you_mean
+
+HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
+
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+def _true_or_false(value: Any) -> Any:
+    # pydantic itself would also take yes, no, on, off, 1 and 0; --config gives words
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise ValueError(f"write true or false instead of {value!r}")
+
+
+Bool = Annotated[bool, BeforeValidator(_true_or_false)]
+
+
+def expanded_path(path: str) -> str:
+    """A path with `~` and `$VARIABLE` expanded.
+
+    Raises:
+        ValueError: a variable that is not set, a user that does not exist.
+    """
+    for match in _VARIABLE.finditer(path):
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ValueError(f"the environment variable ${name} is not set; set it or write a path")
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if expanded.startswith("~"):
+        raise ValueError(f"no user has the home folder {path.partition('/')[0]}; write a path")
+    return expanded
+
+
+LocalPath = Annotated[str, AfterValidator(expanded_path)]
+"""A path on this machine, in which `~` and `$VARIABLE` are expanded."""
+
+
+def adapter_place(place: str) -> str:
+    return place if HUB_ADAPTER.match(place) else expanded_path(place)
+
+
+def expanded_paths(paths: str | list[str]) -> str | list[str]:
+    return expanded_path(paths) if isinstance(paths, str) else [expanded_path(p) for p in paths]
+
+
+class Strict(BaseModel):
+    """A block of the study that refuses keys it does not know or that have no effect in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    what: ClassVar[str] = ""
+    """The block in words, for the refusal of keys that only its siblings have."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            known = {f.alias or name for name, f in cls.model_fields.items()}
+            unknown = [cls._refusal(str(k), known) for k in values if k not in known]
+            if unknown:
+                raise ValueError("; ".join(unknown))
+        return values
+
+    @classmethod
+    def _refusal(cls, key: str, known: set[str]) -> str:
+        owners = [c.what for c in cls._siblings() if key in c.model_fields]
+        if owners:
+            return f"'{key}' has no effect in {cls.what}, only in {' and '.join(owners)}; remove it"
+        return f"unknown key '{key}'{did_you_mean(key, known)}"
+
+    @classmethod
+    def _siblings(cls) -> Iterator[type[Strict]]:
+        """Classes beside this one: of the same base, which has a key in common with them."""
+        for base in cls.__bases__:
+            if cls.what and issubclass(base, Strict):
+                yield from (c for c in base.__subclasses__() if c is not cls and c.what)
+
+
+def _owner_and_name(repository: str) -> str:
+    if not hub.is_repository(repository):
+        raise ValueError(f"'{repository}' is no repository on the hub; write owner/name")
+    return repository
+
+
+Repository = Annotated[str, AfterValidator(_owner_and_name)]

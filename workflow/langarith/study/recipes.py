@@ -1,0 +1,100 @@
+"""How modules are trained, and the shapes of adapters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from langarith.study.blocks import Bool, Strict
+
+
+class Recipe(Strict):
+    """How a module is trained (paper section 4.1.2). Exactly one of `steps`, `epochs`."""
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int = Field(ge=1)
+    accumulation: int = Field(1, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["linear", "constant", "cosine"] = "linear"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, ge=0)
+    evaluate_every: int | None = Field(None, ge=1)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    torch_compile: Bool = False
+    threads: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> Recipe:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of 'steps' and 'epochs'")
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_has_an_effect(self) -> Recipe:
+        if self.warmup_steps and self.schedule == "constant":
+            raise ValueError(
+                "'warmup_steps' has no effect with 'schedule: constant'; remove it or choose "
+                "linear or cosine"
+            )
+        return self
+
+
+class LanguageModelRecipe(Recipe):
+    """The same for masked language modelling: base models and language adapters."""
+
+    what = "recipes of base models and language adapters"
+
+    chunk_length: int = Field(512, ge=8)
+    mask_probability: float = Field(0.15, gt=0, lt=1)
+
+
+class TaskRecipe(Recipe):
+    """The same for task adapters."""
+
+    what = "the recipe of a task"
+
+
+class _AdapterShape(Strict):
+    """A bottleneck adapter after the output block (Pfeiffer)."""
+
+    non_linearity: str = "gelu_new"
+
+
+class TaskAdapterShape(_AdapterShape):
+    """A task adapter: a bottleneck adapter after the output block (Pfeiffer)."""
+
+    what = "the shape of task adapters"
+
+    reduction_factor: float = Field(16.0, gt=0)
+
+
+class LanguageAdapterShape(_AdapterShape):
+    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out."""
+
+    what = "that of language adapters"
+
+    reduction_factor: float = Field(2.0, gt=0)
+    invertible_reduction_factor: float | None = Field(2.0, gt=0)
+
+
+class Adapters(Strict):
+    """Shapes of both adapters and the fixed seed of the initialisation they all start from."""
+
+    init_seed: int = 2147483647
+    language: LanguageAdapterShape = LanguageAdapterShape()
+    task: TaskAdapterShape = TaskAdapterShape()
+
+
+class TrainingPlan(Strict):
+    """Recipes of both kinds of adapters, the paper's by default; a task may name its own."""
+
+    language_adapter: LanguageModelRecipe = LanguageModelRecipe(
+        steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
+    )
+    task_adapter: TaskRecipe = TaskRecipe(epochs=100, batch_size=16, learning_rate=1e-4)
