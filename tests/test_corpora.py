@@ -333,9 +333,9 @@ def test_stream_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
             open_stream(path)
 
 
-# ---------------------------------------------------------------- the library behind them
+# ---------------------------------------------------------------- files and network
 
-EPOCH_WITHOUT_A_HOME = """
+STREAM_WITHOUT_A_HOME = """
 import socket, sys
 def refuse(*_):
     raise AssertionError("a connection")
@@ -349,13 +349,7 @@ stream = folder / "a.arrow"
 streams.tokenize_documents(documents, Tokenizer.from_file(str(folder / "tokenizer.json")), stream)
 assert "datasets" not in sys.modules  # its import would take longer than a small shard
 chunks = streams.read_chunks([stream], validation_documents=2, chunk_length=4, budget=None)
-from langarith.training import batching
-for dataset in (
-    batching.chunk_dataset(chunks.train),
-    batching.task_dataset({"input_ids": [[1, 2], [3]], "labels": [0, 1]}),
-):
-    rows = batching.Rows(dataset)
-    assert [rows[i] for i in range(len(rows))]
+assert len(chunks.train)
 """
 
 
@@ -369,7 +363,7 @@ def test_datasets_writes_nothing_elsewhere_and_needs_no_network(
     tokenizer.save(str(data / "tokenizer.json"))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "XDG_"))}
     subprocess.run(
-        [sys.executable, "-c", EPOCH_WITHOUT_A_HOME, str(data)],
+        [sys.executable, "-c", STREAM_WITHOUT_A_HOME, str(data)],
         check=True,
         cwd=home,
         env=kept | {"HOME": str(home)},

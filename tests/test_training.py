@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import PreTrainedModel, TrainerState, set_seed
 
@@ -373,14 +376,14 @@ def test_order_follows_seed_and_epoch_and_groups_by_length() -> None:
         torch.manual_seed(epoch)  # not looked at
         return list(sampler)
 
-    for given in (None, lengths):
-        found = [order(1, 0, given), order(1, 1, given), order(2, 0, given)]
+    for grouping in (None, lengths):
+        found = [order(1, 0, grouping), order(1, 1, grouping), order(2, 0, grouping)]
         assert all(sorted(rows) == list(range(400)) for rows in found)
         assert len({tuple(rows) for rows in found}) == 3
-        assert order(1, 0, given) == found[0]
+        assert order(1, 0, grouping) == found[0]
     spans = []
-    for given in (None, lengths):
-        rows = [lengths[i] for i in order(1, 0, given)]
+    for grouping in (None, lengths):
+        rows = [lengths[i] for i in order(1, 0, grouping)]
         spans.append(sum(max(rows[i : i + 8]) - min(rows[i : i + 8]) for i in range(0, 400, 8)))
     assert spans[1] < spans[0] / 4
 
@@ -681,6 +684,75 @@ def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
     helpers.add_adapter(model, "fr", seed=2)
     model.set_active_adapters("fr")
     assert validate()["loss"] != pytest.approx(first["loss"], rel=1e-3)
+
+
+# ---------------------------------------------------------------- rows of datasets
+
+row_columns = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 250_000), min_size=1),
+        st.lists(st.integers(0, 1), min_size=1),
+        st.integers(-100, 9),
+    ),
+    min_size=1,
+    max_size=9,
+).map(
+    lambda rows: dict(
+        zip(("input_ids", "token_type_ids", "labels"), zip(*rows, strict=True), strict=True)
+    )
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(columns=row_columns, data=st.data())
+def test_rows_are_those_of_the_dataset(columns: dict[str, Any], data: st.DataObject) -> None:
+    dataset = batching.task_dataset(columns)
+    assert dataset.cache_files == []  # in memory
+    chosen = data.draw(st.lists(st.integers(0, len(dataset) - 1), min_size=1))
+    # whole, as several tables, and as a selection
+    for rows_of in (
+        dataset,
+        datasets.concatenate_datasets([dataset, dataset]),
+        dataset.select(chosen, keep_in_memory=True),
+    ):
+        rows = batching.Rows(rows_of)
+        assert len(rows) == len(rows_of)
+        for i, expected in enumerate(rows_of):
+            row = rows[i]
+            assert {name: np.asarray(value).tolist() for name, value in row.items()} == expected
+        assert rows.lengths() == [len(row) for row in rows_of["input_ids"]]
+
+
+def test_chunks_share_the_memory_of_their_dataset() -> None:
+    chunks = helpers.chunks(6).numpy().astype(np.int32)
+    dataset = batching.chunk_dataset(chunks)
+    assert dataset.cache_files == []
+    assert dataset["input_ids"][:] == chunks.tolist()
+    rows = batching.Rows(dataset)
+    assert np.shares_memory(rows[3]["input_ids"], chunks[3])
+    assert rows.lengths() == [16] * 6
+
+
+def test_digest_follows_the_rows_and_not_how_they_are_stored(base: Path) -> None:
+    model = encoders.load_masked_lm(base)
+
+    def digest(dataset: datasets.Dataset) -> str:
+        return loop._digest(model, batching.Rows(dataset))
+
+    ids, labels = [[5, 6], [7], [8, 9]], [0, 1, 2]
+    whole = batching.task_dataset({"input_ids": ids, "labels": labels})
+    parts = [whole.select(range(2)), whole.select(range(2, 3))]
+    assert digest(whole) == digest(datasets.concatenate_datasets(parts))
+    others = [
+        batching.task_dataset({"input_ids": ids, "labels": [0, 1, 3]}),
+        batching.task_dataset({"input_ids": [[5, 6], [7, 8], [9]], "labels": labels}),
+        batching.task_dataset({"input_ids": ids[:2], "labels": labels[:2]}),
+        batching.task_dataset({"input_ids": ids}),
+        batching.task_dataset({"input_ids": ids, "start_positions": labels}),
+        batching.chunk_dataset(np.array([[5, 6], [7, 8]], dtype=np.int32)),
+        batching.chunk_dataset(np.array([[5, 6, 7, 8]], dtype=np.int32)),
+    ]
+    assert len({digest(dataset) for dataset in (whole, *others)}) == len(others) + 1
 
 
 # ---------------------------------------------------------------- padding
