@@ -19,9 +19,10 @@ from urllib.parse import unquote
 
 import pytest
 
-import little_study
+import made_up
 from langarith.audit import crate, lineage
 from langarith.audit.page import write
+from langarith.files import sha256
 
 SHIPPED = "data/ro-crate.jsonld"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -30,7 +31,7 @@ CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 @pytest.fixture
 def packed(root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    found = lineage.of(little_study.write())
+    found = lineage.of(made_up.write_study())
     write(found, found.jobs, Path("results/provenance"))
     path = Path("results/crate.zip")
     crate.write(found, root, root / "studies/nano.yaml", Path("results/provenance"), path)
@@ -130,7 +131,7 @@ def test_the_crate_tells_who_ran_what_on_what(packed):
     objects = {e["@id"] for e in run["object"]}
     assert objects == {"study/nano.yaml", "#input/raw/en.txt", "#input/raw/fr.txt"}
     shard = told["#input/raw/fr.txt"]
-    assert shard["sha256"] == little_study.provenance.sha256("raw/fr.txt")
+    assert shard["sha256"] == sha256("raw/fr.txt")
     results = {e["@id"] for e in run["result"]}
     assert {"results/tables/zero_shot.csv", "results/figures/zero_shot.pdf"} <= results
     assert len(results) == 4  # and what both sweeps chose
@@ -166,7 +167,7 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
 
 def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    little_study.write()
+    made_up.write_study()
     names = {
         "kind": "datasets",
         "repository": "wiki/pedia",
@@ -174,9 +175,9 @@ def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
         "file": "a.parquet",
     }
     file = "resources/datasets/wiki/pedia/b10c/a.parquet"
-    little_study.job("download_hub_file", [], {file: "x"}, f"{file}.provenance.json", **names)
+    made_up.job("download_hub_file", [], {file: "x"}, f"{file}.provenance.json", **names)
     tokens = "results/tokens/tiny/it/part.arrow"
-    little_study.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
+    made_up.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
     built = crate.build(lineage.of(Path("results")), root, root / "studies/nano.yaml", Path("none"))
     told = built.get(f"#input/{file}")
     assert told["version"] == "b10c"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import helpers
-import little_study
+import made_up
 from langarith.audit import export, lineage
 from langarith.errors import InputError
 from langarith.evaluation.sweep import sweep_cell
@@ -57,7 +57,7 @@ def study(base, tmp_path_factory) -> Path:
         record = f"{place}/provenance.json"
         files = [f"{place}/{file}" for file in ADAPTER_FILES]
         outputs = dict.fromkeys(files)
-        little_study.job(rule, inputs, outputs, record, **names)
+        made_up.job(rule, inputs, outputs, record, **names)
 
     initial = "results/adapters/tiny/initial/language"
     save("initial", initial, 0, "initialise_adapters", model="tiny")
@@ -120,7 +120,7 @@ def study(base, tmp_path_factory) -> Path:
             batches={"tokens_per_batch": 4096, "precision": "fp32"},
             always=(0.0, 0.5, 1.0),
         )
-        little_study.job(
+        made_up.job(
             f"sweep_{method}",
             [f"{LANGUAGE.format(name)}/adapter.safetensors" for name in ("en", "fr")],
             dict.fromkeys([*outputs.curve, outputs.selected, outputs.predictions]),
