@@ -23,6 +23,7 @@ import made_up
 from langarith.audit import crate, lineage
 from langarith.audit.page import write
 from langarith.files import sha256
+from workspace import NANO, copy_project, run
 
 SHIPPED = "data/ro-crate.jsonld"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -149,6 +150,9 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
         "rules/common.smk",
         "workflow/scripts/sweep_la.py",
         "workflow/langarith/audit/crate.py",
+        "workflow/report/report.html",
+        "profiles/default/config.yaml",
+        "envs/langarith.yaml",
         "CITATION.cff",
         "study/nano.yaml",
         "study/study.json",
@@ -163,6 +167,26 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
         if entity["@type"] == "File"
     )
     assert not list(packed.parent.glob(".*partial*"))
+
+
+def test_files_of_the_workflow_are_those_that_git_does_not_ignore(root, tmp_path):
+    project = copy_project(root, tmp_path / "project")
+    assert "rules/common.smk" in crate.workflow_files(project)
+    (project / "studies/mine.yaml").write_text("name: mine")  # not committed, and used
+    (project / "workflow/__pycache__").mkdir()
+    (project / "workflow/__pycache__/x.pyc").write_text("compiled")
+    (project / "results").mkdir()
+    (project / "results/large").write_text("no part of the workflow")
+    on_disk = crate.workflow_files(project)
+    git = ("git", "-C", str(project))
+    subprocess.run([*git, "init", "-q"], check=True)
+    (project / ".gitignore").write_text("__pycache__/\n/results/\n")
+    subprocess.run([*git, "add", "rules"], check=True)
+    assert crate.workflow_files(project) == on_disk
+    assert "studies/mine.yaml" in on_disk
+    wanted = {str(p.relative_to(project)) for p in project.rglob("*") if p.is_file()}
+    left_out = {name for name in wanted if name.startswith((".git", "results/"))}
+    assert set(on_disk) == wanted - left_out - {"Snakefile", "workflow/__pycache__/x.pyc"}
 
 
 def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
@@ -196,10 +220,11 @@ def test_people_are_those_of_the_citation_file():
 def test_snakemake_crate_packs_a_finished_study(copy, cache, root):
     import shutil
 
-    from workspace import NANO, run
-
     for name in ("CITATION.cff", "README.md", "LICENSE"):
         shutil.copy2(root / name, copy / name)
     run(copy, "crate", *NANO)
     passed, told = validated(copy / "results/nano/crate.zip", cache, "workflow-run-crate")
     assert passed, told
+    # what is in the zip is all that a reader needs to run it again, to the report
+    shutil.unpack_archive(copy / "results/nano/crate.zip", copy / "unpacked")
+    run(copy / "unpacked", "-n", "report", *NANO)
