@@ -42,7 +42,7 @@ rule pack_crate:
         f"{LOGS}/pack_crate/{STUDY.name}.log",
     params:
         results=lambda _: R,  # where they lie, not what is in them
-        house=lambda _: workflow.basedir,
+        project=lambda _: workflow.basedir,
         study=STUDY_FILE,
         code=fingerprint("pack_crate"),
     conda:

@@ -1,6 +1,5 @@
 """What all tests share: the project's root, hypothesis settings, and strictness about skips."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -105,58 +104,9 @@ def open_page(browser):
     assert problems == []
 
 
-# Test scores of a finished zero-shot experiment on three targets with two seeds, small enough to
-# compute by hand: (task, target, related, seed, lambda chosen, {lambda: score}).
-LITTLE_RESULTS = [
-    ("ner", "es", "fr", 1, 0.5, {0.0: 40.0, 0.5: 50.0, 1.0: 44.0}),
-    ("ner", "es", "fr", 2, 0.5, {0.0: 42.0, 0.5: 56.0, 1.0: 48.0}),
-    ("ner", "fr", "es", 1, 0.0, {0.0: 60.0, 0.5: 58.0, 1.0: 30.0}),
-    ("ner", "fr", "es", 2, 0.5, {0.0: 64.0, 0.5: 66.0, 1.0: 34.0}),
-    ("nli", "fr", "es", 1, 1.0, {0.0: 34.0, 0.5: 35.0, 1.0: 100 / 3}),
-    ("nli", "fr", "es", 2, 1.0, {0.0: 36.0, 0.5: 33.0, 1.0: 37.0}),
-]
-
-
 @pytest.fixture
 def little_results(tmp_path) -> tuple[list[Path], list[Path]]:
-    """`selected.json` of the cells above and `task.json` of the task adapters below them."""
+    """`selected.json` and `task.json` files of a finished zero-shot experiment; see made_up.py."""
+    import made_up
 
-    def metrics(task: str, score: float) -> dict[str, float]:
-        # the second metric of NER must not leak into what is drawn
-        return {"f1": score, "f1_strict": 1.0} if task == "ner" else {"accuracy": score}
-
-    def write(path: Path, content: dict) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-        return path
-
-    cells, adapters = [], {}
-    for task, target, related, seed, chosen, scores in LITTLE_RESULTS:
-        cell = {
-            "model": "tiny",
-            "task": task,
-            "target": target,
-            "method": "la",
-            "left": "en",
-            "right": related,
-            "seed": str(seed),
-            "metric": next(iter(metrics(task, 0))),
-            "selected": chosen,
-            "examples": {"validation": 20, "test": 30},
-            "validation": [
-                {"lambda": w, "metrics": metrics(task, s + 1)} for w, s in scores.items()
-            ],
-            "test": [{"lambda": w, "metrics": metrics(task, s)} for w, s in scores.items()],
-            "references": {"none": metrics(task, 20.0), "majority": metrics(task, 10.0)},
-        }
-        cells.append(write(tmp_path / f"{task}-{target}-{seed}" / "selected.json", cell))
-        adapter = {
-            "model": "tiny",
-            "task": task,
-            "language": "en",
-            "seed": seed,
-            "test": metrics(task, 70.0 + seed),
-            "examples": {"train": 99, "validation": 20, "test": 40},
-        }
-        adapters[task, seed] = write(tmp_path / f"{task}-{seed}" / "task.json", adapter)
-    return cells, list(adapters.values())
+    return made_up.write_results(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langarith.evaluation import selection
 from langarith.results import analysis
-from tidy import cell, gone, table
+from made_up import cell, gone, table
 
 NAN = math.nan
 

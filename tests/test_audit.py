@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import little_study
+import made_up
 from langarith.audit import diff, explain, verify
 from langarith.errors import InputError
+from langarith.files import sha256
+from langarith.jobs.record import describe
 
 ADAPTER = "results/adapters/tiny/language/{}@full/seed{}/adapter.safetensors"
 CELL = "results/evaluation/tiny/ner/es/la/en+fr/seed{}"
@@ -25,12 +27,12 @@ ROW = ["target=es", "seed=1", "split=test", "selected=True"]
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished little study in the current folder."""
     monkeypatch.chdir(tmp_path)
-    return little_study.write()
+    return made_up.write_study()
 
 
 def cell(seed: int) -> set[str]:
     """The files of a sweep."""
-    lambdas = {f"{CELL.format(seed)}/lambda={w:.2f}.json" for w in little_study.LAMBDAS}
+    lambdas = {f"{CELL.format(seed)}/lambda={w:.2f}.json" for w in made_up.LITTLE}
     return lambdas | {f"{CELL.format(seed)}/selected.json"}
 
 
@@ -119,8 +121,8 @@ def test_a_record_that_was_edited_to_hide_a_change_is_found(results):
     path = ADAPTER.format("fr", 1)
     old = json.loads(Path(path).with_name("provenance.json").read_text())
     one_byte(path)
-    old["outputs"] = little_study.describe([path])
-    old["outputs"][path]["sha256"] = little_study.sha256(path)
+    old["outputs"] = describe([path])
+    old["outputs"][path]["sha256"] = sha256(path)
     Path(path).with_name("provenance.json").write_text(json.dumps(old))
     told = found(results)
     assert told == {("stale", f"{CELL.format(1)}/selected.json"): cell(1) | {TABLE, FIGURE}}
@@ -132,7 +134,7 @@ def test_a_job_that_read_an_older_version_of_the_users_file_is_stale(results):
     for name in ("x", "y"):
         if name == "y":
             Path("raw/more.txt").write_text("newer")
-        little_study.job(
+        made_up.job(
             "tokenize_shard",
             ["raw/more.txt"],
             {f"results/tokens/tiny/{name}/part.arrow": name},
@@ -176,7 +178,7 @@ def test_code_that_has_changed_since_is_told_with_all_that_it_made(results):
 def test_each_byte_is_read_once(results, monkeypatch):
     """Also of files that many jobs read, and of files with two names."""
     Path("raw/again.txt").hardlink_to("raw/fr.txt")
-    little_study.job(
+    made_up.job(
         "tokenize_shard",
         ["raw/again.txt"],
         {"results/tokens/tiny/again/part.arrow": "x"},
@@ -204,9 +206,9 @@ def test_a_download_is_verified_by_the_record_beside_it(results):
     file = "resources/datasets/wiki/b10c/fr.parquet"
     names = {"repository": "wiki", "revision": "b10c"}
     record = f"{file}.provenance.json"
-    little_study.job("download_hub_file", [], {file: "text"}, record, **names)
+    made_up.job("download_hub_file", [], {file: "text"}, record, **names)
     tokens = "results/tokens/tiny/it/part.arrow"
-    little_study.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
+    made_up.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
     assert found(results) == {}
     assert "download_hub_file (repository wiki" in "\n".join(explain.lines(Path(tokens)))
     one_byte(file)
@@ -241,9 +243,10 @@ def test_a_row_is_explained_down_to_the_users_files(results, capsys):
 
 def test_a_row_is_found_by_its_line(results):
     line = (
-        little_study.table_text()
+        made_up.study_table()
+        .to_csv(index=False)
         .splitlines()
-        .index("zero_shot,tiny,ner,es,la,en,fr,full,2,0.5,test,True,f1,49.0,20")
+        .index("zero_shot,tiny,ner,es,la,en,fr,full,2,0.5,test,True,f1,49.0,10")
     )
     told = explain.lines(Path(TABLE), [str(line + 1)])
     assert "seed 2" in told[0] and f"line {line + 1}" in told[1]
@@ -283,7 +286,7 @@ def other(results, tmp_path, monkeypatch) -> Path:
     """A second run with more steps, in a folder beside."""
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    little_study.write(steps=30)
+    made_up.write_study(steps=30)
     monkeypatch.chdir(tmp_path)
     return Path("b/results")
 

@@ -19,9 +19,11 @@ from urllib.parse import unquote
 
 import pytest
 
-import little_study
+import made_up
 from langarith.audit import crate, lineage
 from langarith.audit.page import write
+from langarith.files import sha256
+from workspace import NANO, copy_project, run
 
 SHIPPED = "data/ro-crate.jsonld"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -30,7 +32,7 @@ CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 @pytest.fixture
 def packed(root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    found = lineage.of(little_study.write())
+    found = lineage.of(made_up.write_study())
     write(found, found.jobs, Path("results/provenance"))
     path = Path("results/crate.zip")
     crate.write(found, root, root / "studies/nano.yaml", Path("results/provenance"), path)
@@ -130,7 +132,7 @@ def test_the_crate_tells_who_ran_what_on_what(packed):
     objects = {e["@id"] for e in run["object"]}
     assert objects == {"study/nano.yaml", "#input/raw/en.txt", "#input/raw/fr.txt"}
     shard = told["#input/raw/fr.txt"]
-    assert shard["sha256"] == little_study.provenance.sha256("raw/fr.txt")
+    assert shard["sha256"] == sha256("raw/fr.txt")
     results = {e["@id"] for e in run["result"]}
     assert {"results/tables/zero_shot.csv", "results/figures/zero_shot.pdf"} <= results
     assert len(results) == 4  # and what both sweeps chose
@@ -148,6 +150,9 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
         "rules/common.smk",
         "workflow/scripts/sweep_la.py",
         "workflow/langarith/audit/crate.py",
+        "workflow/report/report.html",
+        "profiles/default/config.yaml",
+        "envs/langarith.yaml",
         "CITATION.cff",
         "study/nano.yaml",
         "study/study.json",
@@ -164,9 +169,29 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
     assert not list(packed.parent.glob(".*partial*"))
 
 
+def test_files_of_the_workflow_are_those_that_git_does_not_ignore(root, tmp_path):
+    project = copy_project(root, tmp_path / "project")
+    assert "rules/common.smk" in crate.workflow_files(project)
+    (project / "studies/mine.yaml").write_text("name: mine")  # not committed, and used
+    (project / "workflow/__pycache__").mkdir()
+    (project / "workflow/__pycache__/x.pyc").write_text("compiled")
+    (project / "results").mkdir()
+    (project / "results/large").write_text("no part of the workflow")
+    on_disk = crate.workflow_files(project)
+    git = ("git", "-C", str(project))
+    subprocess.run([*git, "init", "-q"], check=True)
+    (project / ".gitignore").write_text("__pycache__/\n/results/\n")
+    subprocess.run([*git, "add", "rules"], check=True)
+    assert crate.workflow_files(project) == on_disk
+    assert "studies/mine.yaml" in on_disk
+    wanted = {str(p.relative_to(project)) for p in project.rglob("*") if p.is_file()}
+    left_out = {name for name in wanted if name.startswith((".git", "results/"))}
+    assert set(on_disk) == wanted - left_out - {"Snakefile", "workflow/__pycache__/x.pyc"}
+
+
 def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    little_study.write()
+    made_up.write_study()
     names = {
         "kind": "datasets",
         "repository": "wiki/pedia",
@@ -174,9 +199,9 @@ def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
         "file": "a.parquet",
     }
     file = "resources/datasets/wiki/pedia/b10c/a.parquet"
-    little_study.job("download_hub_file", [], {file: "x"}, f"{file}.provenance.json", **names)
+    made_up.job("download_hub_file", [], {file: "x"}, f"{file}.provenance.json", **names)
     tokens = "results/tokens/tiny/it/part.arrow"
-    little_study.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
+    made_up.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
     built = crate.build(lineage.of(Path("results")), root, root / "studies/nano.yaml", Path("none"))
     told = built.get(f"#input/{file}")
     assert told["version"] == "b10c"
@@ -195,10 +220,11 @@ def test_people_are_those_of_the_citation_file():
 def test_snakemake_crate_packs_a_finished_study(copy, cache, root):
     import shutil
 
-    from workspace import NANO, run
-
     for name in ("CITATION.cff", "README.md", "LICENSE"):
         shutil.copy2(root / name, copy / name)
     run(copy, "crate", *NANO)
     passed, told = validated(copy / "results/nano/crate.zip", cache, "workflow-run-crate")
     assert passed, told
+    # what is in the zip is all that a reader needs to run it again, to the report
+    shutil.unpack_archive(copy / "results/nano/crate.zip", copy / "unpacked")
+    run(copy / "unpacked", "-n", "report", *NANO)

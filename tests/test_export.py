@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import helpers
-import little_study
+import made_up
 from langarith import layout, merging
 from langarith.audit import export, lineage
 from langarith.errors import InputError
@@ -59,7 +59,7 @@ def study(base, tmp_path_factory) -> Path:
         record = f"{place}/provenance.json"
         files = [f"{place}/{file}" for file in ADAPTER_FILES]
         outputs = dict.fromkeys(files)
-        little_study.job(rule, inputs, outputs, record, **names)
+        made_up.job(rule, inputs, outputs, record, **names)
 
     initial = "results/adapters/tiny/initial/language"
     save("initial", initial, 0, "initialise_adapters", model="tiny")
@@ -111,7 +111,7 @@ def study(base, tmp_path_factory) -> Path:
             },
             batches={"tokens_per_batch": 4096, "precision": "fp32"},
         )
-        little_study.job(
+        made_up.job(
             f"sweep_{method}",
             [f"{LANGUAGE.format(language)}/adapter.safetensors" for language in languages],
             dict.fromkeys(map(str, sorted(Path(cell).iterdir()))),

@@ -12,18 +12,12 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
+import made_up
 from langarith.results import analysis, figures, tables
 from langarith.results.figures import style
 
-CAPTION = {
-    "study": "little",
-    "note": "Made up.",
-    "models": ["tiny"],
-    "seeds": [1, 2],
-    "task_language": "en",
-    "languages": ["en", "es", "fr"],
-}
-# From LITTLE_RESULTS in conftest.py, by hand. Per target and kind, the mean over seeds 1 and 2.
+CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr"]}
+# From ZERO_SHOT in made_up.py, by hand. Per target and kind, the mean over seeds 1 and 2.
 MEANS = {
     "ner": {"es": (46.0, 41.0, 53.0), "fr": (32.0, 62.0, 63.0), "avg.": (39.0, 51.5, 58.0)},
     "nli": {"fr": (211 / 6, 35.0, 211 / 6)},
@@ -197,27 +191,12 @@ def test_a_metric_without_a_title_is_drawn_under_its_name(tmp_path: Path) -> Non
 # --- the other experiments, by hand -------------------------------------------------------------
 
 
-def sweep(task, target, left, right, seed, test, chosen=0.5, *, method="la", model="tiny"):
-    """Rows of one cell from its test scores per lambda; validation is 1 more. None: missing."""
-    budget = right.partition("@")[2] or "full"
-    place = {"experiment": "x", "model": model, "task": task, "target": target, "method": method}
-    place |= {"left": left, "right": right, "budget": budget, "seed": seed}
-    metric = {"ner": "f1", "nli": "accuracy", "qa": "f1"}[task]
+def sweep(task, target, left, right, seed, test, chosen=0.5, **names):
+    """Rows of one cell; None for the test scores of one that is missing."""
+    operands = f"{left}+{right}"
     if test is None:
-        row = {"lambda": None, "split": "test", "selected": False, "metric": metric}
-        return [place | row | {"value": None, "examples": None}]
-    return [
-        place
-        | {"lambda": w, "split": split, "selected": w == chosen, "metric": metric}
-        | {"value": value + (split == "validation"), "examples": 30}
-        for split in ("validation", "test")
-        for w, value in test.items()
-    ]
-
-
-def tidy(*cells) -> pd.DataFrame:
-    frame = pd.DataFrame([row for cell in cells for row in cell], columns=tables.COLUMNS)
-    return frame.astype({"lambda": float, "value": float})
+        return made_up.gone(target, operands, seed, task=task, **names)
+    return made_up.cell(target, operands, seed, test, chosen=chosen, task=task, **names)
 
 
 def scores(right: float, merged: float, left: float) -> dict[float, float]:
@@ -251,7 +230,7 @@ ENHANCED = [
 
 
 def test_enhancement_bars_are_madx_both_pairings_and_the_better() -> None:
-    drawn = figures.DRAW["enhancement"](tidy(*ENHANCED), CAPTION)
+    drawn = figures.DRAW["enhancement"](made_up.table(ENHANCED), CAPTION)
     (axis,) = drawn.axes
     es, fr, average = [51, 56, 55, 56], [62, 60, 63.5, 63.5], [56.5, 58, 59.25, 59.75]
     assert bars(axis) == pytest.approx([*es, *fr, *average])
@@ -275,7 +254,7 @@ def test_low_resource_lines_are_the_adapter_alone_and_merged() -> None:
         for budget, (a, b) in by_budget.items()
         for seed, d in ((1, -1), (2, 1))
     ]
-    drawn = figures.DRAW["low_resource"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["low_resource"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
     assert axis.get_title() == "fr: NER (F1, %)"
     assert axis.get_xscale() == "log"
@@ -306,7 +285,7 @@ def test_lambda_impact_draws_the_mean_curve_both_ends_and_the_choices() -> None:
         sweep("nli", "fr", "en", "es", 1, scores(30, 31, 32), chosen=1.0),
         sweep("nli", "fr", "en", "es", 2, scores(30, 31, 32), chosen=1.0),
     ]
-    drawn = figures.DRAW["lambda_impact"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["lambda_impact"](made_up.table(cells), CAPTION)
     assert [axis.get_title() for axis in drawn.axes] == ["es (en, fr)", "fr (en, es)"]
     assert [part.get_suptitle() for part in drawn.subfigs] == [
         "NER (F1, %) on validation, over λ",
@@ -335,7 +314,7 @@ def test_relatedness_matrix_has_means_spreads_and_dashes() -> None:
         for seed, value in zip((1, 2), pair, strict=True)
     ]
     caption = CAPTION | {"languages": ["en", "es", "fr", "ca"]}
-    drawn = figures.DRAW["relatedness"](tidy(*cells), caption)
+    drawn = figures.DRAW["relatedness"](made_up.table(cells), caption)
     axis = drawn.axes[0]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["es", "fr", "ca"]
     assert [t.get_text() for t in axis.get_yticklabels()] == ["es", "fr"]
@@ -361,7 +340,7 @@ def test_ties_bars_are_language_arithmetic_and_each_ties() -> None:
         for method, pair in merged.items()
         for seed, value in zip((1, 2), pair, strict=True)
     ]
-    drawn = figures.DRAW["ties"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["ties"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
     assert bars(axis) == [61, 52, 58] * 2
     assert [text.get_text() for text in axis.texts] == ["+3.0", "+3.0"]
@@ -460,7 +439,7 @@ def test_missing_bars_are_stubs_and_partly_missing_ones_have_a_dagger() -> None:
         sweep("ner", "fr", "en", "es", 1, None),
         sweep("ner", "fr", "en", "es", 2, None),
     ]
-    drawn = figures.DRAW["zero_shot"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["zero_shot"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
     assert bars(axis) == [44, 40, 50]
     assert stubs(axis) == 6  # fr, and the average, which no seed has
@@ -476,7 +455,7 @@ def test_an_average_takes_the_seeds_that_have_every_target() -> None:
         sweep("ner", "fr", "en", "es", 1, scores(10, 20, 14)),
         sweep("ner", "fr", "en", "es", 2, None),
     ]
-    drawn = figures.DRAW["zero_shot"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["zero_shot"](made_up.table(cells), CAPTION)
     assert bars(drawn.axes[0])[-3:] == [29, 25, 35]
     plt.close(drawn)
 
@@ -484,7 +463,7 @@ def test_an_average_takes_the_seeds_that_have_every_target() -> None:
 def test_a_missing_pairing_leaves_no_better_one() -> None:
     cells = [cell for cell in ENHANCED if cell[0]["left"] != "es"]
     cells += [sweep("ner", "fr", "es", "fr", seed, None) for seed in (1, 2)]
-    drawn = figures.DRAW["enhancement"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["enhancement"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
     assert bars(axis) == pytest.approx([51, 56, 55, 56, 62, 60, 56.5, 58])
     assert stubs(axis) == 4
@@ -496,7 +475,7 @@ def test_a_missing_pairing_leaves_no_better_one() -> None:
 def test_a_missing_ties_leaves_no_better_one() -> None:
     merged = {"la": {1.0: 60.0}, "ties20": {1.0: 50.0}, "ties80": None}
     cells = [sweep("ner", "es", "en", "fr", 1, v, 1.0, method=m) for m, v in merged.items()]
-    drawn = figures.DRAW["ties"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["ties"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
     assert (bars(axis), stubs(axis)) == ([60, 50] * 2, 2)
     assert [text.get_text() for text in axis.texts] == ["n/a", "n/a"]
@@ -510,7 +489,7 @@ def test_missing_budgets_are_told_at_their_place() -> None:
         sweep("ner", "fr", "en", "fr@1M", 1, scores(40, 50, 5)),
         sweep("ner", "fr", "en", "fr@1M", 2, None),
     ]
-    drawn = figures.DRAW["low_resource"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["low_resource"](made_up.table(cells), CAPTION)
     told = [(text.get_text(), text.xy[0]) for text in drawn.axes[0].texts]
     assert [text for text, _ in told] == ["†", "†", "n/a"]
     assert told[2][1] == 1e4
@@ -525,7 +504,7 @@ def test_a_missing_curve_is_a_hatched_panel() -> None:
         sweep("ner", "fr", "en", "es", 1, scores(10, 20, 14)),
         sweep("ner", "fr", "en", "es", 2, None),
     ]
-    drawn = figures.DRAW["lambda_impact"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["lambda_impact"](made_up.table(cells), CAPTION)
     es, fr = drawn.axes
     assert (es.get_title(), fr.get_title()) == ("es (en, fr)", "fr (en, es)†")
     assert (stubs(es), stubs(fr)) == (1, 0)
@@ -541,7 +520,7 @@ def test_missing_entries_of_matrices_are_hatched() -> None:
         sweep("ner", "es", "ca", "es", 1, scores(1, 60, 2)),
         sweep("ner", "es", "ca", "es", 2, None),
     ]
-    drawn = figures.DRAW["relatedness"](tidy(*cells), CAPTION)
+    drawn = figures.DRAW["relatedness"](made_up.table(cells), CAPTION)
     assert stubs(drawn.axes[0]) == 1
     assert sorted(t.get_text() for t in drawn.axes[0].texts) == ["60.00†", "n/a", "–"]
     assert "3 of 4 cells are missing" in foot(drawn)
@@ -642,7 +621,7 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
             for b in [*budgets[: steps[t]], "full"]
             for s in seeds
         ]
-    return tidy(*cells)
+    return made_up.table(cells)
 
 
 def large_vectors(name: str, *, missing: int = 0) -> pd.DataFrame:
@@ -738,7 +717,7 @@ def test_an_experiment_of_a_single_cell_is_drawn(name: str, state: str, tmp_path
     }.get(name, sweep("ner", "es", "en", "fr", 1, values))
     if name == "ties":
         cell += sweep("ner", "es", "en", "fr", 1, values, method="ties20")
-    table = tidy(cell)
+    table = made_up.table([cell])
     if name == "similarity":
         table = cosines("language", ["es"], {}).query("seed == 1")
         table = table.assign(cosine=float("nan")) if gone else table

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import little_study
+import made_up
 from langarith.audit import lineage
 from langarith.audit.page import targets, write
 from langarith.audit.picture import Stage, _layers, draw, reduced, stages
 from langarith.audit.prov import SOURCES, prov
+from langarith.files import sha256
 from langarith.progress import size_of
 
 SHARD, TABLE = "raw/fr.txt", "results/tables/zero_shot.csv"
@@ -22,7 +23,7 @@ FIGURE = "results/figures/zero_shot.pdf"
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
     monkeypatch.chdir(tmp_path)
-    return lineage.of(little_study.write())
+    return lineage.of(made_up.write_study())
 
 
 # --- PROV ---
@@ -34,7 +35,7 @@ def test_prov_tells_what_was_used_and_generated_by_what(study):
     assert len(told["activity"]) == 10
     assert len(told["entity"]) == 18
     shard = told["entity"][f"file:{SHARD}"]
-    assert shard["la:sha256"] == little_study.provenance.sha256(SHARD)
+    assert shard["la:sha256"] == sha256(SHARD)
     # both ends of every arrow are there
     ends = {
         "used": ("prov:activity", "prov:entity"),
@@ -185,7 +186,7 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
     page.click("#here a:has-text('tokenize_shard tiny fr part')")
     page.click("#here a:has-text('raw/fr.txt')")
     told = text(page)
-    assert little_study.provenance.sha256(SHARD) in told
+    assert sha256(SHARD) in told
     assert "no job: it was there" in told
     assert page.inner_text("#trail").count("→") == 4
 
@@ -226,7 +227,7 @@ def test_the_page_fits_a_phone(study, open_page):
 def test_a_path_cannot_end_the_script_that_holds_it(study, open_page):
     name = "results/tokens/tiny/</script><b>x/part.arrow"
     record = f"{name}.provenance.json"
-    little_study.job("tokenize_shard", [SHARD], {name: "x"}, record, language="x")
+    made_up.job("tokenize_shard", [SHARD], {name: "x"}, record, language="x")
     found = lineage.of(Path("results"))
     write(found, found.jobs, Path("results/provenance"))
     page = open_page(Path("results/provenance/index.html"))

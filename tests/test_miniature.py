@@ -17,7 +17,7 @@ from langarith.data import miniature
 from langarith.data.miniature import language as languages
 from langarith.data.miniature import world
 from langarith.data.miniature.scripts import SCRIPTS, spell
-from langarith.data.miniature.telling import Teller, Value, distinct_words, text
+from langarith.data.miniature.telling import _TOKEN, Teller, Value, text
 from langarith.errors import InputError
 
 CODES = miniature.codes()
@@ -37,6 +37,18 @@ def conll(content: str) -> list[list[list[str]]]:
 
 def test_the_study_languages_have_a_file():
     assert {"en", "es", "fr", "de", "ru", "bg", "tr", "el", "sw", "hi", "it"} <= set(CODES)
+
+
+def distinct_words(language: languages.Language) -> set[str]:
+    """The lower-case words of a language's own templates and lists, without slots and names."""
+    lists = [form for words in language.words.values() for forms in words for form in forms]
+    lists += [form for pair in language.traits for forms in pair for form in forms]
+    fixed = [
+        languages.SLOT.sub(lambda match: f" {match[2] or ''} {match[3] or ''} ", template)
+        for template in language.templates()
+    ]
+    texts = [*fixed, *lists]
+    return {token.lower() for t in texts for token in _TOKEN.findall(t) if len(token) > 1}
 
 
 @pytest.mark.parametrize("code", CODES)

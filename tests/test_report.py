@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import little_study
+import made_up
 from langarith.audit import lineage, report
 
 CAPTION = {
@@ -39,7 +39,7 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
     import matplotlib.pyplot as plt
 
     monkeypatch.chdir(tmp_path)
-    found = lineage.of(little_study.write())
+    found = lineage.of(made_up.write_study())
     Path("results/tables/zero_shot.md").write_text(SHEET)
     figure, axis = plt.subplots(figsize=(6, 3))
     axis.bar([1, 2], [3, 4])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from langarith.results import render, sheets
 from langarith.results.paper import reproduction, stated
 from langarith.results.paper.reproduction import STUDY, Ours, compare, verdict
-from tidy import CAPTION, cell, gone, table
+from made_up import CAPTION, cell, gone, table
 
 XLMR = "xlm-roberta-base"
 LANGUAGES = "ar bg de el es fr hi ru sw tr ur vi zh".split()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from langarith.results import render, sheets
 from langarith.results.sheets import Number, Sheet
-from tidy import CAPTION, cell, gone, table
+from made_up import CAPTION, cell, gone, table
 
 GONE = {"cell": "tiny/ner/fr/la/en+es/seed2", "log": "results/logs/sweep_la/tiny-ner-fr.log"}
 

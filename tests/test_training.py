@@ -245,7 +245,7 @@ def test_model_is_left_at_its_best_checkpoint(
     assert len(snapshots) == 3
     assert same(run.adapter, snapshots[best])
     assert not same(snapshots[0], snapshots[1])
-    assert run.outcome == loop.Outcome(3 * (best + 1), values[best], 9)
+    assert run.outcome == loop.Outcome(3 * (best + 1), 9)
     logged = [row["validation_loss"] for row in run.validation()]
     assert logged == pytest.approx(values, rel=0, nan_ok=True)
 

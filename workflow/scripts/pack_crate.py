@@ -8,7 +8,7 @@ from langarith.audit import crate, lineage
 progress.redirect_to(snakemake.log[0])
 crate.write(
     lineage.Lineage(Path(snakemake.params.results)),
-    Path(snakemake.params.house),
+    Path(snakemake.params.project),
     Path(snakemake.params.study),
     Path(snakemake.input.graph).parent,
     Path(snakemake.output.crate),

@@ -6,6 +6,7 @@ graph. Raw data, models and adapters stay outside: they are named with their has
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,33 +28,36 @@ PROFILES = {
 VERSION = "1.1"
 """The RO-Crate version that these profiles build on."""
 
-HOUSE = ("README.md", "LICENSE", "CITATION.cff", "config.yaml", "envs/requirements.lock")
-FOLDERS = ("rules", "workflow/scripts", "workflow/langarith", "studies")
+PARTS_OF_THE_WORKFLOW = (
+    "rules workflow profiles envs studies config.yaml pyproject.toml README.md LICENSE CITATION.cff"
+).split()
+"""Beside the Snakefile: with these alone it plans, runs and reports a study."""
+
 SHA256 = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 
 
-def write(graph: Lineage, house: Path, study_file: Path, provenance: Path, path: Path) -> None:
+def write(graph: Lineage, project: Path, study_file: Path, provenance: Path, path: Path) -> None:
     """Write the crate as a zip, whole or not at all.
 
     Args:
-        house: the folder of the Snakefile.
-        study_file: the study that was run, in the house or not.
+        project: the folder of the Snakefile.
+        study_file: the study that was run, in that folder or not.
         provenance: the folder with graph.json and the page.
         path: the zip.
     """
-    crate = build(graph, house, study_file, provenance)
+    crate = build(graph, project, study_file, provenance)
     with whole(path) as partial:
         crate.write_zip(partial)
 
 
-def build(graph: Lineage, house: Path, study_file: Path, provenance: Path) -> ROCrate:
+def build(graph: Lineage, project: Path, study_file: Path, provenance: Path) -> ROCrate:
     """The crate, not yet written."""
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
 
     crate = ROCrate(version=VERSION)
     crate.metadata.extra_terms.update(SHA256)
-    citation = yaml.safe_load((house / "CITATION.cff").read_text(encoding="utf-8"))
+    citation = yaml.safe_load((project / "CITATION.cff").read_text(encoding="utf-8"))
     ends = sorted(job.told.get("end") or job.told["start"] for job in graph.jobs)
     starts = sorted(job.told["start"] for job in graph.jobs)
     people = [crate.add(ContextEntity(crate, *_person(p))) for p in citation["authors"]]
@@ -77,7 +81,7 @@ def build(graph: Lineage, house: Path, study_file: Path, provenance: Path) -> RO
     ]
     versions = dict(graph.jobs[-1].told["versions"])
     workflow = crate.add_workflow(
-        house / "Snakefile",
+        project / "Snakefile",
         "Snakefile",
         main=True,
         lang="snakemake",
@@ -93,7 +97,7 @@ def build(graph: Lineage, house: Path, study_file: Path, provenance: Path) -> RO
         crate.add(ContextEntity(crate, *_software(name, version)))
         for name, version in versions.items()
     ]
-    workflow["hasPart"] = _add_house(crate, house)
+    workflow["hasPart"] = _add_workflow(crate, project)
     study = crate.add_file(
         study_file,
         f"study/{study_file.name}",
@@ -150,17 +154,39 @@ def _person(author: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     return identifier, about
 
 
-def _add_house(crate: ROCrate, house: Path) -> list[Any]:
+def _add_workflow(crate: ROCrate, project: Path) -> list[Any]:
     """The workflow's code and what belongs to it, beside its Snakefile."""
-    names = [house / name for name in HOUSE if (house / name).is_file()]
-    for folder in FOLDERS:
-        found = (p for p in sorted((house / folder).rglob("*")) if p.is_file())
-        names += [p for p in found if "__pycache__" not in p.parts]
-    parts = []
-    for path in names:
-        place = path.relative_to(house)
-        parts.append(crate.add_file(path, str(place), properties={"name": str(place)}))
-    return parts
+    return [
+        crate.add_file(project / name, name, properties={"name": name})
+        for name in workflow_files(project)
+    ]
+
+
+def workflow_files(project: Path) -> list[str]:
+    """Paths of the workflow's files below its folder, sorted, without the Snakefile.
+
+    In a git repository those that git does not ignore, committed or not; else all that are there
+    but for compiled and hidden ones.
+    """
+    try:
+        listed = subprocess.run(  # noqa: S603
+            ["git", "-C", str(project), "ls-files", "-z", "--cached", "--others",  # noqa: S607
+             "--exclude-standard", "--", *PARTS_OF_THE_WORKFLOW],
+            capture_output=True, text=True, check=True,
+        ).stdout.split("\0")  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        listed = []
+    names = {name for name in listed if name and (project / name).is_file()}
+    return sorted(names or _files_on_disk(project))
+
+
+def _files_on_disk(project: Path) -> Iterable[str]:
+    for part in PARTS_OF_THE_WORKFLOW:
+        for path in (project / part, *(project / part).rglob("*")):
+            name = path.relative_to(project)
+            hidden = any(step.startswith((".", "__pycache__")) for step in name.parts)
+            if path.is_file() and not hidden:
+                yield name.as_posix()
 
 
 def _inputs(graph: Lineage) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -185,6 +185,6 @@ def _by_rule(jobs: Sequence[Job]) -> dict[str, list[str]]:
     return found
 
 
-def _named(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -137,7 +137,7 @@ def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def choice(told: Mapping[str, Any], runners_up: int = 2) -> str:
+def choice(told: Mapping[str, Any]) -> str:
     """`lambda 0.65 chosen on validation (f1 60.50); next 0.60 (60.10), 0.70 (59.90)`."""
     metric = told["metric"]
     curve = sorted(
@@ -145,7 +145,7 @@ def choice(told: Mapping[str, Any], runners_up: int = 2) -> str:
         key=lambda point: -point[1],
     )
     best = next(score for weight, score in curve if weight == told["selected"])
-    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != told["selected"]][:runners_up]
+    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != told["selected"]][:2]
     return (
         f"lambda {told['selected']:.2f} chosen on validation ({metric} {best:.2f}); "
         f"next {', '.join(others) or 'none'}"

@@ -42,10 +42,9 @@ _METRICS, _PARTIAL = "metrics.jsonl", "partial"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the chosen checkpoint's step and validation value, the last step."""
+    """How a training ended: the step of the chosen checkpoint, and the last step."""
 
     best_step: int
-    best_value: float
     steps: int
 
 
@@ -357,6 +356,5 @@ def train(
     shutil.rmtree(checkpoints)
     return Outcome(
         best_step=int(trainer.state.best_global_step or 0),
-        best_value=abs(float(trainer.state.best_metric or 0.0)),
         steps=trainer.state.global_step,
     )

@@ -317,15 +317,3 @@ class Teller:
         start = offset + len(text(told.sentence[:index]))
         values = {relation.about: subject, relation.slot: told.value}
         return Question(text(self.say(template, values)), told.sentence[index].text, start)
-
-
-def distinct_words(language: Language) -> set[str]:
-    """The lower-case words of a language's own templates and lists, without slots and names."""
-    lists = [form for words in language.words.values() for forms in words for form in forms]
-    lists += [form for pair in language.traits for forms in pair for form in forms]
-    texts = [*map(_fixed, language.templates()), *lists]
-    return {token.lower() for t in texts for token in _TOKEN.findall(t) if len(token) > 1}
-
-
-def _fixed(template: str) -> str:
-    return SLOT.sub(lambda match: f" {match[2] or ''} {match[3] or ''} ", template)
