@@ -44,7 +44,7 @@ rule train_language_adapter:
         f"{LOGS}/train_language_adapter/{{model}}-{{language}}@{{budget}}-seed{{seed}}.log",
     params:
         recipe=STUDY.training.language_adapter.model_dump(),
-        budget=lambda wildcards: layout.budget_tokens(wildcards.budget),
+        budget=lambda wildcards: budget_tokens(wildcards.budget),
         validation_documents=STUDY.corpora.validation_documents,
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/language/{wildcards.language}@{wildcards.budget}/seed{wildcards.seed}",

@@ -9,6 +9,7 @@ from langarith.data import hub, miniature
 from langarith.errors import InputError
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
+from langarith.operands import Operand, budget_tokens, point_text
 from langarith.study import experiments, grid, loading, schema, sources
 
 
@@ -114,7 +115,7 @@ def initial_adapter(kind):
 
 def language_adapter(model, operand, seed):
     """Files of one language adapter, trained here or ready-made."""
-    operand = layout.Operand.parse(operand)
+    operand = Operand.parse(operand)
     if sources.ready_adapter(STUDY, model, operand, ""):
         return [sources.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
     return folder_files(
@@ -149,9 +150,7 @@ def checked_adapters(model, *operands):
 
     Adapters trained here need no proof.
     """
-    ready = [
-        sources.ready_adapter(STUDY, model, layout.Operand.parse(text), "") for text in operands
-    ]
+    ready = [sources.ready_adapter(STUDY, model, Operand.parse(text), "") for text in operands]
     return READY_CHECK.format(model=model) if any(ready) else []
 
 
@@ -219,7 +218,7 @@ def cell_inputs(wildcards, needs_origin):
 def sweep_outputs(method, operands):
     """Files of the cells of a method: a score per point, the chosen one, predictions, record."""
     folder = CELL.replace("{method}", method)
-    points = map(layout.point_text, grid.points(STUDY, method, operands))
+    points = map(point_text, grid.points(STUDY, method, operands))
     return {
         "selected": f"{folder}/selected.json",
         "curve": [f"{folder}/lambda={point}.json" for point in points],
@@ -320,7 +319,7 @@ def new_points(wildcards):
         made = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         if "selected.json" in made and not STUDY.allow_missing:
             points = [
-                f"lambda={layout.point_text(point)}.json"
+                f"lambda={point_text(point)}.json"
                 for point in grid.points(STUDY, cell.method, len(cell.operands))
             ]
             found += [f"{folder}/{point}" for point in points if point not in made]
@@ -365,7 +364,7 @@ def training_logs(wildcards):
 
 def is_ready(run):
     """Whether a language adapter is ready-made: nothing is trained for it."""
-    operand = layout.Operand.parse(run.name)
+    operand = Operand.parse(run.name)
     return (
         run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
     )
@@ -391,7 +390,7 @@ def hub_files(_):
 
 def operand_sources(run):
     """What a language adapter comes from: raw shards, or its own files where it is ready-made."""
-    operand = layout.Operand.parse(run.name)
+    operand = Operand.parse(run.name)
     if sources.ready_adapter(STUDY, run.model, operand, ""):
         return language_adapter(run.model, run.name, run.seed)
     return sources.shards(STUDY, operand.language, operand.budget)

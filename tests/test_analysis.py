@@ -55,7 +55,9 @@ def test_cells_have_the_chosen_lambda_and_the_ends() -> None:
 def test_references_are_no_cells(little_results) -> None:
     from langarith.results import tables
 
-    found = analysis.cells(pd.DataFrame(tables.rows("zero_shot", *little_results)))
+    found = analysis.cells(
+        tables.with_points(pd.DataFrame(tables.rows("zero_shot", *little_results)))
+    )
     assert set(found["method"]) == {"la"}
     assert len(found) == 6
 
@@ -223,8 +225,8 @@ def test_relatedness_names_the_other_language() -> None:
     assert analysis.pool_range([73.82, NAN, 75.06, 73.68]) == pytest.approx(1.38)
 
 
-def test_ties_stand_beside_la() -> None:
-    found = analysis.ties(
+def test_methods_stand_beside_la() -> None:
+    found = analysis.methods(
         table(
             [
                 cell("es", "en+fr", 1, {0.0: 1, 0.5: 3, 1.0: 2}, chosen=0.5),
@@ -233,7 +235,6 @@ def test_ties_stand_beside_la() -> None:
         )
     )
     assert rows(found, "method", "lambda", "merged") == [("la", 0.5, 3.0), ("ties20", 1.4, 2.0)]
-    assert [analysis.method_name(m) for m in found["method"]] == ["LA", "TIES (top-K% 20)"]
 
 
 def test_cosines_are_those_of_different_vectors_once_each() -> None:
@@ -319,7 +320,7 @@ scores = st.lists(st.integers(0, 6), min_size=21, max_size=21)
 def test_regret_is_zero_where_the_coarse_grid_has_the_full_ones_choice(validation, test) -> None:
     grid = [round(0.05 * i, 2) for i in range(21)]
     curve = dict(zip(grid, map(float, validation), strict=True))
-    fine = selection.select(curve, 0.5)
+    (fine,) = selection.select({(weight,): score for weight, score in curve.items()}, 0.5)
     found = analysis.regret(
         table(
             [

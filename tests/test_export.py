@@ -13,13 +13,13 @@ import torch
 
 import helpers
 import made_up
-from langarith import layout, merging
+from langarith import merging
 from langarith.audit import export, lineage
 from langarith.errors import InputError
 from langarith.evaluation.sweep import run_cell
-from langarith.layout import Operand, point_text
 from langarith.models import encoders
 from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
+from langarith.operands import Operand, parse_point, point_text
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"
@@ -204,7 +204,7 @@ def test_stock_adapters_gets_the_recorded_score(here, stranger, merge):
     assert exported["told"] == chosen
     if merge == ("la", "en+fr"):  # another lambda predicts otherwise
         assert any(other != chosen for other in by_point.values())
-    text = point_text(layout.parse_point(selected["selected"]))
+    text = point_text(parse_point(selected["selected"]))
     method, operands = merge
     name = "_".join([method, *operands.split("+"), text])
     assert exported["name"] == name.replace(".", "_").replace(",", "_")

@@ -515,6 +515,7 @@ def some_tables() -> dict[str, pd.DataFrame]:
         ),
         "relatedness": table(own),
         "ties": table([*la, *scaled]),
+        "methods": table([*la, *scaled]),
         "related_languages": pd.DataFrame(
             [("es", "fr", 5, 0.1, 1, True, True, True)],
             columns="target candidate shared_family distance rank tie_set chosen in_study".split(),

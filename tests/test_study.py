@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 from langarith import layout
 from langarith.audit.lineage import Lineage
 from langarith.errors import InputError
-from langarith.layout import Cell, Operand
+from langarith.layout import Cell
+from langarith.operands import (
+    Operand,
+    budget_tokens,
+    parse_operands,
+    parse_point,
+    point_text,
+    point_value,
+)
 from langarith.study import experiments, loading, schema, sources
 from langarith.study.schema import Lambdas, Study
 
@@ -416,11 +424,36 @@ def test_operand_survives_being_written(language: str, budget: str) -> None:
 
 
 def test_cell_can_be_read_back_from_its_wildcards() -> None:
-    cell = Cell("tiny", "ner", "fr", "la", Operand("en"), Operand("es", "10k"), 7)
-    told = cell.wildcards
-    assert told["right"] == "es@10k"
-    operands = {side: Operand.parse(told[side]) for side in ("left", "right")}
-    assert Cell(**told | operands | {"seed": int(told["seed"])}) == cell
+    operands = (Operand("en"), Operand("fr"), Operand("es", "10k"))
+    cell = Cell("tiny", "ner", "fr", "la", operands, 7)
+    assert (cell.left, cell.right) == (operands[0], operands[-1])
+    path = layout.CELL.format(**cell.wildcards)
+    assert path == "evaluation/tiny/ner/fr/la/en+fr+es@10k/seed7"
+    names = layout.parse(layout.CELL, f"results/x/{path}/selected.json")
+    assert names.pop("file") == "selected.json"
+    assert names == cell.wildcards
+    assert parse_operands(names["operands"]) == operands
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "evaluation/tiny/ner/fr/la/en/seed7",  # one operand is no merge
+        "evaluation/tiny/ner/fr/la/en+fr/seedx",
+        "evaluation/tiny/ner/fr/la/en+fr@tenk/seed7",
+        "adapters/tiny/task/ner/seed7",
+        "evaluation/tiny/ner/fr/la/en+fr/seed7/deeper/file.json",
+    ],
+)
+def test_a_path_of_another_pattern_is_not_parsed(path: str) -> None:
+    assert layout.parse(layout.CELL, path) is None
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=3))
+def test_points_survive_being_written(hundredths: list[int]) -> None:
+    point = tuple(number / 100 for number in hundredths)
+    assert parse_point(point_text(point)) == point
+    assert parse_point(point_value(point)) == point
 
 
 @pytest.mark.parametrize(
@@ -444,13 +477,13 @@ def test_lambda_grid_may_start_elsewhere() -> None:
     [("full", None), ("500", 500), ("10k", 10_000), ("1M", 10**6), ("2B", 2 * 10**9)],
 )
 def test_budgets_in_tokens(budget: str, tokens: int | None) -> None:
-    assert layout.tokens(budget) == tokens
+    assert budget_tokens(budget) == tokens
 
 
 def test_what_is_no_budget_is_refused() -> None:
     for word in ("10K", "1.5M", "", "all", "k", "-1"):
         with pytest.raises(InputError, match=f"'{word}' is not a token budget; write 10k"):
-            layout.tokens(word)
+            budget_tokens(word)
 
 
 def test_identity_is_the_whole_study(tmp_path: Path) -> None:

@@ -52,10 +52,15 @@ def documented(rows: list[dict[str, str]]) -> dict[str, dict[str, str]]:
     return found
 
 
+def _as_in_yaml(field: Any) -> Any:
+    default = field.get_default(call_default_factory=True)
+    return list(default) if isinstance(default, tuple) else default
+
+
 def fields(model: type[BaseModel], base: type[BaseModel] | None = None) -> dict[str, Any]:
     """Defaults of a block's keys, without those of a base; `REQUIRED` for none."""
     return {
-        name: REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+        name: REQUIRED if field.is_required() else _as_in_yaml(field)
         for name, field in model.model_fields.items()
         if base is None or name not in base.model_fields
     }

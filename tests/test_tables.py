@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import made_up
+from langarith.files import write_json
 from langarith.results import analysis, tables
 
 CONTRACT = (
-    "experiment model task target method left right budget seed lambda split selected metric value "
-    "examples"
+    "experiment model task target method left right operands budget seed lambda split selected "
+    "metric value examples"
 ).split()
 
 
@@ -31,7 +33,10 @@ def test_columns_are_those_of_the_contract(rows: list[dict], tmp_path: Path) -> 
     tables.write(rows, tmp_path / "zero_shot.csv")
     assert (tmp_path / "zero_shot.csv").read_text().splitlines()[0] == ",".join(CONTRACT)
     assert [p.name for p in tmp_path.glob("*.csv")] == ["zero_shot.csv"]  # no partial one is left
-    assert list(tables.read(tmp_path / "zero_shot.csv").columns) == CONTRACT
+    columns = list(tables.read(tmp_path / "zero_shot.csv").columns)
+    assert columns == [
+        name for column in CONTRACT for name in (column, *["point"] * (column == "lambda"))
+    ]
 
 
 def test_a_cell_has_a_row_per_lambda_split_and_metric(rows: list[dict]) -> None:
@@ -46,6 +51,7 @@ def test_a_cell_has_a_row_per_lambda_split_and_metric(rows: list[dict]) -> None:
         "method": "la",
         "left": "en",
         "right": "fr",
+        "operands": "en+fr",
         "budget": "full",
         "seed": 1,
         "lambda": 0.5,
@@ -92,11 +98,26 @@ def test_task_adapter_at_home_is_a_reference(rows: list[dict]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "budget"),
-    [("en", "fr", "full"), ("en", "fr@10k", "10k"), ("en@1M", "fr", "1M")],
+    ("operands", "budget"),
+    [("en+fr", "full"), ("en+fr@10k", "10k"), ("en@1M+fr", "1M"), ("en+fr@10k+de", "10k")],
 )
-def test_budget_is_that_of_the_limited_operand(left: str, right: str, budget: str) -> None:
-    assert tables.budget(left, right) == budget
+def test_budget_is_that_of_the_limited_operand(operands: str, budget: str) -> None:
+    assert tables.budget(operands) == budget
+
+
+def test_a_cell_of_three_operands_has_points_of_two_numbers(tmp_path: Path) -> None:
+    scores = {"0.00,0.50": 40.0, "0.50,0.25": 50.0}
+    content = made_up.selected("es", "en+fr+de", 1, scores, chosen="0.50,0.25")
+    write_json(tmp_path / "selected.json", content)
+    rows = tables.rows("pool", [tmp_path / "selected.json"], [])
+    tables.write(rows, tmp_path / "pool.csv")
+    read = tables.read(tmp_path / "pool.csv")
+    merged = read[(read["split"] == "test") & (read["operands"] == "en+fr+de")]
+    assert list(merged["point"].unique()) == list(scores)
+    assert merged["lambda"].isna().all()
+    assert set(zip(merged["left"], merged["right"], strict=True)) == {("en", "de")}
+    (cell,) = analysis.cells(read).to_dict("records")
+    assert (cell["point"], cell["merged"], cell["operands"]) == ("0.50,0.25", 50.0, "en+fr+de")
 
 
 def test_values_survive_writing_and_reading_unrounded(rows: list[dict], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langarith import layout
+from langarith.operands import Operand
 from langarith.study import experiments, loading, schema, sources
 from langarith.study.experiments import EXPERIMENTS, all_cells
 from workspace import (
@@ -34,7 +34,7 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
     """Rule and object of every job of a miniature study that makes no table, from its grid."""
     cells = all_cells(study)
     runs = {run for name in study.experiments for run in experiments.runs(study, name)}
-    operands = {layout.Operand.parse(run.name) for run in runs if run.kind == "language"}
+    operands = {Operand.parse(run.name) for run in runs if run.kind == "language"}
     corpora = {(language, "full") for language in study.models["tiny"].languages}
     shards = {
         (language, shard)

@@ -11,7 +11,7 @@ from typing import Any
 from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import parse_point
+from langarith.operands import parse_point
 
 HIDDEN = ("code", "checkpoints")
 """Parameters that the tree tells elsewhere, or that decide no number."""

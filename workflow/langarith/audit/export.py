@@ -20,14 +20,7 @@ from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError
 from langarith.files import sha256, whole_folder, write_json, write_text
-from langarith.layout import (
-    Operand,
-    Point,
-    parse_operands,
-    parse_point,
-    point_text,
-    point_value,
-)
+from langarith.operands import Operand, Point, parse_operands, parse_point, point_text, point_value
 
 if TYPE_CHECKING:
     import torch

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from langarith import layout, tasks
+from langarith import tasks
 from langarith.data import readers
 from langarith.errors import InputError
+from langarith.operands import budget_tokens
 from langarith.study import schema, sources
 
 
@@ -21,7 +22,7 @@ def problems(of: schema.Study) -> list[str]:
 
 def _corpora(of: schema.Study) -> Iterator[str]:
     for language in of.languages:
-        words, budgets = 0, [layout.budget_tokens(b) or 0 for b in of.budgets.get(language, [])]
+        words, budgets = 0, [budget_tokens(b) or 0 for b in of.budgets.get(language, [])]
         try:
             for path in sources.shards(of, language):
                 if not Path(path).exists():

@@ -32,7 +32,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from langarith import layout, merging, tasks
+from langarith import merging, tasks
+from langarith.operands import budget_tokens
 from langarith.study import grid, recipes, schema, sources
 
 RATE = 1e14
@@ -234,7 +235,7 @@ class Needs:
 
     def _tokens(self, language: str, budget: str) -> float:
         """Tokens of a corpus that a budget reads, or a bound of them."""
-        files, wanted = sources.shards(self.study, language, budget), layout.budget_tokens(budget)
+        files, wanted = sources.shards(self.study, language, budget), budget_tokens(budget)
         if isinstance(self.study.corpora, schema.HubCorpora):
             there = float(len(files) * SHARD_TOKENS)
         elif isinstance(self.study.corpora, schema.MiniatureCorpora):

@@ -19,6 +19,7 @@ from typing import Any
 from langarith import layout
 from langarith.cluster import costs
 from langarith.errors import InputError
+from langarith.operands import parse_operands
 from langarith.progress import duration
 from langarith.study import loading, schema
 
@@ -178,7 +179,7 @@ def _modelled(study: schema.Study, job: Pending) -> float | None:
         return None
     if job.rule == "train_task_adapter":
         return costs.task_training(study, names["task"], shape, counts) / costs.RATE
-    operands = len(layout.parse_operands(names["operands"]))
+    operands = len(parse_operands(names["operands"]))
     work = costs.sweep(study, names["task"], names["method"], operands, shape, counts)
     return work / costs.RATE
 

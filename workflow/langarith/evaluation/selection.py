@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from langarith.layout import Point
+from langarith.operands import Point
 
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
 """Steps that section 5.1 weighs against the full grid."""

@@ -14,12 +14,12 @@ from langarith import tasks
 from langarith.evaluation import selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
 from langarith.files import whole, write_json
-from langarith.layout import Point, parse_operands, point_text, point_value
 from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
 from langarith.models.devices import device
+from langarith.operands import Point, parse_operands, point_text, point_value
 from langarith.progress import Progress
 from langarith.tasks.shared.base import Encoding
 

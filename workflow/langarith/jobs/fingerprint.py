@@ -26,8 +26,9 @@ LIBRARY = Path(__file__).parent.parent
 
 SCRIPTS = LIBRARY.parent / "scripts"
 
-IGNORED = ("langarith.errors", "langarith.progress", "langarith.jobs")
-"""Modules and packages that report mistakes and progress and describe jobs: no result is theirs."""
+IGNORED = ("langarith.errors", "langarith.files", "langarith.progress", "langarith.jobs")
+"""Modules and packages that report mistakes and progress, write files whole and describe jobs: no
+result is theirs."""
 
 _TYPING = {"__future__", "typing", "collections.abc"}
 

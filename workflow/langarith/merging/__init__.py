@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import Point
+from langarith.operands import Point
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from langarith.layout import Point
 from langarith.merging import Merge, Method
+from langarith.operands import Point
 
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from langarith.layout import Point, point_text
 from langarith.merging import Merge, Method
+from langarith.operands import Point, point_text
 
 if TYPE_CHECKING:
     import torch

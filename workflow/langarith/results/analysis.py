@@ -15,7 +15,7 @@ import pandas as pd
 
 from langarith import merging
 from langarith.evaluation import selection
-from langarith.layout import Point
+from langarith.operands import Point, budget_tokens
 
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """What tells the cells of an experiment apart."""
@@ -146,9 +146,8 @@ def low_resource(table: pd.DataFrame) -> pd.DataFrame:
 
 def tokens(budget: str) -> float:
     """A budget in tokens, inf for `full`."""
-    from langarith import layout
 
-    return float(layout.budget_tokens(budget) or math.inf)
+    return float(budget_tokens(budget) or math.inf)
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from langarith.files import whole
-from langarith.layout import parse_operands, parse_point, point_text
+from langarith.operands import parse_operands, parse_point, point_text
 
 COLUMNS = (
     "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,selected,"

@@ -12,7 +12,8 @@ from typing import Any
 
 from langarith import merging, tasks
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import BUDGET, LANGUAGE, NAME
+from langarith.layout import LANGUAGE, NAME
+from langarith.operands import BUDGET
 from langarith.study import file_checks
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
 from langarith.study.grid import other_methods, places

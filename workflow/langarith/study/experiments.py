@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langarith.errors import InputError
-from langarith.layout import Cell, Operand, Run
+from langarith.layout import Cell, Run
+from langarith.operands import Operand
 from langarith.study.grid import cells_of, other_methods, related_operand
 
 if TYPE_CHECKING:

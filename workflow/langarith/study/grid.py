@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from langarith import merging
 from langarith.errors import InputError
-from langarith.layout import Cell, Operand, Point
+from langarith.layout import Cell
+from langarith.operands import Operand, Point
 
 if TYPE_CHECKING:
     from langarith.study.schema import Study  # its classes take pydantic 0.2 s to build

@@ -9,7 +9,7 @@ from typing import Any
 
 from langarith import tasks
 from langarith.data import hub
-from langarith.layout import Operand, budget_tokens
+from langarith.operands import Operand, budget_tokens
 from langarith.study.blocks import HUB_ADAPTER
 from langarith.study.recipes import TaskRecipe
 from langarith.study.schema import (
