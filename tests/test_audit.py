@@ -14,6 +14,7 @@ import pytest
 import little_study
 from langarith.audit import diff, explain, verify
 from langarith.errors import InputError
+from langarith.files import sha256
 
 ADAPTER = "results/adapters/tiny/language/{}@full/seed{}/adapter.safetensors"
 CELL = "results/evaluation/tiny/ner/es/la/en+fr/seed{}"
@@ -120,7 +121,7 @@ def test_a_record_that_was_edited_to_hide_a_change_is_found(results):
     old = json.loads(Path(path).with_name("provenance.json").read_text())
     one_byte(path)
     old["outputs"] = little_study.describe([path])
-    old["outputs"][path]["sha256"] = little_study.sha256(path)
+    old["outputs"][path]["sha256"] = sha256(path)
     Path(path).with_name("provenance.json").write_text(json.dumps(old))
     told = found(results)
     assert told == {("stale", f"{CELL.format(1)}/selected.json"): cell(1) | {TABLE, FIGURE}}
