@@ -155,7 +155,7 @@ BOUNDARIES = {
     "compare_vectors": "tasks* training* evaluation* data*",
     "estimate_density": "tasks* training* evaluation* data*",
     "write_miniature_*": "tasks* merging* evaluation* training* models* results*",
-    "*": "data.hub_download cluster* cli errors progress jobs*",
+    "*": "data.hub* cluster* cli errors progress jobs* study.[!r]*",
 }
 
 

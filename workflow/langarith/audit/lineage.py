@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langarith.errors import InputError
-from langarith.study.loading import read_study
+from langarith.study.resolved import read_study
 
 RECORD = "provenance.json"
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from langarith.errors import InputError
 from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
+from langarith.study.resolved import read_study
 from langarith.study.schema import Study
 from langarith.study.sources import hub_branches
 
@@ -228,21 +229,3 @@ def refuse_foreign_results(study: Study) -> None:
                 f"results_dir: {study.results_dir} belongs to the study '{name}', and this one is "
                 f"'{study.name}'; give each study a results_dir of its own"
             )
-
-
-def read_study(path: Path) -> dict[str, Any]:
-    """A `study.json` as a run writes it into its results folder.
-
-    Raises:
-        InputError: it is not what a run writes.
-    """
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if {"name", "results_dir"} <= set(told):
-            return dict(told)
-    except (ValueError, TypeError):
-        pass
-    raise InputError(
-        f"{path} does not say which study the folder belongs to; delete it if it is yours: the "
-        "next run writes it anew"
-    )

@@ -1,0 +1,27 @@
+"""The resolved study that a run writes into its results folder, read without the study's schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from langarith.errors import InputError
+
+
+def read_study(path: Path) -> dict[str, Any]:
+    """A `study.json` as a run writes it into its results folder.
+
+    Raises:
+        InputError: it is not what a run writes.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "results_dir"} <= set(told):
+            return dict(told)
+    except (ValueError, TypeError):
+        pass
+    raise InputError(
+        f"{path} does not say which study the folder belongs to; delete it if it is yours: the "
+        "next run writes it anew"
+    )
