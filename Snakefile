@@ -1,5 +1,5 @@
 # The method of the paper, one rule file per stage, in the order in which data flows.
-# A study (config.yaml, or the one after --configfile) says which cells of the grid there are.
+# A study (config.yaml, or the one after --configfile) defines the cells of the grid.
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 include: "rules/runtime.smk"  # Snakemake's internals and this process
 include: "rules/common.smk"
-include: "rules/cluster.smk"  # what jobs ask of a cluster
+include: "rules/cluster.smk"  # what jobs request from a cluster
 
 
 if not STUDY.allow_missing:
@@ -27,7 +27,7 @@ if not STUDY.allow_missing:
 include: "rules/relatedness.smk"  # which language is related to which
 include: "rules/results.smk"  # tidy tables, tables to read, figures
 include: "rules/provenance.smk"  # where the numbers come from
-include: "rules/questions.smk"  # check, plan: what is wrong, what would run
+include: "rules/questions.smk"  # check, plan
 
 
 rule all:

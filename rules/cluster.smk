@@ -2,7 +2,7 @@
 
 from langarith.cluster import costs
 
-# Settings of a profile for `sweep` are those of every sweep_{method}, whatever methods a study has.
+# A profile's settings for `sweep` apply to every sweep_{method}, whatever methods a study has.
 share_profile_settings("sweep", [f"sweep_{method}" for method in STUDY.lambdas])
 
 NEEDS = costs.Needs(STUDY)
@@ -25,7 +25,7 @@ def member(need):
 def gpu_training(need):
     """Resources of a training.
 
-    The checkpoint interval is among them and no parameter: it changes no result, so that a new
+    The checkpoint interval is a resource, not a parameter: it does not affect results, so a new
     interval must not repeat the training.
     """
     return request(need) | {
@@ -36,7 +36,7 @@ def gpu_training(need):
 
 
 def gpu_sweep(method, operands):
-    """What one sweep of a method asks for."""
+    """Resources of one sweep of a method."""
     need = lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method, operands)
     return member(need) | {
         "gpu": 1,

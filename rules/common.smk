@@ -1,4 +1,4 @@
-# Path patterns and input functions. What a study means is in workflow/langarith/study.py.
+# Path patterns and input functions. Studies are read and expanded by langarith.study.
 
 import os
 from functools import cache
@@ -59,7 +59,7 @@ wildcard_constraints:
 
 
 def attempt(wildcards, attempt):
-    """Which try of a job this is: a resource, so that its record can tell."""
+    """The attempt number, passed as a resource so that the provenance record can store it."""
     return attempt
 
 
@@ -69,7 +69,7 @@ def folder_files(folder, names, **wildcards):
 
 
 def base_model(name, pretrained, files):
-    """Files of a base model: brought, downloaded, or pretrained into a folder of the results."""
+    """Files of a base model: local, downloaded, or pretrained into the results folder."""
     if STUDY.models[name].source == "pretrain":
         own = [file for file in files if pretrained != TOKENIZER or file in TOKENIZER_FILES]
         return folder_files(pretrained, own, model=name)
@@ -78,7 +78,7 @@ def base_model(name, pretrained, files):
 
 def tokenizer(wildcards):
     """Tokenizer files of a model."""
-    # a tokenizer's class may stand in the model's configuration alone
+    # a tokenizer's class may be named in the model's configuration alone
     return base_model(wildcards.model, TOKENIZER, [*TOKENIZER_FILES[:2], "config.json"])
 
 
@@ -176,7 +176,7 @@ def task_split(split):
 
 
 def checked(task, language):
-    """Proof that files which users bring can be read; what the project makes needs none."""
+    """Proof that the files of a user or of the hub can be read; generated files need none."""
     if STUDY.tasks[task].source == "miniature":
         return []
     return CHECK.format(task=task, language=language)
@@ -244,10 +244,10 @@ def code_of_sweep(method):
     )
 
 
-# --- what an experiment asks for ---
+# --- inputs and parameters of an experiment ---
 @cache
 def asked(found, *arguments):
-    """A question to the grid, whose complaint is a sentence and no traceback."""
+    """Call a grid function; its InputError becomes a WorkflowError of one sentence."""
     try:
         return found(STUDY, *arguments)
     except InputError as error:
@@ -263,12 +263,12 @@ def cell_file(cell, name):
 
 
 def adapter_folder(run):
-    """Where a training puts its adapter."""
+    """The folder of a training's adapter."""
     return f"{R}/{run.folder}"
 
 
 # With allow_missing the rules that train and evaluate are left out of the workflow, and a table is
-# made of the files that are there. Without it, it waits for all.
+# made from the existing files. Without it, all files are required.
 def there(paths):
     return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
 
@@ -300,7 +300,7 @@ def first_metric(task):
 
 
 def blamed_log(cell):
-    """The log of the first job on the way to a cell that left no adapter, or of the sweep."""
+    """The log of the first upstream training that left no adapter, or else of the sweep."""
     for run in experiments.runs_of(STUDY, [cell]):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
             return f"{R}/{run.log}"
@@ -310,8 +310,8 @@ def blamed_log(cell):
 def new_points(wildcards):
     """Lambdas that a finer grid adds to sweeps that have run.
 
-    Snakemake compares no parameters of a job with an output that it never made, and runs nothing
-    for an output that nobody asks for: so a finer grid would go unnoticed.
+    Snakemake does not rerun a job because of an output that it never made and that no other job
+    needs, so a finer grid would go unnoticed without these inputs.
     """
     found = []
     for cell in cells(wildcards.experiment):
@@ -333,7 +333,7 @@ def task_scores(wildcards):
 
 
 def vector_adapters(experiment):
-    """Adapters that an experiment on language vectors looks at, with what they are."""
+    """Adapters that an experiment on language vectors compares: (identity, path) pairs."""
     return lambda _: [
         ((run.model, run.kind, run.name, run.seed), f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}")
         for run in asked(experiments.vectors, experiment)
@@ -351,12 +351,12 @@ def vector_origins(experiment):
 
 
 def files_of(found):
-    """The files alone, for a rule's input."""
+    """The paths of (identity, path) pairs, for a rule's input."""
     return lambda wildcards: there([path for _, path in found(wildcards)])
 
 
 def training_logs(wildcards):
-    """Metrics logs of every adapter that the study's experiments stand on."""
+    """Metrics logs of every adapter that the study's experiments need."""
     runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
     trained = [run for run in dict.fromkeys(runs) if not is_ready(run)]
     return there([f"{adapter_folder(run)}/metrics.jsonl" for run in trained])
@@ -371,7 +371,7 @@ def is_ready(run):
 
 
 def hub_files(_):
-    """Every file of the hub that the study's experiments stand on."""
+    """Every file of the hub that the study's experiments need."""
     wanted = []
     for name in STUDY.experiments:
         for run in asked(experiments.runs, name):
@@ -389,7 +389,7 @@ def hub_files(_):
 
 
 def operand_sources(run):
-    """What a language adapter comes from: raw shards, or its own files where it is ready-made."""
+    """Sources of a language adapter: raw shards, or its own files if it is ready-made."""
     operand = Operand.parse(run.name)
     if sources.ready_adapter(STUDY, run.model, operand, ""):
         return language_adapter(run.model, run.name, run.seed)
@@ -397,8 +397,8 @@ def operand_sources(run):
 
 
 def experiment_results(name):
-    """A named target's files; a function, so that only a target that is asked for must be whole."""
-    # a proposal of related languages is asked for before any experiment can be
+    """Files of a named target; a function, so that only a requested target must be complete."""
+    # related languages are proposed before any experiment can run
     if name not in STUDY.experiments and name != "related_languages":
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
@@ -416,7 +416,7 @@ def learning_curves():
 
 
 def caption(wildcards):
-    """What every figure and table states: where its numbers come from."""
+    """What the caption of a figure or table states: where its numbers come from."""
     name = getattr(wildcards, "experiment", None)
     view = STUDY.experiments.get(name)
     seen = asked(experiments.languages_of, name) if name else []
@@ -427,20 +427,20 @@ def caption(wildcards):
         "models": view.models if view and view.models else list(STUDY.models),
         "seeds": STUDY.seeds,
         "task_language": STUDY.task_language,
-        # no others: a new language must not draw anew what it has no part in
+        # these alone: a new language must not redraw figures that do not show it
         "languages": seen,
     }
 
 
-# --- what describes the whole study ---
+# --- inputs of the report and the crate ---
 def study_results(_):
-    """Every result of the study; what there is of it with allow_missing."""
+    """Every result of the study; with allow_missing those that exist."""
     names = [path for name in STUDY.experiments for path in experiment_results(name)]
     return there([*names, *learning_curves()])
 
 
 def report_parts(_):
-    """What the report says of each experiment beside its files."""
+    """Caption and missing cells of each experiment, for the report."""
     parts = []
     for name in STUDY.experiments:
         of = SimpleNamespace(experiment=name)

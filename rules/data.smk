@@ -1,4 +1,4 @@
-# Raw text and task data: told by the miniature world, or files that are there already.
+# Raw text and task data: synthetic (source: miniature), or existing files, which are validated.
 
 MINIATURE = f"{R}/miniature"
 
@@ -7,7 +7,7 @@ if STUDY.corpora.source == "miniature":
 
     rule write_miniature_corpus:
         message:
-            "Telling the raw text of {wildcards.language}"
+            "Generating synthetic raw text ({wildcards.language})"
         output:
             shards=expand(
                 f"{MINIATURE}/raw/{{language}}/{{shard}}",
@@ -23,7 +23,7 @@ if STUDY.corpora.source == "miniature":
             code=fingerprint("write_miniature_corpus"),
         resources:
             **member(lambda _: costs.SMALL),
-        priority: 5  # everything stands on it
+        priority: 5  # every other job depends on it
         group:
             "miniature"
         conda:
@@ -36,7 +36,7 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
 
     rule write_miniature_task:
         message:
-            "Telling {wildcards.task} examples in {wildcards.language}"
+            "Generating synthetic {wildcards.task} examples ({wildcards.language})"
         output:
             train=f"{MINIATURE}/{{task}}/{{language}}/train.{{suffix}}",
             validation=f"{MINIATURE}/{{task}}/{{language}}/validation.{{suffix}}",
@@ -64,7 +64,7 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
 
 rule check_task_data:
     message:
-        "Reading the {wildcards.task} files of {wildcards.language} to their end"
+        "Validating the {wildcards.task} files of {wildcards.language}"
     localrule: True
     input:
         lambda wildcards: sorted(

@@ -3,12 +3,12 @@
 
 HUB_FILE = f"{hub.FOLDER}/{{kind}}/{{repository}}/{{revision}}/{{file}}"
 
-# At most so many downloads at once, unless --resources downloads=N says otherwise.
+# The most downloads at once, unless --resources downloads=N sets another number.
 limit_at_once("downloads", 4)
 
 
-# No fingerprint of code is a parameter here: a file that came whole needs no second download,
-# whatever is changed in the code that fetched it.
+# No code fingerprint is a parameter here: a complete download is not repeated because the code that
+# made it has changed.
 rule download_hub_file:
     message:
         "Downloading {wildcards.file} of {wildcards.repository}"

@@ -22,7 +22,7 @@ rule train_tokenizer:
         code=fingerprint("train_tokenizer"),
     resources:
         **request(lambda wildcards: NEEDS.tokenizer(wildcards.model)),
-    priority: 5  # everything stands on it
+    priority: 5  # every other job depends on it
     conda:
         ENVIRONMENT
     script:
@@ -45,7 +45,7 @@ rule tokenize_shard:
         code=fingerprint("tokenize_shard"),
     resources:
         **member(lambda wildcards: NEEDS.tokens(wildcards.language)),
-    priority: 5  # everything stands on it
+    priority: 5  # every other job depends on it
     group:
         "tokens_{model}_{language}"
     conda:
@@ -82,7 +82,7 @@ rule pretrain_model:
     threads: lambda wildcards: STUDY.models[wildcards.model].training.threads
     resources:
         **gpu_training(lambda wildcards: NEEDS.pretraining(wildcards.model)),
-    priority: 5  # everything stands on it
+    priority: 5  # every other job depends on it
     conda:
         ENVIRONMENT
     script:
@@ -91,7 +91,7 @@ rule pretrain_model:
 
 rule initialise_adapters:
     message:
-        "Drawing the initialisation that all adapters of {wildcards.model} share"
+        "Initialising the adapters of {wildcards.model}"
     input:
         encoder=encoder,
     output:

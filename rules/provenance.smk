@@ -20,7 +20,7 @@ rule gather_provenance:
     log:
         f"{LOGS}/gather_provenance/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # where they lie, not what is in them
+        results=lambda _: R,  # the path alone, not the contents
         template=template_hash("provenance.html"),
         code=fingerprint("gather_provenance"),
     conda:
@@ -41,7 +41,7 @@ rule pack_crate:
     log:
         f"{LOGS}/pack_crate/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # where they lie, not what is in them
+        results=lambda _: R,  # the path alone, not the contents
         project=lambda _: workflow.basedir,
         study=STUDY_FILE,
         code=fingerprint("pack_crate"),
@@ -63,7 +63,7 @@ rule write_report:
     log:
         f"{LOGS}/write_report/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # where they lie, not what is in them
+        results=lambda _: R,  # the path alone, not the contents
         parts=report_parts,
         template=template_hash("report.html"),
         code=fingerprint("write_report"),

@@ -1,9 +1,9 @@
-# Questions about a study that write no file.
+# Commands that report on a study and write no file.
 
 
 rule check:
     message:
-        "Reading the study and every file that it names"
+        "Validating the study and every file that it names"
     localrule: True
     log:
         f"{LOGS}/check/{STUDY.name}.log",

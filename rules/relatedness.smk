@@ -25,7 +25,7 @@ rule rank_related_languages:
 
 rule lock_related_languages:
     message:
-        "Accepting the proposed related languages beside the study"
+        "Writing the proposed related languages into the study's lock file"
     localrule: True
     input:
         proposal=RELATED_PROPOSAL,

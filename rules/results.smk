@@ -1,7 +1,7 @@
 # Tidy tables from evaluations and adapters; tables to read and figures from tidy tables alone.
 
-# The paper's Table 2 stands beside our choices, all of its numbers beside ours: what is printed hangs on
-# that file, too.
+# Tables that print numbers of the paper have the hash of its file as a parameter, so that an edit of
+# the file reprints them.
 PAPER = sha256(f"{workflow.basedir}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
 
@@ -11,7 +11,7 @@ wildcard_constraints:
 
 rule tabulate:
     message:
-        "Gathering the table of {wildcards.experiment}"
+        "Tabulating {wildcards.experiment}"
     localrule: True
     input:
         selected=selections,
@@ -80,7 +80,7 @@ rule estimate_density:
 
 rule compare_with_paper:
     message:
-        "Holding the paper's numbers beside this study's"
+        "Comparing this study with the paper's numbers"
     localrule: True
     input:
         tables=[
@@ -133,7 +133,7 @@ rule format_table:
 
 rule draw_figure:
     message:
-        "Drawing {wildcards.experiment}"
+        "Plotting {wildcards.experiment}"
     localrule: True
     input:
         table=TABLE,
@@ -158,7 +158,7 @@ rule draw_figure:
 
 rule draw_learning_curves:
     message:
-        "Drawing learning curves"
+        "Plotting learning curves"
     localrule: True
     input:
         logs=training_logs,

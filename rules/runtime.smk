@@ -1,6 +1,6 @@
-# All that touches Snakemake's own objects or this process, and nothing else does: the environment of
-# jobs, the garbage collector, the warm process, console output, SLURM. Included before all other files;
-# its hooks use STUDY, R and LOGS of common.smk, which are there when a run starts.
+# The only code that touches Snakemake's own objects or this process: the environment of jobs, the
+# garbage collector, the warm process, console output, SLURM. Included before all other files; its
+# hooks use STUDY, R and LOGS of common.smk, which are defined when a run starts.
 # tests/test_private_names.py lists every internal name that is used here.
 
 import gc
@@ -149,7 +149,7 @@ def prepare_cluster(executor):
 
 
 def print_usage():
-    """Print time and memory that the jobs of SLURM used, beside what they requested."""
+    """Print time and memory that the jobs of SLURM used, next to what they requested."""
     lines = slurm.summary(slurm.records_since(Path(R), STARTED))
     print(*lines, sep="\n", file=sys.stderr)
 
