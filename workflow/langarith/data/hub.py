@@ -46,7 +46,7 @@ def is_repository(name: str) -> bool:
 
 
 def local_file(kind: Kind, repository: str, revision: str, file: str) -> str:
-    """Where one file of a repository lies once it is downloaded.
+    """The path of one file of a repository once it is downloaded.
 
     `resources/hub/{models|datasets}/{owner}/{name}/{revision}/{file}`; the slash of a branch like
     refs/convert/parquet is written %2F there, so that a revision is one folder.

@@ -26,7 +26,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.files import write_text
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""Seconds before each further attempt; counted anew whenever an attempt brought bytes."""
+"""Seconds before each further attempt; restarted after an attempt that received bytes."""
 
 
 _TOO_MANY, _PAST_THE_END = 429, 416
@@ -45,7 +45,7 @@ def download(
     pauses: Sequence[float] = PAUSES,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Bring one file of a repository, checked against the size and hash that the hub states.
+    """Download one file of a repository, checked against the size and hash that the hub states.
 
     It appears at `destination` whole or not at all. What a cut connection left is kept in a hidden
     folder beside and continued by the next attempt, or the next run. A file that the cache below
@@ -109,7 +109,7 @@ def download(
 
 
 def resolve(kind: Kind, repository: str, revision: str) -> str:
-    """The commit that a branch or tag stands for now.
+    """The commit that a branch or tag points to now.
 
     Errors: InputError, as for :func:`download`.
     """
@@ -245,7 +245,7 @@ def _refuse_full_disk(what: str, folder: Path, size: int) -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The client wraps what went wrong while it asked for a file's metadata."""
+    """The client wraps the error of a request for a file's metadata."""
     wrapped = type(error).__name__ == "LocalEntryNotFoundError"
     return error.__cause__ if wrapped and error.__cause__ else error
 
@@ -255,7 +255,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _pause(error: BaseException) -> float | None:
-    """Seconds that a failure asks to wait, 0 where it says nothing; None if it will not pass."""
+    """Seconds to wait as the response asks, 0 if it names none; None for a permanent failure."""
     import requests
 
     cause = _cause(error)

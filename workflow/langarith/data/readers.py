@@ -1,4 +1,4 @@
-"""Readers of files that users bring: text, JSON lines, parquet.
+"""Readers of users' files: text, JSON lines, parquet.
 
 Not those of `datasets`: for text and JSON these give no line number, unpack gzip into a cache and
 end lines at a carriage return; for parquet they write locks below HOME and take 280 MB more memory
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def parse_json(text: str, path: Path, where: str) -> Any:
-    """The value of a JSON text that stands at `where` (like "line 3") of `path`.
+    """The value of a JSON text at `where` (like "line 3") of `path`.
 
     Errors: InputError where it is not JSON, or a string holds half of a surrogate pair, which no
     tokenizer takes.

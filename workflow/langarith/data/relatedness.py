@@ -1,7 +1,7 @@
-"""Which language is related to which: URIEL asked through lang2vec (section 4.1.1, Table 2).
+"""Which language is related to which, by URIEL through lang2vec (section 4.1.1, Table 2).
 
-Two languages are the closer, the more nodes of URIEL's family tree (the `fam` features) they
-share. Many languages share equally many with several candidates: such ties are broken by the
+The more nodes of URIEL's family tree (the `fam` features) two languages share, the closer they
+are. Many languages share equally many with several candidates: such ties are broken by the
 typological distance (normalised Hamming distance over the `syntax_knn` features), and then by the
 alphabet. All 13 choices of the paper's Table 2 lie in the sets of tied candidates, but no
 tie-break that we know of picks exactly them.
@@ -59,7 +59,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A language that may stand in for a target, and how close it is."""
+    """A candidate related language of a target, and how close it is."""
 
     language: str
     shared_family: int

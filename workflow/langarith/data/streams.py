@@ -84,7 +84,7 @@ def _list_array(encodings: list[Encoding]) -> pa.ListArray:
 def _parallel_tokenizer() -> Iterator[None]:
     """Tokenise on all cores given to the process, unless the user set TOKENIZERS_PARALLELISM.
 
-    Set only meanwhile: left set, it would tell the library that a later fork is safe.
+    Set only temporarily: left set, it would make the library take a later fork for safe.
     """
     name = "TOKENIZERS_PARALLELISM"
     if name in os.environ:
@@ -143,10 +143,10 @@ def read_chunks(
     does. A budget of N tokens keeps the first ceil(N / chunk_length) training chunks (paper
     section 4.2 as the authors' code does it), so that a smaller budget is a prefix of a larger
     one; None keeps all. Files are memory-mapped and none is opened beyond the last chunk. Only
-    the chunks asked for are copied: 4 bytes per token.
+    the requested chunks are copied: 4 bytes per token.
 
     Errors: InputError where the corpus has no validation chunk, no training chunk, or fewer
-    training chunks than the budget asks for.
+    training chunks than the budget needs.
     """
     chunks = None if budget is None else -(-budget // chunk_length)
     wanted = None if chunks is None else chunks * chunk_length

@@ -62,7 +62,7 @@ def new_masked_lm(
 
 
 LONGEST_WAVE = 100.0
-"""In radians per position: a wave longer than the texts of small models tells no places apart."""
+"""In radians per position: longer waves distinguish no positions in the texts of small models."""
 
 
 def sinusoids(count: int, width: int) -> torch.Tensor:

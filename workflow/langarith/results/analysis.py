@@ -18,7 +18,7 @@ from langarith.evaluation import selection
 from langarith.operands import Point, budget_tokens
 
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
-"""What tells the cells of an experiment apart."""
+"""Columns that identify a cell of an experiment."""
 
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
@@ -240,7 +240,7 @@ def pool_range(means: Iterable[float]) -> float:
 def cosines(table: pd.DataFrame) -> pd.DataFrame:
     """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
 
-    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair stands once,
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair has one row,
     whichever way round the table has it.
     """
     rows = table[table["left"] != table["right"]].copy()

@@ -71,7 +71,7 @@ class Sheet:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """All rows, whichever block they stand in."""
+        """All rows of all blocks."""
         return tuple(row for block in self.blocks for row in block)
 
 
@@ -295,7 +295,7 @@ def _compare_methods(
 
 
 def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Table 2: which languages URIEL cannot tell apart, and who chose which."""
+    """Table 2: which languages URIEL cannot distinguish, and who chose which."""
     theirs = stated.related()
 
     def those(ranked: pd.DataFrame, column: str) -> list[str]:

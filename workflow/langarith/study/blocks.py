@@ -91,7 +91,7 @@ class Strict(BaseModel):
 
     @classmethod
     def _siblings(cls) -> Iterator[type[Strict]]:
-        """Classes beside this one: of the same base, which has a key in common with them."""
+        """Sibling classes: of the same base, which has a key in common with them."""
         for base in cls.__bases__:
             if cls.what and issubclass(base, Strict):
                 yield from (c for c in base.__subclasses__() if c is not cls and c.what)

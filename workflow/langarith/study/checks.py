@@ -1,4 +1,4 @@
-"""What no single key of a study shows: names and files that must agree with each other.
+"""Checks across keys of a study: names and files that must agree with each other.
 
 Each check yields one sentence for each mistake of its kind; `CHECKS` lists them in their order.
 """
@@ -32,7 +32,7 @@ from langarith.study.sources import (
 
 
 def problems(study: Study) -> Iterator[str]:
-    """Every mistake that no single key shows, one sentence each."""
+    """Every mistake that involves more than one key, one sentence each."""
     for check in CHECKS:
         yield from check(study)
 
@@ -265,7 +265,7 @@ def _keys_of_experiment(name: str, experiment: Experiment) -> Iterator[str]:
 
 
 def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
-    """Cells, and what an experiment asks of the rest of the study."""
+    """Cells, and what an experiment requires of the rest of the study."""
     named = set(experiment.tasks or ()) <= set(study.tasks)
     named = named and set(experiment.targets or ()) <= set(study.languages)
     if named and "targets" in EXPERIMENTS[name].keys and not list(places(study, name)):
@@ -289,7 +289,7 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
 
 
 def _without_initialisation(study: Study) -> Iterator[str]:
-    """Experiments that subtract θ_pre, which nobody knows of an adapter that was trained elsewhere.
+    """Experiments that subtract θ_pre, which is unknown for an adapter that was trained elsewhere.
 
     Language arithmetic needs none: its weights sum to one, and θ_pre falls out.
     """

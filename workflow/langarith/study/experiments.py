@@ -58,12 +58,12 @@ def relatedness(study: Study, name: str) -> list[Cell]:
 
 
 def ties(study: Study, name: str) -> list[Cell]:
-    """TIES of the zero-shot pairs beside their language arithmetic (appendix E, Table 3)."""
+    """TIES of the zero-shot pairs, with their language arithmetic (appendix E, Table 3)."""
     return _compare(study, name, other_methods(study, "ties"))
 
 
 def methods(study: Study, name: str) -> list[Cell]:
-    """Every method of the study on the zero-shot pairs, beside their language arithmetic."""
+    """Every method of the study on the zero-shot pairs, with their language arithmetic."""
     return _compare(study, name, other_methods(study))
 
 
@@ -170,11 +170,11 @@ def sweeps(study: Study) -> list[tuple[str, int]]:
     """Every kind of sweep that a study has: its method and the number of its operands.
 
     Those of two operands are there whether an experiment has such cells or not, so that a file
-    below `results/` can be asked for by its name.
+    below `results/` can be requested by its name.
     """
     try:
         several = {(cell.method, len(cell.operands)) for cell in all_cells(study)}
-    except InputError:  # no related languages yet: asked for when cells are
+    except InputError:  # no related languages yet: required once cells are needed
         several = set()
     return list(dict.fromkeys([*((method, 2) for method in study.lambdas), *sorted(several)]))
 
@@ -201,7 +201,7 @@ def vectors(study: Study, experiment: str) -> list[Run]:
 
 
 def runs(study: Study, experiment: str) -> list[Run]:
-    """Every adapter below an experiment, once; a task adapter stands on its language's adapter."""
+    """Every adapter below an experiment, once; a task adapter depends on its language's adapter."""
     if experiment in VECTOR_EXPERIMENTS:
         found = vectors(study, experiment)
         return list(dict.fromkeys([*_homes(study, found), *found]))

@@ -56,7 +56,7 @@ def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) 
 
 
 def other_methods(study: Study, family: str | None = None) -> list[str]:
-    """The methods beside `la` that the study has a lambda grid for, of one family or of all."""
+    """The methods other than `la` that the study has a lambda grid for, of one family or of all."""
     return [
         method
         for method in study.lambdas

@@ -1,4 +1,4 @@
-"""Reads, extends and validates a study, with the lock files beside it.
+"""Reads, extends and validates a study, with the lock files next to it.
 
 A study is one YAML file; `extends:` names another whose top-level keys it replaces whole, never key
 by key.
@@ -185,12 +185,12 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
 
 
 def lock_file(study_file: Path) -> Path:
-    """Where the accepted choice of related languages of a study lies: beside it."""
+    """The lock file of the accepted related languages of a study, next to it."""
     return study_file.with_name(f"{study_file.stem}.related.yaml")
 
 
 def revisions_file(study_file: Path) -> Path:
-    """Where the commits lie to which a study's branches on the hub were resolved: beside it."""
+    """The lock file of the commits of a study's branches on the hub, next to it."""
     return study_file.with_name(f"{study_file.stem}.revisions.yaml")
 
 

@@ -66,7 +66,7 @@ def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
     too many shards cost time, too few would cost the run.
     """
     if isinstance(study.corpora, MiniatureCorpora):
-        # told with at least 30 words a document, and a word has at least one token
+        # generated with at least 30 words a document, and a word has at least one token
         rooms = [study.corpora.documents // study.corpora.shards * 30] * len(found)
         wanted += study.corpora.validation_documents * 30
     else:
@@ -93,7 +93,7 @@ def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | 
 
 
 def hub_file(study: Study, kind: hub.Kind, repository: str, revision: str, file: str) -> str:
-    """Where a file of the hub lies here: under the commit that the lock has for its revision."""
+    """The local path of a file of the hub: under the commit that the lock has for its revision."""
     locked = study.revisions.get(hub.lock_key(kind, repository, revision), revision)
     return hub.local_file(kind, repository, locked, file)
 
@@ -107,9 +107,9 @@ def model_file(study: Study, name: str, file: str) -> str | None:
 
 
 def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
-    """One file of the ready-made adapter that an operand stands for; None where one is trained.
+    """One file of the ready-made adapter that an operand names; None where one is trained.
 
-    A token budget always asks for a trained one.
+    A token budget always needs a trained one.
     """
     place = study.models[model].adapters.get(operand.language)
     if place is None or operand.budget != "full":

@@ -147,7 +147,7 @@ def entity_f1(
 def _entities(tags: tuple[str, ...]) -> tuple[frozenset[Any], frozenset[Any]]:
     """Entities of a sentence as seqeval finds them in its default mode and by IOB2.
 
-    A sweep asks for most sentences again and again: what is tagged alike at the last lambda, and
+    A sweep scores most sentences again and again: what is tagged alike at the last lambda, and
     the annotators' tags.
     """
     from seqeval.metrics.sequence_labeling import get_entities

@@ -49,7 +49,7 @@ class Outcome:
 
 
 class _Reporter(TrainerCallback):
-    """Metrics log, console progress, the clock of checkpoints and who else asks for one."""
+    """Logs metrics, shows progress, saves checkpoints at an interval or on a signal."""
 
     def __init__(
         self, log: MetricsLog, progress: Progress, save_minutes: float, calls: SignalRequests
@@ -73,7 +73,7 @@ class _Reporter(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # not sooner: what is saved must not say that the training is over
+        # only after saving: a checkpoint saved later would be marked as finished
         control.should_training_stop = control.should_training_stop or self.calls.stop
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -115,7 +115,7 @@ class _Trainer(Trainer):
         return self.order
 
     def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
-        """A micro-batch; one that does not fit into memory goes in halves from then on.
+        """A micro-batch; one that does not fit into memory is halved from then on.
 
         Gradients of the parts add up to that of the whole: the loss of each is weighted by its
         rows, so the batch of a step stays what the recipe says.
@@ -200,7 +200,7 @@ class _Trainer(Trainer):
         return str(Path(self.args.output_dir) / _PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write beside, file by file, then let the whole checkpoint take the last one's place."""
+        """Write into a temporary folder, then replace the previous checkpoint by it."""
         folder = Path(str(self.args.output_dir))
         shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
         super()._save_checkpoint(model, trial)
@@ -228,7 +228,7 @@ def _digest(model: PreTrainedModel, rows: Rows) -> str:
     """Hash of the weights and rows that a run starts from: another base model is another run."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
-        # a pooler that nothing uses is drawn anew at each start
+        # an unused pooler is initialised at random at each start
         if ".pooler." not in name:
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -263,7 +263,7 @@ def train(
 ) -> Outcome:
     """Train what is trainable and leave the model at its best checkpoint on held-out data.
 
-    A killed run goes on from its last checkpoint when called again with the same recipe and seed,
+    A killed run continues from its last checkpoint when called again with the same recipe and seed,
     to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. SIGURG asks
     for a checkpoint at the next step, SIGTERM for one before the process ends by it.
 

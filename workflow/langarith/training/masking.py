@@ -29,7 +29,7 @@ class MaskTokens(DataCollatorForLanguageModeling):
 def masked_loss(
     tokenizer: PreTrainedTokenizerFast, probability: float
 ) -> Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor]:
-    """A loss that masks the batch anew in the step itself.
+    """A loss that masks the batch again at every step.
 
     A collator would not do: batches are fetched ahead, so a checkpoint would hold the random state
     after the masks of a step that it does not hold.

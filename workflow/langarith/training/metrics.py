@@ -10,7 +10,7 @@ from langarith.files import write_text
 
 
 class MetricsLog:
-    """JSON lines, one per logged step; an interrupted run goes on where its log stopped."""
+    """JSON lines, one per logged step; an interrupted run appends to its log."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -1,4 +1,4 @@
-"""A made-up small world told in real languages: raw text, NER, NLI and QA without a network.
+"""Synthetic text about an invented world in real languages: raw text, NER, NLI, QA, offline.
 
 The facts are drawn at random (`world`), the words and templates of a language are one file
 (`languages/{code}.yaml`, read by `language`), and `telling` makes sentences and examples of them.
@@ -24,13 +24,13 @@ __all__ = ["codes", "refuse_unspoken", "words", "write_corpus", "write_task"]
 
 SPLITS = ("train", "validation", "test")
 
-_PATIENCE = 5000  # candidates in a row that were repetitions before we say that no more can be told
+_PATIENCE = 5000  # repeated candidates in a row after which no more can be generated
 
 T = TypeVar("T")
 
 
 def words(language: str) -> str:
-    """A hash of a language's own file: what is told in it hangs on that file and on no other."""
+    """A hash of a language's own file, the only one that its text depends on."""
     path = FOLDER / f"{language}.yaml"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 

@@ -1,4 +1,4 @@
-"""Sentences and examples about the world, told in a language."""
+"""Sentences and examples about the invented world in one language."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Sentence = tuple[Piece, ...]
 
 @dataclass(frozen=True)
 class Told:
-    """A fact as it was told: the template's number tells paraphrases apart."""
+    """A fact as a sentence; the template's number distinguishes paraphrases."""
 
     name: str
     template: int
@@ -185,7 +185,7 @@ class Teller:
         besides: int | None = None,
         pronoun: bool = False,
     ) -> Told:
-        """Tell a fact; `besides` is the number of a template not to use."""
+        """State a fact; `besides` is the number of a template not to use."""
         relation, templates = world.RELATIONS[name], self.language.facts[name].tell
         number = self.rng.choice([i for i in range(len(templates)) if i != besides])
         if value is None:
@@ -301,7 +301,7 @@ class Teller:
         return subjects[0].text, context, asked[:questions]
 
     def _told(self, name: str, subject: Value, before: Value | None, pronoun: bool) -> Told:
-        """A fact whose value differs from the one told `before` of somebody else."""
+        """A fact whose value differs from `before`, the one stated of somebody else."""
         slot = world.RELATIONS[name].slot
         value = self.value(slot, subject.gender)
         while before and value.text == before.text:

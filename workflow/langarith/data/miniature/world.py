@@ -1,4 +1,4 @@
-"""The made-up world: who and what can be told of, and the facts there are about them.
+"""The invented world: people, organisations, cities, and the facts about them.
 
 Names are coined in lower-case Latin letters that every script of `scripts` can spell. They begin
 with a consonant, so that no language has to elide or contract a word before them.

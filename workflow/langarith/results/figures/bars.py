@@ -45,7 +45,7 @@ class Bar:
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figures 2 and 6: per target and on average, both proxies and their language arithmetic.
 
-    Above each group stands the gain: the seed mean of language arithmetic minus that of the better
+    Above each group is the gain: the seed mean of language arithmetic minus that of the better
     proxy, in points. Error bars are one standard deviation over seeds (ddof 1).
     """
     english = caption["task_language"]
@@ -62,7 +62,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figures 3 and 7: MAD-X, and the target's adapter enhanced by the one or the other language.
 
-    Above each group stands the gain of LA(en/rel, t) over MAD-X in seed means, in points.
+    Above each group is the gain of LA(en/rel, t) over MAD-X in seed means, in points.
     """
     english = caption["task_language"]
     bars = [
@@ -79,7 +79,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Table 3 by target: language arithmetic and every other merge method of the table.
 
-    Above each group stands the difference between language arithmetic and the best of the others.
+    Above each group is the difference between language arithmetic and the best of the others.
     """
     long = analysis.methods(table)
     place = ["model", "task", "target", "seed"]
@@ -96,7 +96,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 
 
 def _by_parameter(method: str) -> tuple[str, int]:
-    """Methods of one family stand together, by their parameter."""
+    """Methods of one family in a row, ordered by their parameter."""
     return merging.part(method), merging.get(method).parameter or 0
 
 

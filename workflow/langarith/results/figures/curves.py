@@ -26,7 +26,7 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
     panels = list(dict.fromkeys(run["panel"] for run in runs))
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
-    # legends stand below their panels: on them they would hide curves
+    # legends are below their panels: inside they would hide curves
     longest = max(len({run["name"] for run in runs if run["panel"] == p}) for p in panels)
     legend = 0.14 * -(-longest // 2)
     with mpl.rc_context(style.STYLE):

@@ -19,7 +19,7 @@ from langarith.results.figures import style
 # Okabe and Ito's without the yellow, which is too light for a line
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black"]
 DASHES: list[Literal["-", "--", ":", "-."]] = ["-", "--", ":", "-."]
-TOLD = 3  # thresholds whose shares stand in a panel
+TOLD = 3  # thresholds whose shares are printed in a panel
 TAIL = 0.002  # the axis ends where all densities are below this share of the highest
 
 HEADROOM = 1.5  # for them above the peak
@@ -28,7 +28,7 @@ HEADROOM = 1.5  # for them above the peak
 def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 9: density of the weights of language vectors, a panel per model and layer.
 
-    A panel has a line per language and seed, and tells the share of weights below the smallest
+    A panel has a line per language and seed, and states the share of weights below the smallest
     thresholds: means over seeds, of the lowest and the highest language. Layers of a single
     language share a panel.
 

@@ -20,8 +20,8 @@ from langarith.results.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
-COLUMNS = 4, 7  # of small multiples, fewest and most: each with room for its ticks
-FULL_APART = 10.0  # `full` stands where the largest budget times this would
+COLUMNS = 4, 7  # of small multiples, fewest and most: each wide enough for its ticks
+FULL_APART = 10.0  # `full` is drawn at the largest budget times this
 
 
 class Series(NamedTuple):
@@ -31,8 +31,8 @@ class Series(NamedTuple):
     colour: str
     dash: Literal["-", ":"]
     mark: str
-    aside: float  # factor on the tokens: error bars stand side by side
-    above: bool  # where the mark of missing seeds stands
+    aside: float  # factor on the tokens: error bars are drawn side by side
+    above: bool  # whether the mark of missing seeds is above the point
 
 
 SERIES = (
@@ -45,7 +45,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 4: a target's adapter over its token budget, alone and under language arithmetic.
 
     Error bars are one standard deviation over seeds (ddof 1). The budget `full` is not on the axis:
-    it stands apart on the right.
+    it is drawn apart on the right.
     """
     scores = analysis.low_resource(table)
     place = ["model", "task", "target", "budget", "tokens"]
@@ -54,7 +54,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     panels = style.panels(means, analysis.metrics(table), caption)
     # ticks are as far apart in one panel as in another
     ticks = [max(2, scores.loc[scores["target"] == t, "budget"].nunique()) for t in targets]
-    across = len(targets) == 1  # a single column of panels lies better as a row
+    across = len(targets) == 1  # a single column of panels is drawn as a row
     rows = 1 if across else len(panels)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
@@ -142,7 +142,7 @@ def _budgets(axis: Axes, means: pd.DataFrame) -> None:
     axis.set_xticks(list(x.values()), labels=list(map(str, x)))
     first, last = min(x.values()), max(x.values())
     axis.set_xlim(first / 2.5, last * 2.5)
-    axis.margins(y=0.16)  # room for marks
+    axis.margins(y=0.16)  # space for marks
     if means["mean"].isna().all():
         axis.set_yticks([])
     if len(limited) and len(x) > len(limited):

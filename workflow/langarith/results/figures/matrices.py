@@ -28,8 +28,8 @@ MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds a
 def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Table 1: LA_t(t, l2) for a pool of languages l2; rows are t, columns l2, means over seeds.
 
-    Below a mean stands one standard deviation over seeds (ddof 1). The shade tells how far a
-    language lies below the best of its row.
+    Below each mean is one standard deviation over seeds (ddof 1). The shade shows how far a
+    language is below the best of its row.
     """
     scores = analysis.relatedness(table)
     means = analysis.over_seeds(scores, ["model", "task", "target", "other"], ["merged"])
@@ -40,7 +40,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     panels = style.panels(means, metrics, caption)
     targets = style.ordered(scores["target"], caption["languages"])
     pool = style.ordered([*scores["other"], *scores["target"]], caption["languages"])
-    # side by side where cells then have room for five digits
+    # side by side where cells then have space for five digits
     across = len(metrics) if len(pool) * len(metrics) <= 14 else 1
     rows = len(panels) // across
     span = Normalize(min(means["below"].min(skipna=True), -0.01), 0.0)

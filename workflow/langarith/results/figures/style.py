@@ -23,7 +23,7 @@ from langarith.results.names import metric_title
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
 SMALL = 7  # points: no text is smaller
-# Okabe and Ito's palette, told apart by colour-blind readers; in grey, where sky blue and orange
+# Okabe and Ito's palette, safe for colour-blind readers; in grey, where sky blue and orange
 # are one, by the hatching of bars and the dashes of lines. One colour is one thing in all figures.
 TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
 TARGET = "#9A4FB5"  # the target's own adapter, alone
@@ -139,7 +139,7 @@ def signed(number: float, digits: int, plus: str = "") -> str:
 def hatched(
     axis: Axes, x: float, y: float, width: float, height: float, *, told: bool = False
 ) -> None:
-    """A grey hatched box: here something is missing; the box says so itself where it is `told`."""
+    """A grey hatched box: here something is missing; `told` prints that into the box."""
     box = Rectangle((x, y), width, height, hatch=MISSING_HATCH, linewidth=0.5)
     box.set(facecolor="white", edgecolor=MISSING)
     axis.add_patch(box)

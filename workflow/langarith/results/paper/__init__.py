@@ -1,1 +1,1 @@
-"""The paper's numbers, and this study's beside them."""
+"""The paper's numbers, and their comparison with this study's."""

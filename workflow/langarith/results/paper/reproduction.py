@@ -1,4 +1,4 @@
-"""The paper's numbers beside ours: every one that it states in text or tables, with a verdict."""
+"""Comparison with the paper: every number in its text or tables, ours, and a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langarith.results.paper.stated import Stated
 from langarith.results.sheets import MISSING, Number, Row, Sheet, missing_cells, sheet
 
 STUDY = "no-train-but-gain"
-"""The study whose numbers can stand beside the paper's: config.yaml."""
+"""The study whose numbers can be compared with the paper's: config.yaml."""
 
 VERDICTS = ["within", "above", "below", "one seed", "same", "differs", "not run", "not comparable"]
 """In the order in which they are counted; what they mean: see `compare`."""
@@ -75,7 +75,7 @@ def compare(
 
 
 def verdict(theirs: float | str, ours: Ours | None) -> str:
-    """One word on our number beside the paper's: see `compare`."""
+    """Verdict on our number against the paper's: see `compare`."""
     if ours is None:
         return "not run"
     if isinstance(theirs, str) or isinstance(ours.value, str):

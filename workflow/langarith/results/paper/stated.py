@@ -39,7 +39,7 @@ class Stated:
 
 @cache
 def stated() -> tuple[Stated, ...]:
-    """Every number of the paper that ours can stand beside, in the order of the file."""
+    """Every number of the paper that ours can be compared with, in the order of the file."""
     return tuple(entry for block in _file()["compared"] for entry in _entries(block))
 
 

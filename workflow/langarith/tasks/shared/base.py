@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Example(Protocol):
-    """One labelled example of a file; `id` tells it from the others of that file."""
+    """One labelled example of a file; `id` is unique in that file."""
 
     @property
     def id(self) -> str: ...
@@ -194,7 +194,7 @@ def model_columns(encoded: Any) -> dict[str, list[Any]]:
     """The columns of a transformers encoding that a model takes, less the attention mask.
 
     The mask follows from the lengths once a batch is padded. Segment ids are kept where the
-    tokenizer makes them: mBERT tells premise and hypothesis apart by them, XLM-R has none.
+    tokenizer makes them: mBERT distinguishes premise and hypothesis by them, XLM-R has none.
     """
     names = ("input_ids", "token_type_ids")
     return {name: list(encoded[name]) for name in names if name in encoded}
