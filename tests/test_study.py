@@ -596,7 +596,7 @@ def test_a_branch_is_what_the_lock_beside_the_study_says(tmp_path: Path) -> None
     study = loading.load(path)
     assert study.revisions == {"datasets/facebook/xnli@main": "b" * 40}
     assert f"/{'b' * 40}/" in sources.task_file(study, "nli", "fr", "test")
-    # an extending study takes it over; its own goes before it
+    # an extending study takes it over; its own overrides it
     further = write(tmp_path / "more.yaml", {"extends": "study.yaml", "results_dir": "r"})
     assert loading.load(further).revisions == study.revisions
     write(tmp_path / "more.revisions.yaml", {"datasets/facebook/xnli@main": "d" * 40})

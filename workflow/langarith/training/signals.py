@@ -13,8 +13,8 @@ class SignalRequests:
     """What signals ask of a training at its next step.
 
     SIGURG asks to save and continue: SLURM sends it ahead of a job's time limit (profiles/slurm),
-    and it does no harm to a process that does not handle it. SIGTERM asks to save and end: SLURM sends
-    it at the limit, on preemption, requeueing and cancelling, some seconds before it kills.
+    and it does no harm to a process without a handler for it. SIGTERM asks to save and end: SLURM
+    sends it at the limit, on preemption, requeueing and cancelling, some seconds before it kills.
     """
 
     def __init__(self) -> None:
