@@ -172,7 +172,7 @@ def test_code_that_has_changed_since_is_told_with_all_that_it_made(results):
         told = json.loads(record.read_text())
         told["parameters"]["code"] = "0" * 16
         record.write_text(json.dumps(told))
-    assert found(results) == {("stale", "code of sweep_la"): cell(1) | cell(2) | {TABLE, FIGURE}}
+    assert found(results) == {("stale", "code of sweep"): cell(1) | cell(2) | {TABLE, FIGURE}}
 
 
 def test_each_byte_is_read_once(results, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_row_is_found_by_its_line(results):
         made_up.study_table()
         .to_csv(index=False)
         .splitlines()
-        .index("zero_shot,tiny,ner,es,la,en,fr,full,2,0.5,test,True,f1,49.0,10")
+        .index("zero_shot,tiny,ner,es,la,en,fr,en+fr,full,2,0.5,test,True,f1,49.0,10")
     )
     told = explain.lines(Path(TABLE), [str(line + 1)])
     assert "seed 2" in told[0] and f"line {line + 1}" in told[1]

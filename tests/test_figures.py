@@ -345,7 +345,7 @@ def test_ties_bars_are_language_arithmetic_and_each_ties() -> None:
     assert bars(axis) == [61, 52, 58] * 2
     assert [text.get_text() for text in axis.texts] == ["+3.0", "+3.0"]
     labels = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert labels == ["language arithmetic (en, related)", "TIES, top 20 %", "TIES, top 80 %"]
+    assert labels == ["language arithmetic (en, related)", "TIES (top-K% 20)", "TIES (top-K% 80)"]
     plt.close(drawn)
 
 
@@ -594,12 +594,13 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
             for left in ("en", related(t))
             for s in seeds
         ]
-    elif name == "ties":
+    elif name in ("ties", "methods"):
+        others = ("ties20", "ties80") if name == "ties" else ("ties20", "ties80", "slerp")
         cells = [
             cell(task, t, "en", related(t), s, model=m, method=method)
             for m, task, t in first
             if task == "ner"
-            for method in ("la", "ties20", "ties80")
+            for method in ("la", *others)
             for s in seeds
         ]
     elif name == "relatedness":

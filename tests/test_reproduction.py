@@ -107,7 +107,7 @@ def test_numbers_speak_of_the_papers_study(root: Path) -> None:
 
 def test_file_of_numbers_is_shipped(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    assert "*.yaml" in project["tool"]["setuptools"]["package-data"]["langarith"]
+    assert "*.yaml" in project["tool"]["setuptools"]["package-data"]["langarith.results.paper"]
 
 
 # --- verdicts -----------------------------------------------------------------------------------

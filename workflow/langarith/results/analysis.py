@@ -79,13 +79,13 @@ def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:
 def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
     """LA_t(en, rel) and both proxies (4.2): a row per model, task, target and seed.
 
-    Columns: model, task, target, left, right, seed, lambda, and the test scores `task_language`
-    (λ = 1), `related` (λ = 0) and `merged`.
+    Columns: model, task, target, left, right, operands, seed, lambda, and the test scores
+    `task_language` (λ = 1), `related` (λ = 0) and `merged`.
     """
     found = cells(table)
     found = found[found["method"] == "la"]
     named = found.rename(columns={"at_left": "task_language", "at_right": "related"})
-    keep = ["model", "task", "target", "left", "right", "seed", "lambda"]
+    keep = ["model", "task", "target", "left", "right", "operands", "seed", "lambda"]
     return named[[*keep, "task_language", "related", "merged"]].reset_index(drop=True)
 
 
