@@ -1,5 +1,5 @@
 """Language arithmetic for language adapters: the library behind the workflow.
 
-It knows nothing of Snakemake. The README maps its rooms, top to bottom, with no import running back
-up.
+It does not depend on Snakemake. The README lists its packages in import order: a package imports
+only from those above it.
 """
