@@ -213,7 +213,7 @@ def _brief(hashes: Iterable[str]) -> str:
     return " or ".join(sorted(sha if len(sha) == 16 else sha[:12] for sha in hashes))
 
 
-# --- output --------------------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------
 
 
 def report_lines(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[str]:

@@ -148,7 +148,7 @@ def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
     return counts["train"], counts["validation"], counts["test"]
 
 
-# --- resource requests of jobs -------------------------------------------------------------------
+# --- resource requests of jobs ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def modules(script: str, *parts: str) -> dict[str, Path]:
 
 
 def forget() -> None:
-    """Read files anew: a process reads each of them once."""
+    """Clear the caches, so that files are read again."""
     for cached in (fingerprint, _text, _files):
         cached.cache_clear()
 
