@@ -288,7 +288,18 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
     by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record["start"]):
         by_rule[record["rule"]].append(record)
-    rows = [("rule", "jobs", "of SLURM", "GPU-hours", "longest", "asked", "most memory", "asked")]
+    rows = [
+        (
+            "rule",
+            "jobs",
+            "of SLURM",
+            "GPU-hours",
+            "longest",
+            "requested",
+            "most memory",
+            "requested",
+        )
+    ]
     for rule, members in by_rule.items():
         requested = [record.get("requested") or {} for record in members]
         rows.append(
