@@ -87,14 +87,13 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
         save_adapter,
         task_config,
     )
-    from langarith.study.recipes import LanguageAdapterShape
-    from langarith.study.schema import AdapterShape
+    from langarith.study.recipes import LanguageAdapterShape, TaskAdapterShape
 
     model = encoders.load_encoder(encoder)
     found = {}
     for seed, name in enumerate([*languages, "task"]):
         shape = (
-            task_config(AdapterShape(reduction_factor=2).model_dump())
+            task_config(TaskAdapterShape(reduction_factor=2).model_dump())
             if name == "task"
             else language_config(LanguageAdapterShape().model_dump())
         )

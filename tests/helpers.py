@@ -22,8 +22,7 @@ from transformers import (
 
 from langarith.models import encoders
 from langarith.models.adapters import add_initialised, language_config, named_parameters
-from langarith.study.recipes import LanguageAdapterShape
-from langarith.study.schema import AdapterShape
+from langarith.study.recipes import LanguageAdapterShape, TaskAdapterShape
 
 # So small a model loses time to a second thread, most of all on busy cores.
 torch.set_num_threads(1)
@@ -31,7 +30,7 @@ torch.set_num_threads(1)
 VOCABULARY = 300
 WORDS = [f"w{i}" for i in range(VOCABULARY - 5)]
 LANGUAGE_SHAPE = LanguageAdapterShape().model_dump()
-TASK_SHAPE = AdapterShape(reduction_factor=4).model_dump()
+TASK_SHAPE = TaskAdapterShape(reduction_factor=4).model_dump()
 SIZES = {"hidden_size": 32, "layers": 2, "attention_heads": 2, "intermediate_size": 48}
 
 

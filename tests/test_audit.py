@@ -238,7 +238,7 @@ def test_a_row_is_explained_down_to_the_users_files(results, capsys):
         assert part in told
     # the other seed has no part in it
     assert "seed 2" not in told and "seed2" not in told
-    assert "another value" not in told
+    assert "a different value" not in told
 
 
 def test_a_row_is_found_by_its_line(results):
@@ -255,7 +255,7 @@ def test_a_row_is_found_by_its_line(results):
 def test_a_row_whose_value_the_sweep_does_not_tell_is_marked(results):
     text = Path(TABLE).read_text()
     Path(TABLE).write_text(text.replace("1,0.5,test,True,f1,49.0", "1,0.5,test,True,f1,59.0"))
-    assert "! the files below tell another value" in explain.lines(Path(TABLE), ROW)
+    assert "! the files below hold a different value" in explain.lines(Path(TABLE), ROW)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
     "export": ("langarith.audit.export", "write a merged adapter that plain adapters loads"),
 }
-"""Commands with a module that reads its own options."""
+"""Commands whose module parses its own options."""
 
 
 def results(folder: Path) -> list[str]:
@@ -26,18 +26,18 @@ def results(folder: Path) -> list[str]:
     kinds = {"Figures": "figures/*.p[dn][fg]", "Tables": "tables/*.csv", "Reports": "report*.*"}
     lines = []
     for kind, pattern in kinds.items():
-        found = sorted(path for path in folder.glob(pattern))
-        if found:
-            lines += [f"{kind}:", *(f"  {path}" for path in found)]
+        paths = sorted(path for path in folder.glob(pattern))
+        if paths:
+            lines += [f"{kind}:", *(f"  {path}" for path in paths)]
     if not lines:
-        raise InputError(f"{folder}: no figure or table there yet; run the study first")
+        raise InputError(f"{folder}: no figure or table yet; run the study first")
     return lines
 
 
 def shards(repository: str, pattern: str, languages: list[str], revision: str) -> list[str]:
     """Refresh the committed table of shards from the hub; a line per configuration.
 
-    Without languages, a pattern with {language} stands for the rows that the table has of it.
+    Without languages, a pattern with {language} means all rows of the table that match it.
     """
     entry = hub.shard_table().get(repository, {})
     if "{language}" not in pattern:
@@ -46,8 +46,8 @@ def shards(repository: str, pattern: str, languages: list[str], revision: str) -
         configs = [pattern.replace("{language}", language) for language in languages]
     else:
         head, _, tail = pattern.partition("{language}")
-        known = entry.get("shards", {})
-        configs = [c for c in known if c.startswith(head) and c.endswith(tail)]
+        rows = entry.get("shards", {})
+        configs = [c for c in rows if c.startswith(head) and c.endswith(tail)]
         if not configs:
             raise InputError(f"the table has no row like {pattern}; name some (--languages en fr)")
     commit = hub_download.resolve("datasets", repository, revision)
@@ -92,20 +92,22 @@ def main(arguments: list[str] | None = None) -> int:
         return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("results", help="name what a study has drawn")
+    listing = commands.add_parser("results", help="list the figures and tables of a study")
     listing.add_argument("folder", type=Path)
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
-    planning = commands.add_parser("plan", help="say what would run, why and for how long")
+    planning = commands.add_parser("plan", help="list what would run, why and for how long")
     planning.add_argument("study", type=Path)
-    planning.add_argument("targets", nargs="*", default=["all"], help="as of snakemake")
+    planning.add_argument("targets", nargs="*", default=["all"], help="as for snakemake")
     planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
-    for name, (_, told) in OWN_OPTIONS.items():
-        commands.add_parser(name, help=f"{told}: langarith {name} --help")
+    for name, (_, help_text) in OWN_OPTIONS.items():
+        commands.add_parser(name, help=f"{help_text}: langarith {name} --help")
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
     counting.add_argument("repository", help="owner/name of a dataset")
     counting.add_argument("config", help="a configuration, or a pattern with {language}")
-    counting.add_argument("--languages", nargs="+", default=[], help="which ones; else known rows")
+    counting.add_argument(
+        "--languages", nargs="+", default=[], help="which ones; default: rows of the table"
+    )
     counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
     run: dict[str, Callable[[], Sequence[str]]] = {

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and hashes of files."""
+"""Atomic writes of files and folders, and hashes of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LARGE = 1 << 24
-"""Bytes from which on a file's hash is worth remembering."""
+"""Bytes from which on a file's hash is cached."""
 
 
 def sha256(path: str | Path) -> str:
@@ -26,8 +26,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all.
 
     Yields a name in the same folder, with the same suffix, for the block to create. When the block
-    ends, that file takes the place of `path` at once; when it raises, what it wrote is deleted and
-    a file that was at `path` stays. Missing parent folders are created. Each call has a name of
+    ends, that file replaces `path` atomically; when it raises, the partial file is deleted and an
+    existing file at `path` is kept. Missing parent folders are created. Each call has a name of
     its own, so that the last of several writers wins and no file is a mixture.
 
         with whole("scores.csv") as partial:
@@ -47,9 +47,9 @@ def whole(path: str | Path) -> Iterator[Path]:
 def whole_folder(folder: str | Path) -> Iterator[Path]:
     """Write the files of a folder when all of them are complete, or none.
 
-    Yields a new empty folder in the same parent. When the block ends it takes the place of `folder`
-    where that is missing or empty; else its files replace those of the same name, one by one, and
-    others stay. When the block raises, what it wrote is deleted.
+    Yields a new empty folder in the same parent. When the block ends it replaces `folder` if that
+    is missing or empty; else its files replace those of the same name, one by one, and
+    others stay. When the block raises, the new folder is deleted.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A hidden name in the same folder that nobody else uses."""
+    """A unique hidden name in the same folder."""
     return path.with_name(f".{path.stem}.{os.urandom(4).hex()}.partial{path.suffix}")
 
 
@@ -83,7 +83,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_lock(path: str | Path, comment: str, entries: Mapping[str, str]) -> None:
-    """Write a lock file that lies beside a study: YAML, one quoted pair of words per line, sorted.
+    """Write a lock file beside a study: YAML, one quoted pair of words per line, sorted.
 
     Args:
         comment: lines at the head of the file, without their `#`.

@@ -1,4 +1,4 @@
-"""Lines that say how far a step is and how long it still takes."""
+"""Progress lines on the console: steps done and time left."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def redirect_to(log: str | Path) -> None:
 
 
 def say(line: str) -> None:
-    """One line on the console, and in the log where one is kept."""
+    """Print one line on the console, and to the log if there is one."""
     print(line, file=sys.stderr, flush=True)
     if _console_fd is not None:
         os.write(_console_fd, f"{line}\n".encode())
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2.5 h`: two figures are enough to plan a coffee by."""
+    """`40 s`, `3 min`, `2.5 h`: at most two significant figures."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -53,11 +53,11 @@ def size_of(count: float) -> str:
 
 
 class Progress:
-    """Says `what: done of total, time to go`, never more often than every `every` seconds."""
+    """Prints `what: done of total, time to go`, at most once in `every` seconds."""
 
     def __init__(self, what: str, total: int, unit: str, every: float = 5.0) -> None:
         self.what, self.total, self.unit, self.every = what, total, unit, every
-        self.start = self.said = time.monotonic()
+        self.start = self.printed = time.monotonic()
         self.first = 0
 
     def resume(self, done: int) -> None:
@@ -66,9 +66,9 @@ class Progress:
 
     def update(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        if now - self.said < self.every or done <= self.first:
+        if now - self.printed < self.every or done <= self.first:
             return
-        self.said = now
+        self.printed = now
         left = (now - self.start) / (done - self.first) * (self.total - done)
         note = f", {note}" if note else ""
         say(f"    {self.what}: {self.unit} {done} of {self.total}{note}, {duration(left)} to go")

@@ -1,4 +1,4 @@
-"""Read the study and every file that it names, and say all that is wrong at once."""
+"""Read the study and every file that it names, and print all problems at once."""
 
 import sys
 from pathlib import Path

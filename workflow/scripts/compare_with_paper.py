@@ -12,8 +12,8 @@ with record.job(snakemake):
     from langarith.results import tables
     from langarith.results.paper import reproduction
 
-    found = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
+    tidy = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
     compared = reproduction.compare(
-        found, snakemake.params.study, task_language=snakemake.params.task_language
+        tidy, snakemake.params.study, task_language=snakemake.params.task_language
     )
     tables.write(compared.to_dict("records"), Path(snakemake.output.table), reproduction.COLUMNS)

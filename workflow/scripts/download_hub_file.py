@@ -1,4 +1,4 @@
-"""One file of the Hugging Face hub, whole and as the hub states it."""
+"""One file of the Hugging Face hub, complete and verified against the hub's hash."""
 
 # No hand-over to the warm process: huggingface_hub is imported there with the settings of jobs that
 # use no network, which it reads only once.

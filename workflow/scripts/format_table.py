@@ -1,4 +1,4 @@
-"""The table of an experiment as readers want it: Markdown, and LaTeX with booktabs."""
+"""The table of an experiment as Markdown and as LaTeX with booktabs."""
 
 from langarith.jobs import warm
 

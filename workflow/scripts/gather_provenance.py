@@ -1,4 +1,4 @@
-"""The records behind the study's results as W3C PROV, as a picture, and as a page to walk in."""
+"""The records behind the study's results as W3C PROV, as a picture, and as a page with links."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from langarith.audit import lineage
 from langarith.audit.page import targets, write
 
 progress.redirect_to(snakemake.log[0])
-found = lineage.Lineage(Path(snakemake.params.results))
-write(found, targets(found, list(snakemake.input)), Path(snakemake.output.graph).parent)
+graph = lineage.Lineage(Path(snakemake.params.results))
+write(graph, targets(graph, list(snakemake.input)), Path(snakemake.output.graph).parent)

@@ -10,6 +10,6 @@ lock = Path(snakemake.params.lock)
 accepted = loading.read_yaml(lock) if lock.is_file() else {}
 proposed = loading.read_yaml(Path(snakemake.input.proposal))
 write_lock(lock, relatedness.LOCK_COMMENT, proposed | accepted)
-told = f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept"
-Path(snakemake.log[0]).write_text(f"{told}\n", encoding="utf-8")
-print(told)
+message = f"{lock}: {len(proposed.keys() - accepted.keys())} added, {len(accepted)} kept"
+Path(snakemake.log[0]).write_text(f"{message}\n", encoding="utf-8")
+print(message)

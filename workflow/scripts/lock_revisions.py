@@ -1,4 +1,4 @@
-"""Resolve each branch that the study names on the hub to a commit, once, beside the study."""
+"""Resolve each branch of the hub that the study names to a commit, and lock it beside the study."""
 
 import sys
 from pathlib import Path
@@ -14,8 +14,8 @@ locked = loading.read_yaml(lock) if lock.is_file() else {}
 progress.redirect_to(snakemake.log[0])
 try:
     new = {
-        key: hub_download.resolve(*place)
-        for key, place in snakemake.params.branches.items()
+        key: hub_download.resolve(*branch)
+        for key, branch in snakemake.params.branches.items()
         if key not in snakemake.params.locked
     }
 except InputError as error:

@@ -1,4 +1,4 @@
-"""Say what a run of the whole study would do, why and for how long."""
+"""Print the jobs that a run of the whole study would execute, why and for how long."""
 
 import sys
 from pathlib import Path

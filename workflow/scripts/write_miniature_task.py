@@ -1,4 +1,4 @@
-"""Examples of one task in one language, told by the miniature world, in the task's usual format."""
+"""Synthetic examples of one task in one language, in the task's usual file format."""
 
 from langarith.jobs import warm
 

@@ -58,15 +58,15 @@ def build(graph: Lineage, project: Path, study_file: Path, provenance: Path) -> 
     crate = ROCrate(version=VERSION)
     crate.metadata.extra_terms.update(SHA256)
     citation = yaml.safe_load((project / "CITATION.cff").read_text(encoding="utf-8"))
-    ends = sorted(job.told.get("end") or job.told["start"] for job in graph.jobs)
-    starts = sorted(job.told["start"] for job in graph.jobs)
+    ends = sorted(job.record_data.get("end") or job.record_data["start"] for job in graph.jobs)
+    starts = sorted(job.record_data["start"] for job in graph.jobs)
     people = [crate.add(ContextEntity(crate, *_person(p))) for p in citation["authors"]]
     terms = f"https://spdx.org/licenses/{citation['license']}"
     licence = {"@type": "CreativeWork", "name": str(citation["license"]), "url": terms}
     crate.name = f"Language arithmetic: the study '{graph.study['name']}'"
     crate.description = (
         f"{graph.study.get('note') or ''} Results of {len(graph.jobs)} jobs, with the workflow "
-        "that ran them and where every number comes from. Raw data and weights are named by hash "
+        "that ran them and the provenance of every number. Raw data and weights are named by hash "
         "and revision, and are not inside."
     ).strip()
     crate.license = crate.add(ContextEntity(crate, terms, licence))
@@ -79,7 +79,7 @@ def build(graph: Lineage, project: Path, study_file: Path, provenance: Path) -> 
         )
         for url, (name, version) in PROFILES.items()
     ]
-    versions = dict(graph.jobs[-1].told["versions"])
+    versions = dict(graph.jobs[-1].record_data["versions"])
     workflow = crate.add_workflow(
         project / "Snakefile",
         "Snakefile",
@@ -101,7 +101,7 @@ def build(graph: Lineage, project: Path, study_file: Path, provenance: Path) -> 
     study = crate.add_file(
         study_file,
         f"study/{study_file.name}",
-        properties={"name": "the study", "description": "what was asked for"},
+        properties={"name": "the study", "description": "the study file that was run"},
     )
     inputs = [study, *(crate.add(ContextEntity(crate, *about)) for about in _inputs(graph))]
     results = list(_add_results(crate, graph))
@@ -129,7 +129,7 @@ def build(graph: Lineage, project: Path, study_file: Path, provenance: Path) -> 
 RESOLVED = "the study, resolved, with every default"
 PARTS = {
     "graph.json": "every job and file behind the results (PROV-JSON)",
-    "index.html": "a page to walk from a number to raw data and back",
+    "index.html": "a page that links each number to its raw data and back",
     "stages.svg": "the stages of the study",
     "stages.pdf": "the stages of the study",
 }
@@ -137,8 +137,8 @@ PARTS = {
 
 def _software(name: str, version: str) -> tuple[str, dict[str, Any]]:
     """A package that the jobs ran on: identifier and properties."""
-    known = name != "python"
-    url = f"https://pypi.org/project/{name}/{version}/" if known else "https://www.python.org/"
+    on_pypi = name != "python"
+    url = f"https://pypi.org/project/{name}/{version}/" if on_pypi else "https://www.python.org/"
     about = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version, "url": url}
     return url, about
 
@@ -165,8 +165,8 @@ def _add_workflow(crate: ROCrate, project: Path) -> list[Any]:
 def workflow_files(project: Path) -> list[str]:
     """Paths of the workflow's files below its folder, sorted, without the Snakefile.
 
-    In a git repository those that git does not ignore, committed or not; else all that are there
-    but for compiled and hidden ones.
+    In a git repository those that git does not ignore, committed or not; else all files on disk
+    except compiled and hidden ones.
     """
     try:
         listed = subprocess.run(  # noqa: S603
@@ -193,20 +193,22 @@ def _inputs(graph: Lineage) -> Iterable[tuple[str, dict[str, Any]]]:
     """What the study started from, by hash: downloads, the user's files, the miniature's."""
     seen: set[str] = set()
 
-    def about(path: str, told: Mapping[str, Any], job: Job | None) -> dict[str, Any]:
-        found = {
+    def about(path: str, recorded: Mapping[str, Any], job: Job | None) -> dict[str, Any]:
+        entity = {
             "@type": "CreativeWork",
             "name": path,
-            "sha256": told["sha256"],
-            "contentSize": str(told["size"]),
+            "sha256": recorded["sha256"],
+            "contentSize": str(recorded["size"]),
         }
         names = job.wildcards if job else {}
         if "revision" in names:
             kind = "datasets/" if names.get("kind") == "datasets" else ""
-            place = f"{kind}{names['repository']}/resolve/{names['revision']}/{names.get('file')}"
-            found["url"] = f"https://huggingface.co/{place}"
-            found["version"] = names["revision"]
-        return found
+            path_on_hub = (
+                f"{kind}{names['repository']}/resolve/{names['revision']}/{names.get('file')}"
+            )
+            entity["url"] = f"https://huggingface.co/{path_on_hub}"
+            entity["version"] = names["revision"]
+        return entity
 
     for job in graph.jobs:
         for path in graph.sources([job]):
@@ -214,14 +216,14 @@ def _inputs(graph: Lineage) -> Iterable[tuple[str, dict[str, Any]]]:
                 yield f"#input/{path}", about(path, job.inputs[path], None)
             seen.add(path)
         if not job.inputs:
-            for path, told in job.outputs.items():
-                yield f"#input/{path}", about(path, told, job)
+            for path, recorded in job.outputs.items():
+                yield f"#input/{path}", about(path, recorded, job)
 
 
 def _add_results(crate: ROCrate, graph: Lineage) -> Iterable[Any]:
     """Tables, figures, and what each sweep chose, with their hashes."""
     for job in graph.jobs:
-        for path, told in job.outputs.items():
+        for path, recorded in job.outputs.items():
             short, source = graph.short(path), graph.locate(path)
             wanted = short.startswith(("tables/", "figures/")) or short.endswith("/selected.json")
             if wanted and source.is_file():
@@ -230,7 +232,7 @@ def _add_results(crate: ROCrate, graph: Lineage) -> Iterable[Any]:
                     f"results/{short}",
                     properties={
                         "name": f"{label(job.rule)}: {' '.join(job.wildcards.values())}",
-                        "sha256": told["sha256"],
-                        "contentSize": str(told["size"]),
+                        "sha256": recorded["sha256"],
+                        "contentSize": str(recorded["size"]),
                     },
                 )

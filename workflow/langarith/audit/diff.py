@@ -15,18 +15,18 @@ Pair = tuple[Job, Job]
 
 
 def lines(a: Path, b: Path) -> list[str]:
-    """Differences of two runs, or of what two files stand on, as lines; none where all is equal.
+    """Differences of two runs, or of the jobs behind two files, as lines; empty if all is equal.
 
     Jobs of both sides are matched by their files' paths within the study, others by their rule and
-    order. Only what a job brings in itself is told: its parameters, code, versions, seed and source
-    files. That its inputs differ follows from jobs further up.
+    order. Only differences that originate in a job are listed: its parameters, code, versions,
+    seed and source files. Differences of its inputs follow from upstream jobs.
 
     Args:
         a, b: results folders, or files that jobs of a study have made.
     """
     one, other = lineage.of(a), lineage.of(b)
     pairs, alone = match(one, _ends(one, a), other, _ends(other, b))
-    told: dict[tuple[str, str], list[str]] = {}
+    jobs_by_difference: dict[tuple[str, str], list[str]] = {}
     changed = 0
     for mine, yours in pairs:
         own = list(differences(one, mine, other, yours))
@@ -37,19 +37,19 @@ def lines(a: Path, b: Path) -> list[str]:
                 ("result", f"other bytes from the same inputs, parameters and code: {results[0]}")
             ]
         for kind, what in own:
-            told.setdefault((kind, what), []).append(mine.name)
-    found = []
-    # versions, commits and machines differ for all jobs at once: they come where the first differs
-    for (kind, what), names in told.items():
-        found.append(f"{kind:<9} {what}")
-        found.append(f"          {_named(names)}")
+            jobs_by_difference.setdefault((kind, what), []).append(mine.name)
+    report = []
+    # versions, commits and machines differ for all jobs at once: they are listed at the first
+    for (kind, what), names in jobs_by_difference.items():
+        report.append(f"{kind:<9} {what}")
+        report.append(f"          {_named(names)}")
     for side, jobs in alone.items():
         for rule, names in _by_rule(jobs).items():
-            found.append(f"only in {side}: {len(names)} {rule}")
-            found.append(f"          {_named(names)}")
-    if found:
-        found.append(f"{changed} of {len(pairs)} jobs on both sides gave other bytes")
-    return found
+            report.append(f"only in {side}: {len(names)} {rule}")
+            report.append(f"          {_named(names)}")
+    if report:
+        report.append(f"{changed} of {len(pairs)} jobs on both sides gave other bytes")
+    return report
 
 
 def _ends(graph: Lineage, path: Path) -> list[Job]:
@@ -70,8 +70,8 @@ def match(
 ) -> tuple[list[Pair], dict[str, list[Job]]]:
     """Jobs of both sides in pairs, upstream first, and those that have no partner, by side.
 
-    What was asked for is paired first, then what lies at the same path on both sides; the rest by
-    rule and order among the parents of a pair.
+    The given jobs are paired first, then those with the same path on both sides; the rest by rule
+    and order among the parents of a pair.
     """
     left, right = one.upstream(mine), other.upstream(yours)
     partner: dict[Job, Job] = {}
@@ -101,10 +101,10 @@ def match(
 def _same_path(
     one: Lineage, left: Sequence[Job], other: Lineage, right: Sequence[Job]
 ) -> Iterator[Pair]:
-    there = {(other.short(job.record), job.rule): job for job in right}
+    by_path = {(other.short(job.record), job.rule): job for job in right}
     for job in left:
-        if found := there.get((one.short(job.record), job.rule)):
-            yield job, found
+        if partner := by_path.get((one.short(job.record), job.rule)):
+            yield job, partner
 
 
 def _align(_: Lineage, left: Sequence[Job], __: Lineage, right: Sequence[Job]) -> Iterator[Pair]:
@@ -118,7 +118,7 @@ def _align(_: Lineage, left: Sequence[Job], __: Lineage, right: Sequence[Job]) -
 
 
 def differences(one: Lineage, a: Job, other: Lineage, b: Job) -> Iterator[tuple[str, str]]:
-    """What two jobs of one kind differ in by themselves: (kind, what)."""
+    """Differences that originate in two jobs of one kind: (kind, what)."""
     for name in _own_sources(one, a) | _own_sources(other, b):
         shas = _own_sources(one, a).get(name), _own_sources(other, b).get(name)
         if shas[0] != shas[1]:
@@ -133,15 +133,17 @@ def differences(one: Lineage, a: Job, other: Lineage, b: Job) -> Iterator[tuple[
     if a.parameters.get("code") != b.parameters.get("code"):
         yield "code", f"of {a.script}: {a.parameters.get('code')} | {b.parameters.get('code')}"
     for what, kind in (("versions", "versions"), ("revisions", "data")):
-        for key, mine, yours in _unequal(a.told.get(what) or {}, b.told.get(what) or {}):
+        for key, mine, yours in _unequal(
+            a.record_data.get(what) or {}, b.record_data.get(what) or {}
+        ):
             yield kind, f"{key}: {mine} | {yours}"
     for key in ("device", "name", "precision", "threads"):
-        if a.told.get(key) != b.told.get(key):
-            yield "machine", f"{key}: {a.told.get(key)} | {b.told.get(key)}"
+        if a.record_data.get(key) != b.record_data.get(key):
+            yield "machine", f"{key}: {a.record_data.get(key)} | {b.record_data.get(key)}"
 
 
 def _config(job: Job) -> dict[str, Any]:
-    """Parameters that decide numbers: neither the code's fingerprint nor where checkpoints lie."""
+    """Parameters that affect results: neither the code's fingerprint nor the checkpoint folder."""
     return {k: v for k, v in job.parameters.items() if k not in ("code", "checkpoints")}
 
 
@@ -159,7 +161,7 @@ def _unequal(a: Any, b: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 
 def _hashes(graph: Lineage, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {graph.short(name): told["sha256"] for name, told in files.items()}
+    return {graph.short(name): file["sha256"] for name, file in files.items()}
 
 
 def _inputs_differ(one: Lineage, a: Job, other: Lineage, b: Job) -> bool:
@@ -175,14 +177,14 @@ def _changed_outputs(one: Lineage, a: Job, other: Lineage, b: Job) -> list[str]:
 
 
 def _sha(sha: str | None) -> str:
-    return sha[:12] if sha else "not there"
+    return sha[:12] if sha else "missing"
 
 
 def _by_rule(jobs: Sequence[Job]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    names: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
-        found[job.rule].append(job.name)
-    return found
+        names[job.rule].append(job.name)
+    return names
 
 
 def _named(names: Sequence[str]) -> str:

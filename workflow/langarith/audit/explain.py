@@ -14,7 +14,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.operands import parse_point
 
 HIDDEN = ("code", "checkpoints")
-"""Parameters that the tree tells elsewhere, or that decide no number."""
+"""Parameters that the tree shows elsewhere, or that do not affect results."""
 
 
 def lines(file: Path, row: Sequence[str] | None = None) -> list[str]:
@@ -32,22 +32,27 @@ def lines(file: Path, row: Sequence[str] | None = None) -> list[str]:
         return [graph.name_of(file), *_tree(graph, job, graph.parents(job), graph.name_of(file))]
     line, cells = find_row(file, row)
     behind = parents_of_row(graph, job, cells)
-    told = ", ".join(f"{key} {value}" for key, value in cells.items() if value and key != "value")
-    head = [f"{cells.get('value') or 'no value'}: {told}", f"{graph.name_of(file)}, line {line}"]
-    problem = [] if _agrees(graph, behind, cells) else ["! the files below tell another value"]
+    cell_text = ", ".join(
+        f"{key} {value}" for key, value in cells.items() if value and key != "value"
+    )
+    head = [
+        f"{cells.get('value') or 'no value'}: {cell_text}",
+        f"{graph.name_of(file)}, line {line}",
+    ]
+    problem = [] if _agrees(graph, behind, cells) else ["! the files below hold a different value"]
     return [*head, *problem, *_tree(graph, job, behind, graph.name_of(file))]
 
 
 def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """The line (the header is 1) and the cells of the one row that is meant."""
+    """The line number (the header is 1) and the cells of the one row that matches."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(enumerate(csv.DictReader(file), 2))
     columns = list(rows[0][1]) if rows else []
     if len(row) == 1 and row[0].isdigit():
-        found = [(line, cells) for line, cells in rows if line == int(row[0])]
-        if not found:
+        matches = [(line, cells) for line, cells in rows if line == int(row[0])]
+        if not matches:
             raise InputError(f"{table}: no line {row[0]}; the rows are 2 to {len(rows) + 1}")
-        return found[0]
+        return matches[0]
     wanted = {}
     for part in row:
         for pair in part.split(","):
@@ -57,18 +62,22 @@ def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
                     f"--row {pair}: no such column in {table}{did_you_mean(key, columns)}"
                 )
             wanted[key] = value
-    found = [(n, cells) for n, cells in rows if all(_same(cells[k], v) for k, v in wanted.items())]
-    if not found:
+    matches = [
+        (n, cells) for n, cells in rows if all(_same(cells[k], v) for k, v in wanted.items())
+    ]
+    if not matches:
         raise InputError(f"{table}: no row has {', '.join(row)}; loosen --row")
-    if len(found) > 1:
+    if len(matches) > 1:
         differing = {
-            key: sorted({cells[key] for _, cells in found})
+            key: sorted({cells[key] for _, cells in matches})
             for key in columns
-            if key not in (*wanted, "value", "examples") and len({c[key] for _, c in found}) > 1
+            if key not in (*wanted, "value", "examples") and len({c[key] for _, c in matches}) > 1
         }
         options = "; ".join(f"{key}={'|'.join(values[:8])}" for key, values in differing.items())
-        raise InputError(f"{table}: {len(found)} rows have {', '.join(row)}; add one of {options}")
-    return found[0]
+        raise InputError(
+            f"{table}: {len(matches)} rows have {', '.join(row)}; add one of {options}"
+        )
+    return matches[0]
 
 
 def _same(cell: str, wanted: str) -> bool:
@@ -110,12 +119,12 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
 
 
 def _agrees(graph: Lineage, jobs: Sequence[Job], cells: Mapping[str, str]) -> bool:
-    """Whether the sweep behind a row tells the row's value; True where there is none."""
+    """Whether the sweep behind a row holds the row's value; True if there is no sweep."""
     sweeps = [job for job in jobs if job.rule.startswith("sweep_")]
     if len(sweeps) != 1 or not cells.get("lambda"):
         return True
-    told = selection(graph, sweeps[0])
-    points = [*told.get(cells["split"], ()), *told.get("coarser", ())] if told else []
+    selected = selection(graph, sweeps[0])
+    points = [*selected.get(cells["split"], ()), *selected.get("coarser", ())] if selected else []
     return any(
         parse_point(_number(cells["lambda"])) == parse_point(point["lambda"])
         and point["metrics"].get(cells["metric"]) == float(cells["value"] or "nan")
@@ -129,7 +138,7 @@ def _number(cell: str) -> float | str:
 
 
 def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
-    """`selected.json` of a sweep; empty where it is gone."""
+    """`selected.json` of a sweep; empty if it is missing."""
     names = [name for name in sweep.outputs if PurePosixPath(name).name == "selected.json"]
     path = graph.locate(names[0]) if names else None
     if path is None or not path.is_file():
@@ -137,17 +146,17 @@ def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def choice(told: Mapping[str, Any]) -> str:
+def choice(selected: Mapping[str, Any]) -> str:
     """`lambda 0.65 chosen on validation (f1 60.50); next 0.60 (60.10), 0.70 (59.90)`."""
-    metric = told["metric"]
+    metric = selected["metric"]
     curve = sorted(
-        ((point["lambda"], point["metrics"][metric]) for point in told["validation"]),
+        ((point["lambda"], point["metrics"][metric]) for point in selected["validation"]),
         key=lambda point: -point[1],
     )
-    best = next(score for weight, score in curve if weight == told["selected"])
-    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != told["selected"]][:2]
+    best = next(score for weight, score in curve if weight == selected["selected"])
+    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != selected["selected"]][:2]
     return (
-        f"lambda {told['selected']:.2f} chosen on validation ({metric} {best:.2f}); "
+        f"lambda {selected['selected']:.2f} chosen on validation ({metric} {best:.2f}); "
         f"next {', '.join(others) or 'none'}"
     )
 
@@ -179,13 +188,13 @@ def _branches(
         yield f"{bar}gave {graph.short(name)} {job.outputs[name]['sha256'][:12]}"
     yield from (f"{bar}{fact}" for fact in facts(graph, job))
     children: list[Job | str] = [*sources, *parents]
-    for place, child in enumerate(children, 1):
-        last = place == len(children)
+    for position, child in enumerate(children, 1):
+        last = position == len(children)
         joint, below = ("└── ", "    ") if last else ("├── ", "│   ")
         if isinstance(child, str):
-            told = job.inputs[child]
-            size = f"{told['size']} bytes"
-            yield f"{inner}{joint}{child} {told['sha256'][:12]}, {size}, made by no job"
+            source = job.inputs[child]
+            size = f"{source['size']} bytes"
+            yield f"{inner}{joint}{child} {source['sha256'][:12]}, {size}, made by no job"
         else:
             given = [name for name in job.inputs if name in child.outputs]
             yield from _branches(
@@ -194,25 +203,25 @@ def _branches(
 
 
 def facts(graph: Lineage, job: Job) -> Iterator[str]:
-    """What decided a job's outputs, a line each."""
-    told = job.told
-    if job.rule.startswith("sweep_") and (found := selection(graph, job)):
-        yield choice(found)
+    """What determines a job's outputs, a line each."""
+    record = job.record_data
+    if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
+        yield choice(selected)
     parameters = {k: v for k, v in job.parameters.items() if k not in HIDDEN}
     if parameters:
         text = ", ".join(f"{key} {_short(value)}" for key, value in parameters.items())
         yield text if len(text) <= 160 else f"{text[:157]}..."
-    for source, revision in (told.get("revisions") or {}).items():
+    for source, revision in (record.get("revisions") or {}).items():
         yield f"{source} at revision {revision}"
-    git = told.get("git")
+    git = record.get("git")
     commit = f"commit {git['commit'][:12]}{' and changes' if git['dirty'] else ''}" if git else ""
-    seed = told.get("seed")
+    seed = record.get("seed")
     parts = [
         f"seed {seed}" if seed is not None else "",
         f"code {job.parameters['code']}" if "code" in job.parameters else "",
         commit,
-        " ".join(filter(None, [told.get("device"), told.get("precision")])),
-        f"{told.get('start')}, {told.get('seconds')} s on {told.get('host')}",
+        " ".join(filter(None, [record.get("device"), record.get("precision")])),
+        f"{record.get('start')}, {record.get('seconds')} s on {record.get('host')}",
     ]
     yield "; ".join(filter(None, parts))
 

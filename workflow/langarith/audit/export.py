@@ -73,13 +73,13 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
     """Merge and write: weights, config, `recipe.json` and a model card (README.md).
 
     The weights are written twice: as safetensors, and as the `pytorch_adapter.bin` that
-    `load_adapter` reads unless it is told `use_safetensors=True`.
+    `load_adapter` reads unless `use_safetensors=True` is passed.
 
     Raises:
-        InputError: an operand was not trained in this study; the folder is there already.
+        InputError: an operand was not trained in this study; the folder exists already.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: there already; name a new folder")
+        raise InputError(f"{folder}: exists already; name a new folder")
     operands = [_operand(graph, recipe, operand) for operand in recipe.operands]
     merged = _merge(graph, recipe, operands)
     source = _folder(graph, operands[0])
@@ -105,7 +105,7 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
                     for operand, job in zip(recipe.operands, operands, strict=True)
                 ],
                 "scores": scores,
-                "lineage": [_told(graph, job) for job in jobs],
+                "lineage": [_lineage_entry(graph, job) for job in jobs],
                 "sha256": {WEIGHTS: sha256(staging / WEIGHTS)},
             },
         )
@@ -124,14 +124,14 @@ def _operand(graph: Lineage, recipe: Recipe, operand: Operand) -> Job:
     for job in trained:
         if job.wildcards == names:
             return job
-    known = {
+    trained_operands = {
         str(Operand(job.wildcards["language"], job.wildcards["budget"]))
         for job in trained
         if (job.wildcards["model"], job.wildcards["seed"]) == (recipe.model, recipe.seed)
     }
     raise InputError(
         f"{graph.results}: no adapter of {operand} with model {recipe.model} and seed "
-        f"{recipe.seed}; there are {', '.join(sorted(known)) or 'none'}"
+        f"{recipe.seed}; there are {', '.join(sorted(trained_operands)) or 'none'}"
     )
 
 
@@ -153,7 +153,7 @@ def _merge(graph: Lineage, recipe: Recipe, operands: Sequence[Job]) -> dict[str,
         if sha256(graph.locate(recorded["path"])) != recorded["sha256"]:
             raise InputError(
                 f"{recorded['path']}: not the file that its training wrote; `langarith audit "
-                "verify` tells more"
+                "verify` gives details"
             )
     method, origin = merging.get(recipe.method), None
     if method.needs_origin:
@@ -175,7 +175,7 @@ def _write_weights(
     with safe_open(like, "pt") as file:
         for raw in file.keys():  # noqa: SIM118  it is no dict
             plain = raw.replace(f"adapters.{old}.", "adapters.")
-            # the library's own names lack the model's, which stands first
+            # the library's own names lack the prefix with the model's name
             tensor = merged[plain if plain in merged else plain.partition(".")[2]]
             tensors[raw.replace(f"adapters.{old}.", f"adapters.{new}.")] = tensor.contiguous()
     save_file(tensors, folder / WEIGHTS)
@@ -183,7 +183,7 @@ def _write_weights(
 
 
 def base_model(graph: Lineage, model: str) -> dict[str, str]:
-    """What adapters of a model belong to: its `name` on the hub, or here; the revision."""
+    """The base model of adapters: its `name` on the hub or its local path, and its revision."""
     spec = graph.study["models"][model]
     if spec["source"] == "hub":
         return {"name": spec["path"], "revision": spec["revision"]}
@@ -193,7 +193,7 @@ def base_model(graph: Lineage, model: str) -> dict[str, str]:
 
 
 def _scores(graph: Lineage, recipe: Recipe) -> Iterable[dict[str, Any]]:
-    """What the study's sweeps of this pair say of this lambda, per task, target and split."""
+    """Scores of the study's sweeps of this pair at this lambda, per task, target and split."""
     for job in graph.jobs:
         if job.parameters.get("method") != recipe.method:
             continue
@@ -213,12 +213,12 @@ def _scores(graph: Lineage, recipe: Recipe) -> Iterable[dict[str, Any]]:
                     }
 
 
-def _told(graph: Lineage, job: Job) -> dict[str, Any]:
+def _lineage_entry(graph: Lineage, job: Job) -> dict[str, Any]:
     keys = ("rule", "wildcards", "seed", "revisions", "git", "start", "seconds", "host", "device")
-    told = {key: job.told.get(key) for key in keys} | {"parameters": job.parameters}
+    entry = {key: job.record_data.get(key) for key in keys} | {"parameters": job.parameters}
     for side, files in (("inputs", job.inputs), ("outputs", job.outputs)):
-        told[side] = {name: file["sha256"] for name, file in files.items()}
-    return told
+        entry[side] = {name: file["sha256"] for name, file in files.items()}
+    return entry
 
 
 def _card(
@@ -276,15 +276,15 @@ def _card(
             if metric not in shown
         ]
     else:
-        lines += ["The study has evaluated this pair at no such λ."]
-    lines += ["", "## Lineage", "", "What the adapter stands on; `recipe.json` has every hash.", ""]
+        lines += ["The study has not evaluated this pair at this λ."]
+    lines += ["", "## Lineage", "", "Jobs behind this adapter; `recipe.json` has every hash.", ""]
     lines += ["| job | of | seed | code | commit | gave (SHA-256) |", "|---|---|---|---|---|---|"]
     for job in jobs:
-        git = job.told.get("git") or {}
+        git = job.record_data.get("git") or {}
         given = next(iter(job.outputs.items()))
         lines.append(
             f"| {job.rule} | {' '.join(job.wildcards.values())} | "
-            f"{'' if job.told.get('seed') is None else job.told['seed']} | "
+            f"{'' if job.record_data.get('seed') is None else job.record_data['seed']} | "
             f"{job.parameters.get('code', '')} | {git.get('commit', '')[:12]} | "
             f"`{given[0]}` {given[1]['sha256'][:12]} |"
         )
@@ -293,16 +293,14 @@ def _card(
     return "\n".join([*lines, ""])
 
 
-def _only(what: str, found: Iterable[str], asked: str | None) -> str:
-    """What was asked for, or the only one there is."""
-    known = sorted(set(found))
-    if asked is not None:
-        return asked
-    if len(known) != 1:
-        raise InputError(
-            f"--{what}: name one of {', '.join(known) or 'none, for nothing is there'}"
-        )
-    return known[0]
+def _only(what: str, candidates: Iterable[str], given: str | None) -> str:
+    """The value given on the command line, or the only one in the study."""
+    values = sorted(set(candidates))
+    if given is not None:
+        return given
+    if len(values) != 1:
+        raise InputError(f"--{what}: name one of {', '.join(values) or 'none'}")
+    return values[0]
 
 
 def _operands(chosen: argparse.Namespace) -> tuple[Operand, ...]:
@@ -335,10 +333,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="langarith export", description="Write a merged adapter that `adapters` loads."
     )
-    parser.add_argument("--selected", type=Path, help="selected.json of a sweep, in place of:")
+    parser.add_argument("--selected", type=Path, help="selected.json of a sweep, instead of:")
     parser.add_argument("--left", help="first operand, like en or en@10k")
     parser.add_argument("--right", help="second operand")
-    parser.add_argument("--operands", help="all operands, in place of both: en+fr+de")
+    parser.add_argument("--operands", help="all operands, instead of both: en+fr+de")
     parser.add_argument(
         "--lambda", dest="point", help="weight of the first operand; of all but the last: 0.5,0.3"
     )

@@ -1,7 +1,8 @@
 """The provenance graph of a study: jobs, and the files between them, from the jobs' records.
 
-Files go by the paths that the records give them; :meth:`Lineage.locate` says where they lie now,
-so that a results folder may have moved. A folder with a `study.json` of its own is another study's.
+Files are named by the paths in the records; :meth:`Lineage.locate` gives their current
+paths, so a results folder may have been moved. A subfolder with its own `study.json` belongs to
+another study.
 """
 
 from __future__ import annotations
@@ -23,36 +24,36 @@ RECORD = "provenance.json"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job: its record's path, and what it says."""
+    """One job: the path of its record, and the parsed record."""
 
     record: str
-    told: dict[str, Any]
+    record_data: dict[str, Any]
 
     @property
     def rule(self) -> str:
-        return str(self.told["rule"])
+        return str(self.record_data["rule"])
 
     @property
     def script(self) -> str:
         """The script that it ran, by its name without suffix."""
-        return str(self.told.get("script", self.rule))
+        return str(self.record_data.get("script", self.rule))
 
     @property
     def wildcards(self) -> dict[str, str]:
-        return self.told["wildcards"]
+        return self.record_data["wildcards"]
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:
         """path → `sha256`, `size`, `mtime_ns`, as the job read them."""
-        return self.told["inputs"]
+        return self.record_data["inputs"]
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        return self.told["outputs"]
+        return self.record_data["outputs"]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return self.told["parameters"]
+        return self.record_data["parameters"]
 
     @property
     def name(self) -> str:
@@ -64,11 +65,11 @@ class Lineage:
     """Jobs and files of one study.
 
     Attributes:
-        results: the results folder, where it lies now.
-        prefix: the same folder as the records name it (`results_dir` of the study).
-        jobs: what the records tell, every job after those it stands on.
+        results: the current path of the results folder.
+        prefix: the same folder as named in the records (`results_dir` of the study).
+        jobs: one per record, every job after those it depends on.
         broken: record files that cannot be read, with the reason.
-        doubled: records that describe files of another record, or lie away from their files.
+        doubled: records that describe files of another record, or are not beside their files.
     """
 
     def __init__(self, results: Path) -> None:
@@ -84,21 +85,21 @@ class Lineage:
         self.doubled: dict[str, str] = {}
         self.producer: dict[str, Job] = {}
         self.users: dict[str, list[Job]] = defaultdict(list)
-        found = []
+        jobs = []
         for name in self.files():
             if name.endswith(RECORD) and (job := self._read(name)):
-                found.append(job)
-        # downloads are shared by studies: their records lie beside them, outside the results
-        outside = dict.fromkeys(file for job in found for file in job.inputs)
+                jobs.append(job)
+        # downloads are shared by studies: their records are stored beside them, outside the results
+        outside = dict.fromkeys(file for job in jobs for file in job.inputs)
         for file in outside:
             beside = f"{file}.{RECORD}"
             unknown = file not in self.producer and not is_below(file, self.prefix)
             if unknown and self.locate(beside).is_file() and (job := self._read(beside)):
-                found.append(job)
-        for job in found:
+                jobs.append(job)
+        for job in jobs:
             for file in job.inputs:
                 self.users[file].append(job)
-        self.jobs = self._in_order(found)
+        self.jobs = self._in_order(jobs)
 
     # --- reading ---
     def files(self) -> Iterator[str]:
@@ -109,13 +110,13 @@ class Lineage:
                 names.clear()
                 continue
             names.sort()
-            place = self.prefix + folder[len(root) :].replace(os.sep, "/")
-            yield from (f"{place}/{file}" for file in sorted(files))
+            name = self.prefix + folder[len(root) :].replace(os.sep, "/")
+            yield from (f"{name}/{file}" for file in sorted(files))
 
     def _read(self, name: str) -> Job | None:
         try:
-            told = json.loads(self.locate(name).read_text(encoding="utf-8"))
-            job = Job(name, told)
+            record_data = json.loads(self.locate(name).read_text(encoding="utf-8"))
+            job = Job(name, record_data)
             files = [*job.inputs.values(), *job.outputs.values()]
             if not job.rule or not all(file["sha256"] for file in files):
                 raise KeyError("sha256")
@@ -133,13 +134,13 @@ class Lineage:
         return job
 
     def _in_order(self, jobs: list[Job]) -> list[Job]:
-        """By how many jobs stand above one on the longest way, then by name."""
+        """Sort by depth, the longest path from a job without parents, then by name."""
         depth: dict[Job, int] = {}
         for first in sorted(jobs, key=lambda job: job.name):
             if first in depth:
                 continue
             stack = [(first, iter(self.parents(first)))]
-            open_jobs = {first}  # records that were tampered with may run in a circle
+            open_jobs = {first}  # records that were tampered with may contain a cycle
             while stack:
                 job, rest = stack[-1]
                 parent = next(rest, None)
@@ -154,12 +155,12 @@ class Lineage:
 
     # --- names ---
     def locate(self, name: str) -> Path:
-        """Where a recorded file lies now."""
+        """The current path of a recorded file."""
         inside = is_below(name, self.prefix)
         return self.results / self.short(name) if inside else self.home / name
 
     def name_of(self, path: Path) -> str:
-        """The name by which records know a file."""
+        """The name of a file in the records."""
         path = Path(os.path.abspath(path))
         results = Path(os.path.abspath(self.results))
         if path.is_relative_to(results):
@@ -168,7 +169,7 @@ class Lineage:
 
     @cached_property
     def home(self) -> Path:
-        """The folder that relative paths of records start from: where Snakemake ran."""
+        """The folder that relative paths in records refer to: where Snakemake ran."""
         results, depth = Path(os.path.abspath(self.results)), len(PurePosixPath(self.prefix).parts)
         if results.parts[-depth:] == PurePosixPath(self.prefix).parts:
             return results.parents[depth - 1]
@@ -189,7 +190,7 @@ class Lineage:
         return list(dict.fromkeys(f for job in jobs for f in job.inputs if f not in self.producer))
 
     def upstream(self, jobs: Iterable[Job]) -> list[Job]:
-        """These jobs and all they stand on, in order."""
+        """These jobs and all jobs that they depend on, in order."""
         seen: set[Job] = set()
         stack = list(jobs)
         while stack:
@@ -200,7 +201,7 @@ class Lineage:
         return [job for job in self.jobs if job in seen]
 
     def downstream(self, files: Iterable[str]) -> list[Job]:
-        """The jobs that stand on some files, directly or not, in order."""
+        """The jobs that depend on some files, directly or not, in order."""
         seen: set[Job] = set()
         stack = list(files)
         while stack:
@@ -225,7 +226,7 @@ class Lineage:
 
 
 def is_below(name: str, folder: str) -> bool:
-    """Whether a path lies in a folder, at any depth; as text, for there are tens of thousands."""
+    """Whether a path is in a folder, at any depth. Compares text, which is faster than pathlib."""
     return name.startswith(f"{folder}/")
 
 

@@ -23,31 +23,31 @@ def page(graph: Lineage, jobs: Sequence[Job]) -> str:
     """One HTML file without a network: from a bar of zero_shot to raw shards, and down again."""
     data = json.dumps(page_data(graph, jobs), ensure_ascii=False, separators=(",", ":"))
     template = (TEMPLATES / "provenance.html").read_text(encoding="utf-8")
-    # "</script>" in a path must not end the script that the data stands in
+    # "</script>" in a path must not end the script element that holds the data
     return template.replace("__DATA__", data.replace("</", "<\\/"))
 
 
 def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
-    """What the page shows. Files and jobs are lists, and go by their positions in them."""
+    """What the page shows. Files and jobs are lists, referenced by index."""
     number = {job: i for i, job in enumerate(jobs)}
     files: dict[str, int] = {}
     about: list[dict[str, Any]] = []
 
-    def file(path: str, told: Mapping[str, Any]) -> int:
+    def file(path: str, recorded: Mapping[str, Any]) -> int:
         if path not in files:
             files[path] = len(files)
             maker = graph.producer.get(path)
             about.append(
                 {
                     "path": path,
-                    "sha256": told["sha256"],
-                    "size": told["size"],
+                    "sha256": recorded["sha256"],
+                    "size": recorded["size"],
                     "maker": number.get(maker, -1) if maker else -1,
                 }
             )
         return files[path]
 
-    told = []
+    entries = []
     for job in jobs:
         entry: dict[str, Any] = {
             "rule": job.rule,
@@ -67,19 +67,19 @@ def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
                     for split in ("validation", "test")
                 },
             }
-        told.append(entry)
+        entries.append(entry)
     return {
         "study": graph.study.get("name", ""),
         "note": graph.study.get("note", ""),
-        "jobs": told,
+        "jobs": entries,
         "files": about,
         "bars": bars(graph, jobs, number),
     }
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    """What the page tells of a job, by name."""
-    record, git = job.told, job.told.get("git") or {}
+    """The facts about a job that the page shows, by name."""
+    record, git = job.record_data, job.record_data.get("git") or {}
     facts = {
         "seed": record.get("seed"),
         "revisions": record.get("revisions") or None,
@@ -109,21 +109,21 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     from langarith.results import analysis, tables
 
     table = tables.read(graph.locate(names[0]))
-    place = ("model", "task", "target", "operands", "seed")
+    keys = ("model", "task", "target", "operands", "seed")
     sweeps = {
-        tuple(job.wildcards[key] for key in place): job for job in jobs if job.rule == "sweep_la"
+        tuple(job.wildcards[key] for key in keys): job for job in jobs if job.rule == "sweep_la"
     }
     metrics = analysis.metrics(table)
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    by_bar: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in analysis.zero_shot(table).to_dict("records"):
-        job = sweeps.get(tuple(str(row[key]) for key in place))
+        job = sweeps.get(tuple(str(row[key]) for key in keys))
         if job is None:
             continue
         chosen = {"task_language": 1.0, "related": 0.0, "merged": row["lambda"]}
         names_of = {kind: f"{row[side]} adapter" for kind, side in SIDES.items()}
         panel = f"{row['model']}, {row['task'].upper()} ({metrics[row['task']]}, %)"
         for kind, weight in chosen.items():
-            bar = found.setdefault(
+            bar = by_bar.setdefault(
                 (panel, row["target"], kind),
                 {
                     "panel": panel,
@@ -135,13 +135,13 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
             )
             value = {"seed": row["seed"], "value": row[kind], "lambda": weight, "job": number[job]}
             bar["seeds"].append(value)
-    for bar in found.values():
+    for bar in by_bar.values():
         bar["mean"] = sum(seed["value"] for seed in bar["seeds"]) / len(bar["seeds"])
-    return list(found.values())
+    return list(by_bar.values())
 
 
 def targets(graph: Lineage, names: Iterable[str] | None = None) -> list[Job]:
-    """The jobs that made some files and all they stand on; every job of the study if None."""
+    """The jobs that made some files and all their upstream jobs; every job of the study if None."""
     if names is None:
         return graph.jobs
     makers = [graph.producer[name] for name in names if name in graph.producer]
@@ -154,9 +154,6 @@ def write(graph: Lineage, jobs: Sequence[Job], folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "graph.json", prov(graph, jobs))
-    title = (
-        f"Study {graph.study.get('name', '')}: {len(jobs)} jobs. "
-        "Arrows that follow from others are left out."
-    )
+    title = f"Study {graph.study.get('name', '')}: {len(jobs)} jobs. Transitive edges are omitted."
     draw(stages(graph, jobs), title, [folder / "stages.svg", folder / "stages.pdf"])
     write_text(folder / "index.html", page(graph, jobs))

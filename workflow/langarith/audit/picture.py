@@ -30,75 +30,75 @@ class Stage:
 
 def stages(graph: Lineage, jobs: Sequence[Job]) -> list[Stage]:
     """The graph of some jobs with one node per rule, upstream first."""
-    found: dict[str, Stage] = {}
+    by_rule: dict[str, Stage] = {}
     sources = {name: job.inputs[name]["size"] for job in jobs for name in graph.sources([job])}
     if sources:
-        found[SOURCES] = Stage(SOURCES, files=len(sources), size=sum(sources.values()))
+        by_rule[SOURCES] = Stage(SOURCES, files=len(sources), size=sum(sources.values()))
     read: dict[tuple[str, str], set[str]] = defaultdict(set)
     for job in jobs:
-        stage = found.setdefault(job.rule, Stage(job.rule))
+        stage = by_rule.setdefault(job.rule, Stage(job.rule))
         stage.jobs += 1
         stage.files += len(job.outputs)
-        stage.size += sum(told["size"] for told in job.outputs.values())
-        stage.seconds += job.told["seconds"]
+        stage.size += sum(file["size"] for file in job.outputs.values())
+        stage.seconds += job.record_data["seconds"]
         for name in job.inputs:
             maker = graph.producer.get(name)
             read[maker.rule if maker else SOURCES, job.rule].add(name)
     for (before, after), names in read.items():
-        found[after].after[before] = len(names)
-    # a rule's first job may come before one of a rule that its other jobs stand on
-    above = {rule: [r for r in stage.after if r != rule] for rule, stage in found.items()}
-    return [found[rule] for rule in TopologicalSorter(above).static_order()]
+        by_rule[after].after[before] = len(names)
+    # a rule's first job may come before one of a rule that its other jobs depend on
+    above = {rule: [r for r in stage.after if r != rule] for rule, stage in by_rule.items()}
+    return [by_rule[rule] for rule in TopologicalSorter(above).static_order()]
 
 
-def reduced(found: Sequence[Stage]) -> list[tuple[str, str]]:
-    """The arrows between stages without those that follow from others."""
+def reduced(nodes: Sequence[Stage]) -> list[tuple[str, str]]:
+    """The edges between stages, without transitive ones."""
     above: dict[str, set[str]] = {}
-    for stage in found:
+    for stage in nodes:
         direct = [rule for rule in stage.after if rule != stage.rule]
         above[stage.rule] = set(direct).union(*(above.get(rule, set()) for rule in direct))
     return [
         (rule, stage.rule)
-        for stage in found
+        for stage in nodes
         for rule in stage.after
         if rule != stage.rule
         and not any(rule in above.get(o, ()) for o in stage.after if o not in (rule, stage.rule))
     ]
 
 
-def _layers(found: Sequence[Stage], arrows: Sequence[tuple[str, str]]) -> list[list[Stage]]:
-    """Stages in rows, each below all that it stands on, neighbours near what they come from."""
+def _layers(nodes: Sequence[Stage], arrows: Sequence[tuple[str, str]]) -> list[list[Stage]]:
+    """Stages in rows, each below all that it depends on and near its parents."""
     row: dict[str, int] = {}
-    for stage in found:
+    for stage in nodes:
         row[stage.rule] = 1 + max((row[a] for a, b in arrows if b == stage.rule), default=-1)
-    for stage in found:
+    for stage in nodes:
         if not any(b == stage.rule for _, b in arrows):
-            # what comes from nowhere stands just above what first reads it
+            # a stage without parents goes just above its first reader
             row[stage.rule] = min((row[b] for a, b in arrows if a == stage.rule), default=1) - 1
     layers: list[list[Stage]] = [[] for _ in range(max(row.values(), default=-1) + 1)]
-    for stage in found:
+    for stage in nodes:
         layers[row[stage.rule]].append(stage)
-    place: dict[str, float] = {}
+    position: dict[str, float] = {}
 
     def centre(stage: Stage) -> float:
-        parents = [place[a] for a, b in arrows if b == stage.rule]
+        parents = [position[a] for a, b in arrows if b == stage.rule]
         return sum(parents) / len(parents) if parents else 0.5
 
     for layer in layers:
         layer.sort(key=centre)
-        place |= {stage.rule: (i + 0.5) / len(layer) for i, stage in enumerate(layer)}
+        position |= {stage.rule: (i + 0.5) / len(layer) for i, stage in enumerate(layer)}
     return layers
 
 
-def draw(found: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
+def draw(nodes: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
     """A picture of the stages, from the top down, as SVG and PDF; whole or not at all."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    arrows = reduced(found)
-    layers = _layers(found, arrows)
+    arrows = reduced(nodes)
+    layers = _layers(nodes, arrows)
     width, height = 2.15 * max(len(layer) for layer in layers), 0.92 * len(layers) + 0.5
     style: dict[Any, Any] = {
         "font.size": 8,
@@ -120,7 +120,7 @@ def draw(found: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
             line = {"arrowstyle": "-|>", "color": "0.55", "lw": 0.8, "connectionstyle": bend}
             line |= {"shrinkA": 0, "shrinkB": 0}
             axis.annotate("", (x2, y2 + 0.29), (x1, y1 - 0.29), arrowprops=line, zorder=1)
-        for stage in found:
+        for stage in nodes:
             x, y = spot[stage.rule]
             colour = "#f3f1ea" if stage.rule == SOURCES else "#e3eef6"
             if not any(before == stage.rule for before, _ in arrows):

@@ -30,7 +30,7 @@ LABELS = {
     "compare_with_paper": "the paper beside",
     "rank_related_languages": "related languages",
 }
-"""What the jobs of a rule make, in a word or two; else the rule's own name is shown."""
+"""Short label of the outputs of a rule; other rules are shown by name."""
 
 
 SOURCES = "made by no job"
@@ -47,7 +47,7 @@ def prov(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
     """The graph of some jobs as PROV-JSON (W3C member submission, 2013).
 
     Files are entities `file:{path}`, jobs activities `job:{record}`; `used` and `wasGeneratedBy`
-    join them, `wasInformedBy` joins a job and those it stands on. A version of a file that is not
+    join them, `wasInformedBy` joins a job and those it depends on. A version of a file that is not
     the one its job recorded is an entity of its own, `file:{path}#{start of its hash}`. The agent
     of a job is the code at a commit.
     """
@@ -63,29 +63,29 @@ def prov(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
     }
     parts: dict[str, dict[str, Any]] = defaultdict(dict)
 
-    def entity(path: str, told: Mapping[str, Any]) -> str:
+    def entity(path: str, recorded: Mapping[str, Any]) -> str:
         maker = graph.producer.get(path)
-        own = not maker or maker.outputs[path]["sha256"] == told["sha256"]
-        name = f"file:{path}" if own else f"file:{path}#{told['sha256'][:12]}"
+        own = not maker or maker.outputs[path]["sha256"] == recorded["sha256"]
+        name = f"file:{path}" if own else f"file:{path}#{recorded['sha256'][:12]}"
         parts["entity"][name] = {
             "prov:location": path,
-            "la:sha256": told["sha256"],
-            "la:size": told["size"],
+            "la:sha256": recorded["sha256"],
+            "la:size": recorded["size"],
         }
         return name
 
     for job in jobs:
-        told, name = job.told, f"job:{job.record}"
+        record, name = job.record_data, f"job:{job.record}"
         parts["activity"][name] = {
-            "prov:startTime": told["start"],
-            "prov:endTime": told.get("end", told["start"]),
+            "prov:startTime": record["start"],
+            "prov:endTime": record.get("end", record["start"]),
             "prov:type": f"la:{job.rule}",
             "prov:label": job.name,
             "la:parameters": json.dumps(job.parameters, ensure_ascii=False, sort_keys=True),
             **{
-                f"la:{key}": told[key]
+                f"la:{key}": record[key]
                 for key in ("seed", "host", "device", "precision", "seconds", "slurm_job")
-                if told.get(key) is not None
+                if record.get(key) is not None
             },
         }
         for path, about in job.inputs.items():
@@ -97,7 +97,7 @@ def prov(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
         for parent in graph.parents(job):
             link = {"prov:informed": name, "prov:informant": f"job:{parent.record}"}
             parts["wasInformedBy"][f"_:i{len(parts['wasInformedBy'])}"] = link
-        git = told.get("git") or {}
+        git = record.get("git") or {}
         agent = f"code:{git.get('commit', 'unknown')}{'-dirty' if git.get('dirty') else ''}"
         parts["agent"][agent] = {"prov:type": "prov:SoftwareAgent"}
         link = {"prov:activity": name, "prov:agent": agent}

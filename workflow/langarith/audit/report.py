@@ -20,7 +20,7 @@ from langarith.progress import duration, size_of
 class Part:
     """An experiment on the page.
 
-    `caption` is what the figures are told, see `caption` in rules/common.smk; `missing` are the
+    `caption` is the caption of its figures, see `caption` in rules/common.smk; `missing` are the
     cells that a partial grid lacks, each with the log of the job that did not succeed.
     """
 
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Time:
-    """What the jobs of a rule cost. `gpu_hours` is wall time of jobs on a GPU."""
+    """Run time and memory of the jobs of a rule. `gpu_hours` is wall time of jobs on a GPU."""
 
     stage: str
     rule: str
@@ -72,9 +72,10 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         code=sorted({_commit(job) for job in graph.jobs} - {""}),
         machines=sorted({_machine(job) for job in graph.jobs}),
         ended=max(
-            (str(job.told.get("end") or job.told["start"]) for job in graph.jobs), default=""
+            (str(job.record_data.get("end") or job.record_data["start"]) for job in graph.jobs),
+            default="",
         ),
-        versions=graph.jobs[-1].told["versions"] if graph.jobs else {},
+        versions=graph.jobs[-1].record_data["versions"] if graph.jobs else {},
         parts=[_shown(graph, part) for part in parts],
         learning=_picture(graph, "learning_curves"),
         curves=lambda_curves(graph),
@@ -123,7 +124,7 @@ def html_of(markdown: str) -> Any:
 
 
 def _picture(graph: Lineage, name: str) -> str:
-    """A figure as a data URL, '' where there is none."""
+    """A figure as a data URL, '' if the file is missing."""
     path = graph.results / f"figures/{name}.png"
     if not path.is_file():
         return ""
@@ -131,34 +132,34 @@ def _picture(graph: Lineage, name: str) -> str:
 
 
 def _commit(job: Job) -> str:
-    git = job.told.get("git") or {}
+    git = job.record_data.get("git") or {}
     return f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}" if git else ""
 
 
 def _machine(job: Job) -> str:
-    return f"{job.told['host']} ({job.told['device']}: {job.told['name']})"
+    return f"{job.record_data['host']} ({job.record_data['device']}: {job.record_data['name']})"
 
 
 # --- run times ----------------------------------------------------------------------------------
 
 
 def run_times(jobs: Iterable[Job]) -> list[Time]:
-    """What the jobs of each rule cost, upstream first."""
+    """Run times of the jobs of each rule, upstream first."""
     by_rule: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for job in jobs:
-        by_rule[job.rule].append(job.told)
+        by_rule[job.rule].append(job.record_data)
     return [
         Time(
             label(rule),
             rule,
-            len(told),
-            duration(sum(record["seconds"] for record in told) / len(told)),
-            sum(record["seconds"] for record in told),
-            sum(record["cpu_seconds"] for record in told) / 3600,
-            sum(record["seconds"] for record in told if record["device"] == "cuda") / 3600,
-            size_of(max(record["peak_memory_mb"] for record in told) * 2**20),
+            len(records),
+            duration(sum(record["seconds"] for record in records) / len(records)),
+            sum(record["seconds"] for record in records),
+            sum(record["cpu_seconds"] for record in records) / 3600,
+            sum(record["seconds"] for record in records if record["device"] == "cuda") / 3600,
+            size_of(max(record["peak_memory_mb"] for record in records) * 2**20),
         )
-        for rule, told in by_rule.items()
+        for rule, records in by_rule.items()
     ]
 
 
@@ -171,18 +172,20 @@ def lambda_curves(graph: Lineage) -> list[dict[str, Any]]:
     """A panel per pair of operands and target: the validation curve of each seed, as SVG paths."""
     panels: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for job in graph.jobs:
-        if job.rule.startswith("sweep_") and (told := selection(graph, job)):
-            if isinstance(told["selected"], str):
+        if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
+            if isinstance(selected["selected"], str):
                 continue  # several numbers make no curve
             keys = ("model", "task", "target", "method", "operands")
-            panels[tuple(told[key] for key in keys)].append(told)
-    return [_panel(place, sweeps) for place, sweeps in panels.items()]
+            panels[tuple(selected[key] for key in keys)].append(selected)
+    return [_panel(cell, sweeps) for cell, sweeps in panels.items()]
 
 
-def _panel(place: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    model, task, target, method, operands = place
+def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    model, task, target, method, operands = cell
     metric = sweeps[0]["metric"]
-    curves = [[(p["lambda"], p["metrics"][metric]) for p in told["validation"]] for told in sweeps]
+    curves = [
+        [(p["lambda"], p["metrics"][metric]) for p in sweep["validation"]] for sweep in sweeps
+    ]
     weights = [weight for curve in curves for weight, _ in curve]
     scores = [score for curve in curves for _, score in curve]
     low, high = min(scores), max(scores)
@@ -197,13 +200,13 @@ def _panel(place: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str
         return round(TOP + (HEIGHT - FOOT - TOP) * (high - score) / (high - low), 1)
 
     chosen = [
-        (told["selected"], next(s for w, s in curve if w == told["selected"]))
-        for told, curve in zip(sweeps, curves, strict=True)
+        (sweep["selected"], next(s for w, s in curve if w == sweep["selected"]))
+        for sweep, curve in zip(sweeps, curves, strict=True)
     ]
     return {
         "title": f"{task.upper()} {target}: {operands.replace('+', ' + ')}",
         "note": f"{model}, {method}, {metric}",
-        "choices": [f"seed {told['seed']}: {choice(told)}" for told in sweeps],
+        "choices": [f"seed {sweep['seed']}: {choice(sweep)}" for sweep in sweeps],
         "paths": [
             "M" + " L".join(f"{x(weight)} {y(score)}" for weight, score in curve)
             for curve in curves
@@ -217,6 +220,6 @@ def _panel(place: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str
     }
 
 
-def parts_of(told: Iterable[Mapping[str, Any]]) -> list[Part]:
+def parts_of(parameters: Iterable[Mapping[str, Any]]) -> list[Part]:
     """The parts as a rule gives them in its parameters."""
-    return [Part(part["name"], part["caption"], part["missing"]) for part in told]
+    return [Part(part["name"], part["caption"], part["missing"]) for part in parameters]

@@ -1,4 +1,4 @@
-"""Whether the files of a study are what its records say, and what stands on those that are not.
+"""Compare the files of a study with its records, and list what depends on those that differ.
 
 On the command line: `langarith audit verify|explain|diff`, or `python -m langarith.audit`.
 """
@@ -31,11 +31,11 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as recorded.
+    """A difference from the records.
 
     `kind`: `missing` or `changed` since a job wrote or read it; `stale`, made from another version
-    of an input or by other code; `unrecorded`, no record says where it comes from; `record`, a
-    record that cannot be believed. `downstream` are the files that stand on it, in order.
+    of an input or by other code; `unrecorded`, described by no record; `record`, a
+    record that is invalid. `downstream` are the files that depend on it, in order.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` found, and how much it looked at."""
+    """The findings of `verify`, and how much was checked."""
 
     findings: tuple[Finding, ...]
     files: int
@@ -85,13 +85,13 @@ def _hashes(
     from tqdm import tqdm
 
     same: dict[tuple[int, int], list[str]] = defaultdict(list)
-    found: dict[str, str | None] = {}
+    hashes: dict[str, str | None] = {}
     size = {}
     for name, path in paths.items():
         try:
             stat = path.stat()
         except OSError:
-            found[name] = None
+            hashes[name] = None
             continue
         same[stat.st_dev, stat.st_ino].append(name)
         size[stat.st_dev, stat.st_ino] = stat.st_size
@@ -115,8 +115,8 @@ def _hashes(
         # the largest first, so that no thread is left with one at the end
         order = sorted(same, key=lambda inode: -size[inode])
         for group, sha in pool.map(digest, (same[inode] for inode in order)):
-            found |= dict.fromkeys(group, sha)
-    return found, total
+            hashes |= dict.fromkeys(group, sha)
+    return hashes, total
 
 
 def _outputs(jobs: Iterable[Job]) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _on_files(lineage: Lineage, files: Iterable[str]) -> tuple[str, ...]:
 
 
 def _on_jobs(lineage: Lineage, jobs: Sequence[Job]) -> tuple[str, ...]:
-    """What jobs made and what stands on it."""
+    """The outputs of jobs and all files that depend on them."""
     made = _outputs(jobs)
     return tuple(dict.fromkeys([*made, *_on_files(lineage, made)]))
 
@@ -141,35 +141,38 @@ def _records(lineage: Lineage) -> Iterable[Finding]:
 
 
 def _files(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
-    """Files that are no longer as the job that made them, or all that read them, saw them."""
+    """Files that differ from the record of their maker, or of all jobs that read them."""
     for name, sha in now.items():
         maker = lineage.producer.get(name)
         if maker:
-            told, by = {maker.outputs[name]["sha256"]}, f"made by {maker.rule}"
+            recorded, by = {maker.outputs[name]["sha256"]}, f"made by {maker.rule}"
         else:
             readers = lineage.users[name]
-            told, by = {job.inputs[name]["sha256"] for job in readers}, f"read by {readers[0].rule}"
+            recorded, by = (
+                {job.inputs[name]["sha256"] for job in readers},
+                f"read by {readers[0].rule}",
+            )
         if sha is None:
             yield Finding("missing", name, by, _on_files(lineage, [name]))
-        elif sha not in told:
-            why = f"{by} as {_brief(told)}, now {sha[:12]}"
+        elif sha not in recorded:
+            why = f"{by} as {_brief(recorded)}, now {sha[:12]}"
             yield Finding("changed", name, why, _on_files(lineage, [name]))
 
 
 def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
-    """Jobs that read another version of a file than the one its maker recorded, or lies there."""
+    """Jobs that read another version of a file than its maker recorded, or than the current one."""
     read: dict[str, set[str]] = defaultdict(set)
     for job in lineage.jobs:
-        for name, told in job.inputs.items():
-            read[name].add(told["sha256"])
+        for name, recorded in job.inputs.items():
+            read[name].add(recorded["sha256"])
     for job in lineage.jobs:
-        for name, told in job.inputs.items():
+        for name, recorded in job.inputs.items():
             maker = lineage.producer.get(name)
             valid = {maker.outputs[name]["sha256"]} if maker else {now[name]}
             changed = not maker and now[name] not in read[name]
-            if told["sha256"] not in valid and not changed and now[name] is not None:
+            if recorded["sha256"] not in valid and not changed and now[name] is not None:
                 why = (
-                    f"{job.name} read {name} as {told['sha256'][:12]}, and it is "
+                    f"{job.name} read {name} as {recorded['sha256'][:12]}, and it is "
                     f"{_brief({v for v in valid if v})}"
                 )
                 yield Finding("stale", next(iter(job.outputs)), why, _on_jobs(lineage, [job]))
@@ -190,7 +193,7 @@ def _stale_code(lineage: Lineage) -> Iterable[Finding]:
         if old:
             recorded = {str(job.parameters["code"]).partition(" ")[0] for job in old}
             why = f"{len(old)} of {len(jobs)} jobs ran code {_brief(recorded)}; " + (
-                f"it is {code.partition(' ')[0]} now" if code else "that code is gone"
+                f"it is {code.partition(' ')[0]} now" if code else "that code no longer exists"
             )
             what = " with ".join(filter(None, [script, ", ".join(parts)]))
             yield Finding("stale", f"code of {what}", why, _on_jobs(lineage, old))
@@ -199,10 +202,10 @@ def _stale_code(lineage: Lineage) -> Iterable[Finding]:
 def _unrecorded(lineage: Lineage) -> Iterable[Finding]:
     for name in lineage.files():
         short = lineage.short(name)
-        known = name in lineage.producer or name.endswith(RECORD)
+        recorded = name in lineage.producer or name.endswith(RECORD)
         own = short in UNRECORDED or short.partition("/")[0] in UNRECORDED_FOLDERS
-        if not known and not own:
-            why = "no record says where it comes from"
+        if not recorded and not own:
+            why = "described by no record"
             yield Finding("unrecorded", name, why, _on_files(lineage, [name]))
 
 
@@ -210,11 +213,11 @@ def _brief(hashes: Iterable[str]) -> str:
     return " or ".join(sorted(sha if len(sha) == 16 else sha[:12] for sha in hashes))
 
 
-# --- words --------------------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------
 
 
-def tell(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[str]:
-    """A verdict as lines: what is wrong, and what stands on it.
+def report_lines(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[str]:
+    """A verdict as lines: each finding, and the files that depend on it.
 
     Args:
         most: lines of files below one finding; the rest is counted. None: all.
@@ -222,19 +225,17 @@ def tell(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[s
     lines = []
     blocks: dict[tuple[str, str, tuple[str, ...]], list[Finding]] = defaultdict(list)
     for finding in verdict.findings:
-        # files of one folder with one fate are told of together
+        # findings of one folder with the same downstream files are grouped
         folder = str(PurePosixPath(finding.path).parent)
         why = finding.why if finding.kind != "unrecorded" else folder
         blocks[finding.kind, why, finding.downstream].append(finding)
     for (kind, _, downstream), findings in blocks.items():
         lines += [f"{kind:<10} {finding.path}: {finding.why}" for finding in findings]
         if not downstream:
-            lines.append("           nothing stands on it")
+            lines.append("           no downstream files")
             continue
         folders = _folders(downstream)
-        lines.append(
-            f"           {len(downstream)} files stand on it and can no longer be trusted:"
-        )
+        lines.append(f"           {len(downstream)} downstream files are affected:")
         shown = list(folders.items())[: most or None]
         lines += [f"             {name}{count}" for name, count in shown]
         if len(folders) > len(shown):
@@ -251,26 +252,26 @@ def tell(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -> list[s
 
 def _folders(files: Sequence[str]) -> dict[str, str]:
     """Tables and figures by name, and other files by their folder, with counts."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for file in files:
         path = PurePosixPath(file)
         alone = path.parent.name in ("tables", "figures", "checks") or path.suffix == ".arrow"
-        found[str(path) if alone else f"{path.parent}/"] += 1
-    # the results come first: they are what is asked about
+        counts[str(path) if alone else f"{path.parent}/"] += 1
+    # results come first
     last = sorted(
-        found, key=lambda name: not any(f"/{part}/" in name for part in ("tables", "figures"))
+        counts, key=lambda name: not any(f"/{part}/" in name for part in ("tables", "figures"))
     )
-    return {name: f" ({found[name]} files)" if name.endswith("/") else "" for name in last}
+    return {name: f" ({counts[name]} files)" if name.endswith("/") else "" for name in last}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all is well, 1 if something was found or asked wrongly."""
+    """Run a command; 0 if all is well, 1 if there are findings or the arguments are wrong."""
     parser = argparse.ArgumentParser(prog="langarith audit", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     verifying = commands.add_parser("verify", help="hash all files of a study and compare")
     verifying.add_argument("results", type=Path, nargs="?", default=Path("results"))
     verifying.add_argument("--jobs", type=int, help="threads (all cores)")
-    verifying.add_argument("--all", action="store_true", help="name every file that stands on one")
+    verifying.add_argument("--all", action="store_true", help="name every downstream file")
     verifying.add_argument("--json", action="store_true", help="findings as JSON")
     explaining = commands.add_parser("explain", help="the chain behind a file or a table's row")
     explaining.add_argument("file", type=Path)
@@ -299,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.json:
         print(json.dumps(asdict(verdict), indent=1, ensure_ascii=False))
     else:
-        print("\n".join(tell(str(chosen.results), verdict, None if chosen.all else 20)))
+        print("\n".join(report_lines(str(chosen.results), verdict, None if chosen.all else 20)))
     return int(bool(verdict.findings))
 
 

@@ -1,4 +1,4 @@
-"""Everything that only the data can tell, asked of all files of a study at once."""
+"""Checks that need the data: all files of a study are read, and all problems reported at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from langarith.study import schema, sources
 
 
 def problems(of: schema.Study) -> list[str]:
-    """One sentence for each file of a study that cannot be used as the study says.
+    """One sentence for each file of a study that cannot be used as the study specifies.
 
-    Files that the workflow makes or downloads itself, and that are not there yet, are passed over.
+    Files that the workflow makes or downloads itself, and that do not exist yet, are skipped.
     """
     return [*_corpora(of), *_tasks(of)]
 
@@ -28,7 +28,7 @@ def _corpora(of: schema.Study) -> Iterator[str]:
                 if not Path(path).exists():
                     continue
                 if isinstance(of.corpora, schema.HubCorpora):
-                    # its bytes are those that the hub stated, and may be tens of gigabytes
+                    # its bytes are verified against the hub, and may be tens of gigabytes
                     readers.open_parquet(Path(path), [of.corpora.text_column])
                     continue
                 for document in readers.read_documents(
@@ -38,7 +38,7 @@ def _corpora(of: schema.Study) -> Iterator[str]:
         except InputError as error:
             yield str(error)
             continue
-        # a token is one character at least, so this never refuses what would do
+        # a token is one character at least, so this never refuses a sufficient corpus
         if words and budgets and words < max(budgets):
             yield (
                 f"budgets.{language}: the corpus of {language} has {words} characters, too few for "

@@ -1,4 +1,4 @@
-"""What a job takes: operations, time and memory, from the sizes that a study names.
+"""Cost model of jobs: operations, time and memory, from the sizes given in a study.
 
 **Operations.** A transformer layer passes a token forward in 8H² + 4HI + 4TH operations (H width, I
 inner width, T length of the sequence); the head of masked language modelling adds 2HV for each
@@ -8,18 +8,18 @@ once more. A sequence of a task is taken to be a third as long as `max_length`. 
 pass over validation per point, and one over test for the chosen point and for no adapter; a method
 with tested points has two more for each: the point itself, and the choice of a coarser grid.
 
-**Time.** Operations at `RATE` a second, and `START` to begin. A job asks a scheduler for `SLACK`
-times the operations and for `BEGIN`; for twice as much on its second attempt, and so on. A training
-that meets its limit goes on from its checkpoint, so no job asks for more than the longest time that
-a partition gives (`runtime` in the profile).
+**Time.** Operations at `RATE` a second, and `START` to begin. A job requests `SLACK` times the
+operations plus `BEGIN`; twice as much on its second attempt, and so on. A training that reaches its
+limit resumes from its checkpoint, so no job requests more than the longest time that a partition
+allows (`runtime` in the profile).
 
-**Memory** of the machine, not of the card: `SNAKEMAKE` for the two Snakemake processes of a SLURM
+**Memory** of the machine, not of the GPU: `SNAKEMAKE` for the two Snakemake processes of a SLURM
 job, `LIBRARIES` for torch, transformers and what CUDA keeps, the base model twice (as read, as
 built) and four times more where all of it is trained (gradients, two moments, the best state); the
 corpus of a language adapter at 8 bytes a token (mapped and copied); encoded examples at 100 bytes
 a token. Half as much more on each further attempt.
 
-Pure Python: the Snakefile asks this for each job that it plans.
+Pure Python: the Snakefile calls this for each planned job.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ BEGIN, BEGIN_MEMBER = 300.0, 60.0
 twice, and for a member of a group."""
 
 SLACK = 2.0
-"""How much more time than counted a job asks for: there are slower cards."""
+"""Factor between the requested and the modelled time, for slower GPUs."""
 
 TOKENIZED = 3e5
-"""Tokens that one core makes in a second."""
+"""Tokens per second and core."""
 
 SNAKEMAKE, LIBRARIES = 1000, 3000
 """Megabytes."""
@@ -65,10 +65,10 @@ SHAPES = {
 """Layers, width, inner width and vocabulary of the base models of the paper."""
 
 LARGE = (24, 1024, 4096, 250_002)
-"""The shape that a base model of unknown shape is given memory and time for: XLM-R large."""
+"""The shape that a base model of unknown shape is assumed to have: XLM-R large."""
 
 MANY_EXAMPLES = (392_702, 2_490, 5_010)
-"""Training, validation and test examples that a task of unknown size is taken to have: XNLI's."""
+"""Training, validation and test examples that a task of unknown size is assumed to have: XNLI's."""
 
 Shape = tuple[int, int, int, int]
 
@@ -77,7 +77,7 @@ Shape = tuple[int, int, int, int]
 
 
 def shape(study: schema.Study, model: str) -> Shape | None:
-    """Layers, width, inner width and vocabulary of a base model; None where nothing tells."""
+    """Layers, width, inner width and vocabulary of a base model; None if unknown."""
     spec = study.models[model]
     if isinstance(spec, schema.PretrainModel):
         return spec.layers, spec.hidden_size, spec.intermediate_size, spec.vocabulary
@@ -148,34 +148,34 @@ def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
     return counts["train"], counts["validation"], counts["test"]
 
 
-# --- what jobs ask a scheduler for --------------------------------------------------------------
+# --- resource requests of jobs ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one job takes: seconds of work, seconds to begin, megabytes of its process."""
+    """Cost of one job: seconds of work, seconds to start, megabytes of its process."""
 
     seconds: float
     begin: float
     megabytes: float
 
     def minutes(self, attempt: int) -> int:
-        """Time to ask for."""
+        """Time to request."""
         return math.ceil((self.begin + SLACK * self.seconds) * attempt / 60)
 
     def memory(self, attempt: int) -> int:
-        """Megabytes to ask for, in halves of a gigabyte."""
+        """Megabytes to request, rounded up to 500 MB."""
         return math.ceil((SNAKEMAKE + self.megabytes) * (1 + attempt) / 2 / 500) * 500
 
 
 SMALL = Need(10.0, BEGIN_MEMBER, 1000.0)
-"""A member of a group that hardly computes."""
+"""A member of a group with little computation."""
 
 
 class Needs:
-    """What each kind of job of a study takes, computed once for all jobs that are alike.
+    """Cost of each kind of job of a study, computed once for equal jobs.
 
-    Unknown sizes are taken to be large: a model's those of XLM-R large, a task's those of XNLI.
+    Unknown sizes are assumed large: those of XLM-R large for a model, of XNLI for a task.
     """
 
     def __init__(self, study: schema.Study) -> None:
@@ -187,7 +187,7 @@ class Needs:
         assert isinstance(spec, schema.PretrainModel)
         size = self._shape(model)
         tokens = sum(self._tokens(language, "full") for language in spec.languages)
-        # gradients, both moments and the best weights, if there is no card to hold them
+        # gradients, both moments and the best weights, if there is no GPU to hold them
         memory = LIBRARIES + 6 * _weights(size) + 8 * tokens / 1e6
         return Need(language_modelling(spec.training, size, passes=3) / RATE, BEGIN, memory)
 
@@ -234,20 +234,20 @@ class Needs:
         return LIBRARIES + 2 * _weights(size) + 100 * sequences * length / 1e6
 
     def _tokens(self, language: str, budget: str) -> float:
-        """Tokens of a corpus that a budget reads, or a bound of them."""
+        """Tokens of a corpus that a budget reads, or a bound."""
         files, wanted = sources.shards(self.study, language, budget), budget_tokens(budget)
         if isinstance(self.study.corpora, schema.HubCorpora):
-            there = float(len(files) * SHARD_TOKENS)
+            available = float(len(files) * SHARD_TOKENS)
         elif isinstance(self.study.corpora, schema.MiniatureCorpora):
-            there = 100.0 * self.study.corpora.documents
+            available = 100.0 * self.study.corpora.documents
         else:
             # four bytes of text are a token; compressed text is three times as long
-            there = sum(
+            available = sum(
                 os.path.getsize(file) / 4 * (1 if file.endswith(".txt") else 3)
                 for file in files
                 if os.path.isfile(file)
             )
-        return there if wanted is None else min(wanted, there)
+        return available if wanted is None else min(wanted, available)
 
 
 def _weights(size: Shape) -> float:

@@ -1,8 +1,8 @@
-"""What a run would do, why and for how long, before anything is submitted.
+"""The jobs a run would execute, why and for how long, before anything is submitted.
 
-Which jobs would run is asked of Snakemake. How long they take is the mean of the same rule's
-recorded jobs in the results folder; where there is none, an estimate from the count of operations
-(:mod:`langarith.costs`).
+The jobs come from a Snakemake summary. Their time is the mean of the same rule's recorded jobs in
+the results folder or, without such records, an estimate from the count of operations
+(:mod:`langarith.cluster.costs`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FLOW = (
 """Beginnings of the names of rules, in the order in which data flows; tables and figures last."""
 
 STATES = {
-    "ok": "what it stands on runs",
+    "ok": "an upstream job will run",
     "missing": "no output yet",
     "updated input files": "newer input",
     "set of input files has changed since last creation": "other input",
@@ -46,7 +46,7 @@ STATES = {
     "code has changed since last execution": "other code",
     "software environment definition has changed since last execution": "other environment",
 }
-"""Snakemake's words for why a file is made anew, and ours."""
+"""Snakemake's status of an output → the reason shown in the plan."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Stage:
-    """All pending jobs of a rule. `seconds` is of one job, None where nothing is known of it."""
+    """All pending jobs of a rule. `seconds` is of one job, None if unknown."""
 
     rule: str
     jobs: int
@@ -76,30 +76,30 @@ def pending(snakemake: Sequence[str]) -> list[Pending]:
     Every job writes one provenance record, so the records that would be written are the jobs.
 
     Raises:
-        InputError: with Snakemake's own words where it refuses the command.
+        InputError: with Snakemake's message if it rejects the command.
     """
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    summary = _ask([*snakemake, "--detailed-summary"])
+    outputs: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    summary = _output_of([*snakemake, "--detailed-summary"])
     header, *lines = [line.split("\t") for line in summary.splitlines() if line.count("\t") >= 7]
     for line in lines:
         row = dict(zip(header, line, strict=False))
         if row["plan"] == "update pending":
-            found[row["rule"]].append((row["output_file"], row["status"]))
+            outputs[row["rule"]].append((row["output_file"], row["status"]))
     return [
         Pending(rule, path, STATES.get(status, status))
-        for rule in sorted(found, key=_place)
-        for path, status in found[rule]
+        for rule in sorted(outputs, key=_flow_order)
+        for path, status in outputs[rule]
         if path.endswith("provenance.json")
     ]
 
 
-def _place(rule: str) -> tuple[int, str]:
-    """A rule's place in the flow; rules of one stage, and what we do not know, by name."""
-    known = (i for i, stage in enumerate(FLOW) if rule.startswith(stage))
-    return next(known, len(FLOW)), rule
+def _flow_order(rule: str) -> tuple[int, str]:
+    """Sort key of a rule: its stage in the data flow (unknown rules last), then its name."""
+    stages = (i for i, stage in enumerate(FLOW) if rule.startswith(stage))
+    return next(stages, len(FLOW)), rule
 
 
-def _ask(command: Sequence[str]) -> str:
+def _output_of(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise InputError(done.stderr.strip() or done.stdout.strip())
@@ -109,11 +109,11 @@ def _ask(command: Sequence[str]) -> str:
 def of_study(
     path: Path, targets: Sequence[str], at_once: int, overrides: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """The plan of a run of a study as lines; see :func:`tell`.
+    """The plan of a run of a study as lines; see :func:`plan_lines`.
 
     Args:
         targets: rules or files, as snakemake takes them.
-        at_once: jobs that run beside each other.
+        at_once: jobs that run in parallel.
         overrides: top-level keys given on the command line.
     """
     read = loading.load(path, overrides)
@@ -121,7 +121,7 @@ def of_study(
     command += ["--configfile", str(path)]
     if overrides:
         command += ["--config", *(f"{key}={value}" for key, value in overrides.items())]
-    return list(tell(stages(read, pending(command)), at_once))
+    return list(plan_lines(stages(read, pending(command)), at_once))
 
 
 def stages(study: schema.Study, jobs: Iterable[Pending]) -> list[Stage]:
@@ -130,10 +130,10 @@ def stages(study: schema.Study, jobs: Iterable[Pending]) -> list[Stage]:
     for job in jobs:
         by_rule[job.rule].append(job)
     recorded = _recorded(Path(study.results_dir), set(by_rule))
-    found = []
+    planned = []
     for rule, members in by_rule.items():
         reasons = Counter(job.why for job in members)
-        told = (
+        reason = (
             next(iter(reasons))
             if len(reasons) == 1
             else ", ".join(f"{why} ({n})" for why, n in reasons.items())
@@ -145,11 +145,11 @@ def stages(study: schema.Study, jobs: Iterable[Pending]) -> list[Stage]:
             seconds, source = sum(times) / len(times), f"mean of {len(times)} recorded"
         elif gpu:
             modelled = [_modelled(study, job) for job in members]
-            known = [s for s in modelled if s is not None]
-            if len(known) == len(modelled):
-                seconds, source = costs.START + sum(known) / len(known), "operations"
-        found.append(Stage(rule, len(members), told, seconds, source, gpu))
-    return found
+            estimates = [s for s in modelled if s is not None]
+            if len(estimates) == len(modelled):
+                seconds, source = costs.START + sum(estimates) / len(estimates), "operations"
+        planned.append(Stage(rule, len(members), reason, seconds, source, gpu))
+    return planned
 
 
 def _recorded(results: Path, rules: set[str]) -> dict[str, list[float]]:
@@ -162,9 +162,9 @@ def _recorded(results: Path, rules: set[str]) -> dict[str, list[float]]:
 
 
 def _modelled(study: schema.Study, job: Pending) -> float | None:
-    """Seconds of one job by its count of operations; None where a size is not known."""
-    places = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
-    names = next(filter(None, (layout.parse(place, job.record) for place in places)))
+    """Seconds of one job by its count of operations; None if a size is unknown."""
+    patterns = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
+    names = next(filter(None, (layout.parse(pattern, job.record) for pattern in patterns)))
     shape = costs.shape(study, names["model"])
     if shape is None:
         return None
@@ -184,18 +184,18 @@ def _modelled(study: schema.Study, job: Pending) -> float | None:
     return work / costs.RATE
 
 
-def tell(found: Sequence[Stage], at_once: int) -> Iterator[str]:
+def plan_lines(planned: Sequence[Stage], at_once: int) -> Iterator[str]:
     """The plan as lines: a row per stage, then the sums.
 
     Args:
-        at_once: jobs that run beside each other; the stages are taken one after the other.
+        at_once: jobs that run in parallel; the stages are taken one after the other.
     """
-    if not found:
-        yield "Nothing to be done: every file is there and up to date."
+    if not planned:
+        yield "Nothing to be done: all files exist and are up to date."
         return
     rows = [("stage", "jobs", "each", "together", "time from", "why")]
     total = gpu = wall = 0.0
-    for stage in found:
+    for stage in planned:
         each = "?" if stage.seconds is None else duration(stage.seconds)
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
         rows.append((stage.rule, f"{stage.jobs}", each, together, stage.source or "-", stage.why))
@@ -210,17 +210,17 @@ def tell(found: Sequence[Stage], at_once: int) -> Iterator[str]:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join(cells).rstrip()
-    unknown = sum(stage.jobs for stage in found if stage.seconds is None)
+    unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
     yield ""
     yield (
-        f"{sum(stage.jobs for stage in found)} jobs, {duration(total)} of computing, of which "
+        f"{sum(stage.jobs for stage in planned)} jobs, {duration(total)} of computing, of which "
         f"{gpu / 3600:.1f} GPU-hours for the stages that use a GPU; {duration(wall)} with "
         f"{at_once} jobs at once, stage after stage"
     )
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
-    if any(stage.source == "operations" for stage in found):
+    if any(stage.source == "operations" for stage in planned):
         yield (
-            f"'operations': counted, at {costs.RATE / 1e12:.0f} TFLOP/s; langarith/costs.py says "
-            "how. A run of the same stage replaces it with what was measured"
+            f"'operations': counted, at {costs.RATE / 1e12:.0f} TFLOP/s; see "
+            "langarith/cluster/costs.py. A run of the same stage replaces it with measured times"
         )

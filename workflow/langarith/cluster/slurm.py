@@ -1,9 +1,8 @@
-"""What a run on a SLURM cluster asks of it, and what its user is told.
+"""SLURM runs: request checks, signals, logs of failed jobs, and a summary of resource use.
 
-Before anything is queued each kind of request is put to `sbatch --test-only`; in a job the signals
-that SLURM sends ahead of a time limit are handed on to whoever can use them; a failed job's logs
-are shown by their last lines; and at the end stands what the jobs took, against what they asked
-for.
+Before anything is queued each kind of request is checked with `sbatch --test-only`. In a job the
+signals that SLURM sends before a time limit are forwarded to all child processes. The last lines of
+a failed job's logs are printed and, at the end, the resources that jobs used and requested.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from langarith.progress import duration
 
 PROFILE = "profiles/slurm/config.yaml"
 LONGEST_PAUSE = 180
-"""Seconds between two questions for the state of jobs, as the executor plugin has it."""
+"""Seconds between two job status queries, as in the executor plugin."""
 
 # --- before anything is queued ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Request:
-    """What jobs of a kind ask for: the site's settings, and the most of time, memory and cores."""
+    """The request of jobs of a kind: the site's settings, and the largest time, memory, cores."""
 
     rules: str
     partition: str | None = None
@@ -66,20 +65,23 @@ class Request:
 
 
 def requests(units: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Request]:
-    """One request per kind of job that differs in where it is sent, with the most it asks for.
+    """One request per combination of the site's settings, with the largest request of its jobs.
 
     Args:
         units: rules and resources of each job or group that will be submitted.
     """
     kinds: dict[tuple[Any, ...], list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
     site = ("slurm_partition", "slurm_account", "qos", "constraint", "gpu", "gpu_model")
-    for rules, asked in units:
-        cluster = asked.get("slurm_cluster") or asked.get("clusters") or asked.get("cluster")
-        kinds[*(asked.get(name) for name in site), cluster].append((rules, asked))
+    for rules, resources in units:
+        cluster = (
+            resources.get("slurm_cluster") or resources.get("clusters") or resources.get("cluster")
+        )
+        kinds[*(resources.get(name) for name in site), cluster].append((rules, resources))
 
     def most(members: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> int | None:
         return max(
-            (v for _, asked in members if isinstance(v := asked.get(name), int)), default=None
+            (v for _, resources in members if isinstance(v := resources.get(name), int)),
+            default=None,
         )
 
     return [
@@ -104,46 +106,46 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def refuse(asked: Sequence[Request]) -> None:
-    """Ask SLURM whether it would take such jobs; nothing is queued.
+def refuse(planned: Sequence[Request]) -> None:
+    """Check with SLURM that it accepts such jobs; nothing is queued.
 
     Raises:
-        InputError: for the first that it would not take: what is wrong, and the mend.
+        InputError: for the first rejected request: what is wrong, and the fix.
     """
     if shutil.which("sbatch") is None:
         raise InputError(
             "sbatch is not on the PATH: start Snakemake on a login node of the cluster, or try the "
             "profile with a SLURM on this machine (make slurm-sandbox)"
         )
-    up = _ask(["sinfo", "--noheader", "--format=%R"])
+    up = _run(["sinfo", "--noheader", "--format=%R"])
     if up.returncode:
         raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
     partitions = sorted(set(up.stdout.split()))
-    for account in sorted({r.account for r in asked if r.account}):
+    for account in sorted({r.account for r in planned if r.account}):
         _refuse_account(account)
-    for request in asked:
-        told = _ask(["sbatch", "--test-only", *request.options(), "--wrap=true"])
-        if told.returncode:
-            raise InputError(_complaint(request, told.stderr, partitions))
+    for request in planned:
+        answer = _run(["sbatch", "--test-only", *request.options(), "--wrap=true"])
+        if answer.returncode:
+            raise InputError(_complaint(request, answer.stderr, partitions))
 
 
-def _ask(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
 
-def _last_line(told: str) -> str:
-    return (told.strip().splitlines() or ["no answer"])[-1]
+def _last_line(output: str) -> str:
+    return (output.strip().splitlines() or ["no answer"])[-1]
 
 
 def _refuse_account(account: str) -> None:
-    user = _ask(["id", "-un"]).stdout.strip()
-    known = _ask(["sacctmgr", "-nP", "list", "assoc", f"user={user}", "format=account"])
-    if known.returncode:
+    user = _run(["id", "-un"]).stdout.strip()
+    listed = _run(["sacctmgr", "-nP", "list", "assoc", f"user={user}", "format=account"])
+    if listed.returncode:
         raise InputError(
             f"{PROFILE}: slurm_account is '{account}', and this cluster has no database of "
             "accounts (sacctmgr does not answer): remove the key"
         )
-    accounts = sorted({line for line in known.stdout.split() if line})
+    accounts = sorted({line for line in listed.stdout.split() if line})
     if accounts and account.lower() not in {name.lower() for name in accounts}:
         raise InputError(
             f"{PROFILE}: slurm_account is '{account}', which is no account of user {user}; use one "
@@ -151,9 +153,9 @@ def _refuse_account(account: str) -> None:
         )
 
 
-def _complaint(request: Request, told: str, partitions: Sequence[str]) -> str:
-    """One sentence of what is wrong with a request, from what sbatch says of it."""
-    lower = told.lower()
+def _complaint(request: Request, message: str, partitions: Sequence[str]) -> str:
+    """One sentence that explains why a request is rejected, from the message of sbatch."""
+    lower = message.lower()
     who = f"{PROFILE}: for {request.rules}"
     where = f"partition '{request.partition}'" if request.partition else "the default partition"
     if "partition" in lower and "account" not in lower and "invalid" in lower:
@@ -176,30 +178,32 @@ def _complaint(request: Request, told: str, partitions: Sequence[str]) -> str:
     if "time limit" in lower:
         return (
             f"{who} jobs ask for {request.minutes} minutes, longer than {where} allows; set "
-            "`runtime` under `resources` to what it allows (trainings go on from their checkpoints)"
+            "`runtime` under `resources` to what it allows (trainings resume from checkpoints)"
         )
-    asks = [f"{request.cores} cores", f"{request.megabytes} MB"]
+    requested = [f"{request.cores} cores", f"{request.megabytes} MB"]
     if request.gpu:
-        asks.append(f"{request.gpu} GPU {request.gpu_model or ''}".strip())
+        requested.append(f"{request.gpu} GPU {request.gpu_model or ''}".strip())
     return (
-        f"{who} jobs ask for {', '.join(asks)}, which no node of {where} has "
-        f"({_last_line(told)}); `sinfo -o '%P %c %m %G'` lists what they have"
+        f"{who} jobs ask for {', '.join(requested)}, which no node of {where} has "
+        f"({_last_line(message)}); `sinfo -o '%P %c %m %G'` lists what they have"
     )
 
 
 def pauses(wanted: int) -> tuple[int, int]:
-    """Seconds before a first question for the state of jobs, and the longest between two.
+    """Seconds before the first job status query, and the longest interval between two.
 
-    SLURM forgets a job `MinJobAge` seconds after its end. A job that is forgotten unseen would be
-    waited for without end, so the questions come often enough.
+    SLURM forgets a job `MinJobAge` seconds after its end. Snakemake would wait forever
+    for a job forgotten between two queries, so the queries are frequent enough.
 
     LANGARITH_SLURM_PAUSE sets a shorter longest pause, for tests.
 
     Args:
         wanted: `slurm-init-seconds-before-status-checks` of the profile.
     """
-    found = re.search(r"^MinJobAge\s*=\s*(\d+)", _ask(["scontrol", "show", "config"]).stdout, re.M)
-    age = int(found[1]) if found else 300
+    setting = re.search(
+        r"^MinJobAge\s*=\s*(\d+)", _run(["scontrol", "show", "config"]).stdout, re.M
+    )
+    age = int(setting[1]) if setting else 300
     longest = min(int(os.environ.get("LANGARITH_SLURM_PAUSE", LONGEST_PAUSE)), max(1, age // 2))
     # from three times the first pause on, the executor plugin trusts squeue
     return max(1, min(wanted, age // 3, longest)), longest
@@ -209,20 +213,20 @@ def pauses(wanted: int) -> tuple[int, int]:
 
 
 def pass_signals_on() -> None:
-    """Hand SIGURG to all processes below this one, when it comes and when SIGTERM comes.
+    """Forward SIGURG, and SIGTERM as SIGURG, to all descendant processes.
 
     Where SLURM follows processes by cgroup it signals the first process of a job step alone, which
-    is Snakemake; the script below that can save a training does not hear of it. SIGURG does
-    nothing to a process that does not listen. Python writes the number of each signal that has a
-    handler to the wakeup descriptor, so Snakemake's own handler of SIGTERM stays in place.
+    is Snakemake; the script that can save a checkpoint does not receive it. A process without
+    a handler ignores SIGURG. Python writes the number of each signal that has a
+    handler to the wakeup descriptor, so Snakemake's own handler of SIGTERM is kept.
     """
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     signal.signal(signal.SIGURG, lambda *_: None)
 
     def listen() -> None:
-        while numbers := os.read(heard, 64):
+        while numbers := os.read(read_end, 64):
             if signal.SIGURG in numbers or signal.SIGTERM in numbers:
                 for process in _below(os.getpid()):
                     with suppress(ProcessLookupError, PermissionError):
@@ -240,11 +244,11 @@ def _below(process: int) -> Iterator[int]:
                 yield from _below(child)
 
 
-# --- what the user is told ----------------------------------------------------------------------
+# --- console output -----------------------------------------------------------------------------
 
 
 def last_lines(path: str | Path, count: int = 15, job: str | None = None) -> list[str]:
-    """The end of a log, as it is shown on the console; nothing where there is no log.
+    """The last lines of a log, as printed on the console; empty if there is no log.
 
     Args:
         job: id of a SLURM job; then only what that job wrote.
@@ -261,42 +265,53 @@ def last_lines(path: str | Path, count: int = 15, job: str | None = None) -> lis
 
 
 def last_words(path: str | Path) -> list[str]:
-    """What SLURM itself wrote to the end of a job's output: time limit, memory, cancelled."""
-    said = re.compile(r"(slurmstepd|srun)[\w.-]*: error")
-    return list(dict.fromkeys(filter(said.match, last_lines(path, 200))))
+    """Errors that SLURM itself wrote to a job's output: time limit, memory, cancelled."""
+    slurm_error = re.compile(r"(slurmstepd|srun)[\w.-]*: error")
+    return list(dict.fromkeys(filter(slurm_error.match, last_lines(path, 200))))
 
 
 def records_since(results: Path, started: float) -> list[dict[str, Any]]:
     """Records that jobs of SLURM wrote to a study's folder after a time (seconds since 1970)."""
-    found = []
+    records = []
     for path in results.rglob("*provenance.json"):
         if path.stat().st_mtime >= started:
             record = json.loads(path.read_text(encoding="utf-8"))
             if record.get("slurm_job"):
-                found.append(record)
-    return found
+                records.append(record)
+    return records
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What jobs took, by rule, against what they asked for: lines for the console."""
+    """Resources used and requested by jobs, per rule: lines for the console."""
     if not records:
         return []
     by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record["start"]):
         by_rule[record["rule"]].append(record)
-    rows = [("rule", "jobs", "of SLURM", "GPU-hours", "longest", "asked", "most memory", "asked")]
+    rows = [
+        (
+            "rule",
+            "jobs",
+            "of SLURM",
+            "GPU-hours",
+            "longest",
+            "requested",
+            "most memory",
+            "requested",
+        )
+    ]
     for rule, members in by_rule.items():
-        asked = [record.get("requested") or {} for record in members]
+        requested = [record.get("requested") or {} for record in members]
         rows.append(
             (
                 rule,
                 f"{len(members)}",
                 f"{len({record['slurm_job'] for record in members})}",
-                f"{_gpu_hours(members):.1f}" if any(a.get("gpu") for a in asked) else "-",
+                f"{_gpu_hours(members):.1f}" if any(a.get("gpu") for a in requested) else "-",
                 duration(max(record["seconds"] for record in members)),
-                duration(60 * max(a.get("runtime") or 0 for a in asked)),
+                duration(60 * max(a.get("runtime") or 0 for a in requested)),
                 f"{max(record['peak_memory_mb'] for record in members):.0f} MB",
-                f"{max(a.get('mem_mb') or 0 for a in asked)} MB",
+                f"{max(a.get('mem_mb') or 0 for a in requested)} MB",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

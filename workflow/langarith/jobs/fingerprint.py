@@ -1,15 +1,15 @@
-"""Hash of the code that decides the results of a job.
+"""Hash of the code that determines the results of a job.
 
 What counts: the script, the modules of the library that it imports, directly or not, and the
 modules that its rule names as parts because the script chooses them at run time. A module counts
-with the `__init__.py` of the packages it lies in, since importing it runs them; the other modules
-of a package do not count. `if TYPE_CHECKING:` imports nothing.
+with the `__init__.py` of the packages that contain it, since importing it runs them; the other
+modules of a package do not count. `if TYPE_CHECKING:` imports nothing.
 
 What does not count: the modules in `IGNORED`, which report what a job does, and files that are not
 Python. A rule whose script reads such a file (a language of the miniature, the paper's numbers) has
 its hash as another parameter.
 
-Of a module counts its normal form, see :func:`normal_form`.
+A module is hashed in its normal form, see :func:`normal_form`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LIBRARY = Path(__file__).parent.parent
 SCRIPTS = LIBRARY.parent / "scripts"
 
 IGNORED = ("langarith.errors", "langarith.files", "langarith.progress", "langarith.jobs")
-"""Modules and packages that report mistakes and progress, write files whole and describe jobs: no
-result is theirs."""
+"""Modules and packages that report mistakes and progress, write files atomically and describe
+jobs: they do not affect results."""
 
 _TYPING = {"__future__", "typing", "collections.abc"}
 
@@ -55,26 +55,26 @@ def fingerprint(script: str, *parts: str) -> str:
 
 def modules(script: str, *parts: str) -> dict[str, Path]:
     """The files that count for a script, by dotted name, sorted; see :func:`fingerprint`."""
-    found = {f"scripts.{script}": SCRIPTS / f"{script}.py"}
-    if not found[f"scripts.{script}"].is_file():
+    paths = {f"scripts.{script}": SCRIPTS / f"{script}.py"}
+    if not paths[f"scripts.{script}"].is_file():
         raise ValueError(f"no script '{script}.py' in {SCRIPTS}")
     for part in parts:
         files = _files(f"langarith.{part}")
         if f"langarith.{part}" not in dict(files):
             raise ValueError(f"no module '{part}' in {LIBRARY}")
-        found.update(files)
-    queue = list(found.values())
+        paths.update(files)
+    queue = list(paths.values())
     while queue:
         for imported in _parsed(_text(queue.pop()))[1]:
             for name, path in _files(imported):
-                if name not in found:
-                    found[name] = path
+                if name not in paths:
+                    paths[name] = path
                     queue.append(path)
-    return dict(sorted(found.items()))
+    return dict(sorted(paths.items()))
 
 
 def forget() -> None:
-    """Read files anew: a process reads each of them once."""
+    """Clear the caches, so that files are read again."""
     for cached in (fingerprint, _text, _files):
         cached.cache_clear()
 
@@ -100,17 +100,17 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
 
 @cache
 def _files(name: str) -> tuple[tuple[str, Path], ...]:
-    """A module and the packages it lies in, less the library as a whole; () for other names."""
+    """A module and the packages that contain it, except the library itself; () for other names."""
     head, *rest = name.split(".")
-    found: list[tuple[str, Path]] = []
-    place = LIBRARY
+    files: list[tuple[str, Path]] = []
+    path_so_far = LIBRARY
     for depth, word in enumerate(rest, 2):
-        place = place / word
-        for path in (place / "__init__.py", place.with_suffix(".py")):
+        path_so_far = path_so_far / word
+        for path in (path_so_far / "__init__.py", path_so_far.with_suffix(".py")):
             if path.is_file():
-                found.append((".".join([head, *rest][:depth]), path))
+                files.append((".".join([head, *rest][:depth]), path))
                 break
-    return tuple(found)
+    return tuple(files)
 
 
 def _is_ignored(name: str) -> bool:
@@ -146,18 +146,18 @@ def _bindings(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str
 
 
 def normal_form(tree: ast.Module) -> str:
-    """What of a module decides results, as a text that is the same under every Python.
+    """The part of a module that determines results, as text that is equal for all Python versions.
 
     Left out are comments, docstrings, formatting, annotations of functions and variables (those in
-    classes stay: a dataclass is made of them), and what only words messages:
+    classes stay: a dataclass is made of them), and the text of messages:
 
     * the arguments of an exception that is raised, and the message of an `assert`;
     * statements that call `print` (to the console), `logging`, `logger`, `warnings.warn`, or
       something of the modules in `IGNORED`, be it a method of an object: `progress.update(step)`;
     * the arguments of their other calls: those of `Progress` in `bar = Progress("sweep", 21)`.
 
-    Imports are a sorted list at its head, as (module, member, name bound), wherever they stand in
-    the file: their order decides nothing, but from where a name comes does. A file that binds one
+    Imports are a sorted list at its head, as (module, member, name bound), wherever they are in
+    the file: their order has no effect, but the origin of a name does. A file that binds one
     name to two things keeps its imports in place.
     """
     bindings = {binding for statement in _imports(tree) for binding in _bindings(statement)}
@@ -211,10 +211,10 @@ class _Writer:
 
     Args:
         imported: names that the file imports from the modules in `IGNORED`.
-        keep_imports: write import statements where they stand.
+        keep_imports: write import statements in place.
     """
 
-    # fields that not all versions of Python have, or that say nothing
+    # fields that not all versions of Python have, or that have no meaning here
     SKIPPED = frozenset({"type_comment", "type_ignores", "type_params", "kind", "ctx"})
     DROPPED: ClassVar[dict[type[ast.AST], tuple[str, ...]]] = {
         ast.Raise: ("cause",),

@@ -27,67 +27,67 @@ _PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "
 
 
 def record_path(output: str | Path) -> Path:
-    """Where the record of a job lies, by its first output: beside a file."""
+    """Path of the record of a job, beside its first output."""
     return Path(f"{output}.provenance.json")
 
 
 def describe(paths: Iterable[str], memory: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Size, time and SHA-256 of files; what a record already knows is not read again.
+    """Size, time and SHA-256 of files; files with a current record are not hashed again.
 
     Args:
-        paths: files, or folders that stand for all files in them.
-        memory: folder that remembers the hashes of large files that no job has made, so that a
-            base model of the user's is hashed by the first job that reads it and by no other.
+        paths: files, or folders, which mean all files in them.
+        memory: folder that caches the hashes of large files that no job has made, so that a base
+            model of the user's is hashed only by the first job that reads it.
     """
-    told = {}
+    described = {}
     for name in dict.fromkeys(paths):
         path = Path(name)
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
         for file in files:
-            told[str(file)] = _known(file) or _measured(file, memory)
-    return told
+            described[str(file)] = _recorded(file) or _measured(file, memory)
+    return described
 
 
-def _known(path: Path) -> dict[str, Any] | None:
-    """What the record that lies beside a file says of it, if size and time still agree."""
+def _recorded(path: Path) -> dict[str, Any] | None:
+    """The entry of a file in the record beside it, if size and time still agree."""
     for record in (record_path(path), path.parent / "provenance.json"):
         if record.is_file():
-            told = _read_record(record, record.stat().st_mtime_ns)["outputs"].get(str(path))
-            if told and _agrees(told, path):
-                return told
+            entry = _read_record(record, record.stat().st_mtime_ns)["outputs"].get(str(path))
+            if entry and _agrees(entry, path):
+                return entry
     return None
 
 
 @cache
 def _read_record(path: Path, _: int) -> dict[str, Any]:
-    """A record, read once by a job that stands on many of its files; the time tells versions."""
+    """A record, cached since a job may read many of its files; the time distinguishes versions."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _agrees(told: Mapping[str, Any], path: Path) -> bool:
+def _agrees(entry: Mapping[str, Any], path: Path) -> bool:
     stat = path.stat()
-    return (told["size"], told["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+    return (entry["size"], entry["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
 
 
 def _measured(path: Path, memory: Path | None) -> dict[str, Any]:
     stat = path.stat()
-    note = None
+    cache_file = None
     if memory is not None and stat.st_size >= LARGE:
-        note = memory / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
-        if note.is_file():
-            told = json.loads(note.read_text(encoding="utf-8"))
-            if _agrees(told, path):
-                return {key: told[key] for key in ("sha256", "size", "mtime_ns")}
-    found = {"sha256": sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    if note is not None:
-        write_json(note, {"path": str(path), **found})
-    return found
+        cache_file = memory / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+        if cache_file.is_file():
+            cached = json.loads(cache_file.read_text(encoding="utf-8"))
+            if _agrees(cached, path):
+                return {key: cached[key] for key in ("sha256", "size", "mtime_ns")}
+    measured = {"sha256": sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    if cache_file is not None:
+        write_json(cache_file, {"path": str(path), **measured})
+    return measured
 
 
 def _git() -> dict[str, Any] | None:
     """Commit of the code and whether tracked files had changes; None outside a repository."""
     try:
-        told = subprocess.run(  # noqa: S603
+        status = subprocess.run(  # noqa: S603
             ["git", "-C", str(LIBRARY), "status", "--porcelain=v2", "--branch", "-uno"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -95,20 +95,20 @@ def _git() -> dict[str, Any] | None:
         ).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         return None
-    commit = next(line.split()[-1] for line in told if line.startswith("# branch.oid"))
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in told)}
+    commit = next(line.split()[-1] for line in status if line.startswith("# branch.oid"))
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in status)}
 
 
 def _versions() -> dict[str, str]:
     """Versions by the names of installed packages' folders: importlib.metadata takes 40 ms."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for folder in filter(os.path.isdir, sys.path):
         for name in os.listdir(folder):
             if name.endswith(".dist-info"):
                 package, _, version = name.removesuffix(".dist-info").partition("-")
                 if package in _PACKAGES:
-                    found.setdefault(package, version)
-    return {name: found[name] for name in ("python", *_PACKAGES) if name in found}
+                    versions.setdefault(package, version)
+    return {name: versions[name] for name in ("python", *_PACKAGES) if name in versions}
 
 
 def _device() -> dict[str, str]:
@@ -119,10 +119,10 @@ def _device() -> dict[str, str]:
 
 
 def _precision(parameters: Any) -> str | None:
-    """The floating-point format that the job computed in, where it loaded a model."""
+    """The floating-point format that the job computed in, if it loaded a model."""
     devices = sys.modules.get("langarith.models.devices")
-    asked = next(iter(_values(parameters, ("precision",))), None)
-    return devices.precision(asked, devices.device()) if devices and asked else None
+    requested = next(iter(_values(parameters, ("precision",))), None)
+    return devices.precision(requested, devices.device()) if devices and requested else None
 
 
 def _seed(wildcards: Mapping[str, str], parameters: Any) -> int | None:
@@ -133,7 +133,7 @@ def _seed(wildcards: Mapping[str, str], parameters: Any) -> int | None:
 
 
 def _values(parameters: Any, keys: tuple[str, ...]) -> Iterator[Any]:
-    """Values of some keys, wherever in nested parameters they stand."""
+    """Values of some keys, anywhere in nested parameters."""
     if isinstance(parameters, Mapping):
         for key, value in parameters.items():
             if key in keys and not isinstance(value, Mapping | list):
@@ -145,17 +145,17 @@ def _values(parameters: Any, keys: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _revisions(parameters: Any) -> dict[str, str]:
-    """Revision by repository, wherever in nested parameters or wildcards both stand."""
-    found: dict[str, str] = {}
+    """Revision by repository, anywhere in nested parameters or wildcards."""
+    revisions: dict[str, str] = {}
     if isinstance(parameters, Mapping):
         source = parameters.get("repository") or parameters.get("path")
         if source and parameters.get("revision"):
-            found[str(source)] = str(parameters["revision"])
+            revisions[str(source)] = str(parameters["revision"])
         parameters = list(parameters.values())
     if isinstance(parameters, list):
         for item in parameters:
-            found |= _revisions(item)
-    return found
+            revisions |= _revisions(item)
+    return revisions
 
 
 def _study(record: Path) -> tuple[str | None, Path | None]:
@@ -169,10 +169,10 @@ def _study(record: Path) -> tuple[str | None, Path | None]:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Run a script's work: log its output, record what it read and wrote, and word its mistakes.
+    """Run a script's work: log its output, record its inputs and outputs, and report its errors.
 
     The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
-    The record is written last, to the output named `record`, so that it stands for a whole job.
+    The record is written last, to the output named `record`: it exists only for a complete job.
     """
     progress.redirect_to(snakemake.log[0])
     started, clock = datetime.now(UTC), time.perf_counter()
@@ -208,9 +208,9 @@ def job(snakemake: Any) -> Iterator[None]:
         "threads": snakemake.threads,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "requested": {
-            name: asked
+            name: amount
             for name in ("runtime", "mem_mb", "gpu")
-            if isinstance(asked := getattr(snakemake.resources, name, None), int)
+            if isinstance(amount := getattr(snakemake.resources, name, None), int)
         },
         "attempt": getattr(snakemake.resources, "attempt", 1),
         "start": started.isoformat(timespec="seconds"),

@@ -6,8 +6,8 @@ command line, folder and environment to the warm process and waits for the fork 
 
     Snakemake -> python script.py --hand_over--> warm process --fork--> the script
 
-A script says so in its first line, `warm.hand_over(start=...)`. The warm process starts with a run
-that has jobs with models, or with the first of these jobs, and ends with the run.
+A script requests this in its first line, `warm.hand_over(start=...)`. The warm process starts with
+a run that has jobs with models, or with the first of these jobs, and ends with the run.
 
 Results do not depend on where a job runs. This needs Linux; elsewhere, and with LANGARITH_WARM=off,
 each job imports the libraries itself.
