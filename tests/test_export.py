@@ -257,13 +257,13 @@ def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     graph = lineage.of(Path("results"))
     recipe = export.Recipe("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
     export.export(graph, recipe, tmp_path / "merged")
-    assert "has evaluated this pair at no such λ" in (tmp_path / "merged/README.md").read_text()
+    assert "has not evaluated this pair at this λ" in (tmp_path / "merged/README.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--left", "en", "--right", "de", "--lambda", "0.5"], "no adapter of de"),
+        (["--left", "en", "--right", "sw", "--lambda", "0.5"], "no adapter of sw"),
         (["--left", "en", "--right", "fr"], "missing: --lambda"),
         (["--left", "en", "--right", "fr", "--lambda", "0.5", "--seed", "7"], "seed 7"),
         (["--left", "en", "--right", "fr", "--lambda", "1", "--method", "slurp"], "mean 'slerp'"),
@@ -296,6 +296,6 @@ def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     (tmp_path / "mine").write_text("x")
     asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path)]
     assert export.main(asked) == 1
-    assert "there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     with pytest.raises(InputError):
         export.recipe_of(Path("nowhere.json"))
