@@ -148,7 +148,7 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
     assert {
         "Snakefile",
         "rules/common.smk",
-        "workflow/scripts/sweep_la.py",
+        "workflow/scripts/sweep.py",
         "workflow/langarith/audit/crate.py",
         "workflow/report/report.html",
         "profiles/default/config.yaml",

@@ -187,7 +187,7 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
     page.click("#here a:has-text('raw/fr.txt')")
     told = text(page)
     assert sha256(SHARD) in told
-    assert "no job: it was there" in told
+    assert "no job: an external file" in told
     assert page.inner_text("#trail").count("→") == 4
 
     # what stands on this shard: both seeds' adapters and sweeps, the table, the figure

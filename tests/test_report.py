@@ -19,8 +19,8 @@ CAPTION = {
     "languages": ["en", "es", "fr"],
     "task_language": "en",
 }
-LOST = {"model": "tiny", "task": "ner", "target": "de", "method": "la", "left": "en"}
-LOST |= {"right": "fr", "seed": "2", "log": "results/logs/train_language_adapter/fr.log"}
+LOST = {"model": "tiny", "task": "ner", "target": "de", "method": "la", "operands": "en+fr"}
+LOST |= {"seed": "2", "log": "results/logs/train_language_adapter/fr.log"}
 SHEET = """## Zero-shot, tiny, NER (F1)
 
 | target | LA(en, related) | gain |
@@ -78,7 +78,7 @@ def test_the_page_shows_figures_tables_curves_times_and_what_is_missing(path, op
     assert all((path.parent / link).is_file() for link in links)
     assert "No output yet" in page.inner_text("#ties")
     lost = page.inner_text("#missing_cells")
-    assert "tiny, ner in de, la of en + fr, seed 2" in lost and LOST["log"] in lost
+    assert "tiny, ner in de, la of en+fr, seed 2" in lost and LOST["log"] in lost
     # what the study says is text, whatever it looks like
     assert "A <b>small</b> world." in page.inner_text("body")
 
@@ -156,4 +156,4 @@ def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
     shutil.rmtree(copy / "results/nano/evaluation/tiny/ner/es/la/en+fr/seed1")
     run(copy, "report", *NANO, "--config", "allow_missing=true")
     page = open_page(copy / "results/nano/report.html")
-    assert "la of en + fr, seed 1" in page.inner_text("#missing_cells")
+    assert "la of en+fr, seed 1" in page.inner_text("#missing_cells")

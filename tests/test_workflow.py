@@ -162,8 +162,8 @@ def test_the_table_has_the_columns_and_rows_of_the_contract(house):
 
     table = pd.read_csv(house / "results/nano/tables/zero_shot.csv", keep_default_na=False)
     assert list(table.columns) == (
-        "experiment,model,task,target,method,left,right,budget,seed,lambda,split,selected,"
-        "metric,value,examples"
+        "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,"
+        "selected,metric,value,examples"
     ).split(",")
     la = table[(table.method == "la") & (table.metric == "f1") & (table.target == "es")]
     lambdas = loading.load(house / "studies/nano.yaml").lambdas["la"].values()
@@ -261,7 +261,7 @@ def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano)
 
 
 def test_a_comment_reruns_nothing(copy):
-    for file in ("workflow/langarith/training/loop.py", "workflow/scripts/sweep_la.py"):
+    for file in ("workflow/langarith/training/loop.py", "workflow/scripts/sweep.py"):
         path = copy / file
         path.write_text(path.read_text() + "\n# a remark\n")
     assert "Nothing to be done" in run(copy, "-n", *NANO)
