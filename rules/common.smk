@@ -447,3 +447,8 @@ def report_parts(_):
         lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
         parts.append({"name": name, "caption": caption(of), "missing": lost})
     return parts
+
+
+def template_hash(name):
+    """The hash of a page's template, which decides the page and is no Python."""
+    return sha256(f"{workflow.basedir}/workflow/report/{name}")[:16]

@@ -2,11 +2,6 @@
 # leave no records of their own.
 
 
-def template_hash(name):
-    """The hash of a page's template, which decides the page and is no Python."""
-    return sha256(f"{workflow.basedir}/workflow/report/{name}")[:16]
-
-
 rule gather_provenance:
     message:
         "Gathering the records behind the results"

@@ -59,9 +59,9 @@ def share_profile_settings(name, rules):
     settings = workflow.resource_settings.overwrite_resources
     if name in settings:
         shared = {}
-        for rule in rules:
-            shared[rule] = settings[name].copy()
-            shared[rule].update(settings.get(rule, {}))
+        for sweep in rules:
+            shared[sweep] = settings[name].copy()
+            shared[sweep].update(settings.get(sweep, {}))
         workflow.resource_settings.overwrite_resources = {**settings, **shared}
 
 

@@ -195,7 +195,7 @@ def test_one_new_file_is_a_method(copy: Path) -> None:
         experiments={"methods": {"targets": ["es"]}},
     )
     options = ("--cores", "2", "--configfile", study)
-    plan = workspace.planned_jobs(copy, *options)
+    plan = workspace.planned_jobs(copy, "methods", *options)
     assert plan == {"sweep_middle": 1, "tabulate": 1, "format_table": 1, "draw_figure": 1}
     langarith = [sys.executable, "-m", "langarith"]
     environment = {**os.environ, "PYTHONPATH": str(copy / "workflow")}
@@ -223,7 +223,7 @@ def test_one_new_file_is_a_method(copy: Path) -> None:
     text = workspace.run(copy, "-n", "--profile", "slurm", "--configfile", study)
     assert "partition of sweep_middle gpu" in text
 
-    workspace.run(copy, *options)
+    workspace.run(copy, "methods", *options)
     rows = pd.read_csv(copy / "results/nano/tables/methods.csv", keep_default_na=False)
     by_method = {
         method: part[(part["split"] == "test") & (part["metric"] == "f1")]
