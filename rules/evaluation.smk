@@ -4,19 +4,19 @@
 SWEEPS = "sweeps_{model}_{task}_{seed}"
 
 # Each method has its own grid of points, so its own rule: sweep_la, sweep_ties20, sweep_slerp.
-for method, operands in experiments.sweeps(STUDY):
+for method, count in experiments.sweeps(STUDY):
 
     rule:
         name:
-            sweep_rule(method, operands)
+            sweep_rule(method, count)
         message:
             f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.operands}}, {{wildcards.model}}, seed {{wildcards.seed}}"
         input:
             unpack(sweep_inputs(method)),
         output:
-            **sweep_outputs(method, operands),
+            **sweep_outputs(method, count),
         log:
-            sweep_log(method, operands),
+            sweep_log(method, count),
         params:
             method=method,
             lambdas=STUDY.lambdas[method].values(),
@@ -24,10 +24,10 @@ for method, operands in experiments.sweeps(STUDY):
             batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
             code=code_of_sweep(method),
         wildcard_constraints:
-            operands=layout.operands_pattern(operands),
+            operands=layout.operands_pattern(count),
         threads: STUDY.evaluation.threads
         resources:
-            **gpu_sweep(method, operands),
+            **gpu_sweep(method, count),
         group:
             SWEEPS
         conda:
