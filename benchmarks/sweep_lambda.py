@@ -43,11 +43,11 @@ def ours(given: harness.Given) -> dict[str, Any]:
 
 
 def our_job(given: harness.Given) -> dict[str, Any]:
-    from langarith import tasks
-    from langarith.evaluation import scoring, sweep
+    from langarith import merging, tasks
+    from langarith.evaluation import scoring
     from langarith.merging import tensors
     from langarith.models import encoders
-    from langarith.models.adapters import read_adapter
+    from langarith.models.adapters import named_parameters, read_adapter
     from langarith.tasks.shared.base import Encoding
 
     task = tasks.get("ner")
@@ -64,10 +64,11 @@ def our_job(given: harness.Given) -> dict[str, Any]:
     left, right = (read_adapter(folders[name]) for name in (LEFT, RIGHT))
     clock = [time.perf_counter()]
     scores = {}
-    for weight, scored in sweep.scores(
-        model, lambda w: tensors.interpolate(left, right, w), given["ours"], split
-    ):
-        scores[f"{weight}"] = scored.metrics["f1"]
+    parameters = named_parameters(model, scoring.LANGUAGE)
+    merge = merging.get("la").merger((left, right))
+    for weight in given["ours"]:
+        tensors.write_in_place(parameters, merge((weight,)))
+        scores[f"{weight}"] = split.score(model).metrics["f1"]
         clock.append(time.perf_counter())
     tokens = sum(split.batches.lengths)
     return {
