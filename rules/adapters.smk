@@ -92,7 +92,7 @@ rule train_task_adapter:
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/task/{wildcards.task}/seed{wildcards.seed}",
         code=lambda wildcards: fingerprint(
-            "train_task_adapter", f"tasks.{sources.task_type(STUDY, wildcards.task)}"
+            "train_task_adapter", tasks.part(sources.task_type(STUDY, wildcards.task))
         ),
     threads: lambda wildcards: sources.task_training(STUDY, wildcards.task).threads
     resources:

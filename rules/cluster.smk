@@ -3,7 +3,7 @@
 from langarith.cluster import costs
 
 # A profile's settings for `sweep` apply to every sweep_{method}, whatever methods a study has.
-share_profile_settings("sweep", [f"sweep_{method}" for method in STUDY.lambdas])
+share_profile_settings("sweep", [sweep_rule(*kind) for kind in SWEEPS])
 
 NEEDS = costs.Needs(STUDY)
 CHECKPOINT_MINUTES = 10  # a profile may set another: set-resources

@@ -227,6 +227,9 @@ def sweep_outputs(method, operands):
     }
 
 
+SWEEPS = experiments.sweeps(STUDY)  # method and number of operands of each rule
+
+
 def sweep_rule(method, operands):
     """`sweep_la`; of more than two operands `sweep_la_3`: the number of points depends on both."""
     return f"sweep_{method}" if operands == 2 else f"sweep_{method}_{operands}"
@@ -294,8 +297,6 @@ def missing_cells(wildcards):
 
 def first_metric(task):
     """The metric of a task that chooses lambda."""
-    from langarith import tasks  # only a partial grid asks
-
     return tasks.get(sources.task_type(STUDY, task)).metrics[0]
 
 

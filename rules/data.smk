@@ -85,7 +85,7 @@ rule check_task_data:
             for split in sources.needed_splits(STUDY, wildcards.language)
         },
         code=lambda wildcards: fingerprint(
-            "check_task_data", f"tasks.{sources.task_type(STUDY, wildcards.task)}"
+            "check_task_data", tasks.part(sources.task_type(STUDY, wildcards.task))
         ),
     conda:
         ENVIRONMENT

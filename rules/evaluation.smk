@@ -1,10 +1,10 @@
 # MAD-X step 4, the paper's own: merge, choose lambda on validation, test. One job is one sweep.
 
 # On a cluster, sweeps that share a model, a task adapter and a seed are batched: profiles/slurm.
-SWEEPS = "sweeps_{model}_{task}_{seed}"
+SWEEP_GROUP = "sweeps_{model}_{task}_{seed}"
 
 # Each method has its own grid of points, so its own rule: sweep_la, sweep_ties20, sweep_slerp.
-for method, count in experiments.sweeps(STUDY):
+for method, count in SWEEPS:
 
     rule:
         name:
@@ -29,7 +29,7 @@ for method, count in experiments.sweeps(STUDY):
         resources:
             **gpu_sweep(method, count),
         group:
-            SWEEPS
+            SWEEP_GROUP
         conda:
             ENVIRONMENT
         script:
