@@ -1,6 +1,7 @@
 # Raw text and task data: synthetic (source: miniature), or existing files, which are validated.
 
-MINIATURE = f"{R}/miniature"
+SYNTHETIC_CORPUS = f"{R}/{layout.SYNTHETIC_CORPUS}"
+SYNTHETIC_TASK = f"{R}/{layout.SYNTHETIC_TASK}"
 
 
 if STUDY.corpora.source == "miniature":
@@ -10,11 +11,11 @@ if STUDY.corpora.source == "miniature":
             "Generating synthetic raw text ({wildcards.language})"
         output:
             shards=expand(
-                f"{MINIATURE}/raw/{{language}}/{{shard}}",
+                f"{SYNTHETIC_CORPUS}/{{shard}}",
                 shard=[Path(path).name for path in sources.shards(STUDY, "{language}")],
                 allow_missing=True,
             ),
-            record=f"{MINIATURE}/raw/{{language}}/provenance.json",
+            record=f"{SYNTHETIC_CORPUS}/provenance.json",
         log:
             f"{LOGS}/write_miniature_corpus/{{language}}.log",
         params:
@@ -38,10 +39,10 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
         message:
             "Generating synthetic {wildcards.task} examples ({wildcards.language})"
         output:
-            train=f"{MINIATURE}/{{task}}/{{language}}/train.{{suffix}}",
-            validation=f"{MINIATURE}/{{task}}/{{language}}/validation.{{suffix}}",
-            test=f"{MINIATURE}/{{task}}/{{language}}/test.{{suffix}}",
-            record=f"{MINIATURE}/{{task}}/{{language}}/{{suffix}}.provenance.json",
+            train=f"{SYNTHETIC_TASK}/train.{{suffix}}",
+            validation=f"{SYNTHETIC_TASK}/validation.{{suffix}}",
+            test=f"{SYNTHETIC_TASK}/test.{{suffix}}",
+            record=f"{SYNTHETIC_TASK}/{{suffix}}.provenance.json",
         log:
             f"{LOGS}/write_miniature_task/{{task}}-{{language}}.{{suffix}}.log",
         params:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from langarith import merging, tasks
+from langarith import layout, merging, tasks
 from langarith.operands import budget_tokens
 from langarith.study import grid, recipes, schema, sources
 
@@ -141,7 +141,7 @@ def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
         return task.examples["train"], task.examples["validation"], task.examples["test"]
     if isinstance(task, schema.HubTask):
         return tasks.get(sources.task_type(study, name)).typical_examples
-    counted = Path(study.results_dir) / "checks" / name / f"{study.task_language}.json"
+    counted = Path(study.results_dir, layout.CHECK.format(task=name, language=study.task_language))
     if not counted.is_file():
         return None
     counts: Mapping[str, int] = json.loads(counted.read_text(encoding="utf-8"))

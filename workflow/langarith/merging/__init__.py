@@ -117,7 +117,7 @@ def get(name: str) -> Method:
     if allowed is not None and (not match[2] or int(match[2]) not in allowed):
         raise InputError(
             f"merge method '{name}': write {match[1]} and a number from {allowed[0]} to "
-            f"{allowed[-1]}, for example {match[1]}{allowed[len(allowed) // 5]}"
+            f"{allowed[-1]}, for example {_example(match[1])}"
         )
     if allowed is None:
         return replace(method, name=name)
@@ -127,8 +127,9 @@ def get(name: str) -> Method:
 
 def examples() -> list[str]:
     """A valid name of each method."""
-    names = []
-    for family in families():
-        allowed = import_module(f"langarith.merging.{family}").METHOD.parameters
-        names.append(f"{family}{allowed[len(allowed) // 5]}" if allowed else family)
-    return names
+    return [_example(family) for family in families()]
+
+
+def _example(family: str) -> str:
+    allowed = import_module(f"langarith.merging.{family}").METHOD.parameters
+    return f"{family}{allowed[len(allowed) // 5]}" if allowed else family

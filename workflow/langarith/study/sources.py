@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from langarith import tasks
+from langarith import layout, tasks
 from langarith.data import hub
 from langarith.operands import Operand, budget_tokens
 from langarith.study.blocks import HUB_ADAPTER
@@ -54,7 +54,8 @@ def shards(study: Study, language: str, budget: str = "full") -> list[str]:
     if isinstance(corpora, FilesCorpora):
         found = corpus_files(corpora, language)
     else:
-        folder, count = f"{study.results_dir}/miniature/raw/{language}", corpora.shards
+        folder = f"{study.results_dir}/{layout.SYNTHETIC_CORPUS.format(language=language)}"
+        count = corpora.shards
         found = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
     return found if wanted is None else found[: _enough(study, found, wanted)]
 
@@ -150,7 +151,8 @@ def task_file(study: Study, name: str, language: str, split: str) -> str:
     task = study.tasks[name]
     if isinstance(task, MiniatureTask):
         suffix = tasks.get(task_type(study, name)).suffix
-        return f"{study.results_dir}/miniature/{name}/{language}/{split}.{suffix}"
+        folder = layout.SYNTHETIC_TASK.format(task=name, language=language)
+        return f"{study.results_dir}/{folder}/{split}.{suffix}"
     own = task.languages.get(language)
     if own is not None:
         task = task.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})

@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from langarith import layout
+from langarith.operands import Operand
 from langarith.results.figures import style
 from langarith.results.names import metric_title
 from langarith.training.metrics import read_metrics
@@ -74,16 +76,20 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
 
 def _run(path: Path) -> dict[str, Any]:
     """One run's curve: .../adapters/{model}/{kind}/{name}/seed{seed}/metrics.jsonl."""
-    *_, model, kind, name, seed, _ = path.parts
+    language = layout.parse(layout.LANGUAGE_ADAPTER, path)
+    names = language or layout.parse(layout.TASK_ADAPTER, path)
+    if names is None:
+        raise ValueError(f"{path} is not the metrics log of an adapter")
+    model, seed = names["model"], names["seed"]
     rows = [row for row in read_metrics(path) if any(k.startswith("validation_") for k in row)]
     key = next(k for k in rows[0] if k.startswith("validation_")) if rows else "validation_loss"
     metric = key.removeprefix("validation_")
-    language = kind == "language"
+    operand = Operand(language["language"], language["budget"]) if language else None
     return {
         "model": model,
-        "seed": int(seed.removeprefix("seed")),
-        "panel": f"{model}: language adapters" if language else f"{model}: {name}",
-        "name": name.removesuffix("@full") if language else seed.replace("seed", "seed "),
+        "seed": int(seed),
+        "panel": f"{model}: " + ("language adapters" if language else names["task"]),
+        "name": str(operand) if operand else f"seed {seed}",
         "steps": [row["step"] for row in rows],
         "values": [row[key] for row in rows],
         "unit": "held-out loss (nats)" if metric == "loss" else f"{metric_title(metric)} (%)",
