@@ -146,7 +146,12 @@ MISTAKES_IN_THE_STUDY = [
         0.3,
         ["lambdas.la", "0.3", "does not divide"],
     ),
-    ("Norwegian read as false", "languages", ["en", "es", "fr", False], ["languages", "quote it"]),
+    (
+        "Norwegian read as false",
+        "languages",
+        ["en", "es", "fr", False],
+        ["languages", "put it into quotes"],
+    ),
 ]
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from langarith.cluster import check, costs
 from langarith.study import loading
-from test_workflow import build_house, of, planned, run
+from workspace import copy_project, options, planned_jobs, run
 
 WORDS = {"NOUN": ["casa", "mar", "sol"], "VERB": ["come", "va"], "ADJ": ["alto", "rojo"]}
 SENTIMENT = {"positive": ["bueno", "lindo", "feliz"], "negative": ["malo", "feo", "triste"]}
@@ -64,9 +64,9 @@ def review(rng: random.Random) -> str:
 
 
 @pytest.fixture(scope="module")
-def house(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the workflow with files of both tasks and a study of them."""
-    folder = build_house(root, tmp_path_factory.mktemp("types") / "house")
+    folder = copy_project(root, tmp_path_factory.mktemp("types") / "project")
     rng = random.Random(0)
     for language in ("en", "es"):
         for split, count in (("train", 200), ("validation", 40), ("test", 40)):
@@ -82,13 +82,13 @@ def house(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_study_of_files_is_checked_and_planned(
-    house: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(house)
+    monkeypatch.chdir(project)
     study = loading.load(Path("studies/types.yaml"))
     assert check.problems(study) == []
     assert costs.Needs(study).task_adapter("tiny", "sentiment").minutes(1) > 0
-    plan = planned(house, *of("studies/types.yaml"))
+    plan = planned_jobs(project, *options("studies/types.yaml"))
     assert (plan["check_task_data"], plan["train_task_adapter"], plan["sweep_la"]) == (4, 2, 2)
 
     broken = Path("data/sentiment/es/test.jsonl")
@@ -100,9 +100,9 @@ def test_a_study_of_files_is_checked_and_planned(
 
 
 @pytest.mark.slow
-def test_a_study_of_files_runs(house: Path) -> None:
-    run(house, *of("studies/types.yaml"), "zero_shot")
-    results = house / "results/types"
+def test_a_study_of_files_runs(project: Path) -> None:
+    run(project, *options("studies/types.yaml"), "zero_shot")
+    results = project / "results/types"
     for task, metrics in (("pos", ["accuracy"]), ("sentiment", ["accuracy", "macro_f1"])):
         trained = json.loads((results / f"adapters/tiny/task/{task}/seed1/task.json").read_text())
         assert list(trained["test"]) == metrics
