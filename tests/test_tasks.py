@@ -146,7 +146,7 @@ def test_a_new_file_is_a_new_type(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- NER
 
 CONLL = (
-    "-DOCSTART- -X- O O\n\nAnna\tB-PER\nlives\tO\nin O\nOld NNP B-LOC\nHarbour\tI-LOC\r\n\n\n"
+    "-DOCSTART- -X- O O\n\nAnna\tB-PER\nlives\tO\nin O\nOld B-LOC\nHarbour\tI-LOC\r\n\n\n"
     "\u200b\tO\n\u00a0x\u3000\tB-ORG\n \nKüste\tO"
 )
 
@@ -658,7 +658,8 @@ def test_impossible_cut_is_refused(
         (ask("q7", ("Anna", 1)), "question 'q7' has the answer 'Anna' at 1, but the context does"),
         (ask("q7", ("Anna", -11)), "(first at 0)"),
         (ask("q7", ("Bob", 0)), "nowhere in the context"),
-        (ask("q7", ("Anna", "0")), "question 'q7' has the answer"),
+        (ask("q7", ("Anna", "0")), "question 'q7' has the answer_start '0', which is no integer"),
+        (ask("q7", ("Anna", 0.0)), "question 'q7' has the answer_start 0.0, which is no integer"),
         (ask("q7"), "question 'q7' has no answer; SQuAD v1.1"),
         (ask("q0", ("Anna", 0)), "the id 'q0' is used twice"),
         (ask("q7", ("", 0)), "no text under question 'q7'.answers[0].text"),

@@ -48,6 +48,22 @@ def warn(where: str, what: str) -> None:
         receive(InputWarning(where, what))
 
 
+def warn_of_loss(where: str, count: int, total: int, what: str, fix: str) -> None:
+    """Warn of a part of the data that is lost, with its share: "3 of 40 (7.5 %) words ...".
+
+    Args:
+        what: what happens to the part, as the end of a sentence.
+        fix: how to keep it.
+
+    Errors: InputError above one half.
+    """
+    share = f"{count:,} of {total:,} ({100 * count / max(total, 1):.1f} %) {what}"
+    if 2 * count > total:
+        raise InputError(f"{where}: {share}; {fix}.")
+    if count:
+        warn(where, f"{share}; {fix}")
+
+
 @contextmanager
 def gathered_warnings(
     report: Callable[[InputWarning], None] = lambda _: None,
