@@ -115,7 +115,7 @@ def test_types_that_training_lacks_are_counted_in_a_warning(place: Place) -> Non
     assert found.problems == []
     (warning,) = [line for line in found.lines() if line.startswith("warning")]
     assert "ner, es, test" in warning
-    assert "2 of 4 types cannot be predicted" in warning
+    assert "2 of 4 entity types cannot be predicted" in warning
     assert "MISC (2), ORG (4)" in warning
 
 
@@ -123,19 +123,20 @@ def test_types_that_do_not_meet_are_refused(place: Place) -> None:
     write(place.folder / "ner/es/test.conll", ner("PERSON", "per"))
     (problem,) = place.look().problems
     assert "ner, es, test" in problem and f"{place.folder}/ner/es/test.conll" in problem
-    assert "none of its types (PERSON, per) is among those of the training data (LOC, PER)" in (
-        problem
+    assert (
+        "none of its entity types (PERSON, per) is among those of the training data (LOC, PER)"
+        in (problem)
     )
 
 
 def test_training_data_without_an_entity_are_refused(place: Place) -> None:
     write(place.folder / "ner/en/train.conll", "vive\tO\n\nen\tO\n")
     assert "ner, en, train" in place.problems()
-    assert "nothing to learn" in place.problems()
+    assert "it has no entity type, and there is nothing to learn" in place.problems()
 
 
 def test_labels_of_one_class_are_refused_and_rare_tags_warned_of() -> None:
-    assert "the same (neutral)" in refusal(NLI.check_trained, {"neutral": 3}, "nli")
+    assert "it has one label (neutral)" in refusal(NLI.check_trained, {"neutral": 3}, "nli")
     assert "none of its tags (X)" in refusal(POS.check_classes, {"NOUN": 3}, {"X": 1}, "pos")
     with gathered_warnings() as found:
         POS.check_classes({"NOUN": 3}, {"X": 1, "NOUN": 7}, "pos")
@@ -298,9 +299,9 @@ MULTICONER = (
     [
         (WIKINEURAL, "the first column numbers the words, as in WikiNEuRal"),
         (UNER, "lines of comments begin with #, as in MultiCoNER and UNER"),
-        (GERMEVAL, "column 3 holds tags"),
-        (NESTED, "column 2 holds tags, as in GermEval, and the last one is read"),
-        (TAG_FIRST, "column 1 holds tags, and the last one is read"),
+        (GERMEVAL, "columns 3 and 4 hold tags, as in GermEval"),
+        (NESTED, "columns 2 and 3 hold tags, as in GermEval"),
+        (TAG_FIRST, "column 1 holds the tags, not the last one"),
         (PREFIXED, "every token begins with 'es:', as in the archives of WikiANN"),
         (MULTICONER, "lines of comments begin with #, as in MultiCoNER"),
     ],
@@ -411,6 +412,16 @@ def test_numbers_of_tags_without_names_are_warned_of(tmp_path: Path) -> None:
     with gathered_warnings() as found:
         assert NER.read(tmp_path / "a.parquet")[0].tags == ("B-PER",)
     assert "numbers without names, which are read in WikiANN's order" in str(found[0])
+
+
+def test_empty_tokens_are_warned_of(tmp_path: Path) -> None:
+    rows = [{"tokens": ["Ana", ""], "ner_tags": ["B-PER", "O"]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    with gathered_warnings() as found:
+        assert NER.read(tmp_path / "a.parquet")[0].words == ("Ana", "")
+    assert [str(w) for w in found] == [
+        f"{tmp_path}/a.parquet: 1 of its tokens are empty, and are predicted O"
+    ]
 
 
 def test_a_null_token_is_no_word(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class Ner(TaggingTask):
     """Entities as IOB2 tags; a prediction is one tag per word."""
 
     metrics = ("f1", "f1_strict")
-    class_name, fewest_classes = "type", 1
+    class_name, fewest_classes = "entity type", 1
     suffix = "conll"
     typical_examples = (20_000, 10_000, 10_000)  # WikiANN, large languages
 
@@ -103,7 +103,10 @@ def _parquet_sentences(path: Path) -> Iterator[TaggedSentence]:
         return _parquet_sentence(f"{path}, row {row[0]}", str(row[0]), *row[1], order)
 
     rows = zip(columns["tokens"], columns["ner_tags"], strict=True)
-    yield from read_all(enumerate(rows, start=1), read)
+    sentences = read_all(enumerate(rows, start=1), read)
+    if empty := sum(not word.strip() for sentence in sentences for word in sentence.words):
+        warn(str(path), f"{empty:,} of its tokens are empty, and are predicted O")
+    yield from sentences
 
 
 def _parquet_sentence(

@@ -142,10 +142,14 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
             where: what they are, for messages.
         """
         if len(trained) < self.fewest_classes:
+            there = (
+                f"one {self.class_name} ({', '.join(trained)})"
+                if trained
+                else (f"no {self.class_name}")
+            )
             raise InputError(
-                f"{where}: every annotation is the same ({', '.join(trained) or 'none'}), so there "
-                f"is nothing to learn; training needs at least {self.fewest_classes} "
-                f"{self.class_name}{'s' if self.fewest_classes > 1 else ''}, so give another file."
+                f"{where}: it has {there}, and there is nothing to learn from fewer than "
+                f"{self.fewest_classes}; give other training data."
             )
 
     def check_classes(

@@ -108,8 +108,11 @@ def _layout(lines: _Lines) -> tuple[list[str], str] | None:
     if lines.comments:
         reasons.append("lines of comments begin with #, as in MultiCoNER and UNER")
     if of_tags and of_tags[0] != last:
-        nested = " as in GermEval," if _is_tags(columns[last]) else ""
-        reasons.append(f"column {of_tags[0] + 1} holds tags,{nested} and the last one is read")
+        reasons.append(
+            f"columns {of_tags[0] + 1} and {width} hold tags, as in GermEval"
+            if _is_tags(columns[last])
+            else f"column {of_tags[0] + 1} holds the tags, not the last one"
+        )
     if prefix:
         reasons.append(f"every token begins with '{prefix}', as in the archives of WikiANN")
     if not reasons:
