@@ -68,11 +68,17 @@ rule check_task_data:
         "Validating the {wildcards.task} files of {wildcards.language}"
     localrule: True
     input:
-        lambda wildcards: sorted(
+        files=lambda wildcards: sorted(
             {
                 sources.task_file(STUDY, wildcards.task, wildcards.language, split)
                 for split in sources.needed_splits(STUDY, wildcards.language)
             }
+        ),
+        # what the training data hold, for a target
+        source=lambda wildcards: (
+            []
+            if wildcards.language == STUDY.task_language
+            else [CHECK.format(task=wildcards.task, language=STUDY.task_language)]
         ),
     output:
         check=CHECK,
@@ -88,6 +94,7 @@ rule check_task_data:
         code=lambda wildcards: fingerprint(
             "check_task_data", tasks.part(sources.task_type(STUDY, wildcards.task))
         ),
+    priority: 10  # before anything is trained
     conda:
         ENVIRONMENT
     script:

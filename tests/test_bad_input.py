@@ -240,6 +240,17 @@ def test_check_says_all_that_is_wrong_at_once(root, place):
         assert_told(done.stderr, file, says)
 
 
+def test_a_warning_is_in_the_log_and_the_json_of_the_job(root, place):
+    (place / "own.yaml").write_text(yaml.safe_dump(own_study()))
+    with (place / "data/ner/es/test.conll").open("a") as file:
+        file.write("\nX\tB-MISC\n")
+    done = snakemake(root, place, "results/checks/ner/es.json")
+    assert done.returncode == 0, done.stderr
+    (warning,) = json.loads((place / "results/checks/ner/es.json").read_text())["warnings"]
+    assert "ner, es, test" in warning and "cannot be predicted" in warning
+    assert warning in (place / "results/logs/check_task_data/ner-es.log").read_text()
+
+
 def test_what_trains_on_files_waits_until_they_are_read(root, place):
     (place / "own.yaml").write_text(yaml.safe_dump(own_study()))
     adapter = "results/adapters/tiny/task/nli/seed1/adapter.safetensors"

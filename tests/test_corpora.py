@@ -111,7 +111,8 @@ ERRORS = {
     "no gzip": ("a.txt.gz", b"plain text", "not gzip"),
     "not utf-8": ("a.txt", "gut\nÖl\n".encode("latin-1"), "line 2: byte 1 of the line"),
     "utf-16": ("a.txt", "text".encode("utf-16"), "line 1: byte 1"),
-    "no parquet": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "not a whole"),
+    "no parquet": ("a.parquet", b"PAR1", "not a whole"),
+    "git-lfs": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "pointer of git-lfs"),
     "no column": ("a.parquet", parquet_bytes(title=["x"], body=["y"]), "(title, body)"),
     "number column": ("a.parquet", parquet_bytes(text=[1]), "holds int64, not text"),
     "null text": ("a.parquet", parquet_bytes(text=["x", None]), "row 2"),
@@ -143,7 +144,7 @@ def test_missing_file_is_refused_before_reading(tmp_path: Path) -> None:
 
 
 def test_folder_and_missing_file_have_no_lines(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder; only regular files"):
         list(read_lines(tmp_path))
     with pytest.raises(InputError, match="does not exist"):
         list(read_lines(tmp_path / "none.conll"))

@@ -96,6 +96,18 @@ def test_lambda_curves_have_a_line_per_seed_and_a_dot_where_lambda_was_chosen(
     assert page.locator("#lambda_curves svg path").count() == 2
 
 
+def test_warnings_about_the_data_are_shown_once(graph):
+    assert report.data_warnings(graph) == []
+    assert 'id="warnings"' not in report.page(graph, [])
+    warning = "ner, es, test (es.conll): 3 of 12 entity types cannot be predicted"
+    for seed in (1, 2):
+        path = Path(f"results/evaluation/tiny/ner/es/la/en+fr/seed{seed}/selected.json")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": [warning]}))
+    assert report.data_warnings(graph) == [warning]
+    page = report.page(graph, [])
+    assert page.count(warning) == 1 and 'id="warnings"' in page
+
+
 def test_run_times_are_those_of_the_records(graph):
     record = Path("results/evaluation/tiny/ner/es/la/en+fr/seed1/provenance.json")
     told = json.loads(record.read_text())

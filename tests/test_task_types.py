@@ -86,7 +86,7 @@ def test_a_study_of_files_is_checked_and_planned(
 ) -> None:
     monkeypatch.chdir(project)
     study = loading.load(Path("studies/types.yaml"))
-    assert check.problems(study) == []
+    assert check.look(study).problems == []
     assert costs.Needs(study).task_adapter("tiny", "sentiment").minutes(1) > 0
     plan = planned_jobs(project, *options("studies/types.yaml"))
     assert (plan["check_task_data"], plan["train_task_adapter"], plan["sweep_la"]) == (4, 2, 2)
@@ -94,7 +94,7 @@ def test_a_study_of_files_is_checked_and_planned(
     broken = Path("data/sentiment/es/test.jsonl")
     text = broken.read_text()
     broken.write_text(text + '{"text": "x", "label": "neutral"}\n')
-    (problem,) = check.problems(study)
+    (problem,) = check.look(study).problems
     assert f"{broken}, line 41: label 'neutral' is unknown; use negative, positive" in problem
     broken.write_text(text)
 

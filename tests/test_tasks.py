@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from tokenizers import trainers as tokenizer_trainers
 from transformers import PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 
 from langarith import tasks
-from langarith.errors import InputError
+from langarith.errors import InputError, gathered_warnings
 from langarith.tasks.nli import LABELS
 from langarith.tasks.pos import UPOS
 from langarith.tasks.qa import QaExample
 from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.checks import untruncated
 from langarith.tasks.shared.classification import LabelledText
 from langarith.tasks.shared.tagging import TaggedSentence
 
@@ -146,7 +148,7 @@ def test_a_new_file_is_a_new_type(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- NER
 
 CONLL = (
-    "-DOCSTART- -X- O O\n\nAnna\tB-PER\nlives\tO\nin O\nOld NNP B-LOC\nHarbour\tI-LOC\r\n\n\n"
+    "-DOCSTART- -X- O O\n\nAnna\tB-PER\nlives\tO\nin O\nOld B-LOC\nHarbour\tI-LOC\r\n\n\n"
     "\u200b\tO\n\u00a0x\u3000\tB-ORG\n \nKüste\tO"
 )
 
@@ -259,6 +261,32 @@ def test_truncated_words_are_counted_and_predicted_outside(tokenizer: Any) -> No
     assert features.dropped_words == 40 - kept
     predictions = NER.decode(features, [np.ones(12, dtype=int), np.ones(12, dtype=int)], examples)
     assert predictions == [["B-LOC"] * kept + ["O"] * (40 - kept), ["B-LOC"]]
+
+
+@pytest.mark.parametrize("length", [5, 9, 30])
+def test_words_said_to_be_lost_are_those_that_encoding_drops(tokenizer: Any, length: int) -> None:
+    rng = random.Random(5)
+    sentences = [
+        TaggedSentence(str(i), tuple(rng.choices(WORDS, k=i % 25 + 1)), ("O",) * (i % 25 + 1))
+        for i in range(60)
+    ]
+    encoding = Encoding(length, ("O",))
+    dropped = NER.encode(sentences, tokenizer, encoding).dropped_words
+    total = sum(len(sentence.words) for sentence in sentences)
+    said = warnings_of_lengths(NER, sentences, tokenizer, encoding)
+    assert said == (f"{dropped:,} of {total:,}" if dropped else "")
+    assert length == 30 or dropped
+
+
+def warnings_of_lengths(task: Any, examples: Any, tokenizer: Any, encoding: Encoding) -> str:
+    """How many of how many examples `check_lengths` says to be lost, '' where it says nothing."""
+    try:
+        with gathered_warnings() as found:
+            task.check_lengths(examples, untruncated(tokenizer), encoding, "here")
+        texts = [str(warning) for warning in found]
+    except InputError as error:
+        texts = [str(error)]
+    return "".join(texts).removeprefix("here: ").partition(" (")[0]
 
 
 def test_word_without_subwords_is_predicted_outside(tokenizer: Any) -> None:
@@ -658,7 +686,8 @@ def test_impossible_cut_is_refused(
         (ask("q7", ("Anna", 1)), "question 'q7' has the answer 'Anna' at 1, but the context does"),
         (ask("q7", ("Anna", -11)), "(first at 0)"),
         (ask("q7", ("Bob", 0)), "nowhere in the context"),
-        (ask("q7", ("Anna", "0")), "question 'q7' has the answer"),
+        (ask("q7", ("Anna", "0")), "question 'q7' has the answer_start '0', which is no integer"),
+        (ask("q7", ("Anna", 0.0)), "question 'q7' has the answer_start 0.0, which is no integer"),
         (ask("q7"), "question 'q7' has no answer; SQuAD v1.1"),
         (ask("q0", ("Anna", 0)), "the id 'q0' is used twice"),
         (ask("q7", ("", 0)), "no text under question 'q7'.answers[0].text"),
@@ -749,6 +778,31 @@ def test_one_character_answer_has_positions_in_order(tokenizer: Any) -> None:
     features = encode_qa([example], tokenizer, training=False)
     assert 0 < trained.columns["start_positions"][0] <= trained.columns["end_positions"][0]
     assert QA.decode(features, peaks(features, trained), [example]) == ["京"]
+
+
+@pytest.mark.parametrize(("size", "stride"), [(16, 2), (16, 4), (24, 1), (60, 20)])
+def test_answers_said_to_be_in_no_window_are_those_without_positions(
+    tokenizer: Any, size: int, stride: int
+) -> None:
+    examples = []
+    for example in qa_examples(120, words=20):
+        start = example.starts[0]
+        end = start + 12 * (1 + int(example.id) % 4)
+        answer = example.context[start:end].strip()
+        examples.append(replace(example, answers=(answer,)))
+    encoding = Encoding(size, (), stride, training=True)
+    features = QA.encode(examples, tokenizer, encoding)
+    found = {
+        index
+        for index, start in zip(
+            features.example_index, features.columns["start_positions"], strict=True
+        )
+        if start
+    }
+    lost = len(examples) - len(found)
+    said = warnings_of_lengths(QA, examples, tokenizer, encoding)
+    assert said == (f"{lost} of {len(examples)}" if lost else "")
+    assert size == 60 or lost
 
 
 def test_batches_do_not_show(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

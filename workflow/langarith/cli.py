@@ -58,15 +58,15 @@ def shards(repository: str, pattern: str, languages: list[str], revision: str) -
 
 
 def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list[str]:
-    """One line if all files of a study can be read.
+    """Warnings about what the jobs of a study will read, and what was looked at, one line each.
 
     Raises:
-        InputError: everything that is wrong, one line each.
+        InputError: the same with everything that is wrong, one line each.
     """
-    problems = check.problems(loading.load(study, overrides))
-    if problems:
-        raise InputError("\n".join(problems))
-    return [f"{study}: every file can be read to its end"]
+    found = check.look(loading.load(study, overrides))
+    if found.problems:
+        raise InputError("\n".join(found.lines()))
+    return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
 
 
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:

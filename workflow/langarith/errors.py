@@ -1,9 +1,11 @@
-"""The exception for user mistakes."""
+"""Mistakes of users, which stop the work, and warnings, which do not."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 class InputError(ValueError):
@@ -21,3 +23,61 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f" (did you mean '{close[0]}'?)"
     return f" (known: {', '.join(known)})" if known else ""
+
+
+@dataclass(frozen=True)
+class InputWarning:
+    """Something in the data that is possible but suspicious.
+
+    `where` names what it is about (`ner, sw, test`), `what` says it, with counts.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+_gathering: list[Callable[[InputWarning], None]] = []
+
+
+def warn(where: str, what: str) -> None:
+    """Pass a warning to every `gathered_warnings` that is open."""
+    for receive in _gathering:
+        receive(InputWarning(where, what))
+
+
+def warn_of_loss(where: str, count: int, total: int, what: str, fix: str) -> None:
+    """Warn of a part of the data that is lost, with its share: "3 of 40 (7.5 %) words ...".
+
+    Args:
+        what: what happens to the part, as the end of a sentence.
+        fix: how to keep it.
+
+    Errors: InputError above one half.
+    """
+    share = f"{count:,} of {total:,} ({100 * count / max(total, 1):.1f} %) {what}"
+    if 2 * count > total:
+        raise InputError(f"{where}: {share}; {fix}.")
+    if count:
+        warn(where, f"{share}; {fix}")
+
+
+@contextmanager
+def gathered_warnings(
+    report: Callable[[InputWarning], None] = lambda _: None,
+) -> Iterator[list[InputWarning]]:
+    """The warnings of a block, each once, in a list that grows; each is reported when it comes."""
+    found: list[InputWarning] = []
+
+    def receive(warning: InputWarning) -> None:
+        if warning not in found:
+            found.append(warning)
+            report(warning)
+
+    _gathering.append(receive)
+    try:
+        yield found
+    finally:
+        _gathering.remove(receive)

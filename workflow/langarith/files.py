@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,22 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copies(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each file whose bytes are those of an earlier one, after that one; links are copies, too.
+
+    Only files of one size are read. What is no regular file is left out.
+    """
+    by_size: dict[int, list[Path]] = {}
+    for path in filter(Path.is_file, dict.fromkeys(paths)):
+        by_size.setdefault(path.stat().st_size, []).append(path)
+    for equal in by_size.values():
+        first: dict[str, Path] = {}
+        for path in equal if len(equal) > 1 else ():
+            earlier = first.setdefault(sha256(path), path)
+            if earlier != path:
+                yield earlier, path
 
 
 @contextmanager

@@ -4,17 +4,28 @@ from langarith.jobs import warm
 
 warm.hand_over(start=False)  # run in the warm process if there is one
 
+import json
 from pathlib import Path
 
 from langarith import tasks
-from langarith.files import write_json
+from langarith.errors import InputError
+from langarith.files import copies, write_json
 from langarith.jobs import record
+from langarith.tasks.shared.checks import check_split
 
-with record.job(snakemake):
-    reading = snakemake.params.reading
+with record.job(snakemake) as warnings:
+    reading, files = snakemake.params.reading, snakemake.params.files
     task = tasks.get(reading["type"], reading["labels"])
-    counts = {
-        split: len(task.read(Path(path), cut=reading["cuts"][split], split=split))
-        for split, path in snakemake.params.files.items()
-    }
-    write_json(snakemake.output.check, counts)
+    where = f"{snakemake.wildcards.task}, {snakemake.wildcards.language}"
+    for first, second in copies(map(Path, files.values())):
+        raise InputError(f"{second} is a copy of {first}; give each split data of its own.")
+    classes = None  # of the training data, which the check of the task language counts
+    for path in snakemake.input.source:
+        classes = json.loads(Path(path).read_text(encoding="utf-8"))["classes"]
+    counts = {}
+    for split, path in files.items():
+        counts[split], classes = check_split(task, Path(path), split, reading, classes, where)
+    write_json(
+        snakemake.output.check,
+        {**counts, "classes": classes, "warnings": [str(warning) for warning in warnings]},
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from langarith.files import write_json
 from langarith.jobs import record
 
-with record.job(snakemake):
+with record.job(snakemake) as warnings:
     import torch
     from adapters import Stack
     from transformers import set_seed
@@ -20,6 +20,7 @@ with record.job(snakemake):
     from langarith.models import devices, encoders
     from langarith.models.adapters import load_adapter, save_adapter
     from langarith.tasks.shared.base import Encoding
+    from langarith.tasks.shared.checks import untruncated
     from langarith.training import batching, loop, metrics
 
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
@@ -33,6 +34,14 @@ with record.job(snakemake):
     labels = task.labels(examples["train"])
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     encoding = Encoding(reading["max_length"], labels, reading["stride"])
+    for split, rows in examples.items():
+        task.check_lengths(
+            rows,
+            untruncated(tokenizer),
+            replace(encoding, training=split == "train"),
+            f"{snakemake.wildcards.task}, {snakemake.params.language}, {split} "
+            f"({snakemake.input[split]}), model {snakemake.wildcards.model}",
+        )
     encoded = task.encode(examples["train"], tokenizer, replace(encoding, training=True))
     data, dropped_words = batching.task_dataset(encoded.columns), encoded.dropped_words
     del encoded  # lists take several times the memory of the dataset
@@ -86,5 +95,6 @@ with record.job(snakemake):
             "test": test.report(test.score(model)).metrics,
             "examples": {split: len(rows) for split, rows in examples.items()},
             "dropped_words": {"train": dropped_words, "test": test.features.dropped_words},
+            "warnings": [str(warning) for warning in warnings],
         },
     )

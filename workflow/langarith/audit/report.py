@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langarith.audit.explain import choice, selection
@@ -79,6 +80,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         parts=[_shown(graph, part) for part in parts],
         learning=_picture(graph, "learning_curves"),
         curves=lambda_curves(graph),
+        warnings=data_warnings(graph),
         times=times,
         total={
             "jobs": sum(time.jobs for time in times),
@@ -129,6 +131,23 @@ def _picture(graph: Lineage, name: str) -> str:
     if not path.is_file():
         return ""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def data_warnings(graph: Lineage) -> list[str]:
+    """Warnings about the data in the JSON files of the jobs that read them, each once."""
+    names = (
+        name
+        for job in graph.jobs
+        if job.script in ("check_task_data", "train_task_adapter", "sweep")
+        for name in job.outputs
+        if name.endswith(".json") and not PurePosixPath(name).name.startswith("lambda=")
+    )
+    found = (
+        json.loads(path.read_text(encoding="utf-8")).get("warnings", ())
+        for path in map(graph.locate, names)
+        if path.is_file()
+    )
+    return list(dict.fromkeys(warning for warnings in found for warning in warnings))
 
 
 def _commit(job: Job) -> str:

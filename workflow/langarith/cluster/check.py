@@ -1,59 +1,203 @@
-"""Checks that need the data: all files of a study are read, and all problems reported at once."""
+"""Everything that the jobs of a study will read, looked at before any of them runs.
+
+Each function of `CHECKS` looks at one kind of input. It writes what is wrong into `Found.problems`,
+one sentence each, and into `Found.looked_at` what it looked at; what is suspicious but possible it
+passes to `errors.warn`. To add a check, add a function.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from langarith import tasks
+from langarith import layout, tasks
 from langarith.data import readers
-from langarith.errors import InputError
+from langarith.errors import InputError, InputWarning, gathered_warnings, warn
+from langarith.files import copies
 from langarith.operands import budget_tokens
+from langarith.progress import size_of
 from langarith.study import schema, sources
+from langarith.tasks.shared.checks import check_split
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
-def problems(of: schema.Study) -> list[str]:
-    """One sentence for each file of a study that cannot be used as the study specifies.
+@dataclass
+class Found:
+    """What the checks of a study found."""
+
+    problems: list[str] = field(default_factory=list)
+    """A sentence for each thing that is wrong."""
+    warnings: list[InputWarning] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)
+    """What was looked at, with counts: `3 raw files with 90 documents (12 kB)`."""
+
+    def lines(self) -> list[str]:
+        """Problems, warnings and what was looked at, as they are printed."""
+        return [
+            *self.problems,
+            *(f"warning: {warning}" for warning in self.warnings),
+            f"looked at: {'; '.join(self.looked_at) or 'nothing'}",
+        ]
+
+
+def look(of: schema.Study) -> Found:
+    """Look at all that the jobs of a study will read.
 
     Files that the workflow makes or downloads itself, and that do not exist yet, are skipped.
     """
-    return [*_corpora(of), *_tasks(of)]
+    found = Found()
+    with gathered_warnings() as found.warnings:
+        for check in CHECKS:
+            check(of, found)
+    return found
 
 
-def _corpora(of: schema.Study) -> Iterator[str]:
+def _raw_text(of: schema.Study, found: Found) -> None:
+    """Raw text, to its end; of files of the hub, whose bytes were verified, the header alone."""
+    documents = 0
+    paths: list[Path] = []
     for language in of.languages:
-        words, budgets = 0, [budget_tokens(b) or 0 for b in of.budgets.get(language, [])]
+        corpus = _Corpus(of.corpora.validation_documents)
+        there = [Path(path) for path in sources.shards(of, language)]
+        whole = all(path.exists() for path in there)
         try:
-            for path in sources.shards(of, language):
-                if not Path(path).exists():
-                    continue
+            for path in filter(Path.exists, there):
+                paths.append(path)
                 if isinstance(of.corpora, schema.HubCorpora):
-                    # its bytes are verified against the hub, and may be tens of gigabytes
-                    readers.open_parquet(Path(path), [of.corpora.text_column])
-                    continue
-                for document in readers.read_documents(
-                    Path(path), text_column=of.corpora.text_column
-                ):
-                    words += len(document)
+                    file = readers.open_parquet(path, [of.corpora.text_column])
+                    corpus.documents += file.metadata.num_rows
+                else:
+                    corpus.read(path, of.corpora.text_column)
         except InputError as error:
-            yield str(error)
-            continue
-        # a token is one character at least, so this never refuses a sufficient corpus
-        if words and budgets and words < max(budgets):
+            found.problems.append(str(error))
+        else:
+            if whole:
+                found.problems += corpus.problems(of, language)
+        documents += corpus.documents
+    for first, second in copies(paths):
+        warn(f"{second}", f"it holds the same text as {first}")
+    found.looked_at.append(f"{_amount(paths, 'raw file')} with {documents:,} documents")
+
+
+@dataclass
+class _Corpus:
+    """The raw text of a language: its documents, and the most tokens that they can become.
+
+    A token is one byte at least, and a tokenizer adds at most a mark of the start and two special
+    tokens to a document. Of files of the hub the documents alone are known.
+    """
+
+    held_out: int
+    documents: int = 0
+    validation: int = 0
+    training: int = 0
+
+    def read(self, path: Path, column: str) -> None:
+        """Count the documents of a shard."""
+        for text in readers.read_documents(path, text_column=column):
+            tokens = len(text.encode()) + 3
+            if self.documents < self.held_out:
+                self.validation += tokens
+            else:
+                self.training += tokens
+            self.documents += 1
+
+    def problems(self, of: schema.Study, language: str) -> Iterator[str]:
+        """Why the corpus cannot be cut as the study says."""
+        if self.documents <= self.held_out:
             yield (
-                f"budgets.{language}: the corpus of {language} has {words} characters, too few for "
-                f"a budget of {max(budgets)} tokens; add text or lower the budget"
+                f"corpora.validation_documents: {self.held_out} documents are held out, and the "
+                f"corpus of {language} has {self.documents}, so none is left to train on; hold "
+                "out fewer or add text"
+            )
+            return
+        chunk = of.training.language_adapter.chunk_length
+        if self.validation and self.validation < chunk:
+            yield (
+                f"corpora.validation_documents: the first {self.held_out} documents of {language} "
+                f"have fewer tokens than one chunk of {chunk} (training.language_adapter."
+                "chunk_length); hold out more documents or add text"
+            )
+        budgets = [budget_tokens(budget) or 0 for budget in of.budgets.get(language, [])]
+        if self.training and self.training < max([chunk, *budgets]):
+            key, wanted = (
+                (f"budgets.{language}", f"a budget of {max(budgets)} tokens")
+                if max([0, *budgets]) > chunk
+                else ("corpora.path", f"a chunk of {chunk} tokens")
+            )
+            yield (
+                f"{key}: the corpus of {language} has at most {self.training} tokens after the "
+                f"first {self.held_out} documents, too few for {wanted}; add text or ask for less"
             )
 
 
-def _tasks(of: schema.Study) -> Iterator[str]:
+def _task_data(of: schema.Study, found: Found) -> None:
+    """Task files, to their end, and whether those of all languages fit together."""
+    paths: list[Path] = []
+    examples = 0
     for name, spec in of.tasks.items():
         task = tasks.get(sources.task_type(of, name), spec.labels)
+        trained: Mapping[str, int] | None = None
+        read: list[Path] = []
         for language in dict.fromkeys([of.task_language, *spec.targets]):
-            for split, cut in sources.task_reading(of, name, language)["cuts"].items():
+            reading = sources.task_reading(of, name, language)
+            for split in reading["cuts"]:
                 path = Path(sources.task_file(of, name, language, split))
-                if path.exists():
-                    try:
-                        task.read(path, cut=cut, split=split)
-                    except InputError as error:
-                        yield str(error)
+                if not path.exists():
+                    continue
+                read.append(path)
+                try:
+                    count, trained = check_split(
+                        task, path, split, reading, trained, f"{name}, {language}", _tokenizers(of)
+                    )
+                    examples += count
+                except InputError as error:
+                    found.problems.append(str(error))
+        paths += read
+        found.problems += (
+            f"tasks.{name}: {second} is a copy of {first}; give each language and split data of "
+            "its own"
+            for first, second in copies(read)
+        )
+    found.looked_at.append(f"{_amount(paths, 'task file')} with {examples:,} examples")
+
+
+def _tokenizers(of: schema.Study) -> list[tuple[Tokenizer | None, str]]:
+    """The tokenizers that are at hand, each with its model for messages; None if one is not."""
+    found: list[tuple[Tokenizer | None, str]] = []
+    for name in of.models:
+        made = f"{of.results_dir}/{layout.TOKENIZER.format(model=name)}/tokenizer.json"
+        path = Path(sources.model_file(of, name, "tokenizer.json") or made)
+        tokenizer = _tokenizer(path, path.stat().st_mtime_ns) if path.is_file() else None
+        if tokenizer is not None:
+            found.append((tokenizer, f", model {name}"))
+    return found if len(found) == len(of.models) else [*found, (None, "")]
+
+
+@cache
+def _tokenizer(path: Path, _: int) -> Tokenizer | None:
+    """A saved tokenizer without truncation; None where it cannot be loaded."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception:  # what is wrong with it is the matter of another check
+        return None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _amount(paths: Sequence[Path], what: str) -> str:
+    """`3 raw files (12 kB)`."""
+    different = dict.fromkeys(paths)
+    size = sum(path.stat().st_size for path in different if path.is_file())
+    return f"{len(different)} {what}{'' if len(different) == 1 else 's'} ({size_of(size)})"
+
+
+CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (_raw_text, _task_data)

@@ -10,11 +10,16 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from langarith.errors import InputError
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 TEXT_SUFFIXES = (".txt", ".txt.gz")
 
@@ -27,6 +32,34 @@ PARQUET_SUFFIXES = (".parquet",)
 
 SUFFIXES = TEXT_SUFFIXES + JSON_SUFFIXES + PARQUET_SUFFIXES
 
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a git-lfs pointer begins, which stands for a file that was not fetched."""
+
+
+def check_file(path: Path) -> None:
+    """Check, before a file is opened, that it is one and is there.
+
+    Errors: InputError where it is missing, a folder, a pipe or another special file, which a
+    reader could wait for without end, or the pointer of git-lfs to a file that was not fetched.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; correct the path or make the file.")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or another special file"
+        raise InputError(f"{path} is {kind}; only regular files are read, so name one.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(POINTER))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); give a readable file."
+        ) from error
+    if start == POINTER:
+        raise InputError(
+            f"{path} is the pointer of git-lfs to a file that was not fetched; run `git lfs pull` "
+            "where it comes from."
+        )
+
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file, gzip where it ends in .gz.
@@ -34,9 +67,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Only a line feed ends a line (text holds other separators), a carriage return before it and a
     byte-order mark at the start are dropped. One line is held in memory at a time.
 
-    Errors: InputError where the file is missing or unreadable, its gzip is damaged or cut short,
-    or a line is not UTF-8.
+    Errors: InputError of `check_file`, and where the file's gzip is damaged or cut short, or a line
+    is not UTF-8 or holds a zero byte, as UTF-16 does.
     """
+    check_file(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -47,17 +81,66 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                         f"{path}, line {number}: byte {error.start + 1} of the line is not UTF-8; "
                         "convert the file to UTF-8."
                     ) from error
+                if "\0" in text:
+                    raise InputError(
+                        f"{path}, line {number} holds a zero byte, so the file is not UTF-8 but "
+                        "perhaps UTF-16; convert it to UTF-8 (iconv -f UTF-16LE -t UTF-8)."
+                    )
                 yield number, text.rstrip("\r\n")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path} is cut short or not gzip ({str(error).rstrip('.')}); fetch the file again."
         ) from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; correct the path or make the file.") from error
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give a readable file."
         ) from error
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, str]]:
+    """`read_lines` of a table, where a line is a row and nothing but a line feed may end it.
+
+    Errors: as `read_lines`, and for a carriage return within a line, where a row or a cell may
+    have been meant to end.
+    """
+    for number, line in read_lines(path):
+        if "\r" in line:
+            raise InputError(
+                f"{path}, line {number} holds a carriage return that ends no line; remove it, or "
+                "write a line feed in its place (tr '\\r' '\\n' where no line ends in \\r\\n)."
+            )
+        yield number, line
+
+
+def read_all(given: Iterable[Given], read: Callable[[Given], Read]) -> list[Read]:
+    """What `read` makes of each item; mistakes are gathered to the end of the file.
+
+    Errors: InputError with the first mistake of each kind and the number of others like it, a line
+    for each kind. A kind is the line of code that raises.
+    """
+    values: list[Read] = []
+    first: dict[object, str] = {}
+    count: Counter[object] = Counter()
+    for item in given:
+        try:
+            values.append(read(item))
+        except InputError as error:
+            traceback = error.__traceback__
+            while traceback and traceback.tb_next:
+                traceback = traceback.tb_next
+            kind = traceback and (traceback.tb_frame.f_code, traceback.tb_lineno)
+            first.setdefault(kind, str(error))
+            count[kind] += 1
+    if first:
+        raise InputError(
+            "\n".join(
+                sentence
+                if count[kind] == 1
+                else f"{sentence.rstrip('.')} (and {count[kind] - 1:,} more like this)."
+                for kind, sentence in first.items()
+            )
+        )
+    return values
 
 
 def parse_json(text: str, path: Path, where: str) -> Any:
@@ -93,10 +176,9 @@ def open_parquet(path: Path, columns: Sequence[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_file(path)
     try:
         file = pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; correct the path or make the file.") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path} is not a whole parquet file; fetch the file again.") from error
     there = file.schema_arrow.names
@@ -109,19 +191,70 @@ def open_parquet(path: Path, columns: Sequence[str]) -> Any:
     return file
 
 
+def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
+    """The names of the classes whose numbers a parquet column holds, by the file's own metadata.
+
+    `datasets` writes its features there, in forms that have changed: a `ClassLabel` with a list of
+    names or names by number, alone or as the `feature` of a `Sequence` or `List`, or in a list.
+    None where the column is not one of classes, or the file has no such metadata.
+
+    Args:
+        schema: a `pyarrow.Schema`.
+
+    Errors: InputError without the file's name where there are names that cannot be read.
+    """
+    text = (schema.metadata or {}).get(b"huggingface")
+    if text is None:
+        return None
+    try:
+        feature = json.loads(text)["info"]["features"][column]
+    except KeyError:
+        return None
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the names of the classes in '{column}' cannot be read from the file's metadata; "
+            "write the classes as words."
+        ) from error
+    return _names_of(feature, column)
+
+
+def _names_of(feature: Any, column: str) -> tuple[str, ...] | None:
+    while True:
+        if isinstance(feature, list) and len(feature) == 1:
+            (feature,) = feature
+        elif not isinstance(feature, dict):
+            return None
+        elif "class_label" in feature:
+            feature = {"_type": "ClassLabel", **feature["class_label"]}
+        elif feature.get("_type") == "ClassLabel" or "names" in feature:
+            break
+        else:
+            inner = ("feature", "sequence", "list", "dtype")
+            feature = next((feature[key] for key in inner if feature.get(key)), None)
+    names = feature.get("names")
+    if isinstance(names, dict):
+        keys = [str(number) for number in range(len(names))]
+        names = [names.get(key) for key in keys]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise InputError(
+            f"the file's metadata says that '{column}' holds classes, but not their names; write "
+            "the classes as words."
+        )
+    return tuple(names)
+
+
 def read_documents(path: Path, *, text_column: str = "text") -> Iterator[str]:
     """The documents of one shard, in order, in memory that does not grow with the file.
 
     `.txt`, `.txt.gz`: one document per line that is not blank. `.jsonl`, `.jsonl.gz`, `.parquet`:
     one document per row, its text under `text_column`.
 
-    Errors: InputError, for a missing file or an unknown suffix at once, else when reading reaches
-    the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without text, and a
-    file without documents.
+    Errors: InputError, for a missing or special file or an unknown suffix at once, else when
+    reading reaches the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without
+    text, a file without documents, and a text file whose lines carriage returns alone end.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; correct the path or make the file.")
+    check_file(path)
     if path.name.endswith(TEXT_SUFFIXES):
         documents = _text_documents(path)
     elif path.name.endswith(JSON_SUFFIXES):
@@ -144,7 +277,18 @@ def _not_empty(documents: Iterator[str], path: Path) -> Iterator[str]:
 
 
 def _text_documents(path: Path) -> Iterator[str]:
-    return (text for _, text in read_lines(path) if text.strip())
+    lines = read_lines(path)
+    first = next(lines, None)
+    second = next(lines, None)
+    if first and not second and "\r" in first[1]:
+        raise InputError(
+            f"{path}: carriage returns alone end its lines, so it would be one document; write "
+            "line feeds in their place (tr '\\r' '\\n')."
+        )
+    head = (line for line in (first, second) if line)
+    for _, text in chain(head, lines):
+        if text.strip():
+            yield text
 
 
 def _jsonl_documents(path: Path, column: str) -> Iterator[str]:

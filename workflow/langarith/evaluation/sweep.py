@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from langarith import tasks
+from langarith.errors import gathered_warnings
 from langarith.evaluation import selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
 from langarith.files import whole, write_json
@@ -22,6 +23,7 @@ from langarith.models.devices import device
 from langarith.operands import Point, parse_operands, point_text, point_value
 from langarith.progress import Progress
 from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.checks import untruncated
 
 
 @dataclass(frozen=True)
@@ -126,16 +128,16 @@ def run_cell(
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
-    validation, test = (
-        Split(
-            task,
-            task.read(files[split], cut=reading["cuts"][split], split=split),
-            loaded,
-            Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"]),
-            **batches,
-        )
-        for split in ("validation", "test")
-    )
+    encoding = Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"])
+    splits = []
+    with gathered_warnings() as warnings:
+        for split in ("validation", "test"):
+            examples = task.read(files[split], cut=reading["cuts"][split], split=split)
+            where = f"{cell['task']}, {cell['target']}, {split} ({files[split]})"
+            where += f", model {cell['model']}"
+            task.check_lengths(examples, untruncated(loaded), encoding, where)
+            splits.append(Split(task, examples, loaded, encoding, **batches))
+    validation, test = splits
     # any adapter of the operands' shape will do: its weights are overwritten
     model = load_stack(encoder, operands[0], task_adapter)
     swept = sweep(
@@ -152,7 +154,7 @@ def run_cell(
         "none": test.report(test.score(model)).metrics,
         "majority": task.report(task.constant(trained["majority"], test.examples), test.examples),
     }
-    write(folder, cell, swept, validation, test, references)
+    write(folder, cell, swept, validation, test, references, [str(w) for w in warnings])
 
 
 def write(
@@ -162,12 +164,14 @@ def write(
     validation: Split,
     test: Split,
     references: Mapping[str, Mapping[str, float]],
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write a sweep into a folder: `lambda=*.json`, `selected.json`, `predictions.parquet`.
 
     Args:
         cell: the cell's wildcards.
         references: test scores of what needs no merge, by method name.
+        warnings: about the data.
     """
     operands = parse_operands(cell["operands"])
     cell = {**cell, "left": str(operands[0]), "right": str(operands[-1])}
@@ -197,6 +201,7 @@ def write(
             "references": {name: dict(metrics) for name, metrics in references.items()},
             "dropped_words": test.features.dropped_words,
             "padding": {"validation": validation.batches.padding, "test": test.batches.padding},
+            "warnings": list(warnings),
         },
     )
     _write_predictions(folder / "predictions.parquet", swept, test)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith import progress
-from langarith.errors import InputError
+from langarith.errors import InputError, InputWarning, gathered_warnings
 from langarith.files import LARGE, sha256, write_json
 from langarith.jobs.fingerprint import LIBRARY
 
@@ -168,8 +168,10 @@ def _study(record: Path) -> tuple[str | None, Path | None]:
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[list[InputWarning]]:
     """Run a script's work: log its output, record its inputs and outputs, and report its errors.
+
+    Yields the warnings about its data, which grow while it runs and are in the log.
 
     The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
     The record is written last, to the output named `record`: it exists only for a complete job.
@@ -177,7 +179,8 @@ def job(snakemake: Any) -> Iterator[None]:
     progress.redirect_to(snakemake.log[0])
     started, clock = datetime.now(UTC), time.perf_counter()
     try:
-        yield
+        with gathered_warnings(lambda w: print(f"Warning: {w}", file=sys.stderr)) as warnings:
+            yield warnings
     except InputError as error:
         progress.say(f"Error in {snakemake.rule}: {error}")
         sys.exit(1)

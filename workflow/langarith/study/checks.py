@@ -337,5 +337,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _without_initialisation,
     file_checks.missing_shards,
     file_checks.missing_task_files,
+    file_checks.files_in_two_roles,
     file_checks.missing_model_files,
+    file_checks.folders,
 )

@@ -14,12 +14,14 @@ from langarith.study.schema import (
     FilesModel,
     FilesTask,
     HubCorpora,
+    HubTask,
     Study,
 )
 from langarith.study.sources import (
     corpus_files,
     needed_splits,
     shard_name,
+    task_cut,
     task_file,
 )
 
@@ -79,25 +81,50 @@ def missing_model_files(study: Study) -> Iterator[str]:
 
 
 def missing_shards(study: Study) -> Iterator[str]:
+    """Raw files that are missing, are none, or have one name; or one file for two languages."""
     if isinstance(study.corpora, FilesCorpora):
         paths = study.corpora.path
         if not all("{language}" in p for p in ([paths] if isinstance(paths, str) else paths)):
             yield "corpora.path: no {language} in it, so all languages would read one text; add it"
             return
+        read_as: dict[object, tuple[str, str]] = {}
         for language in study.languages:
-            if not corpus_files(study.corpora, language):
+            files = corpus_files(study.corpora, language)
+            if not files:
                 shown = study.corpora.path if isinstance(study.corpora.path, str) else "the list"
                 yield (
                     f"corpora.path: {shown} matches no file for language '{language}'; "
                     "correct the path or remove the language"
                 )
-            names = Counter(shard_name(path) for path in corpus_files(study.corpora, language))
+            for file in files:
+                if not Path(file).is_file():
+                    yield f"corpora.path: {file} is {_kind(file)}; only regular files are read"
+                other, its_file = read_as.setdefault(_identity(file), (language, file))
+                if other != language:
+                    yield (
+                        f"corpora.path: {file} of language '{language}' is the same file as "
+                        f"{its_file} of '{other}'; give each language its own text"
+                    )
+            names = Counter(map(shard_name, files))
             for shard, count in names.items():
                 if count > 1:
                     yield (
                         f"corpora.path: {count} files of language '{language}' are called {shard}; "
                         "give each shard a name of its own"
                     )
+
+
+def _kind(file: str) -> str:
+    return "a folder" if Path(file).is_dir() else "a pipe or another special file"
+
+
+def _identity(file: str) -> object:
+    """What two names of one file have in common: links lead to it, and it may not exist yet."""
+    try:
+        stat = Path(file).stat()
+    except OSError:
+        return str(Path(file).resolve())
+    return stat.st_dev, stat.st_ino
 
 
 def missing_task_files(study: Study) -> Iterator[str]:
@@ -107,11 +134,45 @@ def missing_task_files(study: Study) -> Iterator[str]:
                 for split in needed_splits(study, language):
                     file = task_file(study, name, language, split)
                     if not Path(file).is_file():
+                        wrong = f"is {_kind(file)}" if Path(file).exists() else "does not exist"
                         yield (
-                            f"tasks.{name}: file {file} ({language}, {split}) does not exist; "
+                            f"tasks.{name}: file {file} ({language}, {split}) {wrong}; "
                             + (
                                 "correct the path"
                                 if language == study.task_language
                                 else f"correct the path or remove '{language}' from the targets"
                             )
                         )
+
+
+def files_in_two_roles(study: Study) -> Iterator[str]:
+    """Task files that are read for two splits, or for two languages; those with a cut hold two."""
+    for name, task in study.tasks.items():
+        if not isinstance(task, FilesTask | HubTask):
+            continue
+        roles: dict[object, tuple[str, str, str | None]] = {}
+        for language in dict.fromkeys([study.task_language, *task.targets]):
+            for split in needed_splits(study, language):
+                file = task_file(study, name, language, split)
+                cut = task_cut(study, name, language, split)
+                role = (language, split, cut)
+                other = roles.setdefault(_identity(file), role)
+                if other == role or (cut and other[0] == language and other[2] == cut):
+                    continue
+                yield (
+                    f"tasks.{name}: {file} is read for both {other[0]}, {other[1]} and {language}, "
+                    f"{split}; give each language and split a file of its own, with {{language}} "
+                    "and {split} in the path or under "
+                    f"tasks.{name}.languages.{language}"
+                )
+
+
+def folders(study: Study) -> Iterator[str]:
+    """Folders to write to: nothing on their path may be a file."""
+    for key in ("results_dir", "checkpoint_dir"):
+        place = getattr(study, key)
+        if place:
+            path = Path(place)
+            there = next((p for p in (path, *path.parents) if p.exists()), path)
+            if there.exists() and not there.is_dir():
+                yield f"{key}: {there} is a file; name a folder"

@@ -30,11 +30,11 @@ from langarith.study.schema import (
 
 
 def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
-    """The raw files of one language, in their order."""
+    """The raw files of one language, in their order; in a path `*` and `?` are patterns alone."""
     paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
     found: list[str] = []
     for path in paths:
-        found += sorted(glob.glob(path.replace("{language}", glob.escape(language))))
+        found += sorted(glob.glob(path.replace("{language}", language).replace("[", "[[]")))
     return found
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from langarith.data.readers import open_parquet
-from langarith.errors import InputError
+from langarith.data.readers import class_names, open_parquet, read_all
+from langarith.errors import InputError, warn
+from langarith.tasks.shared.columns import TAG, check_columns, split_columns
 from langarith.tasks.shared.tagging import TaggedSentence, TaggingTask
 
-TAG = re.compile(r"O|[BI]-\S+")
-# A token may hold a no-break or ideographic space, which str.split() would take for a separator.
-COLUMNS = re.compile(r"[ \t]+")
 WIKIANN_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 """What the numbers of a parquet file mean that does not name its tags."""
 
@@ -24,6 +21,7 @@ class Ner(TaggingTask):
     """Entities as IOB2 tags; a prediction is one tag per word."""
 
     metrics = ("f1", "f1_strict")
+    class_name, fewest_classes = "entity type", 1
     suffix = "conll"
     typical_examples = (20_000, 10_000, 10_000)  # WikiANN, large languages
 
@@ -33,22 +31,35 @@ class Ner(TaggingTask):
         CoNLL: word first, tag last on a line, blank line between sentences. Columns are parted by
         tabs, or by spaces where the line has no tab. `-DOCSTART-` lines are skipped. Parquet, as
         WikiANN has it: a sentence per row, lists `tokens` and `ner_tags`, the tags as words or as
-        numbers that the file's own metadata names (else `WIKIANN_TAGS`).
+        numbers that the file's own metadata names (else `WIKIANN_TAGS`, with a warning).
 
-        Errors: InputError for a word without a tag, a tag that is not O, B-X or I-X, and an I-X
-        that continues no X.
+        Errors: InputError of `check_columns`, for a word without a tag, a tag that is not O, B-X or
+        I-X, an I-X that continues no X, and a token that is null.
         """
-        return _parquet_sentences(path) if path.suffix == ".parquet" else super().sentences(path)
+        if path.suffix == ".parquet":
+            return _parquet_sentences(path)
+        check_columns(path, self.ends_sentence)
+        return super().sentences(path)
 
     def ends_sentence(self, line: str) -> bool:
         """Blank and `-DOCSTART-` lines do."""
         return super().ends_sentence(line) or line.startswith("-DOCSTART-")
 
-    def word(self, line: str, where: str, previous: str) -> tuple[str, str]:
+    def word(self, line: str, where: str) -> tuple[str, str]:
         """First and last column."""
-        word, tag = _columns(line, where)
-        _check_tag(tag, previous or "O", where)
+        columns = split_columns(line)
+        word, tag = columns[0], columns[-1].strip(" ")
+        if len(columns) < 2 or not word.strip(" ") or not tag:
+            raise InputError(
+                f"{where}: a column is missing (a token and its tag make a line); write the token, "
+                "a tab, the tag."
+            )
+        _check_tag(tag, where)
         return word, tag
+
+    def check_order(self, tag: str, previous: str, where: str) -> None:
+        """Refuse an I-X that continues no X."""
+        _check_order(tag, previous, where)
 
     def expected(self, path: Path) -> str:
         """By the format that the suffix names."""
@@ -61,6 +72,11 @@ class Ner(TaggingTask):
         types = {tag[2:] for example in examples for tag in example.tags if tag != "O"}
         return ("O", *(f"{mark}-{entity}" for entity in sorted(types) for mark in "BI"))
 
+    def classes(self, examples: Sequence[TaggedSentence]) -> Counter[str]:
+        """Entities by type."""
+        tags = (tag for example in examples for tag in example.tags)
+        return Counter(tag[2:] for tag in tags if tag.startswith("B-"))
+
     def compute(
         self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
     ) -> dict[str, float]:
@@ -70,52 +86,63 @@ class Ner(TaggingTask):
 
 def _parquet_sentences(path: Path) -> Iterator[TaggedSentence]:
     file = open_parquet(path, ["tokens", "ner_tags"])
-    names = _tag_names(file.schema_arrow.metadata or {})
-    columns = file.read(columns=["tokens", "ner_tags"]).to_pydict()
-    rows = zip(columns["tokens"], columns["ner_tags"], strict=True)
-    for number, (words, numbers) in enumerate(rows, start=1):
-        where = f"{path}, row {number}"
-        if not words or not numbers or len(words) != len(numbers):
-            raise InputError(
-                f"{where} has {len(words or ())} tokens and {len(numbers or ())} tags; give one "
-                "tag for each token, and one token at least."
-            )
-        tags: list[str] = []
-        for value in numbers:
-            if isinstance(value, int) and not 0 <= value < len(names):
-                raise InputError(
-                    f"{where}: the number {value} stands for no tag (0 to {len(names) - 1} do: "
-                    f"{', '.join(names)}); write the tags as words."
-                )
-            tag = names[value] if isinstance(value, int) else str(value)
-            _check_tag(tag, tags[-1] if tags else "O", where)
-            tags.append(tag)
-        yield TaggedSentence(str(number), tuple(map(str, words)), tuple(tags))
-
-
-def _tag_names(metadata: dict[bytes, bytes]) -> Sequence[str]:
-    """The class names that `datasets` writes into a parquet file's schema."""
     try:
-        tags = json.loads(metadata[b"huggingface"])["info"]["features"]["ner_tags"]
-        return [str(name) for name in tags["feature"]["names"]]
-    except (KeyError, TypeError, ValueError):
-        return WIKIANN_TAGS
-
-
-def _columns(line: str, where: str) -> tuple[str, str]:
-    columns = line.rstrip(" ").split("\t") if "\t" in line else COLUMNS.split(line.strip(" "))
-    word, tag = columns[0], columns[-1].strip(" ")
-    if len(columns) < 2 or not word.strip(" ") or not tag:
-        raise InputError(
-            f"{where}: a column is missing (a token and its tag make a line); write the token, "
-            "a tab, the tag."
+        names = class_names(file.schema_arrow, "ner_tags")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    columns = file.read(columns=["tokens", "ner_tags"]).to_pydict()
+    if names is None and any(isinstance(tag, int) for tags in columns["ner_tags"] for tag in tags):
+        warn(
+            str(path),
+            "its tags are numbers without names, which are read in WikiANN's order "
+            f"({', '.join(WIKIANN_TAGS)})",
         )
-    return word, tag
+    order = WIKIANN_TAGS if names is None else names
+
+    def read(row: tuple[int, tuple[Any, Any]]) -> TaggedSentence:
+        return _parquet_sentence(f"{path}, row {row[0]}", str(row[0]), *row[1], order)
+
+    rows = zip(columns["tokens"], columns["ner_tags"], strict=True)
+    sentences = read_all(enumerate(rows, start=1), read)
+    if empty := sum(not word.strip() for sentence in sentences for word in sentence.words):
+        warn(str(path), f"{empty:,} of its tokens are empty, and are predicted O")
+    yield from sentences
 
 
-def _check_tag(tag: str, previous: str, where: str) -> None:
+def _parquet_sentence(
+    where: str, identity: str, words: Any, values: Any, names: Sequence[str]
+) -> TaggedSentence:
+    if not words or not values or len(words) != len(values):
+        raise InputError(
+            f"{where} has {len(words or ())} tokens and {len(values or ())} tags; give one "
+            "tag for each token, and one token at least."
+        )
+    tags: list[str] = []
+    for word, value in zip(words, values, strict=True):
+        if word is None or value is None:
+            raise InputError(
+                f"{where}: a {'token' if word is None else 'tag'} is empty (null); write it or "
+                "drop the row."
+            )
+        if isinstance(value, int) and not 0 <= value < len(names):
+            raise InputError(
+                f"{where}: the number {value} stands for no tag (0 to {len(names) - 1} do: "
+                f"{', '.join(names)}); write the tags as words."
+            )
+        tag = names[value] if isinstance(value, int) else str(value)
+        _check_tag(tag, where)
+        tags.append(tag)
+    for previous, tag in zip(["O", *tags], tags, strict=False):
+        _check_order(tag, previous, where)
+    return TaggedSentence(identity, tuple(map(str, words)), tuple(tags))
+
+
+def _check_tag(tag: str, where: str) -> None:
     if not TAG.fullmatch(tag):
         raise InputError(f"{where}: '{tag}' is not an IOB2 tag; write O, B-TYPE or I-TYPE.")
+
+
+def _check_order(tag: str, previous: str, where: str) -> None:
     if tag.startswith("I-") and previous[2:] != tag[2:]:
         raise InputError(
             f"{where}: '{tag}' continues no {tag[2:]} span; convert the file to IOB2, where a span "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,10 +20,11 @@ class Pos(TaggingTask):
     """Universal part-of-speech tags; a prediction is one tag per word."""
 
     metrics = ("accuracy",)
+    class_name, fewest_classes = "tag", 2
     fallback = "X"
     typical_examples = (12_543, 2_001, 2_077)  # UD English-EWT
 
-    def word(self, line: str, where: str, previous: str) -> tuple[str, str] | None:
+    def word(self, line: str, where: str) -> tuple[str, str] | None:
         """FORM and UPOS; None for comments, ranges like 1-2 and empty nodes like 1.1.
 
         Errors: InputError for a line that has not 10 columns, an id that is no number, an empty
@@ -52,6 +54,10 @@ class Pos(TaggingTask):
     def labels(self, examples: Sequence[TaggedSentence]) -> tuple[str, ...]:
         """All 17 tags, whatever the examples hold."""
         return UPOS
+
+    def classes(self, examples: Sequence[TaggedSentence]) -> Counter[str]:
+        """Words by tag."""
+        return Counter(tag for example in examples for tag in example.tags)
 
     def compute(
         self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]

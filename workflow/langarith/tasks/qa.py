@@ -5,41 +5,26 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langarith.data.readers import open_parquet, parse_json, read_lines
-from langarith.errors import InputError, did_you_mean
+from langarith.data.readers import read_all
+from langarith.errors import InputError, did_you_mean, warn_of_loss
 from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
+from langarith.tasks.shared.squad import QaExample, read_articles
 
 if TYPE_CHECKING:
     import numpy as np
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 CUTS = ("half", "articles")
 SPLITS = ("validation", "test")
-ANSWER = ("text", "answer_start")
 N_BEST = 20
 MAX_ANSWER = 30
 ENCODE_BATCH = 1000
 """Examples tokenised at once: offsets of SQuAD's 88k windows together would take gigabytes."""
-
-
-@dataclass(frozen=True)
-class QaExample:
-    """One question; `id` is the file's own; `starts` count Unicode code points from 0.
-
-    `file` is where it was read, for messages."""
-
-    id: str
-    question: str
-    context: str
-    answers: tuple[str, ...]
-    starts: tuple[int, ...]
-    file: str
 
 
 class Qa(Task[QaExample, str]):
@@ -76,7 +61,7 @@ class Qa(Task[QaExample, str]):
             raise InputError(
                 f"{path}: split '{split}' of a cut file is unknown; ask for validation or test."
             )
-        articles = (_parquet_articles if path.suffix == ".parquet" else _read_articles)(path)
+        articles = read_articles(path)
         examples = [example for article in articles for example in article]
         if not examples:
             raise InputError(f"{path} holds no question; give SQuAD v1.1 JSON.")
@@ -93,6 +78,32 @@ class Qa(Task[QaExample, str]):
     def labels(self, examples: Sequence[QaExample]) -> tuple[str, ...]:
         """(): positions are no labels."""
         return ()
+
+    def check_lengths(
+        self,
+        examples: Sequence[QaExample],
+        tokenizer: Tokenizer | None,
+        encoding: Encoding,
+        where: str,
+    ) -> None:
+        """Questions with no answer in a window; in training only the first answer counts.
+
+        Errors: InputError also for a question that leaves no room for its context.
+        """
+        lost = 0
+
+        def check(example: QaExample) -> None:
+            nonlocal lost
+            lost += not _fits(example, tokenizer, encoding)
+
+        read_all(examples, check)
+        warn_of_loss(
+            where,
+            lost,
+            len(examples),
+            "questions have no answer that lies in one window of the context",
+            "raise 'max_length' or 'stride', or drop them",
+        )
 
     def encode(
         self,
@@ -137,11 +148,7 @@ class Qa(Task[QaExample, str]):
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - stride
         lengths = map(len, tokenizer(questions, add_special_tokens=False)["input_ids"])
         for example, length in zip(examples, lengths, strict=True):
-            if length >= room:
-                raise InputError(
-                    f"{example.file}: question '{example.id}' has {length} subwords, too many "
-                    f"for windows of {max_length} that share {stride}; shorten it."
-                )
+            _check_question(example, length, room, encoding)
         encoded = tokenizer(
             questions,
             [example.context for example in examples],
@@ -211,101 +218,6 @@ class Qa(Task[QaExample, str]):
         return [answer] * len(examples)
 
 
-# ---------------------------------------------------------------- reading
-
-
-def _read_articles(path: Path) -> list[list[QaExample]]:
-    """The questions of each article; a node of the JSON is named like data[0].paragraphs[2]."""
-    file = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
-    seen: set[str] = set()
-    articles = []
-    for at, article in _nodes(file, "data", "", path):
-        examples = []
-        for place, paragraph in _nodes(article, "paragraphs", at, path):
-            context = _text(paragraph, "context", place, path)
-            for where, question in _nodes(paragraph, "qas", place, path):
-                example = _question(question, context, where, path)
-                if example.id in seen:
-                    raise InputError(
-                        f"{path}: the id '{example.id}' is used twice; make it unique."
-                    )
-                seen.add(example.id)
-                examples.append(example)
-        articles.append(examples)
-    return articles
-
-
-def _parquet_articles(path: Path) -> list[list[QaExample]]:
-    """The questions of each article: neighbouring rows of one title, or else of one context."""
-    names = ["id", "question", "context", "answers"]
-    file = open_parquet(path, names)
-    title = "title" if "title" in file.schema_arrow.names else "context"
-    rows = file.read(columns=[*dict.fromkeys([*names, title])]).to_pylist()
-    seen: set[str] = set()
-    articles = []
-    for _, group in groupby(rows, key=lambda row: row[title]):
-        examples = []
-        for row in group:
-            if isinstance(row["answers"], dict):  # lists side by side
-                pairs = zip(*(row["answers"].get(k) or () for k in ANSWER), strict=False)
-                row["answers"] = [dict(zip(ANSWER, pair, strict=True)) for pair in pairs]
-            where = f"the row of question '{row['id']}'"
-            examples.append(_question(row, _text(row, "context", where, path), where, path))
-            if examples[-1].id in seen:
-                raise InputError(
-                    f"{path}: the id '{examples[-1].id}' is used twice; make it unique."
-                )
-            seen.add(examples[-1].id)
-        articles.append(examples)
-    return articles
-
-
-def _nodes(node: Any, key: str, at: str, path: Path) -> Iterator[tuple[str, Any]]:
-    name = f"{at}.{key}".lstrip(".")
-    values = node.get(key) if isinstance(node, dict) else None
-    if not isinstance(values, list):
-        raise InputError(f"{path}: no list '{name}'; give SQuAD v1.1 JSON.")
-    for i, value in enumerate(values):
-        yield f"{name}[{i}]", value
-
-
-def _text(node: Any, key: str, at: str, path: Path) -> str:
-    text = node.get(key) if isinstance(node, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{path}: no text under {at}.{key}; write it or drop the entry.")
-    return text
-
-
-def _question(node: Any, context: str, at: str, path: Path) -> QaExample:
-    identity = _text(node, "id", at, path)
-    question = _text(node, "question", f"question '{identity}'", path)
-    answers: list[str] = []
-    starts: list[int] = []
-    for where, answer in _nodes(node, "answers", f"question '{identity}'", path):
-        text = _text(answer, "text", where, path)
-        start = answer.get("answer_start")
-        if not isinstance(start, int) or start < 0 or not context.startswith(text, start):
-            raise InputError(
-                f"{path}: question '{identity}' has the answer '{text}' at {start}, but the context"
-                f" does not; {_correction(context, text)}."
-            )
-        answers.append(text)
-        starts.append(start)
-    if not answers:
-        raise InputError(
-            f"{path}: question '{identity}' has no answer; SQuAD v1.1 has no unanswerable "
-            "questions, so drop it."
-        )
-    return QaExample(identity, question, context, tuple(answers), tuple(starts), str(path))
-
-
-def _correction(context: str, text: str) -> str:
-    at = context.find(text)
-    if at < 0:
-        return "correct the text, which is nowhere in the context"
-    return f"set answer_start to where it is in Unicode characters from 0 (first at {at})"
-
-
 def _border(articles: list[list[QaExample]], cut: str) -> int:
     """How many questions, in file order, are validation."""
     import numpy as np
@@ -318,6 +230,54 @@ def _border(articles: list[list[QaExample]], cut: str) -> int:
 
 
 # ---------------------------------------------------------------- windows
+
+
+def _check_question(example: QaExample, length: int, room: int, encoding: Encoding) -> None:
+    """Refuse a question of `length` subwords where `room` are left beside the shared context."""
+    if length >= room:
+        raise InputError(
+            f"{example.file}: question '{example.id}' has {length} subwords, too many for windows "
+            f"of {encoding.max_length} that share {encoding.stride}; shorten it."
+        )
+
+
+def _fits(example: QaExample, tokenizer: Tokenizer | None, encoding: Encoding) -> bool:
+    """Whether a window holds one of the answers, or in training the first.
+
+    Without a tokenizer a word counts as one subword, so that False is certain.
+    """
+    question = example.question.lstrip()
+    answers = list(zip(example.starts, example.answers, strict=True))
+    answers = answers[:1] if encoding.training else answers
+    if tokenizer is None:
+        length = len(question.split())
+        _check_question(example, length, encoding.max_length - encoding.stride, encoding)
+        shortest = min(len(answer.split()) for _, answer in answers)
+        return shortest <= encoding.max_length - length
+    room = encoding.max_length - tokenizer.num_special_tokens_to_add(True)
+    # no text has more subwords than bytes and a mark of its start
+    if len(question.encode()) + 1 >= room - encoding.stride:
+        length = len(tokenizer.encode(question, add_special_tokens=False).ids)
+        _check_question(example, length, room - encoding.stride, encoding)
+    # neighbouring windows share `stride` subwords, so nothing shorter is cut by both
+    if any(len(answer.encode()) + 1 <= encoding.stride for _, answer in answers):
+        return True
+    window = room - len(tokenizer.encode(question, add_special_tokens=False).ids)
+    offsets = tokenizer.encode(example.context, add_special_tokens=False).offsets
+    step = window - encoding.stride
+    for start, answer in answers:
+        covering = [i for i, (a, b) in enumerate(offsets) if b > start and a < start + len(answer)]
+        begin = min(
+            covering[0] // step * step if covering else 0, _last(len(offsets), window, step)
+        )
+        if covering and covering[-1] < begin + window:
+            return True
+    return False
+
+
+def _last(length: int, window: int, step: int) -> int:
+    """Where the last window of a context of so many subwords begins."""
+    return max(0, -(-(length - window) // step) * step)
 
 
 def _positions(

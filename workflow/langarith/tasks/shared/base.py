@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from langarith.errors import InputError
+from langarith.errors import InputError, warn
 
 if TYPE_CHECKING:
     import evaluate
     import numpy as np
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 
@@ -95,6 +97,10 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     """Those of the study's keys `cut`, `stride` and `labels` that have an effect."""
     suffix: ClassVar[str] = ""
     """Of the files that the synthetic data set writes, without the dot; '' where it has none."""
+    class_name: ClassVar[str] = "class"
+    """What messages call a class that `classes` counts."""
+    fewest_classes: ClassVar[int] = 0
+    """Classes that training data must have, so that there is something to learn."""
     typical_examples: ClassVar[tuple[int, int, int] | None] = None
     """Training, validation and test examples of the usual data set, for estimates of run time."""
 
@@ -120,6 +126,78 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     @abstractmethod
     def labels(self, examples: Sequence[ExampleT]) -> tuple[str, ...]:
         """The label set of training examples in a fixed order; () where the task has none."""
+
+    def classes(self, examples: Sequence[ExampleT]) -> Counter[str]:
+        """The annotations that a model can predict only if it was trained on some, with counts.
+
+        Entity types, tags or labels; empty where a task has none.
+        """
+        return Counter()
+
+    def check_trained(self, trained: Mapping[str, int], where: str) -> None:
+        """Refuse training data with too few classes to learn from.
+
+        Args:
+            trained: `classes` of the training data.
+            where: what they are, for messages.
+        """
+        if len(trained) < self.fewest_classes:
+            there = (
+                f"one {self.class_name} ({', '.join(trained)})"
+                if trained
+                else (f"no {self.class_name}")
+            )
+            raise InputError(
+                f"{where}: it has {there}, and there is nothing to learn from fewer than "
+                f"{self.fewest_classes}; give other training data."
+            )
+
+    def check_classes(
+        self, trained: Mapping[str, int], found: Mapping[str, int], where: str
+    ) -> None:
+        """Warn of classes that a model cannot predict, since its training data have none.
+
+        Args:
+            trained, found: `classes` of the training data and of what is scored.
+            where: what is scored, for messages.
+
+        Errors: InputError where the two have no class in common.
+        """
+        if not self.fewest_classes:
+            return
+        unknown = {name: count for name, count in found.items() if name not in trained}
+        if not found:
+            warn(where, f"it has no {self.class_name}, so its scores mean nothing")
+        elif len(unknown) == len(found):
+            raise InputError(
+                f"{where}: none of its {self.class_name}s ({', '.join(sorted(found))}) is among "
+                f"those of the training data ({', '.join(sorted(trained))}); name them alike in "
+                "both."
+            )
+        elif unknown:
+            counts = ", ".join(f"{name} ({count:,})" for name, count in sorted(unknown.items()))
+            warn(
+                where,
+                f"{len(unknown)} of {len(found)} {self.class_name}s cannot be predicted, since the "
+                f"training data have none of them: {counts}",
+            )
+
+    def check_lengths(
+        self,
+        examples: Sequence[ExampleT],
+        tokenizer: Tokenizer | None,
+        encoding: Encoding,
+        where: str,
+    ) -> None:
+        """Warn of examples, or words, that do not fit into the model's inputs.
+
+        Args:
+            tokenizer: the base model's; None where it is not at hand: then a word counts as one
+                subword, so that what is found is surely lost.
+            where: what the examples are, for messages.
+
+        Errors: InputError where more than half of them are lost, or one cannot be encoded at all.
+        """
 
     @abstractmethod
     def encode(

@@ -6,12 +6,19 @@ A type adds the names of its columns and its metric.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langarith.data.readers import open_parquet, parse_json, read_lines
+from langarith.data.readers import (
+    class_names,
+    open_parquet,
+    parse_json,
+    read_all,
+    read_lines,
+    read_rows,
+)
 from langarith.errors import InputError
 from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
 
@@ -19,8 +26,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-Row = tuple[str, dict[str, Any]]
-"""Where a row is in its file (like "line 3"), and its cells by column."""
+Row = tuple[str, Sequence[str], Any]
+"""Where a row is in its file (like "line 3"), the columns it must have, and what it holds: an
+object, or the header of a table and the cells."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class ClassificationTask(Task[LabelledText, str]):
     """
 
     head = "classification"
+    class_name, fewest_classes = "label", 2
     prediction = reference = "string"
     columns: ClassVar[tuple[str, ...]] = ("text", "text_pair", "label")
     """Names of the columns: the text, the second text, the label."""
@@ -75,7 +84,7 @@ class ClassificationTask(Task[LabelledText, str]):
         rows = next((read for end, read in readers.items() if path.name.endswith(end)), None)
         if rows is None:
             raise InputError(f"{path} is of an unknown kind; name it {', '.join(readers)}.")
-        examples = [self._example(row, f"{path}, {where}") for where, row in rows(path)]
+        examples = read_all(rows(path), lambda row: self._example(path, *row))
         if not examples:
             raise InputError(
                 f"{path} holds no {self.row_name}; give rows of {', '.join(self._columns(()))}."
@@ -87,6 +96,10 @@ class ClassificationTask(Task[LabelledText, str]):
         found = {example.label for example in examples}
         numbers = all(label.isdecimal() for label in found)
         return self.label_set or tuple(sorted(found, key=int if numbers else str))
+
+    def classes(self, examples: Sequence[LabelledText]) -> Counter[str]:
+        """Examples by label."""
+        return Counter(example.label for example in examples)
 
     def encode(
         self,
@@ -124,7 +137,7 @@ class ClassificationTask(Task[LabelledText, str]):
 
     def majority(self, train_examples: Sequence[LabelledText]) -> str:
         """The most frequent training label, the first of the label set among equals."""
-        counts = Counter(example.label for example in train_examples)
+        counts = self.classes(train_examples)
         return max(self.labels(train_examples), key=lambda label: counts[label])
 
     def constant(self, answer: str, examples: Sequence[LabelledText]) -> list[str]:
@@ -142,14 +155,14 @@ class ClassificationTask(Task[LabelledText, str]):
         header: list[str] = []
         columns: tuple[str, ...] = ()
         blank = 0
-        for number, line in read_lines(path):
+        for number, line in read_rows(path):
             if not line.strip():
                 blank = blank or number
                 continue
             if blank:
                 raise InputError(f"{path}, line {blank} is blank; remove it.")
             cells = line.split("\t")
-            if not header:
+            if not columns:
                 header = [cell.strip().lower() for cell in cells]
                 columns = self._columns(header)
                 if sorted(header) != sorted(columns):
@@ -158,19 +171,13 @@ class ClassificationTask(Task[LabelledText, str]):
                         f"{', '.join(columns)} with tabs between them."
                     )
                 continue
-            if len(cells) != len(columns):
-                raise InputError(
-                    f"{path}, line {number} has {len(cells)} columns instead of {len(columns)}; "
-                    "put a tab between the columns and none inside a text."
-                )
-            yield f"line {number}", dict(zip(header, cells, strict=True))
+            yield f"line {number}", columns, (header, cells)
 
     def _jsonl_rows(self, path: Path) -> Iterator[Row]:
         lines = ((number, line) for number, line in read_lines(path) if line.strip())
-        rows = (
+        return self._objects(
             (f"line {number}", parse_json(line, path, f"line {number}")) for number, line in lines
         )
-        return self._objects(rows, path)
 
     def _json_rows(self, path: Path) -> Iterator[Row]:
         value = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
@@ -180,20 +187,15 @@ class ClassificationTask(Task[LabelledText, str]):
             raise InputError(
                 f"{path} is no list of {self.row_name}s; give a list, or an object that holds one."
             )
-        rows = ((f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1))
-        return self._objects(rows, path)
+        return self._objects(
+            (f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)
+        )
 
-    def _objects(self, rows: Iterator[Row], path: Path) -> Iterator[Row]:
+    def _objects(self, rows: Iterable[tuple[str, Any]]) -> Iterator[Row]:
         columns: tuple[str, ...] = ()
         for where, row in rows:
             columns = columns or self._columns(row if isinstance(row, dict) else ())
-            missing = [c for c in columns if c not in row] if isinstance(row, dict) else columns
-            if missing:
-                raise InputError(
-                    f"{path}, {where} lacks '{missing[0]}'; give an object with the keys "
-                    f"{', '.join(columns)}."
-                )
-            yield where, {column: row[column] for column in columns}
+            yield where, columns, row
 
     def _parquet_rows(self, path: Path) -> Iterator[Row]:
         import pyarrow as pa
@@ -207,17 +209,43 @@ class ClassificationTask(Task[LabelledText, str]):
                 "name the file of one language, for example "
                 "{language}/test-00000-of-00001.parquet."
             )
+        label = self.columns[-1]
+        try:
+            classes = class_names(table.schema, label)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         for number, row in enumerate(table.to_pylist(), start=1):
-            yield f"row {number}", row
+            if classes and isinstance(row[label], int):
+                if not 0 <= row[label] < len(classes):
+                    raise InputError(
+                        f"{path}, row {number}: the number {row[label]} stands for no label (0 to "
+                        f"{len(classes) - 1} do: {', '.join(classes)}); drop the row."
+                    )
+                row[label] = classes[row[label]]
+            yield f"row {number}", columns, row
 
-    def _example(self, row: dict[str, Any], where: str) -> LabelledText:
-        text, pair, label = (row.get(column) for column in self.columns)
+    def _example(self, path: Path, at: str, columns: Sequence[str], row: Any) -> LabelledText:
+        where = f"{path}, {at}"
+        if isinstance(row, tuple):
+            header, cells = row
+            if len(cells) != len(columns):
+                raise InputError(
+                    f"{where} has {len(cells)} columns instead of {len(columns)}; put a tab "
+                    "between the columns and none inside a text."
+                )
+            row = dict(zip(header, cells, strict=True))
+        missing = [c for c in columns if c not in row] if isinstance(row, dict) else columns
+        if missing:
+            raise InputError(
+                f"{where} lacks '{missing[0]}'; give an object with the keys {', '.join(columns)}."
+            )
+        text, pair, label = (row[name] if name in columns else None for name in self.columns)
         for name, value in zip(self.columns, (text, pair), strict=False):
-            if name in row and (not isinstance(value, str) or not value.strip()):
+            if name in columns and (not isinstance(value, str) or not value.strip()):
                 raise InputError(
                     f"{where}: no text under '{name}'; write it or drop the {self.row_name}."
                 )
-        return LabelledText(where.rpartition(" ")[2], str(text), pair, self._label(label, where))
+        return LabelledText(at.rpartition(" ")[2], str(text), pair, self._label(label, where))
 
     def _label(self, value: Any, where: str) -> str:
         label = str(value).strip()

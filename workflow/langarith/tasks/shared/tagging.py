@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langarith.data.readers import read_lines
-from langarith.errors import InputError
+from langarith.data.readers import read_all, read_rows
+from langarith.errors import InputError, warn_of_loss
 from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
 
 if TYPE_CHECKING:
     import numpy as np
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100
@@ -45,7 +46,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> list[TaggedSentence]:
         """All sentences of a file: a word per line, a blank line between sentences.
 
-        Errors: InputError of `word`, and for a file without sentences.
+        Errors: InputError of `word` and `check_order`, and for a file without sentences.
         """
         self._refuse_cut(path, cut)
         sentences = list(self.sentences(path))
@@ -55,22 +56,38 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
 
     def sentences(self, path: Path) -> Iterator[TaggedSentence]:
         """The sentences of a file of lines."""
+        previous: str | None = ""
+
+        def read(numbered: tuple[int, str]) -> tuple[int, tuple[str, str]] | None:
+            nonlocal previous
+            number, line = numbered
+            if self.ends_sentence(line):
+                previous = ""
+                return number, ("", "")
+            before, previous = previous, None  # unknown if this line is a mistake
+            where = f"{path}, line {number}"
+            pair = self.word(line, where)
+            if pair is None:
+                previous = before
+                return None
+            previous = pair[1]
+            if before is not None:
+                self.check_order(pair[1], before, where)
+            return number, pair
+
         words: list[str] = []
         tags: list[str] = []
         first = 0
-        for number, line in read_lines(path):
-            if self.ends_sentence(line):
+        for number, (word, tag) in filter(None, read_all(read_rows(path), read)):
+            if not tag:
                 if words:
                     yield TaggedSentence(str(first), tuple(words), tuple(tags))
                 words, tags = [], []
                 continue
-            pair = self.word(line, f"{path}, line {number}", tags[-1] if tags else "")
-            if pair is None:
-                continue
             if not words:
                 first = number
-            words.append(pair[0])
-            tags.append(pair[1])
+            words.append(word)
+            tags.append(tag)
         if words:
             yield TaggedSentence(str(first), tuple(words), tuple(tags))
 
@@ -79,18 +96,57 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
         return not line.strip(" \t")
 
     @abstractmethod
-    def word(self, line: str, where: str, previous: str) -> tuple[str, str] | None:
+    def word(self, line: str, where: str) -> tuple[str, str] | None:
         """The word of a line and its tag; None for a line to skip, such as a comment.
 
         Args:
             line: without its end.
             where: file and line number, for messages.
-            previous: the tag of the word before in the sentence, '' for the first.
+        """
+
+    def check_order(self, tag: str, previous: str, where: str) -> None:
+        """Refuse a tag that cannot follow another.
+
+        Args:
+            tag: of a word.
+            previous: of the word before in the sentence, '' for the first.
+            where: file and line number, for messages.
         """
 
     @abstractmethod
     def expected(self, path: Path) -> str:
         """What a file should hold, for the message on one that holds no sentence."""
+
+    def check_lengths(
+        self,
+        examples: Sequence[TaggedSentence],
+        tokenizer: Tokenizer | None,
+        encoding: Encoding,
+        where: str,
+    ) -> None:
+        """Words beyond the truncation, as `Features.dropped_words` counts them."""
+        room = encoding.max_length
+        if tokenizer is not None:
+            room -= tokenizer.num_special_tokens_to_add(False)
+        lost = 0
+        for example in examples:
+            words = list(example.words)
+            if tokenizer is None:
+                lost += max(0, len(words) - room)
+            # no word has more subwords than bytes and a mark of its start
+            elif sum(len(word.encode()) + 1 for word in words) > room:
+                encoded = tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+                if len(encoded.word_ids) > room:
+                    kept = [word for word in encoded.word_ids[:room] if word is not None]
+                    lost += len(words) - (kept[-1] + 1 if kept else 0)
+        warn_of_loss(
+            where,
+            lost,
+            sum(len(example.words) for example in examples),
+            f"words lie beyond the first {encoding.max_length} subwords of their sentences and are "
+            f"predicted {self.fallback}",
+            "put a blank line after each sentence, or raise 'max_length'",
+        )
 
     def encode(
         self,
