@@ -172,6 +172,27 @@ def _keys_of_other_task_types(study: Study) -> Iterator[str]:
             )
 
 
+SPECIAL_TOKENS = 4
+"""Of a pair of texts, at most: XLM-R has four, BERT three."""
+
+SHORTEST_QUESTION = 8
+"""Subwords of a question that must find room beside `stride` in every window."""
+
+
+def _windows(study: Study) -> Iterator[str]:
+    """QA: a window has room for special tokens, a question, and more than `stride` subwords."""
+    for name, task in study.tasks.items():
+        kind = task_type(study, name)
+        if kind in tasks.names() and "stride" in tasks.get(kind).own_keys:
+            room = task.max_length - task.stride - SPECIAL_TOKENS - SHORTEST_QUESTION
+            if room < 1:
+                yield (
+                    f"tasks.{name}.stride: windows of {task.max_length} subwords (max_length) that "
+                    f"share {task.stride} leave no room for a question; set stride to "
+                    f"{task.max_length // 3} or less, or raise max_length"
+                )
+
+
 def _difficulty(study: Study) -> Iterator[str]:
     """Knobs of the miniature that the task type has."""
     for name, task in study.tasks.items():
@@ -326,6 +347,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _task_types,
     _targets,
     _keys_of_other_task_types,
+    _windows,
     _difficulty,
     _files_of_one_language,
     _text_column,
