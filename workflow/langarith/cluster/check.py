@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from langarith import tasks
-from langarith.data import readers
+from langarith.data import base_models, readers
 from langarith.errors import InputError
-from langarith.operands import budget_tokens
+from langarith.operands import Operand, budget_tokens
 from langarith.study import schema, sources
 
 
@@ -17,7 +17,25 @@ def problems(of: schema.Study) -> list[str]:
 
     Files that the workflow makes or downloads itself, and that do not exist yet, are skipped.
     """
-    return [*_corpora(of), *_tasks(of)]
+    return [*_corpora(of), *_tasks(of), *_base_models(of)]
+
+
+def _base_models(of: schema.Study) -> Iterator[str]:
+    """Base models and ready-made adapters that are at hand, by headers and configurations."""
+    for name, model in of.models.items():
+        folder = sources.model_folder(of, name)
+        if folder and (folder / "config.json").is_file():
+            for problem in base_models.problems(
+                folder,
+                sources.sequence_lengths(of),
+                masked_lm=sources.trains_language_adapters(of, name),
+            ):
+                yield f"models.{name}: {problem}"
+        for language in model.adapters:
+            file = sources.ready_adapter(of, name, Operand(language), "adapter.safetensors")
+            if file and Path(file).is_file():
+                for problem in base_models.adapter_problems(Path(file).parent):
+                    yield f"models.{name}.adapters.{language}: {problem}"
 
 
 def _corpora(of: schema.Study) -> Iterator[str]:

@@ -50,19 +50,26 @@ def problems(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool)
             and a mask token.
     """
     folder = Path(folder)
-    absent = list(_absent(folder))
-    yield from absent or code_keys.problems(folder)
-    if absent:
-        return
-    try:
+    missing = list(absent(folder))
+    yield from [*missing, *config_problems(folder, lengths)]
+    if not missing and not any(config_problems(folder, {})):
         config = read_object(folder / "config.json")
-        wrong = list(_config(folder, config, lengths))
-        yield from wrong
-        if not wrong:
-            yield from _tokenizer(folder, config, masked_lm)
-            yield from _weights(folder, config, masked_lm)
-    except InputError as error:
-        yield str(error)
+        for part in (_tokenizer, _weights):
+            try:
+                yield from part(folder, config, masked_lm)
+            except InputError as error:
+                yield str(error)
+
+
+def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[str]:
+    """The part of :func:`problems` that config.json alone tells, if it is there."""
+    folder = Path(folder)
+    if (folder / "config.json").is_file():
+        yield from code_keys.problems(folder)
+        try:
+            yield from _config(folder, read_object(folder / "config.json"), lengths)
+        except InputError as error:
+            yield str(error)
 
 
 def refuse(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -> None:
@@ -75,10 +82,24 @@ def refuse(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -
         raise InputError("\n".join(wrong))
 
 
+def adapter_problems(folder: str | Path) -> Iterator[str]:
+    """What is wrong with the files of a ready-made adapter, by their headers alone."""
+    folder = Path(folder)
+    yield from code_keys.problems(folder)
+    try:
+        read_object(folder / "adapter_config.json")
+        if not read_shapes(folder / "adapter.safetensors"):
+            yield f"{folder / 'adapter.safetensors'} holds no tensor; copy it again"
+    except InputError as error:
+        yield str(error)
+
+
 # --- files --------------------------------------------------------------------------------------
 
 
-def _absent(folder: Path) -> Iterator[str]:
+def absent(folder: str | Path) -> Iterator[str]:
+    """One sentence for each file that is not there, and what to do about it."""
+    folder = Path(folder)
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             continue
@@ -98,7 +119,7 @@ def _absent(folder: Path) -> Iterator[str]:
                 "AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)"
             )
         else:
-            yield f"{folder}: no {name} there; name a base model's folder that holds it"
+            yield f"{folder} holds no {name}; name a folder that does"
 
 
 def _slow(folder: Path) -> str:
@@ -205,7 +226,7 @@ def _tokenizer(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iter
             f"{path}: piece {last} is beyond the {rows} rows of the model's embeddings "
             "(vocab_size in config.json); copy the tokenizer that belongs to the model"
         )
-    named = _special_tokens(folder)
+    named = _special_tokens(folder, str(config["model_type"]))
     missing = [
         name
         for name in NEEDED_TOKENS
@@ -231,11 +252,11 @@ def _pieces(parsed: Mapping[str, Any]) -> dict[str, int]:
     return known
 
 
-def _special_tokens(folder: Path) -> dict[str, str]:
+def _special_tokens(folder: Path, model_type: str) -> dict[str, str]:
     """Special tokens by name, as transformers finds them in the tokenizer's files."""
     config = read_object(folder / "tokenizer_config.json")
-    kind = str(config.get("tokenizer_class") or "")
-    family = "Bert" if kind.startswith("Bert") else "Roberta" if "Roberta" in kind else ""
+    kind = str(config.get("tokenizer_class") or model_type).lower()
+    family = "Bert" if kind.startswith("bert") else "Roberta" if "roberta" in kind else ""
     named = {f"{name}_token": token for name, token in CLASS_TOKENS.get(family, {}).items()}
     extra = folder / "special_tokens_map.json"
     for values in ([read_object(extra)] if extra.is_file() else []) + [config]:

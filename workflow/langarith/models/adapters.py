@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from adapters import SeqBnConfig, SeqBnInvConfig
+from adapters.loading import AdapterLoader
 from adapters.methods.modeling import Activation_Function_Class
 from torch import nn
 from transformers import PreTrainedModel
@@ -74,7 +75,15 @@ def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Param
     return dict(sorted(found.items()))
 
 
+def current_name(name: str) -> str:
+    """A name that older versions of `adapters` wrote, as this one reads it."""
+    for old, new in AdapterLoader.legacy_weights_mapping.items():
+        name = name.replace(old, new)
+    return name
+
+
 def _plain_name(name: str, adapter: str) -> str | None:
+    name = current_name(name)
     match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
     if not match:
         return None

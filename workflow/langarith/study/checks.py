@@ -27,6 +27,7 @@ from langarith.study.schema import (
     Study,
 )
 from langarith.study.sources import (
+    sequence_lengths,
     task_type,
 )
 
@@ -129,8 +130,7 @@ def _pretrained_models(study: Study) -> Iterator[str]:
         yield from _unknown(study, f"models.{name}.languages", model.languages)
         lengths = {
             f"models.{name}.training.chunk_length": model.training.chunk_length,
-            "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
-            **{f"tasks.{t}.max_length": task.max_length for t, task in study.tasks.items()},
+            **sequence_lengths(study),
         }
         for key, length in lengths.items():
             if length > model.max_length:
@@ -360,4 +360,5 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     file_checks.missing_shards,
     file_checks.missing_task_files,
     file_checks.missing_model_files,
+    file_checks.base_models_described,
 )
