@@ -86,6 +86,10 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
     """What is wrong with the files of a ready-made adapter, by their headers alone."""
     folder = Path(folder)
     yield from code_keys.problems(folder)
+    for name in ("adapter_config.json", "adapter.safetensors"):
+        if not (folder / name).is_file():
+            yield f"{folder} holds no {name}; name an adapter's folder"
+            return
     try:
         read_object(folder / "adapter_config.json")
         if not read_shapes(folder / "adapter.safetensors"):
@@ -276,8 +280,8 @@ def _weights(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iterat
     path = folder / "model.safetensors"
     prefix = "bert." if config["model_type"] == "bert" else "roberta."
     there = {_modern(name): shape for name, shape in read_shapes(path).items()}
-    if not any(name.startswith(prefix) for name in there):  # an encoder that was saved alone
-        there = {prefix + name if "." in name else name: shape for name, shape in there.items()}
+    if any(name.startswith(("encoder.", "embeddings.")) for name in there):
+        there = {prefix + name: shape for name, shape in there.items()}  # saved without a head
     wanted = expected_shapes(config, masked_lm=masked_lm)
     layers = {name for name in there if name.startswith(f"{prefix}encoder.layer.")}
     missing, left = sorted(wanted.keys() - there.keys()), sorted(layers - wanted.keys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,43 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer
 
     code_keys.refuse(path)
-    return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+    missing = [
+        name
+        for name in ("mask_token", "pad_token", "cls_token", "sep_token")
+        if getattr(tokenizer, f"{name}_id") is None
+    ]
+    if missing:
+        raise InputError(
+            f"{path}: the tokenizer has no {', '.join(missing)}; name them in "
+            "tokenizer_config.json, or use the model's own tokenizer"
+        )
+    return tokenizer
+
+
+def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length: int) -> None:
+    """Refuse a tokenizer with more pieces than embeddings, and sequences beyond the positions.
+
+    Args:
+        length: subwords of the longest sequence.
+
+    Raises:
+        InputError: either does not fit.
+    """
+    config = model.config
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} pieces and the model "
+            f"{config.vocab_size} embeddings; use the tokenizer that belongs to the model"
+        )
+    rows = config.max_position_embeddings
+    # RoBERTa counts positions from the padding index + 1
+    positions = rows if config.model_type == "bert" else rows - config.pad_token_id - 1
+    if length > positions:
+        raise InputError(
+            f"sequences of {length} subwords do not fit into the {positions} positions of the base "
+            "model; lower 'chunk_length' or 'max_length'"
+        )
 
 
 def new_masked_lm(
@@ -76,10 +113,17 @@ def sinusoids(count: int, width: int) -> torch.Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
 
 
-def save_base(model: PreTrainedModel, folder: Path) -> None:
-    """Write config.json and model.safetensors, whole or not at all."""
+def save_base(model: PreTrainedModel, folder: Path, tokenizer: Sequence[str | Path] = ()) -> None:
+    """Write config.json and model.safetensors, whole or not at all.
+
+    Args:
+        tokenizer: files of the tokenizer to copy beside them, so that `source: files` of another
+            study can name the folder.
+    """
     with whole_folder(folder) as staging:
         model.save_pretrained(staging, safe_serialization=True)
+        for file in tokenizer:
+            shutil.copyfile(file, staging / Path(file).name)
 
 
 def load_masked_lm(path: str | Path) -> PreTrainedModel:
