@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from langarith import files
+from langarith.cluster import check
 from langarith.data import base_models, code_keys
 from langarith.errors import InputError
+from langarith.study import file_checks, schema
 
 CONFIG = {
     "model_type": "xlm-roberta",
@@ -196,6 +198,57 @@ def test_tokens_of_a_class_need_no_names(model: Path) -> None:
     """mBERT's tokenizer_config.json on the hub names neither class nor tokens."""
     (model / "tokenizer_config.json").write_text("{}")
     assert found(model) == []
+
+
+def study(model: Path, **of_model: Any) -> schema.Study:
+    """A study whose data are not made yet, on that base model."""
+    recipe = {"batch_size": 2, "learning_rate": 0.1}
+    language = recipe | {"steps": 1, "chunk_length": 32}
+    examples = {"train": 9, "validation": 9, "test": 9}
+    return schema.Study.model_validate(
+        {
+            "name": "own",
+            "results_dir": str(model.parent / "results"),
+            "languages": ["en", "es", "fr"],
+            "task_language": "en",
+            "seeds": [1],
+            "models": {"own": {"source": "files", "path": str(model)} | of_model},
+            "corpora": {"source": "miniature", "documents": 10},
+            "tasks": {
+                "ner": {
+                    "source": "miniature",
+                    "targets": ["es"],
+                    "max_length": 32,
+                    "examples": examples,
+                }
+            },
+            "related": {"es": "fr"},
+            "training": {"language_adapter": language, "task_adapter": recipe | {"epochs": 1}},
+            "experiments": {"zero_shot": {}},
+        }
+    )
+
+
+def test_check_looks_at_base_models_and_ready_made_adapters(model: Path, tmp_path: Path) -> None:
+    assert check.problems(study(model)) == []
+    edit("tokenizer_config.json", pad_token=None)(model)
+    (problem,) = check.problems(study(model))
+    assert problem.startswith(f"models.own: {model}/tokenizer_config.json: no pad_token")
+    adapter = tmp_path / "fr"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter.safetensors").write_bytes(POINTER)
+    _, problem = check.problems(study(model, adapters={"fr": str(adapter)}))
+    assert problem.startswith(f"models.own.adapters.fr: {adapter}/adapter.safetensors is no compl")
+
+
+def test_what_config_json_shows_is_refused_when_the_study_is_read(model: Path) -> None:
+    assert list(file_checks.base_models_described(study(model))) == []
+    edit("config.json", max_position_embeddings=20, auto_map={"AutoModel": "m.M"})(model)
+    code, chunk, window = file_checks.base_models_described(study(model))
+    assert "'auto_map' would make a library run" in code
+    assert "training.language_adapter.chunk_length: 32 subwords do not fit into the 18" in chunk
+    assert "tasks.ner.max_length: 32 subwords" in window
 
 
 @pytest.mark.parametrize(

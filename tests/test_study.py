@@ -860,7 +860,12 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
         "or remove 'fr' from the targets",
         *(
             f"{path}: models.own.path: {tmp_path}/model holds no {part}; name a folder that does"
-            for part in ("config.json", "model.safetensors", "tokenizer.json")
+            for part in (
+                "config.json",
+                "model.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            )
         ),
     ]
 
