@@ -6,6 +6,7 @@ rule check_adapters:
         "Comparing the ready-made language adapters of {wildcards.model}"
     localrule: True
     input:
+        encoder=lambda wildcards: encoder(wildcards)[:1],
         initial=initial_adapter("language"),
         adapters=lambda wildcards: [
             file

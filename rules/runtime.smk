@@ -29,6 +29,10 @@ os.environ.update(
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
 
+# OpenMP threads sleep while they wait: on a machine with other work, threads that spin slow each other
+# down tenfold and more. Its library reads this when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Snakemake keeps all jobs that it plans, so frequent passes of the garbage collector free nothing:
 # they took a fifth of the planning of a large study.
 gc.freeze()

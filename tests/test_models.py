@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from adapters import AutoAdapterModel
-from safetensors.torch import load_file
+from adapters.methods.modeling import Activation_Function_Class
+from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, RobertaConfig, RobertaForMaskedLM
 from transformers.activations import NewGELUActivation
 
 import helpers
+from langarith.data import base_models
 from langarith.errors import InputError
 from langarith.merging.tensors import interpolate, write_in_place
 from langarith.models import encoders, ready_made
@@ -30,6 +35,7 @@ from langarith.models.adapters import (
     task_config,
 )
 from langarith.models.masked_lm import masked_lm_loss, masked_logits
+from langarith.study.recipes import NonLinearity
 
 LANGUAGE = language_config(helpers.LANGUAGE_SHAPE)
 ARCHITECTURES = ("xlm-r", "mbert")
@@ -374,7 +380,7 @@ def test_adapters_of_one_configuration_fit(base: Path, tmp_path: Path) -> None:
     kept = {"reduction_factor": 2, "inv_adapter_reduction_factor": 2}
     short = {k: v for k, v in config.items() if "phm" not in k and k != "scaling"} | kept
     describe(ready, config=short | {"dropout": 0.1}, model_name="xlm-roberta-base")
-    ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+    ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, base, trained=True)
 
 
 @pytest.mark.parametrize(
@@ -391,16 +397,16 @@ def test_an_adapter_of_another_configuration_is_refused(
     initial = saved_adapter(tmp_path / "initial", base)
     ready = saved_adapter(tmp_path / "ready", base, **shape)
     with pytest.raises(InputError) as caught:
-        ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, trained=True)
+        ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, base, trained=True)
     assert str(caught.value).startswith(
         f"models.m.adapters.fr: the adapter in {ready} does not fit adapters.language of this study"
     )
     assert says in str(caught.value)
     # where nothing is trained, it needs to fit the others alone
     other = saved_adapter(tmp_path / "other", base, **shape)
-    ready_made.refuse_unequal({"a": ready, "b": other}, initial, trained=False)
+    ready_made.refuse_unequal({"a": ready, "b": other}, initial, base, trained=False)
     with pytest.raises(InputError, match="does not fit a "):
-        ready_made.refuse_unequal({"a": ready, "b": initial}, initial, trained=False)
+        ready_made.refuse_unequal({"a": ready, "b": initial}, initial, base, trained=False)
 
 
 def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path) -> None:
@@ -408,10 +414,131 @@ def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path)
     ready = saved_adapter(tmp_path / "ready", base)
     describe(ready, model_type="bert", hidden_size=768)
     with pytest.raises(InputError) as caught:
-        ready_made.refuse_unequal({"a": ready}, initial, trained=False)
+        ready_made.refuse_unequal({"a": ready}, initial, base, trained=False)
     assert "does not fit the base model (model_type bert and not xlm-roberta, hidden_size 768" in (
         str(caught.value)
     )
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    path = folder / "adapter.safetensors"
+    save_file({n: t.contiguous() for n, t in change(load_file(path)).items()}, path)
+
+
+def old_names(weights: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name.replace(".output.adapters.", ".output.layer_text_lang_adapters.").replace(
+            "invertible_adapters.", "invertible_lang_adapters."
+        ): tensor
+        for name, tensor in weights.items()
+    }
+
+
+def test_names_of_older_versions_are_read(base: Path, tmp_path: Path) -> None:
+    ready = saved_adapter(tmp_path / "ready", base)
+    before = read_adapter(ready)
+    change_weights(ready, old_names)
+    assert_same(read_adapter(ready), before)
+    assert ready_made.unlike_its_config(ready, base) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda w: {n: t for n, t in w.items() if ".layer.1." not in n},
+            "it lacks encoder.layer.1",
+        ),
+        (lambda w: {n.replace("adapters.", "others."): t for n, t in w.items()}, "and 13 more"),
+        (lambda w: {n: t.repeat(2, *[1] * (t.dim() - 1)) for n, t in w.items()}, "has other sizes"),
+    ],
+    ids=["no last layer", "no tensor in common", "other sizes"],
+)
+def test_an_adapter_unlike_its_configuration_is_refused(
+    base: Path, tmp_path: Path, change: Any, says: str
+) -> None:
+    initial, ready = (saved_adapter(tmp_path / name, base) for name in ("initial", "ready"))
+    change_weights(ready, change)
+    with pytest.raises(
+        InputError, match=r"^a: .* does not hold what its adapter_config\.json"
+    ) as e:
+        ready_made.refuse_unequal({"a": ready}, initial, base, trained=False)
+    assert says in str(e.value)
+
+
+def test_weights_that_are_cut_or_not_finite_are_refused(base: Path, tmp_path: Path) -> None:
+    ready = saved_adapter(tmp_path / "ready", base)
+    weights = (ready / "adapter.safetensors").read_bytes()
+    for content in (weights[:-4], b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"):
+        (ready / "adapter.safetensors").write_bytes(content)
+        with pytest.raises(InputError, match="is no complete safetensors file"):
+            read_adapter(ready)
+    (ready / "adapter.safetensors").write_bytes(weights)
+    change_weights(
+        ready, lambda w: {n: t * (math.inf if "layer.1" in n else 1) for n, t in w.items()}
+    )
+    with pytest.raises(
+        InputError, match=r"adapter\.safetensors: .*layer\.1.* hold NaN or infinite"
+    ):
+        read_adapter(ready)
+    with pytest.raises(InputError, match="the merged adapter has NaN"):
+        write_in_place({"w": nn.Parameter(torch.ones(1))}, {"w": torch.tensor([math.nan])})
+
+
+def test_base_model_whose_weights_do_not_fit_its_config_is_refused(
+    base: Path, tmp_path: Path
+) -> None:
+    """transformers draws what a file lacks at random, and drops what has no place."""
+
+    def written(name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
+        folder = Path(shutil.copytree(base, tmp_path / name))
+        path = folder / "model.safetensors"
+        tensors = {n: t.contiguous() for n, t in change(load_file(path)).items()}
+        save_file(tensors, path, metadata={"format": "pt"})
+        return folder
+
+    without = written("layer", lambda w: {n: t for n, t in w.items() if ".layer.1." not in n})
+    headless = written("head", lambda w: {n: t for n, t in w.items() if "lm_head" not in n})
+    bad = written("nan", lambda w: {n: t * (math.nan if "query" in n else 1) for n, t in w.items()})
+    fewer = Path(shutil.copytree(base, tmp_path / "fewer"))
+    config = json.loads((fewer / "config.json").read_text())
+    (fewer / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    code = Path(shutil.copytree(base, tmp_path / "code"))
+    (code / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "m.M"}}))
+    for load in (encoders.load_masked_lm, encoders.load_encoder):
+        for folder, says in (
+            (without, "model.safetensors lacks roberta.encoder.layer.1."),
+            (fewer, "has, beyond what config.json describes, roberta.encoder.layer.1."),
+            (bad, "hold NaN or infinite values"),
+            (code, "'auto_map' would make a library run or fetch"),
+        ):
+            with pytest.raises(InputError, match=re.escape(says)):
+                load(folder)
+    with pytest.raises(InputError, match=r"lacks lm_head\.bias, "):
+        encoders.load_masked_lm(headless)
+    encoders.load_encoder(headless)
+
+
+def test_roberta_is_supported(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = RobertaConfig(
+        vocab_size=300, intermediate_size=48, max_position_embeddings=64, **sizes
+    )
+    encoders.save_base(RobertaForMaskedLM(config), tmp_path)
+    model = encoders.load_masked_lm(tmp_path)
+    helpers.add_adapter(model, "es", seed=1)
+    model.train_adapter("es")
+    assert masked_lm_loss(model, *batch()).isfinite()
+    shapes = base_models.read_shapes(tmp_path / "model.safetensors")
+    wanted = base_models.expected_shapes(config.to_dict(), masked_lm=True)
+    assert shapes == wanted
+
+
+def test_every_activation_of_the_schema_is_known() -> None:
+    for name in get_args(NonLinearity):
+        module = Activation_Function_Class(name)
+        assert module(torch.ones(2)).shape == (2,)
+        assert not list(module.parameters())
 
 
 @pytest.mark.parametrize(

@@ -731,6 +731,16 @@ REFUSED = [
     ({"training__task_adapter__steps": 5}, "training.task_adapter", "exactly one of 'steps' and"),
     ({"training__task_adapter__epochs": REMOVED}, "training.task_adapter", "exactly one of"),
     ({"tasks__ner__max_length": 513}, "tasks.ner.max_length", "do not fit into models.tiny."),
+    ({"tasks": {"qa": HUB_TASK | {"stride": 128}}},
+     "tasks.qa.stride", "windows of 128 subwords (max_length) that share 128 leave no room for a "
+     "question; set stride to 42 or less"),
+    ({"tasks": {"qa": HUB_TASK | {"max_length": 32}}}, "tasks.qa.stride", "or raise max_length"),
+    # numbers and names that libraries refuse after hours
+    ({"seeds": [2**32]}, "seeds.0", "less than 4294967296"),
+    ({"models__tiny__seed": -1}, "models.tiny.seed", "greater than or equal to 0"),
+    ({"adapters": {"init_seed": 2**64}}, "adapters.init_seed", "less than 4294967296"),
+    ({"adapters": {"language": {"non_linearity": "gelux"}}}, "adapters.language.non_linearity",
+     "'gelu_new'"),
     # sources
     ({"corpora": HUB_CORPORA | {"path": "squad"}}, "corpora.path", "'squad' is no repository"),
     ({"corpora": HUB_CORPORA | {"config": "b"}}, "corpora.config", "no {language} in it"),
@@ -850,7 +860,12 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
         "or remove 'fr' from the targets",
         *(
             f"{path}: models.own.path: {tmp_path}/model holds no {part}; name a folder that does"
-            for part in ("config.json", "model.safetensors", "tokenizer.json")
+            for part in (
+                "config.json",
+                "model.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            )
         ),
     ]
 

@@ -7,6 +7,7 @@ import json
 import math
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, TrainerState, set_seed
 
 import helpers
+from langarith.errors import InputError
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
 from langarith.study.recipes import LanguageModelRecipe
-from langarith.training import batching, loop, masking, metrics
+from langarith.training import batching, divergence, loop, masking, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
@@ -60,10 +62,6 @@ class Run:
 
     def validation(self) -> list[dict[str, Any]]:
         return [row for row in self.log if "validation_loss" in row]
-
-    def without_means(self) -> list[dict[str, Any]]:
-        """All but the training loss, a mean over the steps since the last row or start."""
-        return [{k: v for k, v in row.items() if k != "loss"} for row in self.log]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,6 +113,7 @@ def train(
     snapshots: list[Tensors] | None = None,
     save: bool = False,
     masked: bool = False,
+    loss_of: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor] | None = None,
     signal_at: tuple[int, signal.Signals] | None = None,
     save_minutes: float | None = None,
     **recipe: Any,
@@ -128,6 +127,7 @@ def train(
         masked: mask in the step, as language adapters are trained.
         save: leave a checkpoint after every step, as a run that is killed does here.
         signal_at: a step in which the process gets a signal.
+        loss_of: the loss of a batch, instead of that of masked language modelling.
     """
     model = encoders.load_masked_lm(base)
     helpers.add_adapter(model, "es", seed=3)
@@ -148,6 +148,8 @@ def train(
             signal.raise_signal(signal_at[1])
         batch = masks.mask(batch["input_ids"]) if masked else batch
         batches.append(batch)
+        if loss_of:
+            return loss_of(model, batch)
         return masked_lm.masked_lm_loss(model, batch["input_ids"], batch["labels"])
 
     def validate() -> dict[str, float]:
@@ -247,7 +249,7 @@ def test_model_is_left_at_its_best_checkpoint(
     assert not same(snapshots[0], snapshots[1])
     assert run.outcome == loop.Outcome(3 * (best + 1), 9)
     logged = [row["validation_loss"] for row in run.validation()]
-    assert logged == pytest.approx(values, rel=0, nan_ok=True)
+    assert logged == [None if math.isnan(value) else value for value in values]
 
 
 def test_last_step_is_evaluated_even_between_two_evaluations(base: Path, tmp_path: Path) -> None:
@@ -276,6 +278,75 @@ def test_log_holds_training_and_held_out_values(base: Path, tmp_path: Path) -> N
     assert [row["step"] for row in run.log] == [3, 3, 6, 6, 9, 9]
     assert {"step", "loss", "learning_rate", "grad_norm"} <= run.log[0].keys()
     assert run.log[0]["learning_rate"] == pytest.approx(RECIPE["learning_rate"])
+
+
+# ---------------------------------------------------------------- numbers that are not finite
+
+
+def test_training_that_diverges_ends_with_a_sentence_and_keeps_its_checkpoint(
+    base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train(base, tmp_path, kill_at=4)
+    (kept,) = (tmp_path / "checkpoints").glob("checkpoint-*")
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+
+    def poisoned(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = masked_lm.masked_lm_loss(model, batch["input_ids"], batch["labels"])
+        return loss * math.nan
+
+    with pytest.raises(
+        InputError, match=r"a test: the training diverged: weights .* at step 4 \(loss nan\)"
+    ) as error:
+        train(base, tmp_path, save=True, loss_of=poisoned)
+    assert f"kept in {kept}" in str(error.value)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_learning_rate_beyond_all_numbers_ends_the_training(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not finite at step 1 .*learning_rate' \(1e\+300\)"):
+        train(base, tmp_path, learning_rate=1e300, steps=1, warmup_steps=0, evaluate_every=1)
+    assert not list((tmp_path / "checkpoints").glob("*/trainable.safetensors"))
+
+
+def test_held_out_values_that_stay_without_a_number_end_the_training(
+    base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="validation loss of nan at step 9"):
+        train(base, tmp_path, values=[1.0, math.nan, math.nan])
+    with pytest.raises(InputError, match="validation loss of inf at step 3"):
+        train(base, tmp_path / "short", values=[math.inf], steps=3)
+
+
+def test_step_without_a_target_is_no_error_and_counts_for_nothing(
+    base: Path, tmp_path: Path
+) -> None:
+    steps = iter(range(1, 100))
+
+    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        none = next(steps) in (1, 4, 5, 6)
+        labels = batch["labels"].fill_(-100) if none else batch["labels"]
+        found = masked_lm.masked_lm_loss(model, batch["input_ids"], labels)
+        assert math.isnan(found.detach()) == none
+        return found
+
+    run = train(base, tmp_path, loss_of=loss, accumulation=1)
+    first, second, third = (row["loss"] for row in run.log if "loss" in row)
+    assert (second, first > 0, third > 0) == (None, True, True)
+
+
+def test_skipped_steps_are_counted_in_a_row() -> None:
+    steps = divergence.Steps(total=1000)
+    for value in (math.inf, 1.0, *[math.nan] * (divergence.PATIENCE - 1)):
+        steps.add(torch.tensor(value))
+    assert steps.fault([torch.ones(2)]) is None
+    assert steps.fault([torch.ones(2), torch.tensor([math.inf, 1.0])]) is not None
+    steps.add(torch.tensor(math.inf))
+    assert steps.fault([torch.ones(2)]) == "no finite gradient in 32 steps in a row"
+    steps.add(torch.tensor(1.0))
+    assert steps.fault([torch.ones(2)]) is None
 
 
 # ---------------------------------------------------------------- too little memory
@@ -485,7 +556,7 @@ def test_interrupted_run_finds_its_metrics_again(wobbly: Path, whole: Run, tmp_p
     with pytest.raises(Killed):
         train(wobbly, tmp_path, kill_at=8)
     (tmp_path / "metrics.jsonl").unlink()
-    assert train(wobbly, tmp_path).without_means() == whole.without_means()
+    assert train(wobbly, tmp_path).log == whole.log
 
 
 class Ended(Exception):
@@ -518,7 +589,7 @@ def test_signal_leaves_a_checkpoint_at_the_next_step(
     resumed = train(wobbly, tmp_path)
     assert len(resumed.batches) == 9 - 6
     assert same(whole.adapter, resumed.adapter)
-    assert whole.without_means() == resumed.without_means()
+    assert whole.log == resumed.log
 
 
 def test_signal_in_the_last_step_ends_nothing(wobbly: Path, whole: Run, tmp_path: Path) -> None:

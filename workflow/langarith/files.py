@@ -42,9 +42,10 @@ def whole(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all.
 
     Yields a name in the same folder, with the same suffix, for the block to create. When the block
-    ends, that file replaces `path` atomically; when it raises, the partial file is deleted and an
-    existing file at `path` is kept. Missing parent folders are created. Each call has a name of
-    its own, so that the last of several writers wins and no file is a mixture.
+    ends, that file replaces `path` atomically, with the mode that the umask leaves; when it raises,
+    the partial file is deleted and an existing file at `path` is kept. Missing parent folders are
+    created. Each call has a name of its own, so that the last of several writers wins and no file
+    is a mixture.
 
         with whole("scores.csv") as partial:
             frame.to_csv(partial)
@@ -54,6 +55,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     partial = _beside(path)
     try:
         yield partial
+        _follow_umask(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -73,6 +75,8 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
     staging.mkdir()
     try:
         yield staging
+        for file in staging.rglob("*"):
+            _follow_umask(file)
         with suppress(OSError):  # refused for a folder that has files, and for a link to a folder
             os.replace(staging, folder)
             return
@@ -80,6 +84,14 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
             os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _follow_umask(path: Path) -> None:
+    """Give a new file the mode that the umask leaves: safetensors writes files of mode 0600."""
+    if path.is_file() and not path.is_symlink():
+        mask = os.umask(0o077)  # the only way to learn it is to set it
+        os.umask(mask)
+        path.chmod(0o666 & ~mask)
 
 
 def _beside(path: Path) -> Path:

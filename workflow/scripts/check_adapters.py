@@ -18,6 +18,9 @@ with record.job(snakemake):
         for i, language in enumerate(snakemake.params.languages)
     }
     ready_made.refuse_unequal(
-        folders, Path(snakemake.input.initial[0]).parent, trained=snakemake.params.trained
+        folders,
+        Path(snakemake.input.initial[0]).parent,
+        Path(snakemake.input.encoder[0]).parent,
+        trained=snakemake.params.trained,
     )
     write_json(snakemake.output.check, {key: str(path) for key, path in folders.items()})

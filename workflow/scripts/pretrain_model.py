@@ -56,4 +56,4 @@ with record.job(snakemake):
         log=metrics.MetricsLog(snakemake.output.metrics),
         what=f"pretraining {snakemake.wildcards.model}",
     )
-    encoders.save_base(model, Path(snakemake.output[0]).parent)
+    encoders.save_base(model, Path(snakemake.output[0]).parent, snakemake.input.tokenizer)

@@ -28,6 +28,7 @@ with record.job(snakemake):
     )
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     model = encoders.load_masked_lm(Path(snakemake.input.encoder[0]).parent)
+    encoders.refuse_unfit(model, tokenizer, recipe["chunk_length"])
     load_adapter(model, Path(snakemake.input.initial[0]).parent, language, with_head=False)
     train_only(model, language)
     model.to(devices.device())

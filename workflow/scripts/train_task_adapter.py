@@ -51,6 +51,7 @@ with record.job(snakemake) as warnings:
     )
 
     model = encoders.load_encoder(Path(snakemake.input.encoder[0]).parent)
+    encoders.refuse_unfit(model, tokenizer, reading["max_length"])
     load_adapter(
         model,
         Path(snakemake.input.language_adapter[0]).parent,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
-from langarith.data import readers
+from langarith.data import base_models, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.files import copies
-from langarith.operands import budget_tokens
+from langarith.operands import Operand, budget_tokens
 from langarith.progress import size_of
 from langarith.study import schema, sources
 from langarith.tasks.shared.checks import check_split
@@ -200,4 +200,29 @@ def _amount(paths: Sequence[Path], what: str) -> str:
     return f"{len(different)} {what}{'' if len(different) == 1 else 's'} ({size_of(size)})"
 
 
-CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (_raw_text, _task_data)
+def _base_models(of: schema.Study, found: Found) -> None:
+    """Base models and ready-made adapters that are at hand, by configurations and headers."""
+    models: list[Path] = []
+    adapters: list[Path] = []
+    for name, model in of.models.items():
+        folder = sources.model_folder(of, name)
+        if folder and (folder / "config.json").is_file():
+            models.append(folder)
+            problems = base_models.problems(
+                folder,
+                sources.sequence_lengths(of),
+                masked_lm=sources.trains_language_adapters(of, name),
+            )
+            found.problems += [f"models.{name}: {problem}" for problem in problems]
+        for language in model.adapters:
+            file = sources.ready_adapter(of, name, Operand(language), "adapter.safetensors")
+            if file and Path(file).is_file():
+                adapters.append(Path(file).parent)
+                found.problems += [
+                    f"models.{name}.adapters.{language}: {problem}"
+                    for problem in base_models.adapter_problems(adapters[-1])
+                ]
+    found.looked_at.append(f"{len(models)} base models and {len(adapters)} ready-made adapters")
+
+
+CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (_raw_text, _task_data, _base_models)

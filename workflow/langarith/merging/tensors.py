@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from langarith.errors import InputError
+
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -91,9 +93,14 @@ def write_in_place(parameters: Mapping[str, torch.nn.Parameter], tensors: Tensor
     """Copy `tensors` into the parameters of a loaded model, with their device and dtype.
 
     All names and shapes are compared before anything is written, so a `ValueError` leaves the
-    model as it was.
+    model as it was, and so does the InputError for values that are not finite.
     """
     check_same([parameters, tensors])
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).all():
+        raise InputError(
+            "the merged adapter has NaN or infinite values; leave this point out of 'lambdas', or "
+            "train its operands again"
+        )
     for name, parameter in parameters.items():
         parameter.copy_(tensors[name])
 

@@ -10,17 +10,20 @@ from typing import Any
 
 import torch
 from adapters import SeqBnConfig, SeqBnInvConfig
+from adapters.loading import AdapterLoader
 from adapters.methods.modeling import Activation_Function_Class
-from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation, get_activation
 
+from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import whole_folder
 from langarith.models.devices import device
+from langarith.models.weights import read_tensors
 
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
+HEAD_WEIGHTS = "model_head.safetensors"
 
 
 def language_config(shape: Mapping[str, Any]) -> SeqBnInvConfig:
@@ -72,7 +75,15 @@ def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Param
     return dict(sorted(found.items()))
 
 
+def current_name(name: str) -> str:
+    """A name that older versions of `adapters` wrote, as this one reads it."""
+    for old, new in AdapterLoader.legacy_weights_mapping.items():
+        name = name.replace(old, new)
+    return name
+
+
 def _plain_name(name: str, adapter: str) -> str | None:
+    name = current_name(name)
     match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
     if not match:
         return None
@@ -99,16 +110,17 @@ def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]
         on: see :func:`device`.
 
     Raises:
-        InputError: the folder holds no adapter in safetensors.
+        InputError: the folder holds no adapter in safetensors, or values that are not finite.
     """
     folder = Path(folder)
+    code_keys.refuse(folder)
     config, weights = (folder / name for name in ADAPTER_FILES)
     if not config.is_file() or not weights.is_file():
         raise InputError(
             f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder"
         )
     name = adapter_description(folder)["name"]
-    tensors = {_plain_name(key, name): value for key, value in load_file(weights).items()}
+    tensors = {_plain_name(key, name): value for key, value in read_tensors(weights).items()}
     place = device(on)
     return {key: value.float().to(place) for key, value in sorted(tensors.items()) if key}
 
@@ -147,6 +159,8 @@ def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: 
 def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_head: bool) -> None:
     """Load a saved adapter under the given name, refusing anything but safetensors."""
     read_adapter(folder)
+    if with_head:
+        read_tensors(Path(folder) / HEAD_WEIGHTS)
     model.load_adapter(
         str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
     )

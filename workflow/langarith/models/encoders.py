@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ import adapters
 import torch
 import transformers.utils.import_utils
 from adapters import AutoAdapterModel
+from safetensors import SafetensorError
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
 
+from langarith.data import code_keys
+from langarith.errors import InputError
 from langarith.files import whole_folder
+from langarith.models.weights import refuse_non_finite
 
 # transformers imports scikit-learn (2 s) for assisted text generation alone when it finds it.
 transformers.utils.import_utils._sklearn_available = False
@@ -24,7 +29,44 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a folder with tokenizer.json."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+    code_keys.refuse(path)
+    tokenizer = AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+    missing = [
+        name
+        for name in ("mask_token", "pad_token", "cls_token", "sep_token")
+        if getattr(tokenizer, f"{name}_id") is None
+    ]
+    if missing:
+        raise InputError(
+            f"{path}: the tokenizer has no {', '.join(missing)}; name them in "
+            "tokenizer_config.json, or use the model's own tokenizer"
+        )
+    return tokenizer
+
+
+def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length: int) -> None:
+    """Refuse a tokenizer with more pieces than embeddings, and sequences beyond the positions.
+
+    Args:
+        length: subwords of the longest sequence.
+
+    Raises:
+        InputError: either does not fit.
+    """
+    config = model.config
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} pieces and the model "
+            f"{config.vocab_size} embeddings; use the tokenizer that belongs to the model"
+        )
+    rows = config.max_position_embeddings
+    # RoBERTa counts positions from the padding index + 1
+    positions = rows if config.model_type == "bert" else rows - config.pad_token_id - 1
+    if length > positions:
+        raise InputError(
+            f"sequences of {length} subwords do not fit into the {positions} positions of the base "
+            "model; lower 'chunk_length' or 'max_length'"
+        )
 
 
 def new_masked_lm(
@@ -71,19 +113,65 @@ def sinusoids(count: int, width: int) -> torch.Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
 
 
-def save_base(model: PreTrainedModel, folder: Path) -> None:
-    """Write config.json and model.safetensors, whole or not at all."""
+def save_base(model: PreTrainedModel, folder: Path, tokenizer: Sequence[str | Path] = ()) -> None:
+    """Write config.json and model.safetensors, whole or not at all.
+
+    Args:
+        tokenizer: files of the tokenizer to copy beside them, so that `source: files` of another
+            study can name the folder.
+    """
     with whole_folder(folder) as staging:
         model.save_pretrained(staging, safe_serialization=True)
+        for file in tokenizer:
+            shutil.copyfile(file, staging / Path(file).name)
 
 
 def load_masked_lm(path: str | Path) -> PreTrainedModel:
     """A base model with its masked-language-modelling head, ready to take adapters."""
-    return with_inverse(
-        AutoModelForMaskedLM.from_pretrained(
-            str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+    return with_inverse(_load(AutoModelForMaskedLM, Path(path)))
+
+
+def _load(auto: Any, folder: Path) -> PreTrainedModel:
+    """A model of a folder, all of whose weights are in the folder and finite.
+
+    transformers draws weights that a file lacks at random, and leaves out those that the
+    configuration has no place for. A pooler alone may be missing: nothing here reads it.
+
+    Raises:
+        InputError: names the weights that are missing or left over, or are not finite.
+    """
+    code_keys.refuse(folder)
+    try:
+        model, info = auto.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
-    )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"{folder}: the base model cannot be loaded ({' '.join(str(error).split())[:300]}); "
+            "name a folder with config.json and model.safetensors of one model"
+        ) from error
+    # heads of `adapters` are removed again
+    missing = [
+        n for n in info["missing_keys"] if ".pooler." not in n and not n.startswith("heads.")
+    ]
+    left = [
+        name
+        for name in info["unexpected_keys"]
+        if "encoder.layer." in name or ("embeddings." in name and "position_ids" not in name)
+    ]
+    for names, what in ((missing, "lacks"), (left, "has, beyond what config.json describes,")):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise InputError(
+                f"{folder}: model.safetensors {what} {', '.join(sorted(names)[:3])}{more}; name a "
+                "base model whose weights, its masked-LM head included, fit its config.json"
+            )
+    refuse_non_finite(dict(model.named_parameters()), folder / "model.safetensors")
+    return model
 
 
 def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
@@ -102,9 +190,7 @@ def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
 
 def load_encoder(path: str | Path) -> PreTrainedModel:
     """A base model without a head, ready to take adapters and flexible heads."""
-    model = AutoAdapterModel.from_pretrained(
-        str(path), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-    )
+    model = _load(AutoAdapterModel, Path(path))
     for head in list(model.heads):
         model.delete_head(head)
     return model

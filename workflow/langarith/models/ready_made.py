@@ -1,4 +1,4 @@
-"""Adapters trained elsewhere: whether they fit together."""
+"""Adapters trained elsewhere: whether they fit the base model, and each other."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adapters import AdapterConfig
+import torch
+from adapters import AdapterConfig, AutoAdapterModel
+from transformers import AutoConfig
 
+from langarith.data import code_keys
 from langarith.errors import InputError
-from langarith.models.adapters import ADAPTER_FILES, adapter_description, read_adapter
+from langarith.models.adapters import (
+    ADAPTER_FILES,
+    adapter_description,
+    named_parameters,
+    read_adapter,
+)
 
 
 def adapter_shape(folder: str | Path) -> dict[str, Any]:
@@ -24,25 +32,60 @@ def adapter_shape(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder)
     tensors = {f"size of {name}": tuple(t.shape) for name, t in read_adapter(folder).items()}
     described = adapter_description(folder)
-    try:
-        config = AdapterConfig.load(described["config"]).to_dict()
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{folder / ADAPTER_FILES[0]}: `adapters` does not know the configuration ({error}); "
-            "name another adapter"
-        ) from error
+    config = _configuration(folder).to_dict()
     base = {key: described.get(key) for key in ("model_type", "hidden_size")}
     # where training started, and how it was regularised
     past = {"init_weights", "init_weights_seed", "dropout", "stochastic_depth"}
     return base | {key: value for key, value in config.items() if key not in past} | tensors
 
 
-def refuse_unequal(folders: Mapping[str, Path], initial: Path, *, trained: bool) -> None:
+def _configuration(folder: Path) -> AdapterConfig:
+    try:
+        return AdapterConfig.load(adapter_description(folder)["config"])
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{folder / ADAPTER_FILES[0]}: `adapters` does not know the configuration ({error}); "
+            "name another adapter"
+        ) from error
+
+
+def unlike_its_config(folder: str | Path, encoder: str | Path) -> str | None:
+    """How the tensors of an adapter differ from what its configuration builds on a base model.
+
+    `adapters` draws those that a file lacks at random. The base model's weights are not read: what
+    is built has sizes alone.
+
+    Args:
+        encoder: folder of the base model.
+    """
+    folder = Path(folder)
+    code_keys.refuse(encoder)
+    shape = AutoConfig.from_pretrained(str(encoder), trust_remote_code=False)
+    with torch.device("meta"):
+        model = AutoAdapterModel.from_config(shape)
+        model.add_adapter("x", config=_configuration(folder))
+    built = {name: tuple(p.shape) for name, p in named_parameters(model, "x").items()}
+    found = {name: tuple(tensor.shape) for name, tensor in read_adapter(folder).items()}
+    for names, said in (
+        (built.keys() - found.keys(), "lacks"),
+        (found.keys() - built.keys(), "has besides"),
+        ({n for n in built.keys() & found.keys() if built[n] != found[n]}, "has other sizes of"),
+    ):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            return f"it {said} {', '.join(sorted(names)[:3])}{more}"
+    return None if built else "it has no bottleneck layers"
+
+
+def refuse_unequal(
+    folders: Mapping[str, Path], initial: Path, encoder: Path, *, trained: bool
+) -> None:
     """Ready-made adapters must fit the base model, each other, and those that are trained.
 
     Args:
         folders: what each ready-made adapter is called in the study -> its folder.
         initial: the initialisation that training starts from, which fits the base model.
+        encoder: folder of the base model.
         trained: whether adapters of that shape are merged with them; else they need to agree
             among themselves alone.
 
@@ -63,6 +106,11 @@ def refuse_unequal(folders: Mapping[str, Path], initial: Path, *, trained: bool)
             lines.append(
                 f"{name}: the adapter in {folders[name]} does not fit {other} ({told}); only "
                 "adapters of one base model and one configuration can be merged"
+            )
+        elif unlike := unlike_its_config(folders[name], encoder):
+            lines.append(
+                f"{name}: {folders[name]} does not hold what its adapter_config.json builds on the "
+                f"base model ({unlike}); copy the whole adapter, or name another"
             )
     if lines:
         raise InputError("\n".join(lines))

@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     model_validator,
 )
 
@@ -34,6 +35,9 @@ def _true_or_false(value: Any) -> Any:
 
 
 Bool = Annotated[bool, BeforeValidator(_true_or_false)]
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What the generators of Python, numpy and torch all take."""
 
 
 def expanded_path(path: str) -> str:

@@ -27,6 +27,7 @@ from langarith.study.schema import (
     Study,
 )
 from langarith.study.sources import (
+    sequence_lengths,
     task_type,
 )
 
@@ -129,8 +130,7 @@ def _pretrained_models(study: Study) -> Iterator[str]:
         yield from _unknown(study, f"models.{name}.languages", model.languages)
         lengths = {
             f"models.{name}.training.chunk_length": model.training.chunk_length,
-            "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
-            **{f"tasks.{t}.max_length": task.max_length for t, task in study.tasks.items()},
+            **sequence_lengths(study),
         }
         for key, length in lengths.items():
             if length > model.max_length:
@@ -170,6 +170,27 @@ def _keys_of_other_task_types(study: Study) -> Iterator[str]:
                 f"tasks.{name}.source: the miniature has no data for tasks of type {kind}; use "
                 "files or hub"
             )
+
+
+SPECIAL_TOKENS = 4
+"""Of a pair of texts, at most: XLM-R has four, BERT three."""
+
+SHORTEST_QUESTION = 8
+"""Subwords of a question that must find room beside `stride` in every window."""
+
+
+def _windows(study: Study) -> Iterator[str]:
+    """QA: a window has room for special tokens, a question, and more than `stride` subwords."""
+    for name, task in study.tasks.items():
+        kind = task_type(study, name)
+        if kind in tasks.names() and "stride" in tasks.get(kind).own_keys:
+            room = task.max_length - task.stride - SPECIAL_TOKENS - SHORTEST_QUESTION
+            if room < 1:
+                yield (
+                    f"tasks.{name}.stride: windows of {task.max_length} subwords (max_length) that "
+                    f"share {task.stride} leave no room for a question; set stride to "
+                    f"{task.max_length // 3} or less, or raise max_length"
+                )
 
 
 def _difficulty(study: Study) -> Iterator[str]:
@@ -326,6 +347,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _task_types,
     _targets,
     _keys_of_other_task_types,
+    _windows,
     _difficulty,
     _files_of_one_language,
     _text_column,
@@ -339,5 +361,6 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     file_checks.missing_task_files,
     file_checks.files_in_two_roles,
     file_checks.missing_model_files,
+    file_checks.base_models_described,
     file_checks.folders,
 )

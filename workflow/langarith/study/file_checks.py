@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from langarith.data import hub
+from langarith.data import base_models, hub
 from langarith.errors import InputError
 from langarith.study.blocks import HUB_ADAPTER
 from langarith.study.schema import (
@@ -19,7 +19,9 @@ from langarith.study.schema import (
 )
 from langarith.study.sources import (
     corpus_files,
+    model_folder,
     needed_splits,
+    sequence_lengths,
     shard_name,
     task_cut,
     task_file,
@@ -73,11 +75,16 @@ def ready_made_adapters(study: Study) -> Iterator[str]:
 def missing_model_files(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if isinstance(model, FilesModel):
-            for part in ("config.json", "model.safetensors", "tokenizer.json"):
-                if not (Path(model.path) / part).is_file():
-                    yield (
-                        f"models.{name}.path: {model.path} holds no {part}; name a folder that does"
-                    )
+            yield from (f"models.{name}.path: {p}" for p in base_models.absent(model.path))
+
+
+def base_models_described(study: Study) -> Iterator[str]:
+    """What config.json of a base model shows: an architecture, positions, keys that run code."""
+    for name in study.models:
+        folder = model_folder(study, name)
+        if folder:
+            for problem in base_models.config_problems(folder, sequence_lengths(study)):
+                yield f"models.{name}: {problem}"
 
 
 def missing_shards(study: Study) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from langarith.study.blocks import Bool, Strict
+from langarith.study.blocks import Bool, Seed, Strict
 
 
 class Recipe(Strict):
@@ -60,10 +60,36 @@ class TaskRecipe(Recipe):
     what = "the recipe of a task"
 
 
+NonLinearity = Literal[
+    "gelu",
+    "gelu_10",
+    "gelu_accurate",
+    "gelu_fast",
+    "gelu_new",
+    "gelu_python",
+    "gelu_python_tanh",
+    "gelu_pytorch_tanh",
+    "laplace",
+    "leaky_relu",
+    "leakyrelu",
+    "linear",
+    "mish",
+    "quick_gelu",
+    "relu",
+    "relu2",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "swish",
+    "tanh",
+]
+"""Activations that `adapters` makes by name and that have no parameters of their own."""
+
+
 class _AdapterShape(Strict):
     """A bottleneck adapter after the output block (Pfeiffer)."""
 
-    non_linearity: str = "gelu_new"
+    non_linearity: NonLinearity = "gelu_new"
 
 
 class TaskAdapterShape(_AdapterShape):
@@ -86,7 +112,7 @@ class LanguageAdapterShape(_AdapterShape):
 class Adapters(Strict):
     """Shapes of both adapters and the fixed seed of the initialisation they all start from."""
 
-    init_seed: int = 2147483647
+    init_seed: Seed = 2147483647
     language: LanguageAdapterShape = LanguageAdapterShape()
     task: TaskAdapterShape = TaskAdapterShape()
 

@@ -29,6 +29,7 @@ from langarith.study.blocks import (
     Bool,
     LocalPath,
     Repository,
+    Seed,
     Strict,
     adapter_place,
     expanded_paths,
@@ -81,7 +82,7 @@ class PretrainModel(_Model):
     max_length: int = Field(512, ge=16)
     dropout: float = Field(0.1, ge=0, lt=1)
     initializer_range: float = Field(0.02, gt=0)
-    seed: int = 0
+    seed: Seed = 0
     training: LanguageModelRecipe = LanguageModelRecipe(
         steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, chunk_length=128
     )
@@ -146,7 +147,7 @@ class _Task(Strict):
     type: str | None = None
     targets: list[str] = Field(min_length=1)
     max_length: int = Field(128, ge=16)
-    stride: int = Field(128, ge=1)
+    stride: int = Field(32, ge=1)  # more than the longest answer, which is 30 subwords long
     labels: tuple[Label, ...] = ()
     training: TaskRecipe | None = None
 
@@ -360,7 +361,7 @@ class Study(Strict):
     checkpoint_dir: LocalPath | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     models: dict[str, ModelSpec] = Field(min_length=1)
     corpora: CorporaSpec
     tasks: dict[str, TaskSpec] = Field(min_length=1)

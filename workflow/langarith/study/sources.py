@@ -107,6 +107,27 @@ def model_file(study: Study, name: str, file: str) -> str | None:
     return f"{model.path}/{file}" if isinstance(model, FilesModel) else None
 
 
+def model_folder(study: Study, name: str) -> Path | None:
+    """The folder of a base model that is not trained here; None for one that is."""
+    file = model_file(study, name, "config.json")
+    return Path(file).parent if file else None
+
+
+def sequence_lengths(study: Study) -> dict[str, int]:
+    """Subwords of the longest sequences, by the keys that ask for them."""
+    return {
+        "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
+        **{f"tasks.{name}.max_length": task.max_length for name, task in study.tasks.items()},
+    }
+
+
+def trains_language_adapters(study: Study, name: str) -> bool:
+    """Whether a base model needs its masked-LM head: not with ready-made adapters alone."""
+    return any(study.budgets.values()) or not set(study.languages) <= set(
+        study.models[name].adapters
+    )
+
+
 def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
     """One file of the ready-made adapter that an operand names; None where one is trained.
 

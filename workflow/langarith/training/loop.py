@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +21,24 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     PreTrainedModel,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
 
-from langarith.files import whole, write_text
+from langarith.errors import InputError
+from langarith.files import whole, write_json, write_text
 from langarith.models import devices, encoders
 from langarith.progress import Progress, say
+from langarith.training import divergence
 from langarith.training.batching import Order, Rows
 from langarith.training.metrics import MetricsLog
+from langarith.training.reporting import Reporter
 from langarith.training.signals import SignalRequests
 
 _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
 
 
-_METRICS, _PARTIAL = "metrics.jsonl", "partial"
+_METRICS, _WINDOW, _PARTIAL = "metrics.jsonl", "window.json", "partial"
 
 
 @dataclass(frozen=True)
@@ -46,39 +47,6 @@ class Outcome:
 
     best_step: int
     steps: int
-
-
-class _Reporter(TrainerCallback):
-    """Logs metrics, shows progress, saves checkpoints at an interval or on a signal."""
-
-    def __init__(
-        self, log: MetricsLog, progress: Progress, save_minutes: float, calls: SignalRequests
-    ) -> None:
-        self.log, self.progress, self.every = log, progress, save_minutes * 60
-        self.calls = calls
-        self.saved = time.monotonic()
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.log.forget_after(state.global_step)
-        self.progress.total = state.max_steps
-        self.progress.resume(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.progress.update(state.global_step)
-        # the last step needs none: the Trainer would go on from it with one step more
-        due = time.monotonic() - self.saved >= self.every or self.calls.save
-        if due and state.global_step < state.max_steps:
-            self.saved = time.monotonic()
-            self.calls.save = False
-            control.should_save = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # only after saving: a checkpoint saved later would be marked as finished
-        control.should_training_stop = control.should_training_stop or self.calls.stop
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if logs and "train_runtime" not in logs:
-            self.log.write(step=state.global_step, **logs)
 
 
 class _Trainer(Trainer):
@@ -97,12 +65,16 @@ class _Trainer(Trainer):
         sign: int,
         order: Order,
         metrics: MetricsLog,
+        what: str,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.order, self.metrics = order, metrics
+        self.order, self.metrics, self.what = order, metrics, what
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
-        self.evaluated = -1
+        self.evaluated = self.counted = -1
+        self.bad_validations = 0
+        self.window = divergence.LossWindow()
+        self.steps = divergence.Steps(self.args.max_steps)
         self.at_once, self.share = sys.maxsize, 1.0
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         # our losses are means over a micro-batch: the Trainer must divide by the accumulation
@@ -130,7 +102,9 @@ class _Trainer(Trainer):
                     part = {k: v[start : start + self.at_once] for k, v in inputs.items()}
                     self.share = len(part["input_ids"]) / rows
                     losses.append(self._micro_step(model, part))
-                return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+                loss = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+                self.window.add(loss, 1 / self.current_gradient_accumulation_steps)
+                return loss
             except torch.OutOfMemoryError:
                 if self.at_once == 1:
                     raise
@@ -149,6 +123,35 @@ class _Trainer(Trainer):
         self.accelerator.backward(loss)
         return loss.detach()
 
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Any, grad_norm: Any, *rest: Any, **more: Any
+    ) -> None:
+        """Look at the step before anything of it is logged, validated or saved."""
+        if self.state.global_step > self.counted:
+            self.counted = self.state.global_step
+            self.steps.add(self.window.last if grad_norm is None else torch.as_tensor(grad_norm))
+            asked = self.control.should_log or self.control.should_save
+            if asked or self.steps.cheap() or self.counted % divergence.CHECK_EVERY == 0:
+                self._refuse(self.steps.fault(self.trained))
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *rest, **more)
+
+    def _refuse(self, found: str | None) -> None:
+        """End a training that cannot recover; its last checkpoint stays as it is."""
+        if found:
+            loss, rate = float(self.window.last), self.args.learning_rate
+            kept = last_checkpoint(Path(str(self.args.output_dir)))
+            raise InputError(
+                f"{self.what}: the training diverged: {found} at step {self.state.global_step} "
+                f"(loss {loss:g}); lower 'learning_rate' ({rate:g}) or raise 'warmup_steps'"
+                + (f"; the last checkpoint before it is kept in {kept}" if kept else "")
+            )
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        if "loss" in logs:
+            # the Trainer forgets what a window has summed up when a run continues within it
+            logs["loss"] = round(self.window.close(), 4)
+        super().log(logs, *rest)
+
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # nobody reads the count, and each step would count all parameters for it
 
@@ -156,12 +159,20 @@ class _Trainer(Trainer):
         if self.state.global_step == self.evaluated:
             return {}
         self.evaluated = self.state.global_step
+        self._refuse(divergence.weights_fault(self.trained))
         values = self.validate()
         self.model.train()
         self.log({f"validation_{name}": value for name, value in values.items()})
         value = self.sign * values[self.metric]
         best = self.state.best_metric
-        if best is None or math.isnan(best) or value > best:
+        if not math.isfinite(value):
+            self.bad_validations += 1
+            ends = self.state.global_step >= self.state.max_steps
+            if self.bad_validations > 1 or (ends and best is None):
+                self._refuse(f"a validation {self.metric} of {values[self.metric]:g}")
+            return {}
+        self.bad_validations = 0
+        if best is None or value > best:
             self.state.best_metric = value
             self.state.best_global_step = self.state.global_step
             self._write(Path(self.args.output_dir) / _BEST)
@@ -195,12 +206,14 @@ class _Trainer(Trainer):
             shutil.copyfile(best, folder / _BEST)
         # an output of the job, which Snakemake removes before the next attempt
         self.metrics.copy(folder / _METRICS)
+        write_json(folder / _WINDOW, self.window.state())
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(Path(self.args.output_dir) / _PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write into a temporary folder, then replace the previous checkpoint by it."""
+        self._refuse(divergence.weights_fault(self.trained))
         folder = Path(str(self.args.output_dir))
         shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
         super()._save_checkpoint(model, trial)
@@ -222,6 +235,8 @@ class _Trainer(Trainer):
             shutil.copyfile(folder / _BEST, Path(str(self.args.output_dir)) / _BEST)
         if (folder / _METRICS).is_file():
             shutil.copyfile(folder / _METRICS, self.metrics.path)
+        if (folder / _WINDOW).is_file():
+            self.window.restore(json.loads((folder / _WINDOW).read_text(encoding="utf-8")))
 
 
 def _digest(model: PreTrainedModel, rows: Rows) -> str:
@@ -275,6 +290,10 @@ def train(
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder of this run's own.
         save_minutes: time between checkpoints; with 0 there is one after each step.
+
+    Raises:
+        InputError: weights, gradients or held-out values stay without finite numbers. The last
+            checkpoint is kept, and none is written of such weights.
     """
     on = devices.device()
     dtype = devices.precision(recipe["precision"], on)
@@ -312,7 +331,7 @@ def train(
         eval_strategy="steps",
         eval_steps=every,
         logging_steps=every,
-        logging_nan_inf_filter=False,  # it waits for the device at every step, and hides a NaN
+        logging_nan_inf_filter=False,  # it waits for the device at every step
         save_strategy="no",
         save_total_limit=1,
         remove_unused_columns=False,
@@ -329,7 +348,7 @@ def train(
         # the Trainer wants one before it calls evaluate(), where `validate` has its own
         eval_dataset=rows,
         data_collator=collate,
-        callbacks=[_Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
+        callbacks=[Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
         loss=loss,
         validate=validate,
         metric=metric,
@@ -341,6 +360,7 @@ def train(
             rows.lengths() if group_by_length else None,
         ),
         metrics=log,
+        what=what,
     )
     last = last_checkpoint(checkpoints)
     if last:

@@ -1,8 +1,13 @@
-"""The metrics log of a training: JSON lines, one per logged step."""
+"""The metrics log of a training: JSON lines, one per logged step.
+
+JSON has no NaN and no infinity: such a value is `null`. A mean loss is where no token of its steps
+was masked, a gradient norm where the scaling of fp16 skipped the step.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +23,10 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []
 
     def write(self, **values: Any) -> None:
-        self.rows.append(values)
+        row = {name: _strict(value) for name, value in values.items()}
+        self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def forget_after(self, step: int) -> None:
         """Drop what a killed attempt logged after the checkpoint it left."""
@@ -30,7 +36,11 @@ class MetricsLog:
 
     def copy(self, path: Path) -> None:
         """Write the rows from memory: a cancelled job may have lost its log before it saves."""
-        write_text(path, "".join(json.dumps(row) + "\n" for row in self.rows))
+        write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in self.rows))
+
+
+def _strict(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

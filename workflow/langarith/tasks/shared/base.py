@@ -41,7 +41,7 @@ class Encoding:
 
     max_length: int
     labels: tuple[str, ...] = ()
-    stride: int = 128
+    stride: int = 32
     training: bool = False
 
 

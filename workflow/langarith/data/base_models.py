@@ -1,0 +1,350 @@
+"""Whether the files of a base model can be used, by config.json, tokenizer and the weights' header.
+
+Weights are not read and torch is not imported, so that `langarith check` looks at models of any
+size in moments, before anything is trained. Each function yields one sentence per mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from langarith.data import code_keys
+from langarith.errors import InputError
+
+SUPPORTED = {"bert": "BERT (mBERT)", "roberta": "RoBERTa", "xlm-roberta": "XLM-R"}
+"""Architectures, as config.json names them, that the models and adapters here are written for."""
+
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+NEEDED_TOKENS = ("mask_token", "pad_token", "cls_token", "sep_token")
+
+CLASS_TOKENS = {
+    "Bert": {"mask": "[MASK]", "pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]"},
+    "Roberta": {"mask": "<mask>", "pad": "<pad>", "cls": "<s>", "sep": "</s>"},
+}
+"""Special tokens that a tokenizer's class has where its files name none."""
+
+LFS = b"version https://git-lfs"
+NEED = (
+    f"use one of {', '.join(SUPPORTED.values())} with its masked-LM head, in one safetensors file"
+)
+
+
+def problems(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -> Iterator[str]:
+    """Everything that is wrong with the files of a base model.
+
+    Args:
+        folder: with config.json, model.safetensors, tokenizer.json and tokenizer_config.json.
+        lengths: subwords by the key of the study that asks for sequences of that length.
+        masked_lm: whether adapters are trained by masked language modelling, which needs the head
+            and a mask token.
+    """
+    folder = Path(folder)
+    missing = list(absent(folder))
+    yield from [*missing, *config_problems(folder, lengths)]
+    if not missing and not any(config_problems(folder, {})):
+        config = read_object(folder / "config.json")
+        for part in (_tokenizer, _weights):
+            try:
+                yield from part(folder, config, masked_lm)
+            except InputError as error:
+                yield str(error)
+
+
+def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[str]:
+    """The part of :func:`problems` that config.json alone tells, if it is there."""
+    folder = Path(folder)
+    if (folder / "config.json").is_file():
+        yield from code_keys.problems(folder)
+        try:
+            yield from _config(folder, read_object(folder / "config.json"), lengths)
+        except InputError as error:
+            yield str(error)
+
+
+def refuse(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -> None:
+    """Raise all of :func:`problems` at once.
+
+    Raises:
+        InputError: one line for each.
+    """
+    if wrong := list(problems(folder, lengths, masked_lm=masked_lm)):
+        raise InputError("\n".join(wrong))
+
+
+def adapter_problems(folder: str | Path) -> Iterator[str]:
+    """What is wrong with the files of a ready-made adapter, by their headers alone."""
+    folder = Path(folder)
+    yield from code_keys.problems(folder)
+    for name in ("adapter_config.json", "adapter.safetensors"):
+        if not (folder / name).is_file():
+            yield f"{folder} holds no {name}; name an adapter's folder"
+            return
+    try:
+        read_object(folder / "adapter_config.json")
+        if not read_shapes(folder / "adapter.safetensors"):
+            yield f"{folder / 'adapter.safetensors'} holds no tensor; copy it again"
+    except InputError as error:
+        yield str(error)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def absent(folder: str | Path) -> Iterator[str]:
+    """One sentence for each file that is not there, and what to do about it."""
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            continue
+        if name == "model.safetensors" and (folder / "model.safetensors.index.json").is_file():
+            yield (
+                f"{folder}: the weights are in several files (model.safetensors.index.json); write "
+                "them as one by model.save_pretrained(folder, max_shard_size='100GB')"
+            )
+        elif name == "model.safetensors" and (folder / "pytorch_model.bin").is_file():
+            yield (
+                f"{folder}: only pytorch_model.bin, a pickle that can run code when it is loaded; "
+                "convert it (docs/data.md)"
+            )
+        elif name == "tokenizer.json" and _slow(folder):
+            yield (
+                f"{folder}: only a slow tokenizer ({_slow(folder)}); write tokenizer.json by "
+                "AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)"
+            )
+        else:
+            yield f"{folder} holds no {name}; name a folder that does"
+
+
+def _slow(folder: Path) -> str:
+    names = ("sentencepiece.bpe.model", "spiece.model", "vocab.txt", "vocab.json")
+    return next((name for name in names if (folder / name).is_file()), "")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object.
+
+    Raises:
+        InputError: it does not.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({_why(path, error)}); copy it again") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds no JSON object; copy it again")
+    return value
+
+
+def _why(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        if file.read(len(LFS)) == LFS:
+            return "it is a git-lfs pointer: run `git lfs pull`"
+    return str(error)
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Sizes of the tensors of a safetensors file by name, from its header.
+
+    Raises:
+        InputError: the file is cut, or none.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            if length > size:
+                raise ValueError("its header is cut")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        if 8 + length + max(ends, default=0) != size:
+            raise ValueError(
+                f"{size} bytes, and its header describes {8 + length + max(ends, default=0)}"
+            )
+        return {name: tuple(entry["shape"]) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise InputError(
+            f"{path} is no complete safetensors file ({_why(path, error)}); copy it again"
+        ) from error
+
+
+# --- config.json --------------------------------------------------------------------------------
+
+
+def _config(folder: Path, config: Mapping[str, Any], lengths: Mapping[str, int]) -> Iterator[str]:
+    path = folder / "config.json"
+    kind = config.get("model_type")
+    if kind not in SUPPORTED:
+        named = f"model_type '{kind}' is not supported" if kind else "no model_type"
+        yield f"{path}: {named}; {NEED}"
+        return
+    wrong = [key for key in SIZES if not isinstance(config.get(key, _default(key)), int)]
+    if wrong:
+        yield f"{path}: no number under {', '.join(wrong)}; copy the model's own config.json"
+        return
+    for key, length in lengths.items():
+        if length > positions(config):
+            yield (
+                f"{key}: {length} subwords do not fit into the {positions(config)} positions of "
+                f"{folder}; lower it"
+            )
+
+
+def _default(key: str) -> int | None:
+    return 2 if key == "type_vocab_size" else None
+
+
+def positions(config: Mapping[str, Any]) -> int:
+    """The longest sequence, in subwords; RoBERTa counts positions from its padding index + 1."""
+    most = int(config["max_position_embeddings"])
+    if config["model_type"] == "bert":
+        return most
+    padding = config.get("pad_token_id")
+    return most - (1 if padding is None else int(padding)) - 1
+
+
+# --- the tokenizer ------------------------------------------------------------------------------
+
+
+def _tokenizer(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iterator[str]:
+    path = folder / "tokenizer.json"
+    parsed = read_object(path)
+    known = _pieces(parsed)
+    if not known:
+        yield f"{path}: no pieces in it; copy the model's own tokenizer.json"
+        return
+    rows, last = int(config["vocab_size"]), max(known.values())
+    if last >= rows:
+        yield (
+            f"{path}: piece {last} is beyond the {rows} rows of the model's embeddings "
+            "(vocab_size in config.json); copy the tokenizer that belongs to the model"
+        )
+    named = _special_tokens(folder, str(config["model_type"]))
+    missing = [
+        name
+        for name in NEEDED_TOKENS
+        if (masked_lm or name != "mask_token") and named.get(name) not in known
+    ]
+    if missing:
+        yield (
+            f"{folder / 'tokenizer_config.json'}: no {', '.join(missing)} among the pieces of "
+            "tokenizer.json; name them in tokenizer_config.json, or use the model's own tokenizer"
+        )
+
+
+def _pieces(parsed: Mapping[str, Any]) -> dict[str, int]:
+    """Identifiers by piece: the model's vocabulary and the tokens added to it."""
+    model = parsed.get("model")
+    vocabulary = model.get("vocab", {}) if isinstance(model, Mapping) else {}
+    if isinstance(vocabulary, list):  # a unigram model: pairs of piece and score
+        known = {str(pair[0]): i for i, pair in enumerate(vocabulary)}
+    else:
+        known = dict(vocabulary)
+    for token in parsed.get("added_tokens") or ():
+        known[token["content"]] = token["id"]
+    return known
+
+
+def _special_tokens(folder: Path, model_type: str) -> dict[str, str]:
+    """Special tokens by name, as transformers finds them in the tokenizer's files."""
+    config = read_object(folder / "tokenizer_config.json")
+    kind = str(config.get("tokenizer_class") or model_type).lower()
+    family = "Bert" if kind.startswith("bert") else "Roberta" if "roberta" in kind else ""
+    named = {f"{name}_token": token for name, token in CLASS_TOKENS.get(family, {}).items()}
+    extra = folder / "special_tokens_map.json"
+    for values in ([read_object(extra)] if extra.is_file() else []) + [config]:
+        for name in NEEDED_TOKENS:
+            token = values.get(name)
+            if isinstance(token, Mapping):
+                token = token.get("content")
+            if token is not None:
+                named[name] = str(token)
+    return named
+
+
+# --- the weights --------------------------------------------------------------------------------
+
+
+def _weights(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iterator[str]:
+    path = folder / "model.safetensors"
+    prefix = "bert." if config["model_type"] == "bert" else "roberta."
+    there = {_modern(name): shape for name, shape in read_shapes(path).items()}
+    if any(name.startswith(("encoder.", "embeddings.")) for name in there):
+        there = {prefix + name: shape for name, shape in there.items()}  # saved without a head
+    wanted = expected_shapes(config, masked_lm=masked_lm)
+    layers = {name for name in there if name.startswith(f"{prefix}encoder.layer.")}
+    missing, left = sorted(wanted.keys() - there.keys()), sorted(layers - wanted.keys())
+    other = sorted(n for n in wanted.keys() & there.keys() if wanted[n] != there[n])
+    if masked_lm and missing and not any(name.startswith(prefix) for name in missing):
+        yield f"{path}: no masked-LM head ({_some(missing)}); {NEED}"
+    elif missing:
+        yield f"{path} lacks {_some(missing)}, which config.json describes; {NEED}"
+    if left:
+        yield f"{path} has {_some(left)}, which config.json leaves out; correct num_hidden_layers"
+    if other:
+        first = other[0]
+        yield (
+            f"{path}: {first} has size {there[first]}, and config.json asks for {wanted[first]}"
+            f"{f' (and {len(other) - 1} more)' if other[1:] else ''}; copy the config.json that "
+            "belongs to the weights"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _modern(name: str) -> str:
+    """Old BERT files call a LayerNorm's weight gamma and its bias beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def expected_shapes(config: Mapping[str, Any], *, masked_lm: bool) -> dict[str, tuple[int, ...]]:
+    """Sizes of the weights, by name, that a model of this config.json is loaded from.
+
+    Without the pooler, which nothing reads, and without what is tied to the embeddings.
+    """
+    vocabulary, hidden, _, inner, rows, segments = (config.get(k, _default(k)) for k in SIZES)
+    kind = "bert" if config["model_type"] == "bert" else "roberta"
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def linear(name: str, out: int, into: int) -> None:
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (out, into), (out,)
+
+    def norm(name: str) -> None:
+        shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (hidden,)
+
+    for name, count in (("word", vocabulary), ("position", rows), ("token_type", segments)):
+        shapes[f"{kind}.embeddings.{name}_embeddings.weight"] = (count, hidden)
+    norm(f"{kind}.embeddings.LayerNorm")
+    for layer in range(config["num_hidden_layers"]):
+        at = f"{kind}.encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            linear(f"{at}.attention.self.{part}", hidden, hidden)
+        linear(f"{at}.attention.output.dense", hidden, hidden)
+        norm(f"{at}.attention.output.LayerNorm")
+        linear(f"{at}.intermediate.dense", inner, hidden)
+        linear(f"{at}.output.dense", hidden, inner)
+        norm(f"{at}.output.LayerNorm")
+    if masked_lm and kind == "bert":
+        linear("cls.predictions.transform.dense", hidden, hidden)
+        norm("cls.predictions.transform.LayerNorm")
+        shapes["cls.predictions.bias"] = (vocabulary,)
+    elif masked_lm:
+        linear("lm_head.dense", hidden, hidden)
+        norm("lm_head.layer_norm")
+        shapes["lm_head.bias"] = (vocabulary,)
+    return shapes
