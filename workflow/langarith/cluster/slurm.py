@@ -7,7 +7,6 @@ a failed job's logs are printed and, at the end, the resources that jobs used an
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langarith.cluster.records import records
 from langarith.errors import InputError
 from langarith.progress import duration
 
@@ -272,21 +272,15 @@ def last_words(path: str | Path) -> list[str]:
 
 def records_since(results: Path, started: float) -> list[dict[str, Any]]:
     """Records that jobs of SLURM wrote to a study's folder after a time (seconds since 1970)."""
-    records = []
-    for path in results.rglob("*provenance.json"):
-        if path.stat().st_mtime >= started:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            if record.get("slurm_job"):
-                records.append(record)
-    return records
+    return [record for record, _ in records(results, started) if record.get("slurm_job")]
 
 
-def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Resources used and requested by jobs, per rule: lines for the console."""
-    if not records:
+def summary(done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Resources used and requested by jobs, by their records, per rule: lines for the console."""
+    if not done:
         return []
     by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record["start"]):
+    for record in sorted(done, key=lambda record: record["start"]):
         by_rule[record["rule"]].append(record)
     rows = [
         (
@@ -307,7 +301,7 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
                 rule,
                 f"{len(members)}",
                 f"{len({record['slurm_job'] for record in members})}",
-                f"{_gpu_hours(members):.1f}" if any(a.get("gpu") for a in requested) else "-",
+                f"{_gpu_hours(members):.1f}" if any(map(_gpus, members)) else "-",
                 duration(max(record["seconds"] for record in members)),
                 duration(60 * max(a.get("runtime") or 0 for a in requested)),
                 f"{max(record['peak_memory_mb'] for record in members):.0f} MB",
@@ -322,13 +316,16 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for row in rows
     ]
-    again = sum((record.get("attempt") or 1) > 1 for record in records)
-    slurm = len({record["slurm_job"] for record in records})
-    hours = f"{_gpu_hours(records):.2f} GPU-hours of computing"
+    again = sum((record.get("attempt") or 1) > 1 for record in done)
+    slurm = len({record["slurm_job"] for record in done})
+    hours = f"{_gpu_hours(done):.2f} GPU-hours of computing"
     lines.append(
-        f"{_jobs(len(records))} in {slurm} of SLURM, {hours}"
+        f"{_jobs(len(done))} in {slurm} of SLURM, {hours}"
         + (f"; {_jobs(again)} needed more than one attempt" if again else "")
     )
+    idle = sum(bool(_gpus(record)) and record.get("device") != "cuda" for record in done)
+    if idle:
+        lines.append(f"{_jobs(idle)} held a GPU and computed on the CPU, which is no GPU-hour")
     return lines
 
 
@@ -336,11 +333,12 @@ def _jobs(count: int) -> str:
     return f"{count} job" + "s" * (count != 1)
 
 
-def _gpu_hours(records: Iterable[Mapping[str, Any]]) -> float:
-    return (
-        sum(
-            record["seconds"] * ((record.get("requested") or {}).get("gpu") or 0)
-            for record in records
-        )
-        / 3600
-    )
+def _gpus(record: Mapping[str, Any]) -> int:
+    """GPUs that a job requested."""
+    return (record.get("requested") or {}).get("gpu") or 0
+
+
+def _gpu_hours(done: Iterable[Mapping[str, Any]]) -> float:
+    """Hours of GPUs on which jobs computed: one that was held and not used does not count."""
+    used = (record for record in done if record.get("device") == "cuda")
+    return sum(record["seconds"] * _gpus(record) for record in used) / 3600
