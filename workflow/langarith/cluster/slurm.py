@@ -117,16 +117,25 @@ def refuse(planned: Sequence[Request]) -> None:
             "sbatch is not on the PATH: start Snakemake on a login node of the cluster, or try the "
             "profile with a SLURM on this machine (make slurm-sandbox)"
         )
-    up = _run(["sinfo", "--noheader", "--format=%R"])
-    if up.returncode:
-        raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
-    partitions = sorted(set(up.stdout.split()))
+    known = partitions()
     for account in sorted({r.account for r in planned if r.account}):
-        _refuse_account(account)
+        refuse_account(account)
     for request in planned:
         answer = _run(["sbatch", "--test-only", *request.options(), "--wrap=true"])
         if answer.returncode:
-            raise InputError(_complaint(request, answer.stderr, partitions))
+            raise InputError(_complaint(request, answer.stderr, known))
+
+
+def partitions() -> list[str]:
+    """The partitions of the cluster.
+
+    Raises:
+        InputError: SLURM does not answer.
+    """
+    up = _run(["sinfo", "--noheader", "--format=%R"])
+    if up.returncode:
+        raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
+    return sorted(set(up.stdout.split()))
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -137,7 +146,8 @@ def _last_line(output: str) -> str:
     return (output.strip().splitlines() or ["no answer"])[-1]
 
 
-def _refuse_account(account: str) -> None:
+def refuse_account(account: str) -> None:
+    """Raise if an account is none of the user's; nothing happens where SLURM lists none."""
     user = _run(["id", "-un"]).stdout.strip()
     listed = _run(["sacctmgr", "-nP", "list", "assoc", f"user={user}", "format=account"])
     if listed.returncode:
@@ -153,7 +163,7 @@ def _refuse_account(account: str) -> None:
         )
 
 
-def _complaint(request: Request, message: str, partitions: Sequence[str]) -> str:
+def _complaint(request: Request, message: str, known: Sequence[str]) -> str:
     """One sentence that explains why a request is rejected, from the message of sbatch."""
     lower = message.lower()
     who = f"{PROFILE}: for {request.rules}"
@@ -161,7 +171,7 @@ def _complaint(request: Request, message: str, partitions: Sequence[str]) -> str
     if "partition" in lower and "account" not in lower and "invalid" in lower:
         return (
             f"{who} slurm_partition is '{request.partition}', which SLURM does not know; use one "
-            f"of {', '.join(partitions)}"
+            f"of {', '.join(known)}"
         )
     if "account" in lower:
         return (
