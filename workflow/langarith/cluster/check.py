@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from langarith import tasks
+from langarith.cluster import disk
 from langarith.data import readers
 from langarith.errors import InputError
 from langarith.operands import budget_tokens
@@ -17,7 +18,7 @@ def problems(of: schema.Study) -> list[str]:
 
     Files that the workflow makes or downloads itself, and that do not exist yet, are skipped.
     """
-    return [*_corpora(of), *_tasks(of)]
+    return [*_corpora(of), *_tasks(of), *disk.problems(of)]
 
 
 def _corpora(of: schema.Study) -> Iterator[str]:
