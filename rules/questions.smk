@@ -26,6 +26,7 @@ rule plan:
         study=STUDY_FILE,
         overrides=STUDY_OVERRIDES,
         at_once=jobs_at_once(),
+        cluster=runs_on_cluster,
     conda:
         ENVIRONMENT
     script:

@@ -49,6 +49,11 @@ def jobs_at_once():
     return workflow.nodes or workflow.cores or 1
 
 
+def runs_on_cluster(_):
+    """Whether jobs are submitted, not run here; known once the executor is."""
+    return not workflow.local_exec
+
+
 def limit_at_once(resource, count):
     """Bound a resource to `count` over all jobs, unless `--resources` does."""
     if resource not in workflow.global_resources:

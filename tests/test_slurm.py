@@ -363,6 +363,7 @@ def record(rule: str, job: str, seconds: float, **more: object) -> dict[str, obj
         "slurm_job": job,
         "start": f"2026-01-01T00:00:0{job}",
         "seconds": seconds,
+        "device": "cuda" if "train" in rule else "cpu",
         "peak_memory_mb": 1000.0 + float(job),
         "attempt": 1,
         "requested": asked,
@@ -387,3 +388,15 @@ def test_the_summary_sets_what_was_used_against_what_was_asked():
         "4 jobs in 3 of SLURM, 1.50 GPU-hours of computing; 1 job needed more than one attempt"
     )
     assert slurm.summary([]) == []
+
+
+def test_a_gpu_that_a_job_held_and_did_not_use_is_no_gpu_hour():
+    told = slurm.summary(
+        [
+            record("train_task_adapter", "3", 3600.0),
+            record("train_task_adapter", "4", 1800.0, device="cpu"),
+        ]
+    )
+    assert re.split(r"  +", told[1])[3] == "1.0"
+    assert told[-2] == "2 jobs in 2 of SLURM, 1.00 GPU-hours of computing"
+    assert told[-1].startswith("1 job held a GPU and computed on the CPU")

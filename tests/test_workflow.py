@@ -124,6 +124,14 @@ def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
         15 + 15 + 10,
     )
     assert not set(plan) & {"pretrain_model", "train_tokenizer", "write_miniature_corpus"}
+    jobs = f"{sum(plan.values()):,}"  # without `all`, which only gathers
+    for page in ("README.md", "docs/slurm.md", "docs/performance.md", "docs/paper_study.md"):
+        text = (root / page).read_text()
+        assert set(re.findall(r"\b1,6\d\d(?= jobs)", text)) == {jobs}, page
+    # the sums of the tables
+    page = (root / "docs/slurm.md").read_text()
+    rows = re.findall(r"^\| (\d+) [`a-z].* \| \d+ \|", page, re.M)
+    assert sum(map(int, rows)) == sum(plan.values())
 
 
 def test_a_finished_study_has_nothing_to_do(house):
@@ -354,6 +362,6 @@ def test_plan_says_what_would_run_why_and_for_how_long(copy):
     study = overlay(copy, "more", seeds=[1, 2])
     told = run(copy, "plan", *options(study))
     (row,) = [line for line in told.splitlines() if line.startswith("train_task_adapter ")]
-    assert "no output yet" in row and "mean of 1 recorded" in row
+    assert "no output yet" in row and " 1 recorded " in row
     jobs = sum(planned_jobs(copy, *options(study)).values())
     assert f"{jobs} jobs, " in told

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from langarith.cluster import check, plan
+from langarith.cluster import check, doctor, plan
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.study import loading
@@ -96,10 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument("folder", type=Path)
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
+    examining = commands.add_parser("doctor", help="say whether this machine can run a study")
+    examining.add_argument("study", type=Path, nargs="?", help="one whose disk space is looked at")
     planning = commands.add_parser("plan", help="list what would run, why and for how long")
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as for snakemake")
-    planning.add_argument("--jobs", type=int, default=2, help="jobs that run at once (2)")
+    planning.add_argument("--jobs", type=int, default=2, help="cores that jobs share (2)")
     for name, (_, help_text) in OWN_OPTIONS.items():
         commands.add_parser(name, help=f"{help_text}: langarith {name} --help")
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
@@ -112,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     run: dict[str, Callable[[], Sequence[str]]] = {
         "check": lambda: check_study(chosen.study),
+        "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "plan": lambda: plan.of_study(chosen.study, chosen.targets, chosen.jobs),
         "results": lambda: results(chosen.folder),
         "shards": lambda: shards(

@@ -7,5 +7,10 @@ from langarith import cli
 from langarith.cluster import plan
 
 study, overrides = Path(snakemake.params.study), snakemake.params.overrides
-at_once = snakemake.params.at_once
-sys.exit(cli.answer(lambda: plan.of_study(study, ["all"], at_once, overrides), snakemake.log[0]))
+at_once, cluster = snakemake.params.at_once, snakemake.params.cluster
+sys.exit(
+    cli.answer(
+        lambda: plan.of_study(study, ["all"], at_once, overrides, cluster=cluster),
+        snakemake.log[0],
+    )
+)

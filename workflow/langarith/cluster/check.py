@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
+from langarith.cluster import disk
 from langarith.data import base_models, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.files import copies
@@ -225,4 +226,15 @@ def _base_models(of: schema.Study, found: Found) -> None:
     found.looked_at.append(f"{len(models)} base models and {len(adapters)} ready-made adapters")
 
 
-CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (_raw_text, _task_data, _base_models)
+def _disk(of: schema.Study, found: Found) -> None:
+    """Whether what the study will write fits on its disk."""
+    found.problems += disk.problems(of)
+    found.looked_at.append("free space on disk")
+
+
+CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (
+    _raw_text,
+    _task_data,
+    _base_models,
+    _disk,
+)

@@ -4,7 +4,8 @@
 inner width, T length of the sequence); the head of masked language modelling adds 2HV for each
 masked token (V vocabulary). With a frozen base model a training step is a forward pass and as much
 again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
-once more. A sequence of a task is taken to be a third as long as `max_length`. A sweep is a forward
+once more. A sequence of a task is taken to be a third as long as `max_length`, one of the miniature
+0.6 of it; the plan counts those of files (:mod:`langarith.cluster.work`). A sweep is a forward
 pass over validation per point, and one over test for the chosen point and for no adapter; a method
 with tested points has two more for each: the point itself, and the choice of a coarser grid.
 
@@ -67,10 +68,17 @@ SHAPES = {
 LARGE = (24, 1024, 4096, 250_002)
 """The shape that a base model of unknown shape is assumed to have: XLM-R large."""
 
+TYPICAL_LENGTH, MINIATURE_LENGTH = 1 / 3, 0.6
+"""Subwords of an example, windows of long texts included, as a share of `max_length`."""
+
 MANY_EXAMPLES = (392_702, 2_490, 5_010)
 """Training, validation and test examples that a task of unknown size is assumed to have: XNLI's."""
 
 Shape = tuple[int, int, int, int]
+"""Layers, width, inner width and vocabulary."""
+
+Counts = tuple[int, int, int]
+"""Training, validation and test examples."""
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -81,14 +89,20 @@ def shape(study: schema.Study, model: str) -> Shape | None:
     spec = study.models[model]
     if isinstance(spec, schema.PretrainModel):
         return spec.layers, spec.hidden_size, spec.intermediate_size, spec.vocabulary
-    if isinstance(spec, schema.HubModel):
-        return SHAPES.get(spec.path)
-    file = Path(spec.path) / "config.json"
+    known = SHAPES.get(spec.path) if isinstance(spec, schema.HubModel) else None
+    return known or config_shape(Path(str(sources.model_file(study, model, "config.json"))))
+
+
+def config_shape(file: Path) -> Shape | None:
+    """The same from a model's `config.json`; None without the file or one of its numbers."""
     if not file.is_file():
         return None
-    config = json.loads(file.read_text(encoding="utf-8"))
-    keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
-    layers, width, inner, vocabulary = (int(config[key]) for key in keys)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+        layers, width, inner, vocabulary = (int(config[key]) for key in keys)
+    except (KeyError, TypeError, ValueError):
+        return None
     return layers, width, inner, vocabulary
 
 
@@ -98,43 +112,74 @@ def forward(shape: Shape, length: float) -> float:
     return layers * (8 * width**2 + 4 * width * inner + 4 * length * width)
 
 
-def language_modelling(recipe: recipes.LanguageModelRecipe, shape: Shape, passes: int) -> float:
-    """Operations of a training on masked language modelling; 2 passes, 3 for all weights."""
-    steps = recipe.steps or 0
-    tokens = steps * recipe.batch_size * recipe.accumulation * recipe.chunk_length
+def language_modelling(
+    recipe: recipes.LanguageModelRecipe, shape: Shape, passes: int, corpus: float
+) -> float:
+    """Operations of a training on masked language modelling; 2 passes, 3 for all weights.
+
+    Args:
+        corpus: tokens of an epoch, for a recipe that counts in epochs.
+    """
+    if recipe.steps:
+        tokens: float = recipe.steps * step_rows(recipe) * recipe.chunk_length
+    else:
+        tokens = (recipe.epochs or 0) * corpus
     head = recipe.mask_probability * 2 * shape[1] * shape[3]
     return passes * tokens * (forward(shape, recipe.chunk_length) + head)
 
 
-def task_training(
-    study: schema.Study, task: str, shape: Shape, counts: tuple[int, int, int]
-) -> float:
-    """Operations of a task adapter on so many examples."""
+def step_rows(recipe: recipes.Recipe) -> int:
+    """Rows that one optimiser step sees."""
+    return recipe.batch_size * recipe.accumulation
+
+
+def task_passes(recipe: recipes.TaskRecipe, counts: Counts) -> tuple[float, float]:
+    """Examples that the steps of a task adapter see, and those that its validations score."""
     train, validation, _ = counts
-    recipe = sources.task_training(study, task)
-    epochs = recipe.epochs or (recipe.steps or 0) * recipe.batch_size / train
-    length = study.tasks[task].max_length / 3
-    return epochs * (2 * train + validation) * length * forward(shape, length)
+    epochs = recipe.epochs or (recipe.steps or 0) * step_rows(recipe) / train
+    steps = epochs * train / step_rows(recipe)
+    if recipe.evaluate_every:
+        evaluations = steps / recipe.evaluate_every
+    else:
+        evaluations = epochs if recipe.epochs else min(10, steps)
+    return epochs * train, evaluations * validation
+
+
+def sweep_passes(points: int, method: str, counts: Counts) -> float:
+    """Examples that a cell scores, each as often as it does."""
+    _, validation, test = counts
+    # the chosen point and no adapter; tested points, and as many choices of coarser grids
+    tested = 2 + 2 * len(merging.get(method).tested)
+    return points * validation + tested * test
+
+
+def task_training(study: schema.Study, task: str, shape: Shape, counts: Counts) -> float:
+    """Operations of a task adapter on so many examples."""
+    seen, scored = task_passes(sources.task_training(study, task), counts)
+    return (2 * seen + scored) * example(shape, typical_length(study, task))
 
 
 def sweep(
-    study: schema.Study,
-    task: str,
-    method: str,
-    operands: int,
-    shape: Shape,
-    counts: tuple[int, int, int],
+    study: schema.Study, task: str, method: str, operands: int, shape: Shape, counts: Counts
 ) -> float:
     """Operations of one cell of a task with so many examples."""
-    _, validation, test = counts
-    length = study.tasks[task].max_length / 3
-    # the chosen point and no adapter; tested points, and as many choices of coarser grids
-    tested = 2 + 2 * len(merging.get(method).tested)
-    passes = len(grid.points(study, method, operands)) * validation + tested * test
-    return passes * length * forward(shape, length)
+    passes = sweep_passes(len(grid.points(study, method, operands)), method, counts)
+    return passes * example(shape, typical_length(study, task))
 
 
-def examples(study: schema.Study, name: str) -> tuple[int, int, int] | None:
+def example(shape: Shape, length: float) -> float:
+    """Operations of a forward pass of an example of so many subwords."""
+    return length * forward(shape, length)
+
+
+def typical_length(study: schema.Study, task: str) -> float:
+    """Subwords of an example of a task of which nothing is known but `max_length`."""
+    spec = study.tasks[task]
+    miniature = isinstance(spec, schema.MiniatureTask)
+    return spec.max_length * (MINIATURE_LENGTH if miniature else TYPICAL_LENGTH)
+
+
+def examples(study: schema.Study, name: str) -> Counts | None:
     """Training, validation and test examples of a task; None where they are not counted yet."""
     task = study.tasks[name]
     if isinstance(task, schema.MiniatureTask):
@@ -186,16 +231,18 @@ class Needs:
         spec = self.study.models[model]
         assert isinstance(spec, schema.PretrainModel)
         size = self._shape(model)
-        tokens = sum(self._tokens(language, "full") for language in spec.languages)
+        tokens = sum(corpus_tokens(self.study, language) for language in spec.languages)
         # gradients, both moments and the best weights, if there is no GPU to hold them
         memory = LIBRARIES + 6 * _weights(size) + 8 * tokens / 1e6
-        return Need(language_modelling(spec.training, size, passes=3) / RATE, BEGIN, memory)
+        work = language_modelling(spec.training, size, 3, tokens)
+        return Need(work / RATE, BEGIN, memory)
 
     @cache  # noqa: B019
     def language_adapter(self, model: str, language: str, budget: str) -> Need:
         size = self._shape(model)
-        work = language_modelling(self.study.training.language_adapter, size, passes=2)
-        memory = LIBRARIES + 2 * _weights(size) + 8 * self._tokens(language, budget) / 1e6
+        tokens = corpus_tokens(self.study, language, budget)
+        work = language_modelling(self.study.training.language_adapter, size, 2, tokens)
+        memory = LIBRARIES + 2 * _weights(size) + 8 * tokens / 1e6
         return Need(work / RATE, BEGIN, memory)
 
     @cache  # noqa: B019
@@ -214,43 +261,50 @@ class Needs:
     def tokens(self, language: str) -> Need:
         """One shard of a language becomes a token stream."""
         shards = max(1, len(sources.shards(self.study, language)))
-        return Need(self._tokens(language, "full") / shards / TOKENIZED, BEGIN_MEMBER, 2000)
+        work = corpus_tokens(self.study, language) / shards
+        return Need(work / TOKENIZED, BEGIN_MEMBER, 2000)
 
     @cache  # noqa: B019
     def tokenizer(self, model: str) -> Need:
         spec = self.study.models[model]
         assert isinstance(spec, schema.PretrainModel)
-        tokens = sum(self._tokens(language, "full") for language in spec.languages)
+        tokens = sum(corpus_tokens(self.study, language) for language in spec.languages)
         return Need(tokens / TOKENIZED, BEGIN, 2000 + 16 * tokens / 1e6)
 
     def _shape(self, model: str) -> Shape:
         return shape(self.study, model) or LARGE
 
-    def _examples(self, task: str) -> tuple[int, int, int]:
+    def _examples(self, task: str) -> Counts:
         return examples(self.study, task) or MANY_EXAMPLES
 
     def _task_memory(self, size: Shape, task: str, sequences: int) -> float:
-        length = self.study.tasks[task].max_length / 3
+        length = typical_length(self.study, task)
         return LIBRARIES + 2 * _weights(size) + 100 * sequences * length / 1e6
 
-    def _tokens(self, language: str, budget: str) -> float:
-        """Tokens of a corpus that a budget reads, or a bound."""
-        files, wanted = sources.shards(self.study, language, budget), budget_tokens(budget)
-        if isinstance(self.study.corpora, schema.HubCorpora):
-            available = float(len(files) * SHARD_TOKENS)
-        elif isinstance(self.study.corpora, schema.MiniatureCorpora):
-            available = 100.0 * self.study.corpora.documents
-        else:
-            # four bytes of text are a token; compressed text is three times as long
-            available = sum(
-                os.path.getsize(file) / 4 * (1 if file.endswith(".txt") else 3)
-                for file in files
-                if os.path.isfile(file)
-            )
-        return available if wanted is None else min(wanted, available)
+
+def corpus_tokens(study: schema.Study, language: str, budget: str = "full") -> float:
+    """Tokens of a corpus that a budget reads, or a bound."""
+    files, wanted = sources.shards(study, language, budget), budget_tokens(budget)
+    if isinstance(study.corpora, schema.HubCorpora):
+        available = float(len(files) * SHARD_TOKENS)
+    elif isinstance(study.corpora, schema.MiniatureCorpora):
+        available = 160.0 * study.corpora.documents
+    else:
+        # four bytes of text are a token; compressed text is three times as long
+        available = sum(
+            os.path.getsize(file) / 4 * (1 if file.endswith((".txt", ".jsonl")) else 3)
+            for file in files
+            if os.path.isfile(file)
+        )
+    return available if wanted is None else min(wanted, available)
 
 
 def _weights(size: Shape) -> float:
     """Megabytes of the weights of an encoder in single precision."""
+    return 4 * weights(size) / 1e6
+
+
+def weights(size: Shape) -> float:
+    """Weights of an encoder."""
     layers, width, inner, vocabulary = size
-    return 4 * (layers * (4 * width**2 + 2 * width * inner) + width * vocabulary) / 1e6
+    return layers * (4 * width**2 + 2 * width * inner) + width * vocabulary

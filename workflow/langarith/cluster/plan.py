@@ -1,25 +1,27 @@
 """The jobs a run would execute, why and for how long, before anything is submitted.
 
-The jobs come from a Snakemake summary. Their time is the mean of the same rule's recorded jobs in
-the results folder or, without such records, an estimate from the count of operations
-(:mod:`langarith.cluster.costs`).
+The jobs come from a Snakemake summary. The time of a job follows from the operations that it counts
+(:mod:`langarith.cluster.work`) and from the seconds that an operation took in recorded jobs of the
+same rule, model, device and precision or, without such records, takes on this machine, which is
+measured (:mod:`langarith.cluster.speed`). For a cluster an assumed speed stands for the latter.
+Other jobs take the mean of the recorded jobs of their rule.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langarith import layout
-from langarith.cluster import costs
+from langarith.cluster import costs, disk, speed, work
+from langarith.cluster.records import records
 from langarith.errors import InputError
-from langarith.operands import parse_operands
+from langarith.jobs import gpus
 from langarith.progress import duration
 from langarith.study import loading, schema
 
@@ -60,7 +62,11 @@ class Pending:
 
 @dataclass(frozen=True)
 class Stage:
-    """All pending jobs of a rule. `seconds` is of one job, None if unknown."""
+    """All pending jobs of a rule. `seconds` is of one job on average, None if unknown.
+
+    source: where the time comes from: `N recorded`, `mean of N recorded`, `measured`, `assumed`.
+    gpu: whether the jobs compute on a GPU. `threads`: CPU threads of a job.
+    """
 
     rule: str
     jobs: int
@@ -68,6 +74,33 @@ class Stage:
     seconds: float | None
     source: str
     gpu: bool
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the planned jobs would run.
+
+    device: `cuda` or `cpu`, of the jobs with a model. `here`: on this machine, whose speed can be
+    measured; else on a cluster, whose GPUs are assumed to do `costs.RATE`.
+    """
+
+    device: str
+    here: bool
+
+    def __str__(self) -> str:
+        if not self.here:
+            return "on GPUs of a cluster"
+        listed = gpus.listed_by_driver() if self.device == "cuda" else ()
+        return f"on this GPU, {listed[0]}" if listed else "on this CPU"
+
+
+LOAD = 0.5
+"""Seconds of a job that do not grow with its work: a model is loaded, files are written."""
+
+STEP, SCORE = 0.005, 2e-4
+"""Seconds on a CPU, beside the operations, of a step of the Trainer and its optimiser, and of an
+example that is decoded and scored: what the miniature's jobs take."""
 
 
 def pending(snakemake: Sequence[str]) -> list[Pending]:
@@ -107,29 +140,48 @@ def _output_of(command: Sequence[str]) -> str:
 
 
 def of_study(
-    path: Path, targets: Sequence[str], at_once: int, overrides: Mapping[str, Any] | None = None
+    path: Path,
+    targets: Sequence[str],
+    at_once: int,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    cluster: bool = False,
 ) -> list[str]:
     """The plan of a run of a study as lines; see :func:`plan_lines`.
 
     Args:
         targets: rules or files, as snakemake takes them.
-        at_once: jobs that run in parallel.
+        at_once: cores that jobs share or, on a cluster, jobs that run in parallel.
         overrides: top-level keys given on the command line.
+        cluster: jobs run elsewhere, those with a model on GPUs.
     """
     read = loading.load(path, overrides)
     command = [str(Path(sys.executable).with_name("snakemake")), *targets, "--cores", "1"]
     command += ["--configfile", str(path)]
     if overrides:
         command += ["--config", *(f"{key}={value}" for key, value in overrides.items())]
-    return list(plan_lines(stages(read, pending(command)), at_once))
+    jobs = pending(command)
+    place = Place("cuda", here=False) if cluster and not gpus.allow_cpu() else None
+    place = place or Place("cuda" if speed.has_gpu() else "cpu", here=True)
+    planned = stages(read, jobs, place)
+    return [*plan_lines(planned, at_once, place), *(disk.lines(read, at_once) if planned else [])]
 
 
-def stages(study: schema.Study, jobs: Iterable[Pending]) -> list[Stage]:
+def stages(study: schema.Study, jobs: Iterable[Pending], place: Place) -> list[Stage]:
     """The jobs by rule, with the time of one."""
     by_rule: dict[str, list[Pending]] = defaultdict(list)
     for job in jobs:
         by_rule[job.rule].append(job)
-    recorded = _recorded(Path(study.results_dir), set(by_rule))
+    counter = work.Counter(study)
+    recorded = _recorded(study, counter, set(by_rule))
+    counted = {
+        rule: [counter.planned(rule, job.record) for job in members]
+        for rule, members in by_rule.items()
+        if work.kind(rule) in work.KINDS
+    }
+    known = {rule: [w for w in of if w] for rule, of in counted.items() if all(of)}
+    unrecorded = [w for rule, of in known.items() for w in of if not recorded.like(rule, w, place)]
+    speeds = _measured(unrecorded) if place.here else {}
     planned = []
     for rule, members in by_rule.items():
         reasons = Counter(job.why for job in members)
@@ -138,71 +190,135 @@ def stages(study: schema.Study, jobs: Iterable[Pending]) -> list[Stage]:
             if len(reasons) == 1
             else ", ".join(f"{why} ({n})" for why, n in reasons.items())
         )
-        gpu = rule.startswith(("train_language", "train_task", "sweep_", "pretrain_"))
-        seconds, source = None, ""
-        if rule in recorded:
-            times = recorded[rule]
-            seconds, source = sum(times) / len(times), f"mean of {len(times)} recorded"
-        elif gpu:
-            modelled = [_modelled(study, job) for job in members]
-            estimates = [s for s in modelled if s is not None]
-            if len(estimates) == len(modelled):
-                seconds, source = costs.START + sum(estimates) / len(estimates), "operations"
-        planned.append(Stage(rule, len(members), reason, seconds, source, gpu))
+        seconds, source, threads = None, "", 1
+        if rule in known:
+            times = [_time(recorded.like(rule, w, place), w, speeds) for w in known[rule]]
+            seconds = sum(s for s, _ in times) / len(times)
+            source = ", ".join(dict.fromkeys(source for _, source in times))
+            threads = max(w.threads for w in known[rule])
+        elif rule not in counted and rule in recorded.means:
+            found = recorded.means[rule]
+            seconds, source = sum(found) / len(found), f"mean of {len(found)} recorded"
+        elif rule in ("tokenize_shard", "train_tokenizer"):
+            seconds, source = _tokenizing(study, members), "size of the text"
+        gpu = rule in counted and place.device == "cuda"
+        planned.append(Stage(rule, len(members), reason, seconds, source, gpu, threads))
     return planned
 
 
-def _recorded(results: Path, rules: set[str]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = defaultdict(list)
-    for path in results.rglob("*provenance.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("rule") in rules:
-            times[record["rule"]].append(record["seconds"])
-    return times
+@dataclass
+class Rate:
+    """Seconds and operations of recorded jobs that compute alike."""
+
+    seconds: float = 0.0
+    operations: float = 0.0
+    jobs: int = 0
+
+    def add(self, seconds: float, operations: float) -> None:
+        self.seconds += max(seconds - LOAD, seconds / 2)
+        self.operations += operations
+        self.jobs += 1
 
 
-def _modelled(study: schema.Study, job: Pending) -> float | None:
-    """Seconds of one job by its count of operations; None if a size is unknown."""
-    patterns = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
-    names = next(filter(None, (layout.parse(pattern, job.record) for pattern in patterns)))
-    shape = costs.shape(study, names["model"])
-    if shape is None:
+@dataclass
+class Recorded:
+    """Times of recorded jobs.
+
+    rates: by kind of rule, model, device and precision. means: seconds by rule, of the others.
+    """
+
+    rates: dict[tuple[str, str, str, str], Rate] = field(default_factory=lambda: defaultdict(Rate))
+    means: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def like(self, rule: str, of: work.Work, place: Place) -> Rate | None:
+        """The recorded jobs that compute as a planned one does."""
+        automatic = ("fp32",) if place.device == "cpu" else ("bf16", "fp16")
+        for precision in automatic if of.precision == "auto" else (of.precision,):
+            key = (work.kind(rule), of.model, place.device, precision)
+            if key in self.rates:
+                return self.rates[key]
         return None
-    if job.rule == "pretrain_model":
-        recipe = study.models[names["model"]].training  # type: ignore[union-attr]
-        return costs.language_modelling(recipe, shape, passes=3) / costs.RATE
-    if job.rule == "train_language_adapter":
-        recipe = study.training.language_adapter
-        return costs.language_modelling(recipe, shape, passes=2) / costs.RATE
-    counts = costs.examples(study, names["task"])
-    if counts is None:
-        return None
-    if job.rule == "train_task_adapter":
-        return costs.task_training(study, names["task"], shape, counts) / costs.RATE
-    operands = len(parse_operands(names["operands"]))
-    work = costs.sweep(study, names["task"], names["method"], operands, shape, counts)
-    return work / costs.RATE
 
 
-def plan_lines(planned: Sequence[Stage], at_once: int) -> Iterator[str]:
+def _recorded(study: schema.Study, counter: work.Counter, rules: set[str]) -> Recorded:
+    found = Recorded()
+    kinds = {work.kind(rule) for rule in rules}
+    for record, path in records(Path(study.results_dir)):
+        rule, seconds = record["rule"], record.get("seconds")
+        if work.kind(rule) not in kinds or not isinstance(seconds, int | float):
+            continue
+        if work.kind(rule) not in work.KINDS:
+            found.means[rule].append(seconds)
+            continue
+        done = counter.recorded(record, path)
+        if done and done.operations:
+            key = (work.kind(rule), done.model, str(record["device"]), str(record["precision"]))
+            found.rates[key].add(seconds, done.operations)
+    return found
+
+
+def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:
+    """Operations per second of this machine, for each kind of computing that is not recorded."""
+    cases = list(dict.fromkeys(map(_case, works)))
+    return {case: speed.measure(case, speed.SECONDS / len(cases)) for case in cases}
+
+
+def _case(of: work.Work) -> speed.Case:
+    # lengths of languages differ little, and each case takes time
+    length = -(-of.length // 16) * 16
+    rows = of.rows if of.passes > 1 else 64
+    return speed.Case(of.shape, rows, length, of.passes, of.masked, of.threads, of.precision)
+
+
+def _time(
+    recorded: Rate | None, of: work.Work, speeds: Mapping[speed.Case, float]
+) -> tuple[float, str]:
+    """Seconds of a job, and where they come from."""
+    if recorded:
+        each = recorded.seconds / recorded.operations
+        return LOAD + each * of.operations, f"{recorded.jobs} recorded"
+    if not speeds:
+        return costs.START + of.operations / costs.RATE, "assumed"
+    beside = STEP * of.steps + SCORE * of.scored
+    return LOAD + of.operations / speeds[_case(of)] + beside, "measured"
+
+
+def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> float:
+    """Mean seconds of jobs that read raw text and tokenise it."""
+    needs, times = costs.Needs(study), []
+    for job in members:
+        path = job.record.removesuffix(".provenance.json")
+        if job.rule == "tokenize_shard":
+            names = layout.parse(layout.TOKENS, path)
+            times.append(needs.tokens(names["language"]).seconds if names else 0.0)
+        else:
+            names = layout.parse(layout.TOKENIZER, path)
+            times.append(needs.tokenizer(names["model"]).seconds if names else 0.0)
+    return LOAD + sum(times) / len(times)
+
+
+def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator[str]:
     """The plan as lines: a row per stage, then the sums.
 
     Args:
-        at_once: jobs that run in parallel; the stages are taken one after the other.
+        at_once: cores or jobs, as in :func:`of_study`; the stages are taken one after the other.
     """
     if not planned:
         yield "Nothing to be done: all files exist and are up to date."
         return
     rows = [("stage", "jobs", "each", "together", "time from", "why")]
-    total = gpu = wall = 0.0
+    total = gpu = cpu = wall = 0.0
     for stage in planned:
         each = "?" if stage.seconds is None else duration(stage.seconds)
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
         rows.append((stage.rule, f"{stage.jobs}", each, together, stage.source or "-", stage.why))
         if stage.seconds is not None:
-            total += stage.seconds * stage.jobs
-            gpu += stage.seconds * stage.jobs if stage.gpu else 0.0
-            wall += stage.seconds * -(-stage.jobs // at_once)
+            seconds = stage.seconds * stage.jobs
+            total += seconds
+            gpu += seconds if stage.gpu else 0.0
+            cpu += seconds * stage.threads
+            parallel = max(1, at_once // stage.threads) if place.here else at_once
+            wall += stage.seconds * -(-stage.jobs // parallel)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (
@@ -213,14 +329,22 @@ def plan_lines(planned: Sequence[Stage], at_once: int) -> Iterator[str]:
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
     yield ""
     yield (
-        f"{sum(stage.jobs for stage in planned)} jobs, {duration(total)} of computing, of which "
-        f"{gpu / 3600:.1f} GPU-hours for the stages that use a GPU; {duration(wall)} with "
-        f"{at_once} jobs at once, stage after stage"
+        f"{sum(stage.jobs for stage in planned)} jobs, {place}: about {duration(total)} of "
+        f"computing, {gpu / 3600:.1f} GPU-hours and {cpu / 3600:.1f} CPU-hours; {duration(wall)} "
+        f"with {at_once} {'cores' if place.here else 'jobs at once'}, stage after stage"
     )
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
-    if any(stage.source == "operations" for stage in planned):
+    sources = {part for stage in planned for part in stage.source.split(", ")}
+    if any(source.endswith("recorded") and "mean" not in source for source in sources):
+        yield "'recorded': seconds per operation of jobs of the same rule, model and device"
+    if "measured" in sources:
         yield (
-            f"'operations': counted, at {costs.RATE / 1e12:.0f} TFLOP/s; see "
-            "langarith/cluster/costs.py. A run of the same stage replaces it with measured times"
+            "'measured': the operations that were counted, at the speed of this machine just now; "
+            "other work on it makes that less. A run of the same stage replaces it with its times"
+        )
+    if "assumed" in sources:
+        yield (
+            f"'assumed': the operations that were counted, at {costs.RATE / 1e12:.0f} TFLOP/s, a "
+            "third of the peak of an A100. A run of the same stage replaces it with its times"
         )

@@ -7,7 +7,6 @@ a failed job's logs are printed and, at the end, the resources that jobs used an
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langarith.cluster.records import records
 from langarith.errors import InputError
 from langarith.progress import duration
 
@@ -117,16 +117,25 @@ def refuse(planned: Sequence[Request]) -> None:
             "sbatch is not on the PATH: start Snakemake on a login node of the cluster, or try the "
             "profile with a SLURM on this machine (make slurm-sandbox)"
         )
-    up = _run(["sinfo", "--noheader", "--format=%R"])
-    if up.returncode:
-        raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
-    partitions = sorted(set(up.stdout.split()))
+    known = partitions()
     for account in sorted({r.account for r in planned if r.account}):
-        _refuse_account(account)
+        refuse_account(account)
     for request in planned:
         answer = _run(["sbatch", "--test-only", *request.options(), "--wrap=true"])
         if answer.returncode:
-            raise InputError(_complaint(request, answer.stderr, partitions))
+            raise InputError(_complaint(request, answer.stderr, known))
+
+
+def partitions() -> list[str]:
+    """The partitions of the cluster.
+
+    Raises:
+        InputError: SLURM does not answer.
+    """
+    up = _run(["sinfo", "--noheader", "--format=%R"])
+    if up.returncode:
+        raise InputError(f"SLURM does not answer: {_last_line(up.stderr)}")
+    return sorted(set(up.stdout.split()))
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -137,7 +146,8 @@ def _last_line(output: str) -> str:
     return (output.strip().splitlines() or ["no answer"])[-1]
 
 
-def _refuse_account(account: str) -> None:
+def refuse_account(account: str) -> None:
+    """Raise if an account is none of the user's; nothing happens where SLURM lists none."""
     user = _run(["id", "-un"]).stdout.strip()
     listed = _run(["sacctmgr", "-nP", "list", "assoc", f"user={user}", "format=account"])
     if listed.returncode:
@@ -153,7 +163,7 @@ def _refuse_account(account: str) -> None:
         )
 
 
-def _complaint(request: Request, message: str, partitions: Sequence[str]) -> str:
+def _complaint(request: Request, message: str, known: Sequence[str]) -> str:
     """One sentence that explains why a request is rejected, from the message of sbatch."""
     lower = message.lower()
     who = f"{PROFILE}: for {request.rules}"
@@ -161,7 +171,7 @@ def _complaint(request: Request, message: str, partitions: Sequence[str]) -> str
     if "partition" in lower and "account" not in lower and "invalid" in lower:
         return (
             f"{who} slurm_partition is '{request.partition}', which SLURM does not know; use one "
-            f"of {', '.join(partitions)}"
+            f"of {', '.join(known)}"
         )
     if "account" in lower:
         return (
@@ -272,21 +282,15 @@ def last_words(path: str | Path) -> list[str]:
 
 def records_since(results: Path, started: float) -> list[dict[str, Any]]:
     """Records that jobs of SLURM wrote to a study's folder after a time (seconds since 1970)."""
-    records = []
-    for path in results.rglob("*provenance.json"):
-        if path.stat().st_mtime >= started:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            if record.get("slurm_job"):
-                records.append(record)
-    return records
+    return [record for record, _ in records(results, started) if record.get("slurm_job")]
 
 
-def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Resources used and requested by jobs, per rule: lines for the console."""
-    if not records:
+def summary(done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Resources used and requested by jobs, by their records, per rule: lines for the console."""
+    if not done:
         return []
     by_rule: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record["start"]):
+    for record in sorted(done, key=lambda record: record["start"]):
         by_rule[record["rule"]].append(record)
     rows = [
         (
@@ -307,7 +311,7 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
                 rule,
                 f"{len(members)}",
                 f"{len({record['slurm_job'] for record in members})}",
-                f"{_gpu_hours(members):.1f}" if any(a.get("gpu") for a in requested) else "-",
+                f"{_gpu_hours(members):.1f}" if any(map(_gpus, members)) else "-",
                 duration(max(record["seconds"] for record in members)),
                 duration(60 * max(a.get("runtime") or 0 for a in requested)),
                 f"{max(record['peak_memory_mb'] for record in members):.0f} MB",
@@ -322,13 +326,16 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for row in rows
     ]
-    again = sum((record.get("attempt") or 1) > 1 for record in records)
-    slurm = len({record["slurm_job"] for record in records})
-    hours = f"{_gpu_hours(records):.2f} GPU-hours of computing"
+    again = sum((record.get("attempt") or 1) > 1 for record in done)
+    slurm = len({record["slurm_job"] for record in done})
+    hours = f"{_gpu_hours(done):.2f} GPU-hours of computing"
     lines.append(
-        f"{_jobs(len(records))} in {slurm} of SLURM, {hours}"
+        f"{_jobs(len(done))} in {slurm} of SLURM, {hours}"
         + (f"; {_jobs(again)} needed more than one attempt" if again else "")
     )
+    idle = sum(bool(_gpus(record)) and record.get("device") != "cuda" for record in done)
+    if idle:
+        lines.append(f"{_jobs(idle)} held a GPU and computed on the CPU, which is no GPU-hour")
     return lines
 
 
@@ -336,11 +343,12 @@ def _jobs(count: int) -> str:
     return f"{count} job" + "s" * (count != 1)
 
 
-def _gpu_hours(records: Iterable[Mapping[str, Any]]) -> float:
-    return (
-        sum(
-            record["seconds"] * ((record.get("requested") or {}).get("gpu") or 0)
-            for record in records
-        )
-        / 3600
-    )
+def _gpus(record: Mapping[str, Any]) -> int:
+    """GPUs that a job requested."""
+    return (record.get("requested") or {}).get("gpu") or 0
+
+
+def _gpu_hours(done: Iterable[Mapping[str, Any]]) -> float:
+    """Hours of GPUs on which jobs computed: one that was held and not used does not count."""
+    used = (record for record in done if record.get("device") == "cuda")
+    return sum(record["seconds"] * _gpus(record) for record in used) / 3600

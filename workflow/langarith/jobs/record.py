@@ -112,8 +112,9 @@ def _versions() -> dict[str, str]:
 
 
 def _device() -> dict[str, str]:
+    """The device that the job computed on: a GPU that it did not touch does not count."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return {"device": "cuda", "name": torch.cuda.get_device_name()}
     return {"device": "cpu", "name": platform.processor() or platform.machine()}
 

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import torch
 
+from langarith.errors import InputError
+from langarith.jobs import gpus
+
 
 def device(name: str = "auto") -> torch.device:
-    """The device to compute on: a GPU where there is one."""
+    """The device to compute on: a GPU where there is one.
+
+    Raises:
+        InputError: this process has been given a GPU that torch cannot use, and the environment
+            variable LANGARITH_ALLOW_CPU does not allow to compute on the CPU instead.
+    """
     if name != "auto":
         return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    given = None if gpus.allow_cpu() else gpus.given()
+    if given:
+        raise InputError(
+            f"this job has a GPU ({given}) that torch cannot use: {why_no_gpu()}; install a torch "
+            'that fits the driver (docs/slurm.md, "A torch for your GPUs"), or set '
+            f"{gpus.ALLOW_CPU}=1 to compute on the CPU"
+        )
+    return torch.device("cpu")
+
+
+def why_no_gpu() -> str:
+    """Why torch cannot use a GPU: its build, or what the driver says."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
+        return f"torch {torch.__version__} for CUDA {torch.version.cuda} says: {reason}"
+    return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no device"
 
 
 def precision(asked: str, on: torch.device) -> str:

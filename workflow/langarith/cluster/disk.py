@@ -1,0 +1,184 @@
+"""The disk that a study will take: what its jobs have yet to write, estimated from sizes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from langarith import layout, merging
+from langarith.cluster import costs
+from langarith.errors import InputError
+from langarith.operands import Operand
+from langarith.progress import size_of
+from langarith.study import experiments, grid, schema, sources
+
+FLOAT, TOKEN = 4, 4
+"""Bytes of a weight, and of a token in a stream."""
+
+COPIES = 2 * 4
+"""Of trained weights in checkpoints: as they are, at their best, two moments of the optimiser; and
+twice, since a checkpoint replaces the one before only once it is whole."""
+
+PREDICTION, POINT, CELL = 100, 300, 15_000
+"""Bytes of a test prediction at one point, of a point's scores, of the other files of a cell."""
+
+DOCUMENT = 700
+"""Bytes of a document of the miniature, compressed."""
+
+Needed = dict[Path, dict[str, float]]
+"""Bytes by kind of what will be written, by the folder that it goes to."""
+
+
+def needed(study: schema.Study, at_once: int = 1) -> Needed:
+    """What the study's jobs have yet to write; files that exist do not count.
+
+    Files of the hub are not counted: their sizes are known only there.
+
+    Args:
+        at_once: trainings that run at the same time, each with its checkpoints.
+    """
+    results = Path(study.results_dir)
+    found: Needed = defaultdict(lambda: defaultdict(float))
+    here = found[results]
+    model, adapter = 0.0, 0.0  # weights of the largest that are to be trained
+    for trained in _models(study):
+        here["base models"] += FLOAT * trained
+        model = max(model, trained)
+    for kind, trained in _adapters(study):
+        here[f"{kind} adapters"] += FLOAT * trained
+        adapter = max(adapter, trained)
+    for tokens in _streams(study):
+        here["token streams"] += TOKEN * tokens
+    for size in _cells(study):
+        here["evaluations"] += size
+    if isinstance(study.corpora, schema.MiniatureCorpora):
+        for language in study.languages:
+            if not (results / layout.SYNTHETIC_CORPUS.format(language=language)).is_dir():
+                here["raw text"] += DOCUMENT * study.corpora.documents
+    checkpoints = Path(study.checkpoint_dir or results / "checkpoints")
+    if model or adapter:
+        found[checkpoints]["checkpoints"] += FLOAT * COPIES * max(model, adapter * at_once)
+    return {folder: dict(kinds) for folder, kinds in found.items() if kinds}
+
+
+def _models(study: schema.Study) -> Iterator[float]:
+    """Weights of the base models to pretrain."""
+    for name, spec in study.models.items():
+        size = costs.shape(study, name)
+        there = _exists(study, layout.ENCODER.format(model=name), layout.ENCODER_FILES[-1])
+        if isinstance(spec, schema.PretrainModel) and size and not there:
+            yield costs.weights(size)
+
+
+def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
+    """Kind and weights of the adapters to train."""
+    for run in _runs(study):
+        operand = Operand.parse(run.name)
+        if run.kind == "language" and sources.ready_adapter(study, run.model, operand, ""):
+            continue
+        if not _exists(study, run.folder, layout.ADAPTER_FILES[-1]):
+            layers, width, *_ = costs.shape(study, run.model) or costs.LARGE
+            if run.kind == "task":
+                weights = layers * 2 * width**2 / study.adapters.task.reduction_factor
+            else:
+                of = study.adapters.language
+                weights = layers * 2 * width**2 / of.reduction_factor
+                if of.invertible_reduction_factor:  # two networks, each on half of the width
+                    weights += 2 * 2 * (width / 2) ** 2 / of.invertible_reduction_factor
+            yield run.kind, weights
+
+
+def _streams(study: schema.Study) -> Iterator[float]:
+    """Tokens of each token stream that is to be made."""
+    texts = {(run.model, run.name) for run in _runs(study) if run.kind == "language"}
+    for name, spec in study.models.items():
+        if isinstance(spec, schema.PretrainModel):
+            texts |= {(name, language) for language in spec.languages}
+    shards = {
+        (model, operand.language, path)
+        for model, operand in ((m, Operand.parse(text)) for m, text in texts)
+        if not sources.ready_adapter(study, model, operand, "")
+        for path in sources.shards(study, operand.language, operand.budget)
+    }
+    for model, language, path in sorted(shards):
+        stream = layout.TOKENS.format(
+            model=model, language=language, shard=sources.shard_name(path)
+        )
+        if not _exists(study, stream):
+            count = max(1, len(sources.shards(study, language)))
+            yield costs.corpus_tokens(study, language) / count
+
+
+def _cells(study: schema.Study) -> Iterator[float]:
+    """Bytes of each cell that is to be evaluated."""
+    for cell in _all_cells(study):
+        if not _exists(study, layout.CELL.format(**cell.wildcards), "selected.json"):
+            _, _, test = costs.examples(study, cell.task) or costs.MANY_EXAMPLES
+            points = len(grid.points(study, cell.method, len(cell.operands)))
+            tested = 1 + len(merging.get(cell.method).tested)
+            yield CELL + POINT * points + PREDICTION * test * tested
+
+
+def _all_cells(study: schema.Study) -> list[layout.Cell]:
+    try:
+        return experiments.all_cells(study)
+    except InputError:  # no related languages yet
+        return []
+
+
+def _runs(study: schema.Study) -> list[layout.Run]:
+    try:
+        found = [run for name in study.experiments for run in experiments.runs(study, name)]
+    except InputError:
+        return []
+    return list(dict.fromkeys(found))
+
+
+def _exists(study: schema.Study, *parts: str) -> bool:
+    return Path(study.results_dir, *parts).exists()
+
+
+# --- compared with the file systems -------------------------------------------------------------
+
+
+def _file_systems(wanted: Needed) -> Iterator[tuple[list[Path], float, float]]:
+    """Folders of each file system, bytes to write there, bytes that are free."""
+    by_device: dict[int, list[Path]] = defaultdict(list)
+    for folder in wanted:
+        by_device[os.stat(_nearest(folder)).st_dev].append(folder)
+    for folders in by_device.values():
+        size = sum(sum(wanted[folder].values()) for folder in folders)
+        yield folders, size, float(shutil.disk_usage(_nearest(folders[0])).free)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def problems(study: schema.Study) -> Iterator[str]:
+    """A sentence for each file system that cannot hold what the study will write."""
+    for folders, size, free in _file_systems(needed(study)):
+        if size > free:
+            key = "results_dir" if Path(study.results_dir) in folders else "checkpoint_dir"
+            yield (
+                f"{key}: the study will write about {size_of(size)} to "
+                f"{' and '.join(map(str, folders))}, whose file system has {size_of(free)} free; "
+                f"make space or choose another {key}"
+            )
+
+
+def lines(study: schema.Study, at_once: int = 1) -> Iterator[str]:
+    """What will be written, by file system and kind, for the plan."""
+    wanted = needed(study, at_once)
+    for folders, size, free in _file_systems(wanted):
+        kinds = [item for folder in folders for item in wanted[folder].items()]
+        kinds.sort(key=lambda item: -item[1])
+        parts = ", ".join(f"{name} {size_of(bytes_)}" for name, bytes_ in kinds)
+        yield (
+            f"disk: about {size_of(size)} to write to {' and '.join(map(str, folders))} ({parts}); "
+            f"{size_of(free)} free"
+        )
