@@ -19,16 +19,16 @@ def _markdown(made: Sheet) -> str:
         return f"| {' | '.join(cells)} |"
 
     if not made.header:
-        return f"## {_escaped(made.title)}\n\n{_escaped(made.note)}\n"
-    lines = [line(_escaped(name) for name in made.header)]
+        return f"## {escaped(made.title)}\n\n{escaped(made.note)}\n"
+    lines = [line(escaped(name) for name in made.header)]
     lines.append(line("--:" if right else ":--" for right in _right_aligned(made)))
     lines += [line(_markdown_cell(cell) for cell in row) for row in made.rows]
-    return f"## {_escaped(made.title)}\n\n" + "\n".join(lines) + f"\n\n{_escaped(made.note)}\n"
+    return f"## {escaped(made.title)}\n\n" + "\n".join(lines) + f"\n\n{escaped(made.note)}\n"
 
 
 def _markdown_cell(cell: Cell) -> str:
     if isinstance(cell, str):
-        return _escaped(cell)
+        return escaped(cell)
     if cell.missing:
         return MISSING
     value = f"**{cell.written()}**" if cell.best else cell.written()
@@ -36,7 +36,7 @@ def _markdown_cell(cell: Cell) -> str:
     return f"{value}{spread}{' †' if cell.partial else ''}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown prints as it is; underscores inside a word need no mark."""
     marked = re.sub(r"([\\`*|\[\]<])|(?<!\w)(_)|(_)(?!\w)", r"\\\1\2\3", text)
     return " ".join(marked.split())
