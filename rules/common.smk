@@ -356,11 +356,19 @@ def files_of(found):
     return lambda wildcards: there([path for _, path in found(wildcards)])
 
 
-def training_logs(wildcards):
-    """Metrics logs of every adapter that the study's experiments need."""
+def trained_runs():
+    """Every adapter that the study's experiments need and that is trained here."""
     runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
-    trained = [run for run in dict.fromkeys(runs) if not is_ready(run)]
-    return there([f"{adapter_folder(run)}/metrics.jsonl" for run in trained])
+    return [run for run in dict.fromkeys(runs) if not is_ready(run)]
+
+
+def training_logs(wildcards):
+    """Metrics logs of every base model and adapter that the study's experiments need."""
+    runs = trained_runs()
+    models = dict.fromkeys(run.model for run in runs)
+    pretrained = [m for m in models if STUDY.models[m].source == "pretrain"]
+    folders = [ENCODER.format(model=m) for m in pretrained] + [adapter_folder(r) for r in runs]
+    return there([f"{folder}/metrics.jsonl" for folder in folders])
 
 
 def is_ready(run):
@@ -420,7 +428,12 @@ def caption(wildcards):
     """What the caption of a figure or table states: where its numbers come from."""
     name = getattr(wildcards, "experiment", None)
     view = STUDY.experiments.get(name)
-    seen = asked(experiments.languages_of, name) if name else []
+    if name:
+        seen = asked(experiments.languages_of, name)
+    else:  # the learning curves
+        trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
+        seen = [language for language in STUDY.languages if language in trained]
+    own = view.caption if view else None
     return {
         "about": experiments.EXPERIMENTS[name].about if name else "",
         "study": STUDY.name,
@@ -430,6 +443,7 @@ def caption(wildcards):
         "task_language": STUDY.task_language,
         # these alone: a new language must not redraw figures that do not show it
         "languages": seen,
+        "foot": STUDY.caption if own is None else own,
     }
 
 

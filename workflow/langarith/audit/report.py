@@ -1,4 +1,7 @@
-"""The report of a study: one static page with every figure and table, run times, missing cells."""
+"""The report of a study: one static page with its result, figures, tables, times, missing cells.
+
+The file stands alone: figures and the files of each experiment are inside it.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What an experiment found: a sentence and, as text, a row for each model and task."""
+
+    sentence: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Time:
     """Run time and memory of the jobs of a rule. `gpu_hours` is wall time of jobs on a GPU."""
 
@@ -56,7 +68,7 @@ def write(graph: Lineage, parts: Sequence[Part], path: Path) -> None:
 
 
 def page(graph: Lineage, parts: Sequence[Part]) -> str:
-    """The page as one HTML text that needs no network: figures are inside."""
+    """The page as one HTML text that needs no network and no other file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -77,8 +89,11 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
             default="",
         ),
         versions=graph.jobs[-1].record_data["versions"] if graph.jobs else {},
+        results=[found for part in parts if (found := result(graph, part))],
         parts=[_shown(graph, part) for part in parts],
         learning=_picture(graph, "learning_curves"),
+        learning_foot=_foot(graph, "learning_curves", parts[0].caption if parts else {}),
+        provenance=graph.results / "provenance" / "index.html",
         curves=lambda_curves(graph),
         warnings=data_warnings(graph),
         times=times,
@@ -92,6 +107,56 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     )
 
 
+COMPARED = {
+    "zero_shot": (
+        "Zero-shot, language arithmetic beats the better of the two single adapters in",
+        ("language arithmetic", "better adapter"),
+    ),
+    "enhancement": (
+        "Language arithmetic with another language beats the target's own adapter in",
+        ("language arithmetic", "own adapter"),
+    ),
+}
+"""Experiments with a result in one sentence: how it begins, and the names of the two sides."""
+
+
+def result(graph: Lineage, part: Part) -> Result | None:
+    """The result of an experiment in words and numbers; None where it has none, or no table."""
+    path = graph.results / f"tables/{part.name}.csv"
+    if part.name not in COMPARED or not path.is_file():
+        return None
+    from langarith.results import analysis, tables
+
+    table = tables.read(path)
+    if part.name == "zero_shot":
+        scores, sides = analysis.zero_shot(table), ("merged", ["task_language", "related"])
+    else:
+        scores = analysis.enhancement(table, part.caption["task_language"])
+        sides = ("la_better", ["madx"])
+    found = analysis.headline(scores, *sides)
+    sentence, names = COMPARED[part.name]
+    return Result(
+        f"{sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
+        ("model", "task", "better in", *names, "gain of the averages", "mean of the gains"),
+        tuple(
+            (
+                row["model"],
+                row["task"].upper(),
+                f"{row['better']} of {row['of']}",
+                *(_number(row[key]) for key in ("merged", "other")),
+                *(_number(row[key], signed=True) for key in ("average_gain", "mean_gain")),
+            )
+            for row in found.to_dict("records")
+        ),
+    )
+
+
+def _number(value: float, *, signed: bool = False) -> str:
+    from langarith.results.sheet import Number
+
+    return Number(value, signed=signed).written()
+
+
 def _shown(graph: Lineage, part: Part) -> dict[str, Any]:
     sheet = graph.results / f"tables/{part.name}.md"
     return {
@@ -100,18 +165,50 @@ def _shown(graph: Lineage, part: Part) -> dict[str, Any]:
         "caption": part.caption,
         "missing": part.missing,
         "picture": _picture(graph, part.name),
-        "table": html_of(sheet.read_text(encoding="utf-8")) if sheet.is_file() else "",
+        "foot": _foot(graph, part.name, part.caption),
+        "table": html_of(without_repeats(sheet.read_text(encoding="utf-8"), part.caption))
+        if sheet.is_file()
+        else "",
         "files": [
-            f"{folder}/{part.name}{suffix}"
-            for folder, suffix in (
-                ("figures", ".pdf"),
-                ("tables", ".csv"),
-                ("tables", ".md"),
-                ("tables", ".tex"),
-            )
-            if (graph.results / f"{folder}/{part.name}{suffix}").is_file()
+            _file(graph, part.name, suffix)
+            for suffix in KINDS
+            if _path(graph, part.name, suffix).is_file()
         ],
     }
+
+
+KINDS = {".pdf": "application/pdf", ".csv": "text/csv", ".md": "text/markdown"}
+KINDS |= {".tex": "text/x-tex"}
+"""The files of an experiment that the page holds."""
+
+LARGEST = 4_000_000
+"""Bytes: of a larger file the page says the path alone."""
+
+
+def _path(graph: Lineage, name: str, suffix: str) -> Path:
+    return graph.results / f"{'figures' if suffix == '.pdf' else 'tables'}/{name}{suffix}"
+
+
+def _file(graph: Lineage, name: str, suffix: str) -> dict[str, str]:
+    """A file's name, path, size in words, and the file itself as a data URL."""
+    path = _path(graph, name, suffix)
+    size = path.stat().st_size
+    whole = _data_url(path, KINDS[suffix]) if size <= LARGEST else ""
+    return {"name": path.name, "path": str(path), "size": size_of(size), "href": whole}
+
+
+def without_repeats(markdown: str, caption: Mapping[str, Any]) -> str:
+    """The tables of an experiment, each note once and without what the whole page says."""
+    from langarith.results.render import escaped
+    from langarith.results.sheet import source
+
+    seen, kept = set(), []
+    for paragraph in markdown.strip().split("\n\n"):
+        said = paragraph.strip().removesuffix(escaped(source(caption))).strip()
+        if said.startswith(("#", "|")) or said not in seen:
+            kept.append(said)
+            seen.add(said)
+    return "\n\n".join(kept) + "\n"
 
 
 def html_of(markdown: str) -> Any:
@@ -128,9 +225,22 @@ def html_of(markdown: str) -> Any:
 def _picture(graph: Lineage, name: str) -> str:
     """A figure as a data URL, '' if the file is missing."""
     path = graph.results / f"figures/{name}.png"
-    if not path.is_file():
+    return _data_url(path, "image/png") if path.is_file() else ""
+
+
+def _data_url(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _foot(graph: Lineage, name: str, caption: Mapping[str, Any]) -> str:
+    """What stands below a figure that has no foot of its own, as its file says it."""
+    path = graph.results / f"figures/{name}.png"
+    if caption.get("foot", True) or not path.is_file():
         return ""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return str(picture.info.get("Description", ""))
 
 
 def data_warnings(graph: Lineage) -> list[str]:

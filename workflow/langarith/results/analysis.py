@@ -253,15 +253,99 @@ def cosines(table: pd.DataFrame) -> pd.DataFrame:
 AVERAGE = "avg."
 """The name of the average over targets where a target is expected."""
 
+MEAN_GAIN = "mean gain"
+"""The name of the mean of the gains over targets where a target is expected."""
+
 
 def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Scores with one more target, `AVERAGE`: per model, task and seed the mean over targets.
 
-    A seed that lacks a target has no average (NaN): means over different targets do not compare.
+    All kinds are averaged over the same runs: a seed that lacks one of them for a target has no
+    average (NaN), for means over different targets do not compare.
     """
-    groups = scores.groupby(["model", "task", "seed"], sort=False)[kinds]
-    means = groups.mean(skipna=False).reset_index()
-    return pd.concat([scores, means.assign(target=AVERAGE)], ignore_index=True)
+    parts = [scores]
+    for (model, task), part in scores.groupby(["model", "task"], sort=False):
+        means = seed_averages(part, kinds).reindex(part["seed"].unique()).rename_axis("seed")
+        parts.append(means.reset_index().assign(model=model, task=task, target=AVERAGE))
+    return pd.concat(parts, ignore_index=True)
+
+
+def gains(
+    scores: pd.DataFrame, merged: str, others: Sequence[str], of: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Every gain that is printed or drawn: a row per model, task and target, and two more.
+
+    Columns: model, task, target, `gain` in points (see :func:`gain`). The target `AVERAGE` is the
+    gain of the averages over targets, `MEAN_GAIN` the mean of the gains over targets: they differ
+    where not the same of `others` is the best for every target. Both are NaN where a target is.
+
+    An interval of a gain belongs here as further columns, for all who print or draw one.
+
+    Args:
+        of: the kinds of score that a seed must have of each target to count for the average, if
+            more than those compared.
+    """
+    kinds = list(of or [merged, *others])
+    rows = []
+    for (model, task), part in scores.groupby(["model", "task"], sort=False):
+        each = {
+            str(target): gain(runs, merged, others)
+            for target, runs in part.groupby("target", sort=False)
+        }
+        average = gain(seed_averages(part, kinds), merged, others)
+        complete = not any(map(math.isnan, [*each.values(), average]))
+        mean = sum(each.values()) / len(each) if complete else math.nan
+        found = each | {AVERAGE: average, MEAN_GAIN: mean}
+        rows += [
+            {"model": model, "task": task, "target": target, "gain": value}
+            for target, value in found.items()
+        ]
+    return pd.DataFrame(rows, columns=["model", "task", "target", "gain"])
+
+
+def chance(table: pd.DataFrame) -> pd.DataFrame:
+    """Test scores of always answering the most frequent class of the training data.
+
+    A row per model, task and target, and one for `AVERAGE` over the targets; columns: those and
+    `value`, the mean over seeds. A task in which that scores nothing (NER), or which has no classes
+    (QA), has no rows.
+    """
+    rows = table[(table["method"] == "majority") & (table["split"] == "test")]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
+    means = rows.groupby(["model", "task", "target"], sort=False)["value"].mean().reset_index()
+    means = means[means["value"] > 0]
+    average = means.groupby(["model", "task"], sort=False)["value"].mean().reset_index()
+    return pd.concat([means, average.assign(target=AVERAGE)], ignore_index=True)
+
+
+def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.DataFrame:
+    """What a study found, in a row per model and task.
+
+    Columns: model, task; `better`, for how many targets the printed gain is above zero, `of` how
+    many that have one; `merged` and `other`, the averages over targets of `merged` and of the best
+    of `others`; `average_gain` and `mean_gain`, see :func:`gains`.
+    """
+    rows = []
+    for (model, task), found in gains(scores, merged, others).groupby(
+        ["model", "task"], sort=False
+    ):
+        points = found.set_index("target")["gain"]
+        each = points.drop([AVERAGE, MEAN_GAIN]).dropna().round(2)
+        part = scores[(scores["model"] == model) & (scores["task"] == task)]
+        means = seed_averages(part, [merged, *others]).mean()
+        rows.append(
+            {
+                "model": model,
+                "task": task,
+                "better": int((each > 0).sum()),
+                "of": len(each),
+                "merged": float(means[merged]),
+                "other": float(means[list(others)].max()),
+                "average_gain": float(points[AVERAGE]),
+                "mean_gain": float(points[MEAN_GAIN]),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def over_seeds(scores: pd.DataFrame, by: list[str], kinds: list[str]) -> pd.DataFrame:

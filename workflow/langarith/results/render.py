@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from langarith.results.sheets import MISSING, Cell, Number, Sheet
+from langarith.results.sheet import MISSING, Cell, Number, Sheet
 
 
 def markdown(sheets: Iterable[Sheet]) -> str:
@@ -18,15 +18,17 @@ def _markdown(made: Sheet) -> str:
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    lines = [line(_escaped(name) for name in made.header)]
+    if not made.header:
+        return f"## {escaped(made.title)}\n\n{escaped(made.note)}\n"
+    lines = [line(escaped(name) for name in made.header)]
     lines.append(line("--:" if right else ":--" for right in _right_aligned(made)))
     lines += [line(_markdown_cell(cell) for cell in row) for row in made.rows]
-    return f"## {_escaped(made.title)}\n\n" + "\n".join(lines) + f"\n\n{_escaped(made.note)}\n"
+    return f"## {escaped(made.title)}\n\n" + "\n".join(lines) + f"\n\n{escaped(made.note)}\n"
 
 
 def _markdown_cell(cell: Cell) -> str:
     if isinstance(cell, str):
-        return _escaped(cell)
+        return escaped(cell)
     if cell.missing:
         return MISSING
     value = f"**{cell.written()}**" if cell.best else cell.written()
@@ -34,7 +36,7 @@ def _markdown_cell(cell: Cell) -> str:
     return f"{value}{spread}{' †' if cell.partial else ''}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown prints as it is; underscores inside a word need no mark."""
     marked = re.sub(r"([\\`*|\[\]<])|(?<!\w)(_)|(_)(?!\w)", r"\\\1\2\3", text)
     return " ".join(marked.split())
@@ -68,10 +70,11 @@ _TEX = {
 def latex(sheets: Iterable[Sheet]) -> str:
     r"""Sheets one below the other, to be `\input`; each is a table with booktabs' lines.
 
-    Compiles under pdfLaTeX with booktabs and, for tables of more than `LONG` rows, longtable.
+    Compiles under pdfLaTeX with booktabs, graphicx, which shrinks a table that is wider than its
+    line, and, for tables of more than `LONG` rows, longtable.
     """
     made = list(sheets)
-    packages = ["booktabs"]
+    packages = ["booktabs", "graphicx"]
     if any(len(one.rows) > LONG for one in made):
         packages.append("longtable")
     head = "".join(f"% \\usepackage{{{package}}}\n" for package in packages)
@@ -79,7 +82,7 @@ def latex(sheets: Iterable[Sheet]) -> str:
 
 
 def _latex(made: Sheet) -> str:
-    if made.aside:
+    if made.aside or not made.header:
         lines = [made.title + ". " + made.note, *(": ".join(map(_plain, row)) for row in made.rows)]
         return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
@@ -90,17 +93,30 @@ def _latex(made: Sheet) -> str:
     head = "  \\toprule\n" + line(_tex(name) for name in made.header) + "  \\midrule\n"
     blocks = ["".join(line(_tex_cell(c) for c in row) for row in block) for block in made.blocks]
     body = "  \\midrule\n".join(blocks)
-    caption = f"\\caption{{{_tex(made.title)}. {_tex(made.note)}}}"
+    caption = f"\\caption{{{_tex(made.title)}. {_tex(made.note)}}}\\label{{{_label(made.title)}}}"
     if len(made.rows) > LONG:
         return (
-            f"\\begin{{longtable}}{{{columns}}}\n  {caption} \\\\\n{head}  \\endfirsthead\n"
+            f"\\begin{{longtable}}{{{columns}}}\n  {caption} \\\\[{SKIP}]\n{head}  \\endfirsthead\n"
             f"{head}  \\endhead\n{body}  \\bottomrule\n\\end{{longtable}}\n"
         )
     return (
-        f"\\begin{{table}}\n  \\centering\n  \\small\n  {caption}\n"
-        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}\n"
+        "\\begin{table}\n  \\centering\n  \\small\n"
+        f"  \\setlength{{\\belowcaptionskip}}{{{SKIP}}}\n  {caption}\n  {FITTED}{{%\n"
+        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}}}\n"
         "\\end{table}\n"
     )
+
+
+SKIP = "6pt"
+"""Between a caption and its table."""
+
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""Shrinks what is wider than the line, and leaves all else as it is."""
+
+
+def _label(title: str) -> str:
+    """A label from a table's title: `tab:zero-shot-tiny-ner-f1`."""
+    return f"tab:{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}"
 
 
 def _tex_cell(cell: Cell) -> str:

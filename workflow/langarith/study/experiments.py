@@ -86,11 +86,11 @@ class View:
     """One or two sentences for the report."""
     cells: Callable[[Study, str], list[Cell]] | None = None
     """None for what is not made of cells: language vectors, languages, the paper's numbers."""
-    keys: frozenset[str] = frozenset({"models", "tasks", "targets"})
+    keys: frozenset[str] = frozenset({"models", "tasks", "targets", "caption"})
     figure: bool = True
 
 
-_VECTORS = frozenset({"models", "languages"})
+_VECTORS = frozenset({"models", "languages", "caption"})
 
 
 EXPERIMENTS: dict[str, View] = {
@@ -120,14 +120,16 @@ EXPERIMENTS: dict[str, View] = {
         "Language arithmetic of the target's adapter with each language of a pool (section 5.2, "
         "Table 1).",
         relatedness,
-        frozenset({"models", "tasks", "targets", "pool"}),
+        frozenset({"models", "tasks", "targets", "pool", "caption"}),
     ),
     "ties": View(
-        "TIES merging of the zero-shot pairs against language arithmetic (appendix E, Table 3).",
+        "Language arithmetic against TIES merging on the zero-shot pairs (appendix E, Table 3). "
+        "The number above a group is language arithmetic minus the best TIES.",
         ties,
     ),
     "methods": View(
-        "Every merge method of the study on the zero-shot pairs, beside language arithmetic.",
+        "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
+        "The number above a group is language arithmetic minus the best of the others.",
         methods,
     ),
     "related_languages": View(

@@ -325,7 +325,8 @@ class Experiment(Strict):
     """Which part of the grid an experiment looks at; all models, tasks and targets if not said.
 
     `pool` is of `relatedness` alone: the languages that each target is paired with. `languages`
-    and `layers` are of the experiments on language vectors, `similarity` and `sparsity`.
+    and `layers` are of the experiments on language vectors, `similarity` and `sparsity`. `caption`
+    overrides the study's.
     """
 
     models: list[str] | None = Field(None, min_length=1)
@@ -334,6 +335,7 @@ class Experiment(Strict):
     pool: list[str] | None = Field(None, min_length=2)
     languages: list[str] | None = Field(None, min_length=1)
     layers: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    caption: Bool | None = None
 
 
 class Evaluation(Strict):
@@ -373,6 +375,7 @@ class Study(Strict):
     training: TrainingPlan = TrainingPlan()
     evaluation: Evaluation = Evaluation()
     experiments: dict[str, Experiment] = Field(min_length=1)
+    caption: Bool = True
     allow_missing: Bool = False
 
     @field_validator("experiments", mode="before")

@@ -1,7 +1,13 @@
-"""Grouped bars per target and on average: zero-shot, enhancement, TIES."""
+"""Scores per target and on average, in groups: zero-shot, enhancement, merge methods.
+
+One rule for all: bars start at zero. Where every score of a figure is above half of the highest,
+bars would differ by their tips alone; then the figure shows points, on an axis that starts near
+the lowest.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +19,22 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from langarith import merging
-from langarith.results import analysis
+from langarith.results import analysis, palette
 from langarith.results.figures import style
+from langarith.results.palette import method_colour, tint
 
 # groups of bars that fit side by side: a group of letters below and of digits above stay apart
 MOST_GROUPS = 20
 BARS_WIDTH = 0.82  # of a group, whose place is 1 wide
+WIDEST_BAR = 0.4  # inches
 AVERAGE_APART = 0.35
-FEWEST_GROUPS = 6  # leave the bars of a small experiment slender
 LOWEST = 0.9  # inches: the height of a panel without its title and ticks
-STUB = 0.07  # height of the mark of a missing bar, of the axis
+STUB = 0.07  # height of the mark of a missing score, of the axis
+HIGH = 0.5  # of the highest score: where all are above, points show them instead of bars
 MARKS = (
     f"by hatched stubs and {style.ABSENT}; {style.PARTLY} where only some seeds are there; "
     "an average takes the seeds that have every target"
@@ -34,12 +43,34 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of every group: a column of the scores, its name in the legend, its look."""
+    """One bar or point of every group: a column of the scores, its name, its look."""
 
     column: str
     label: str
     colour: str
     hatch: str = ""
+
+    @property
+    def patch(self) -> dict[str, Any]:
+        """The look of a bar."""
+        return {"facecolor": self.colour, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0}
+
+    def point(self, place: int) -> dict[str, Any]:
+        """The look of a point; its mark tells it apart in grey."""
+        mark = MARKERS[place % len(MARKERS)]
+        return {"color": self.colour, "marker": mark, "markersize": 4.5, "linestyle": ""}
+
+
+MARKERS = "osD^vP*"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What stands above each group: the gain of `merged` over the best of `others`, in words."""
+
+    merged: str
+    others: Sequence[str]
+    words: str
 
 
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -50,13 +81,12 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     english = caption["task_language"]
     bars = [
-        Bar("task_language", f"{english} adapter", style.TASK_LANGUAGE),
-        Bar("related", "related language's adapter", style.RELATED, "/////"),
-        Bar("merged", f"language arithmetic ({english}, related)", style.MERGED),
+        Bar("task_language", f"{english} adapter", palette.TASK_LANGUAGE),
+        Bar("related", "related language's adapter", palette.RELATED, "/////"),
+        Bar("merged", f"language arithmetic ({english}, related)", palette.MERGED),
     ]
-    scores = analysis.zero_shot(table)
-    key = "gain over the better of both adapters"
-    return _draw(table, scores, bars, ("merged", ["task_language", "related"]), key, caption)
+    gain = Gain("merged", ["task_language", "related"], "gain over the better of both adapters")
+    return _draw(table, analysis.zero_shot(table), bars, gain, caption)
 
 
 def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -66,33 +96,35 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     english = caption["task_language"]
     bars = [
-        Bar("madx", "MAD-X (target alone)", style.TARGET, "....."),
-        Bar("la_task_language", f"LA({english}, target)", style.TASK_LANGUAGE),
-        Bar("la_related", "LA(related, target)", style.RELATED, "/////"),
-        Bar("la_better", f"LA({english}/related, target)", style.MERGED),
+        Bar("madx", "MAD-X (target alone)", palette.TARGET, "....."),
+        Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75)),
+        Bar("la_related", "LA(related, target)", tint(palette.MERGED, 0.45), "/////"),
+        Bar("la_better", f"LA({english}/related, target)", palette.MERGED),
     ]
     scores = analysis.enhancement(table, english)
-    key = f"gain of LA({english}/related, target) over MAD-X"
-    return _draw(table, scores, bars, ("la_better", ["madx"]), key, caption)
+    gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X")
+    return _draw(table, scores, bars, gain, caption)
 
 
 def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Table 3 by target: language arithmetic and every other merge method of the table.
 
-    Above each group is the difference between language arithmetic and the best of the others.
+    Above each group is language arithmetic minus the best of the others, in points.
     """
     long = analysis.methods(table)
     place = ["model", "task", "target", "seed"]
     wide = long.set_index([*place, "method"])["merged"].unstack("method")
     others = sorted((m for m in wide.columns if m != "la"), key=_by_parameter)
-    looks = [("#F0E442", ""), ("#009E73", "\\\\\\\\\\"), ("#CC79A7", "/////"), ("0.7", "")]
     bars = [
-        Bar(method, merging.get(method).title, *looks[i % len(looks)])
+        Bar(method, merging.get(method).title, method_colour(method), HATCHES[i % len(HATCHES)])
         for i, method in enumerate(others)
     ]
-    la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", style.MERGED)
-    key = "language arithmetic minus the best other method"
-    return _draw(table, wide.reset_index(), [la, *bars], ("la", others), key, caption)
+    la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", palette.MERGED)
+    gain = Gain("la", others, "language arithmetic minus the best other method")
+    return _draw(table, wide.reset_index(), [la, *bars], gain, caption)
+
+
+HATCHES = ("", "\\\\\\\\\\", "/////", ".....")
 
 
 def _by_parameter(method: str) -> tuple[str, int]:
@@ -104,17 +136,18 @@ def _draw(
     table: pd.DataFrame,
     scores: pd.DataFrame,
     bars: Sequence[Bar],
-    gain: tuple[str, Sequence[str]],
-    key: str,
+    gain: Gain,
     caption: Mapping[str, Any],
 ) -> Figure:
-    """A panel per model and task; `gain` names a bar and those over whose best it gains."""
+    """A panel per model and task."""
     kinds = [bar.column for bar in bars]
     means = analysis.over_seeds(
         analysis.with_average(scores, kinds), ["model", "task", "target"], kinds
     )
+    gains = analysis.gains(scores, gain.merged, gain.others, kinds)
+    chance = analysis.chance(table)
     # a row of panels holds one model's tasks, as long as their groups fit
-    rows: list[list[tuple[str, pd.DataFrame, list[str]]]] = []
+    rows: list[list[_Panel]] = []
     model, groups = "", 0
     for title, part in style.panels(means, analysis.metrics(table), caption):
         targets = style.ordered(part["target"], caption["languages"])
@@ -123,60 +156,109 @@ def _draw(
         if part["model"].iloc[0] != model or groups > MOST_GROUPS:
             rows.append([])
             model, groups = part["model"].iloc[0], len(targets) + 1
-        rows[-1].append((title, part, targets))
-    widths = [sum(len(targets) + 1 for *_, targets in row) for row in rows]
-    widest = max(FEWEST_GROUPS, *widths)
+        place = (part["model"].iloc[0], part["task"].iloc[0])
+        rows[-1].append(
+            _Panel(
+                title,
+                part.set_index(["target", "kind"]),
+                [*targets, analysis.AVERAGE],
+                _of(gains, "gain", *place),
+                _of(chance, "value", *place),
+            )
+        )
+    points = _all_high(means)
     with mpl.rc_context(style.STYLE):
         height = 1.75 if len(rows) < 3 else 1.3
         figure = plt.figure(
             figsize=(style.TEXT_WIDTH, 0.85 + height * len(rows)), layout="constrained"
         )
-        # one column of the grid is one group: groups are as wide in a short row as in a long one
-        grid = figure.add_gridspec(len(rows), widest)
-        for place, row in enumerate(rows):
+        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        drawn_chance = False
+        for row, sub in zip(rows, parts, strict=True):
+            # every row fills the width; within it, a column of the grid is one group
+            groups = sum(len(panel.groups) for panel in row)
+            grid = sub.add_gridspec(1, groups)
             start = 0
-            for title, part, targets in row:
-                end = start + len(targets) + 1
-                axis = figure.add_subplot(grid[place, start:end])
-                _panel(axis, part.set_index(["target", "kind"]), targets, bars, gain, widest)
-                axis.set_title(title, loc="left")
-                start = end
+            for panel in row:
+                axis = sub.add_subplot(grid[0, start : start + len(panel.groups)])
+                place = (style.TEXT_WIDTH - 0.4) / groups
+                drawn_chance |= _draw_panel(axis, panel, bars, points, place)
+                axis.set_title(panel.title, loc="left")
+                start += len(panel.groups)
+            sub.axes[0].set_ylabel("test score (%)")
         entries: dict[str, Artist] = {
-            bar.label: Patch(facecolor=bar.colour, hatch=bar.hatch, edgecolor="white", linewidth=0)
-            for bar in bars
+            bar.label: Line2D([], [], **bar.point(i)) if points else Patch(**bar.patch)
+            for i, bar in enumerate(bars)
         }
-        style.legend(figure, entries, len(bars))
+        if drawn_chance:
+            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+        style.legend(figure, entries)
+        what = "Points: means over seeds; the axes do not start at zero. " if points else ""
         style.foot(
             figure,
             caption,
             scores,
-            key=f"Above each group: {key}, in points. Error bars: 1 SD over seeds.",
+            key=f"{what}Above each group: {gain.words}, in points. {_about_averages(rows)} "
+            f"{style.spreads(scores['seed'])}",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
     return figure
 
 
-def _panel(
-    axis: Axes,
-    means: pd.DataFrame,
-    targets: Sequence[str],
-    bars: Sequence[Bar],
-    gain: tuple[str, Sequence[str]],
-    groups: int,
-) -> None:
-    """Bars of one model and task from means indexed by target and kind."""
+@dataclass(frozen=True)
+class _Panel:
+    """One model and task: means indexed by target and kind, gains and chance by target."""
+
+    title: str
+    means: pd.DataFrame
+    groups: Sequence[str]
+    gains: Mapping[str, float]
+    chance: Mapping[str, float]
+
+
+def _of(frame: pd.DataFrame, column: str, model: str, task: str) -> dict[str, float]:
+    rows = frame[(frame["model"] == model) & (frame["task"] == task)]
+    return dict(zip(rows["target"], rows[column], strict=True))
+
+
+def _all_high(means: pd.DataFrame) -> bool:
+    """Whether points show the scores, by the rule at the head of this module."""
     spread = means["spread"].fillna(0.0)
-    lowest, top = (means["mean"] - spread).min(), (means["mean"] + spread).max()
+    return bool((means["mean"] - spread).min() > HIGH * (means["mean"] + spread).max())
+
+
+def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
+    """What the gain of an average is, and the mean of the gains beside it."""
+    models: dict[str, list[str]] = {}
+    for panel in (panel for row in rows for panel in row):
+        mean = panel.gains[analysis.MEAN_GAIN]
+        model, _, task = panel.title.partition(" (")[0].rpartition(", ")
+        if not math.isnan(mean):
+            models.setdefault(model, []).append(f"{task} {style.signed(mean, 1, '+')}")
+    told = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
+    mean_gains = f" Mean of the gains over targets: {'; '.join(told)}." if told else ""
+    return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"
+
+
+def _draw_panel(
+    axis: Axes, panel: _Panel, bars: Sequence[Bar], points: bool, inches: float
+) -> bool:
+    """Bars or points of one model and task, and whether there is a line of chance.
+
+    A group is so many inches wide.
+    """
+    spread = panel.means["spread"].fillna(0.0)
+    lowest = (panel.means["mean"] - spread).min()
+    top = (panel.means["mean"] + spread).max()
     if np.isnan(top):
         lowest, top = 0.0, 100.0
-    # bars start at zero unless that hides every difference; the axis says where they start
-    floor = max(0.0, np.floor((lowest - 10) / 10) * 10) if lowest > 40 else 0.0
+    floor = lowest - 0.15 * max(top - lowest, 1.0) if points else 0.0
     stub = floor + STUB * (top - floor)
-    width = BARS_WIDTH / len(bars)
-    places = [*range(len(targets)), len(targets) + AVERAGE_APART]
-    gains, highest = [], []
-    for x, target in zip(places, [*targets, analysis.AVERAGE], strict=True):
-        group = means.loc[target]
+    width = min(BARS_WIDTH / len(bars), WIDEST_BAR / inches)
+    places = [*range(len(panel.groups) - 1), len(panel.groups) - 1 + AVERAGE_APART]
+    gains, highest, chance = [], [], False
+    for x, target in zip(places, panel.groups, strict=True):
+        group = panel.means.loc[target]
         ends = []
         for i, bar in enumerate(bars):
             middle = x + (i - (len(bars) - 1) / 2) * width
@@ -185,39 +267,44 @@ def _panel(
             if found["seeds"]:
                 one = np.isnan(found["spread"])  # seed: no spread to draw
                 end = found["mean"] + (0.0 if one else found["spread"])
-                axis.bar(
-                    middle,
-                    found["mean"],
-                    width,
-                    yerr=None if one else found["spread"],
-                    color=bar.colour,
-                    hatch=bar.hatch,
-                    edgecolor="white",
-                    linewidth=0,
-                    error_kw={"elinewidth": 0.6, "capsize": 1.2, "capthick": 0.6},
-                )
+                if points:
+                    axis.plot([middle], [found["mean"]], **bar.point(i))
+                else:
+                    axis.bar(middle, found["mean"], width, **bar.patch)
+                if not one:
+                    axis.errorbar(middle, found["mean"], found["spread"], **ERROR)
             else:
                 style.hatched(axis, middle - width / 2, floor, width, stub - floor)
             ends.append(end)
             if 0 < found["seeds"] < found["of"]:
                 _above(axis, style.PARTLY, middle, end, 0)
+        level = panel.chance.get(target, math.nan)
+        if level > floor:
+            style.chance_line(axis, level, x - 0.47, x + 0.47)
+            ends.append(level)
+            chance = True
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
-        kind, others = gain
-        points = group["mean"][kind] - group["mean"][list(others)].max(skipna=False)
-        gains.append(style.ABSENT if np.isnan(points) else style.signed(points, 1, "+"))
+        # an interval of the gain would be drawn here
+        gain = panel.gains[target]
+        gains.append(style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+"))
         highest.append((x, max(ends), 9 if partly else 2))
-    # letters of 7 points are 0.062 inches wide
-    rotate = max(map(len, gains)) * 0.062 > (style.TEXT_WIDTH - 0.4) / groups
+    rotate = max(map(len, gains)) * style.LETTER > inches
     for text, (x, end, offset) in zip(gains, highest, strict=True):
         _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
     marked = any(offset > 2 for *_, offset in highest)
     room = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
-    axis.set_ylim(floor, floor + (top - floor) / (1 - room))
-    axis.set_xticks(places, [*targets, analysis.AVERAGE])
+    height = max(end for _, end, _ in highest) - floor or 1.0
+    axis.set_ylim(floor, floor + height / (1 - room))
+    axis.set_xticks(places, panel.groups)
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.6, places[-1] + 0.6)
     axis.yaxis.grid(True, color="0.9", linewidth=0.6)
     axis.set_axisbelow(True)
+    return chance
+
+
+ERROR: dict[str, Any] = {"color": "black", "linestyle": "", "elinewidth": 0.6, "capsize": 1.2}
+ERROR |= {"capthick": 0.6}
 
 
 def _above(axis: Axes, text: str, x: float, y: float, offset: float, rotation: float = 0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,9 +16,6 @@ from matplotlib.lines import Line2D
 from langarith.results import analysis
 from langarith.results.figures import style
 
-# Okabe and Ito's without the yellow, which is too light for a line
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black"]
-DASHES: list[Literal["-", "--", ":", "-."]] = ["-", "--", ":", "-."]
 TOLD = 3  # thresholds whose shares are printed in a panel
 TAIL = 0.002  # the axis ends where all densities are below this share of the highest
 
@@ -48,17 +45,14 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     panels = [(m, n, [la]) for m in models for la, n in zip(layers, names, strict=True)]
     if not split:
         panels = [(m, f"adapter of {languages[0]}", layers) for m in models]
-    looks = {
-        line: (COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]) for i, line in enumerate(lines)
-    }
+    looks = {line: style.line_look(i) for i, line in enumerate(lines)}
     density = table[table["quantity"] == "density"]
     vector = ["model", "layer", "language", "seed"]
     there = density.groupby(vector)["value"].count() > 0
     # rows of one vector without a number, whatever their quantity: it is missing
     wanted = table.drop_duplicates(vector).set_index(vector).index
     gone = there.reindex(wanted, fill_value=False)
-    columns = min(len(panels), 3)
-    down = -(-len(panels) // columns)
+    down, columns = style.filled(len(panels), 3)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             down,
@@ -84,10 +78,10 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             for line, lost, all_ in found.itertuples()
         }
         entries: dict[str, Artist] = {
-            f"{label}{marks[line]}": Line2D([], [], color=looks[line][0], linestyle=looks[line][1])
+            f"{label}{marks[line]}": Line2D([], [], **looks[line])
             for line, label in zip(lines, labels, strict=True)
         }
-        style.legend(figure, entries, min(len(lines), 7))
+        style.legend(figure, entries)
         style.foot(
             figure,
             caption,
@@ -111,8 +105,7 @@ def _layer(layer: Any) -> str:
 def _panel(axis: Axes, part: pd.DataFrame, column: str, looks: Mapping[Any, Any]) -> None:
     density = part[part["quantity"] == "density"].dropna(subset=["x", "value"]).sort_values("x")
     for (line, _), curve in density.groupby([column, "seed"], sort=False):
-        colour, dash = looks[line]
-        axis.plot(curve["x"], curve["value"], color=colour, linestyle=dash, linewidth=1.0)
+        axis.plot(curve["x"], curve["value"], linewidth=1.0, **looks[line])
     axis.grid(True, color="0.92", linewidth=0.6)
     axis.locator_params(axis="x", nbins=5)
     if density.empty:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from langarith.results import analysis
+from langarith.results import analysis, palette
 from langarith.results.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
-COLUMNS = 4, 7  # of small multiples, fewest and most: each wide enough for its ticks
+MOST_COLUMNS = 7  # of small multiples: each wide enough for its ticks
 FULL_APART = 10.0  # `full` is drawn at the largest budget times this
 
 
@@ -29,25 +29,27 @@ class Series(NamedTuple):
 
     kind: str
     colour: str
-    dash: Literal["-", ":"]
+    dash: Literal["-", "--"]
     mark: str
     aside: float  # factor on the tokens: error bars are drawn side by side
     above: bool  # whether the mark of missing seeds is above the point
 
 
 SERIES = (
-    Series("direct", style.TARGET, "-", "o", 1 / 1.06, above=False),
-    Series("merged", style.LOW_RESOURCE, ":", "s", 1.06, above=True),
+    Series("direct", palette.TARGET, "--", "o", 1 / 1.06, above=False),
+    Series("merged", palette.MERGED, "-", "s", 1.06, above=True),
 )
 
 
 def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 4: a target's adapter over its token budget, alone and under language arithmetic.
 
-    Error bars are one standard deviation over seeds (ddof 1). The budget `full` is not on the axis:
-    it is drawn apart on the right.
+    Error bars are one standard deviation over seeds (ddof 1). `full`, all text, has no place on a
+    scale of tokens: it is drawn apart, right of a dashed line, which the legend explains. Dotted is
+    the score of the most frequent class, where it is in view.
     """
     scores = analysis.low_resource(table)
+    chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
     place = ["model", "task", "target", "budget", "tokens"]
     means = analysis.over_seeds(scores, place, ["direct", "merged"])
     targets = style.ordered(scores["target"], caption["languages"])
@@ -66,28 +68,37 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             layout="constrained",
         )
         for column in axes.T:
-            column[-1].set_xlabel("tokens")
+            column[-1].set_xlabel("tokens of the target's text")
+        for row in axes:
+            row[0].set_ylabel("test score (%)")
         axes = axes.T if across else axes
+        drawn_chance = drawn_full = False
         for row, (title, part) in zip(axes, panels, strict=True):
+            place = (part["model"].iloc[0], part["task"].iloc[0])
             for axis, target in zip(row, targets, strict=True):
                 points = part[part["target"] == target]
                 if points.empty:
                     axis.remove()
-                else:
-                    _budgets(axis, points.sort_values("tokens", kind="stable"))
-                    axis.set_title(f"{target}: {title}")
+                    continue
+                drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
+                axis.set_title(f"{target}: {title}")
+                drawn_chance |= _chance(axis, chance.get((*place, target)))
         english = caption["task_language"]
-        labels = ("budget's adapter alone", f"language arithmetic (with {english})")
+        labels = ("target's adapter alone", f"language arithmetic (with {english})")
         entries: dict[str, Artist] = {
             label: Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.mark, ms=3)
             for label, one in zip(labels, SERIES, strict=True)
         }
-        style.legend(figure, entries, 2)
+        if drawn_full:
+            entries["to the right: all text"] = Line2D([], [], **ASIDE)
+        if drawn_chance:
+            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+        style.legend(figure, entries)
         style.foot(
             figure,
             caption,
             scores,
-            key="Error bars: 1 SD over seeds.",
+            key=style.spreads(scores["seed"]),
             missing=style.count(
                 analysis.missing(table),
                 "cells",
@@ -97,7 +108,20 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _budgets(axis: Axes, means: pd.DataFrame) -> None:
+ASIDE: dict[str, Any] = {"color": "0.6", "linewidth": 0.8, "linestyle": (0, (2, 2))}
+
+
+def _chance(axis: Axes, level: float | None) -> bool:
+    """Draw the line of chance where it is in view, and say whether it is."""
+    low, high = axis.get_ylim()
+    if level is None or not low <= level <= high:
+        return False
+    style.chance_line(axis, level, *axis.get_xlim())
+    return True
+
+
+def _budgets(axis: Axes, means: pd.DataFrame) -> bool:
+    """Scores over budgets, and whether `full` is drawn apart from others."""
     budgets = means.drop_duplicates("budget").set_index("budget")["tokens"]
     limited = budgets[np.isfinite(budgets)]
     largest = limited.max() if len(limited) else 1.0
@@ -143,12 +167,16 @@ def _budgets(axis: Axes, means: pd.DataFrame) -> None:
     first, last = min(x.values()), max(x.values())
     axis.set_xlim(first / 2.5, last * 2.5)
     axis.margins(y=0.16)  # space for marks
+    if axis.get_ylim()[0] < 0.0:  # no score is below zero
+        axis.set_ylim(0.0, max(axis.get_ylim()[1], 1.0))
     if means["mean"].isna().all():
         axis.set_yticks([])
-    if len(limited) and len(x) > len(limited):
-        axis.axvline(largest * FULL_APART**0.5, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)))
+    apart = 0 < len(limited) < len(x)
+    if apart:
+        axis.axvline(largest * FULL_APART**0.5, **ASIDE)
     axis.yaxis.grid(True, color="0.9", linewidth=0.6)
     axis.set_axisbelow(True)
+    return apart
 
 
 def _note(
@@ -170,53 +198,63 @@ def _note(
 def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figures 5 and 8: the validation score over lambda, a small panel per task and target.
 
-    The line is the mean over seeds and its band one standard deviation (ddof 1); dashed are both
-    adapters alone, the ends of the curve; circles are the lambdas that each seed chose.
+    The thick line is the mean over seeds, a thin one each seed; dashed are both adapters alone, the
+    ends of the mean; circles, on the lines of their seeds, are the lambdas that these chose. Dotted
+    is the test score of the most frequent class, where it is in view.
     """
+    chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
     cells = analysis.cells(table)
     cells = cells[cells["method"] == "la"]
     place = ["model", "task", "target", "left", "right"]
-    curves = analysis.over_seeds(analysis.curves(table), [*place, "lambda"], ["value"])
-    of_cell = dict(iter(curves.groupby(place)))
+    of_cell = dict(iter(analysis.curves(table).groupby(place)))
     blocks = style.panels(cells, analysis.metrics(table), caption)
-    sizes = [len(part.drop_duplicates(place)) for _, part in blocks]
-    columns = int(np.clip(max(sizes), *COLUMNS))
-    heights = [-(-size // columns) for size in sizes]
+    lines = _packed([part.drop_duplicates(place) for _, part in blocks])
+    heights = [rows for _, rows, _ in lines]
     with mpl.rc_context(style.STYLE):
         figure = plt.figure(
-            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(blocks) + 1.1 * sum(heights)),
+            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(lines) + 1.15 * sum(heights)),
             layout="constrained",
         )
-        parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
-        for sub, (title, part), rows in zip(parts, blocks, heights, strict=True):
-            sub.suptitle(f"{title} on validation, over λ", fontsize=8, x=0.01, ha="left")
-            axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
-            for target in style.ordered(part["target"], caption["languages"]):
-                for name, one in part[part["target"] == target].groupby(place, sort=False):
-                    axis = next(axes)
-                    _curve(axis, of_cell.get(name, curves[:0]), one)
-                    there = one["merged"].notna()
-                    partly = style.PARTLY if there.any() and not there.all() else ""
-                    axis.set_title(f"{target} ({name[-2]}, {name[-1]}){partly}", fontsize=7.5)
-            for axis in axes:
-                axis.remove()
-            for axis in sub.axes[-columns:]:  # the lowest of each column
-                axis.tick_params(labelbottom=True)
+        drawn_chance = False
+        bands = figure.subfigures(len(lines), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for band, (members, rows, widths) in zip(bands, lines, strict=True):
+            parts = band.subfigures(1, len(members), width_ratios=widths, squeeze=False)[0]
+            for sub, member, columns in zip(parts, members, widths, strict=True):
+                title, part = blocks[member]
+                sub.suptitle(title, fontsize=8, x=0.01, ha="left")
+                axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
+                for target in style.ordered(part["target"], caption["languages"]):
+                    for name, one in part[part["target"] == target].groupby(place, sort=False):
+                        axis = next(axes)
+                        _curve(axis, of_cell.get(name), one)
+                        drawn_chance |= _chance(axis, chance.get(name[:3]))
+                        there = one["merged"].notna()
+                        partly = style.PARTLY if there.any() and not there.all() else ""
+                        axis.set_title(f"{target} ({name[-2]}, {name[-1]}){partly}", fontsize=7.5)
+                for axis in axes:
+                    axis.remove()
+                for axis in sub.axes[-columns:]:  # the lowest of each column
+                    axis.tick_params(labelbottom=True)
+                sub.supxlabel("λ", fontsize=8)
+            parts[0].supylabel("validation score (%)", fontsize=8)
         entries: dict[str, Artist] = {
-            "language arithmetic": Line2D([], [], color=style.MERGED),
+            "language arithmetic": Line2D([], [], color=palette.MERGED),
+            "a seed": Line2D([], [], **SEED),
             f"{caption['task_language']} alone (λ = 1)": Line2D(
-                [], [], color=style.TASK_LANGUAGE, linestyle="--"
+                [], [], color=palette.TASK_LANGUAGE, linestyle="--"
             ),
-            "related language alone (λ = 0)": Line2D([], [], color=style.RELATED, linestyle="-."),
+            "related alone (λ = 0)": Line2D([], [], color=palette.RELATED, linestyle="-."),
             "chosen λ": Line2D([], [], **CHOICE),
         }
-        style.legend(figure, entries, 4)
+        if drawn_chance:
+            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+        style.legend(figure, entries)
         style.foot(
             figure,
             caption,
             cells,
-            key="λ is the weight of the first language of a panel. Line and band: mean ± 1 SD over "
-            "seeds. Circle: a seed's choice.",
+            key="λ is the weight of the first language of a panel. Thick line: mean over seeds. "
+            "Circle: a seed's choice.",
             missing=style.count(
                 analysis.missing(table),
                 "cells",
@@ -226,28 +264,47 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _curve(axis: Axes, curve: pd.DataFrame, cells: pd.DataFrame) -> None:
+def _packed(blocks: Sequence[pd.DataFrame]) -> list[tuple[list[int], int, list[int]]]:
+    """Blocks of small panels in lines that fill the width.
+
+    Each line has the places of its blocks, its rows of panels, and the columns of each block.
+    Several blocks of one model share a line where all their panels fit into one row.
+    """
+    lines: list[tuple[list[int], int, list[int]]] = []
+    model = ""
+    for i, block in enumerate(blocks):
+        rows, columns = style.filled(len(block), MOST_COLUMNS)
+        same = bool(lines) and block["model"].iloc[0] == model
+        if same and rows == lines[-1][1] == 1 and sum(lines[-1][2]) + columns <= MOST_COLUMNS:
+            lines[-1][0].append(i)
+            lines[-1][2].append(columns)
+        else:
+            lines.append(([i], rows, [columns]))
+        model = block["model"].iloc[0]
+    return lines
+
+
+SEED: dict[str, Any] = {"color": palette.tint(palette.MERGED, 0.45), "linewidth": 0.5}
+
+
+def _curve(axis: Axes, curve: pd.DataFrame | None, cells: pd.DataFrame) -> None:
     axis.set_xlim(-0.04, 1.04)
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.tick_params(labelsize=style.SMALL, pad=1.5)
     axis.tick_params(axis="x", labelbottom=False)
     axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    if curve.empty:
+    if curve is None:
         axis.set_yticks([])
         style.hatched(axis, 0.0, 0.0, 1.0, 1.0, told=True)
         axis.set_ylim(0, 1)
         return
-    curve = curve.sort_values("lambda")
-    x, mean, spread = curve["lambda"], curve["mean"], curve["spread"].fillna(0.0)
-    axis.fill_between(x, mean - spread, mean + spread, color=style.MERGED, alpha=0.2, linewidth=0)
-    ends = ((1.0, style.TASK_LANGUAGE, "--"), (0.0, style.RELATED, "-."))
+    mean = curve.groupby("lambda")["value"].mean()
+    ends = ((1.0, palette.TASK_LANGUAGE, "--"), (0.0, palette.RELATED, "-."))
     for end, colour, dash in ends:
-        for value in mean[x == end]:
+        for value in mean[mean.index == end]:
             axis.axhline(value, color=colour, linewidth=1.1, linestyle=dash)
-    axis.plot(x, mean, color=style.MERGED, linewidth=1.2)
-    axis.plot(
-        cells["lambda"],
-        cells["validation"],
-        zorder=4,
-        **CHOICE,
-    )
+    if curve["seed"].nunique() > 1:
+        for _, of_seed in curve.sort_values("lambda").groupby("seed"):
+            axis.plot(of_seed["lambda"], of_seed["value"], **SEED)
+    axis.plot(mean.index, mean, color=palette.MERGED, linewidth=1.4)
+    axis.plot(cells["lambda"], cells["validation"], zorder=4, **CHOICE)

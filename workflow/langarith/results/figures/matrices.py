@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analysis
@@ -21,6 +22,8 @@ from langarith.results.figures import style
 # from light to dark, the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
 FLAT = 0.65  # height of an entry of cosines, of its width
+WIDEST = 0.55  # inches, of an entry of languages
+DIAGONAL = "0.9"
 WIDE = {"language": 1.0, "task": 1.3}  # entries of tasks may be negative: a letter more
 MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds are there"
 
@@ -73,11 +76,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for axis in axes[-1]:
             axis.set_xlabel("merged with the adapter of")
         if means["below"].min() < 0.0:
-            bar = figure.colorbar(ScalarMappable(span, SHADES), ax=axes, pad=0.02, aspect=12)
-            bar.set_label("points below the\nbest of its row", fontsize=style.SMALL)
-            bar.ax.tick_params(labelsize=style.SMALL)
-            bar.locator = MaxNLocator(4)
-            bar.outline.set_visible(False)
+            _colour_bar(figure, axes, span, "points below the\nbest of its row")
         style.foot(
             figure,
             caption,
@@ -91,7 +90,8 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 10: cosines between language vectors, and between task vectors for contrast.
 
-    Numbers are means over seeds; one scale of shades holds for all matrices, without diagonals.
+    Numbers are means over seeds; titles say how large the standard deviations are (ddof 1). One
+    scale of shades holds for all matrices; diagonals, which say nothing, are grey.
 
     Args:
         table: columns experiment, model, kind (language or task), left, right, seed, cosine; all
@@ -108,13 +108,13 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for kind in kinds
     }
     widths = [len(names[kind]) * WIDE[kind] for kind in kinds]
-    wide = min(0.45, (style.TEXT_WIDTH - 0.9) / sum(widths))  # inches, of an entry of languages
+    wide = min(WIDEST, (style.TEXT_WIDTH - 1.5) / sum(widths))  # inches, of an entry of languages
     tall = FLAT * wide * max(len(names[kind]) for kind in kinds)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             len(models),
             len(kinds),
-            figsize=(style.TEXT_WIDTH, 0.4 + len(models) * (0.45 + tall)),
+            figsize=(style.TEXT_WIDTH, 0.4 + len(models) * (0.6 + tall)),
             squeeze=False,
             gridspec_kw={"width_ratios": widths},
             layout="constrained",
@@ -127,23 +127,41 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 for y, left in enumerate(names[kind]):
                     for x, right in enumerate(names[kind]):
                         if entry := _there(axis, x, y, found.get((left, right))):
-                            values[y, x] = np.nan if left == right else entry["mean"]
+                            if left == right:
+                                axis.add_patch(Rectangle((x, y), 1, 1, facecolor=DIAGONAL))
+                            else:
+                                values[y, x] = entry["mean"]
                             text = style.signed(entry["mean"], 2) + _partly(entry)
                             _write(axis, x, y, text)
                 labels = [n.upper() if kind == "task" else n for n in names[kind]]
                 _frame(axis, values, labels, labels, span)
                 axis.set_aspect(FLAT / WIDE[kind], anchor="N")
                 several = f"{model}, " if len(models) > 1 and kind == kinds[0] else ""
-                axis.set_title(f"{several}{kind} vectors")
+                axis.set_title(f"{several}{kind} vectors{_largest_spread(part)}")
+        _colour_bar(figure, axes, span, "cosine")
         own = vectors[vectors["left"] == vectors["right"]]
         style.foot(
             figure,
             caption,
             table,
-            key="Cosines, means over seeds.",
+            key="Cosines, means over seeds. SD: the largest of a pair's standard deviations.",
             missing=style.count((int(own["cosine"].isna().sum()), len(own)), "vectors", MARKS),
         )
     return figure
+
+
+def _colour_bar(figure: Figure, axes: np.ndarray, span: Normalize, label: str) -> None:
+    bar = figure.colorbar(ScalarMappable(span, SHADES), ax=axes, pad=0.02, aspect=14 * len(axes))
+    bar.set_label(label, fontsize=style.SMALL)
+    bar.ax.tick_params(labelsize=style.SMALL)
+    bar.locator = MaxNLocator(4)
+    bar.outline.set_visible(False)
+
+
+def _largest_spread(means: pd.DataFrame) -> str:
+    """The largest standard deviation over seeds off the diagonal, as a line of a title."""
+    largest = means.loc[means["left"] != means["right"], "spread"].max(skipna=True)
+    return "" if np.isnan(largest) else f"\nSD ≤ {largest:.2f}"
 
 
 def _there(

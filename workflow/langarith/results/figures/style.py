@@ -20,18 +20,18 @@ from matplotlib.patches import Rectangle
 
 from langarith.files import whole
 from langarith.results.names import metric_title
+from langarith.results.palette import LINES
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
 SMALL = 7  # points: no text is smaller
-# Okabe and Ito's palette, safe for colour-blind readers; in grey, where sky blue and orange
-# are one, by the hatching of bars and the dashes of lines. One colour is one thing in all figures.
-TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
-TARGET = "#9A4FB5"  # the target's own adapter, alone
-LOW_RESOURCE = "#009E73"  # the same with the task language's added
+LETTER = 0.062  # inches, of 7 points
 MISSING = "0.55"
 MISSING_HATCH = "xxxxx"
 PARTLY = "†"
 ABSENT = "n/a"
+CHANCE: dict[str, Any] = {"color": "0.35", "linewidth": 0.9, "linestyle": (0, (1, 1.2))}
+CHANCE_LABEL = "most frequent class"
+DASHES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -54,12 +54,34 @@ STYLE: dict[Any, Any] = {
 
 
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:
-    """Write a figure in each format, whole or not at all."""
+    """Write a figure in each format, whole or not at all.
+
+    A PNG file holds the text of the figure's foot as its `Description`, a PDF as its `Subject`.
+    """
+    foot = str(figure.get_label())
     for path in map(Path, paths):
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        metadata: dict[str, Any] = {"Software": None, "Description": foot}
+        if path.suffix == ".pdf":
+            metadata = {"CreationDate": None, "Subject": foot}
         with mpl.rc_context(STYLE), whole(path) as partial:
             figure.savefig(partial, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
     plt.close(figure)
+
+
+def line_look(place: int) -> dict[str, Any]:
+    """Colour and dashes of the line at a place of the study's order; 28 differ."""
+    return {"color": LINES[place % len(LINES)], "linestyle": DASHES[place % len(DASHES)]}
+
+
+def filled(count: int, most: int) -> tuple[int, int]:
+    """Rows and columns of panels, at most `most` beside each other, with few left empty."""
+    rows = -(-count // most)
+    return rows, -(-count // rows)
+
+
+def chance_line(axis: Axes, level: float, start: float, end: float) -> None:
+    """The score of the most frequent class, a dotted line from `start` to `end`."""
+    axis.plot([start, end], [level, level], zorder=3, scalex=False, scaley=False, **CHANCE)
 
 
 def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
@@ -68,17 +90,26 @@ def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
     return [v for v in known if v in there] + [v for v in there if v not in known]
 
 
-def legend(figure: Figure, entries: Mapping[str, Artist], columns: int) -> None:
-    """One legend for all panels, above them."""
+def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
+    """One legend for all panels, above them, in as few lines as the width takes."""
+    longest = max(map(len, entries), default=0)
+    wide = sum(map(len, entries)) * LETTER + len(entries) * 0.5 > TEXT_WIDTH
+    fit = int(TEXT_WIDTH // (longest * LETTER + 0.5)) if wide else len(entries)
+    lines = -(-len(entries) // max(1, fit))
     figure.legend(
         handles=list(entries.values()),
         labels=list(entries),
         loc="outside upper center",
-        ncols=columns,
+        ncols=-(-len(entries) // max(1, lines)),
         frameon=False,
         handlelength=2.2,
         columnspacing=1.3,
     )
+
+
+def spreads(seeds: pd.Series) -> str:
+    """What error bars are, where there are several seeds and so some."""
+    return "Error bars: 1 SD over seeds." if seeds.nunique() > 1 else ""
 
 
 def foot(
@@ -91,6 +122,9 @@ def foot(
 ) -> None:
     """State below a figure how to read it, what is missing, and where its numbers come from.
 
+    With `foot: False` in the caption nothing is drawn; the figure's file carries the text in any
+    case (see `save`).
+
     Args:
         drawn: what is in the figure, with columns model and seed.
         key: how to read the figure, where its legend cannot say it.
@@ -100,10 +134,21 @@ def foot(
     for what in ("model", "seed"):
         names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
         source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
-    lines = [key, missing, " ".join(filter(None, [*source, caption["note"]]))]
+    lines = [key.strip(), missing, " ".join(filter(None, [*source, caption["note"]]))]
+    figure.set_label(" ".join(filter(None, lines)))
+    if not caption.get("foot", True):
+        return
     width = int(figure.get_figwidth() * 19.5)  # letters of 7 points to an inch
-    text = "\n".join(wrapped for line in lines for wrapped in textwrap.wrap(line, width))
+    text = "\n".join(wrapped for line in lines for wrapped in _balanced(line, width))
     figure.supxlabel(text, fontsize=SMALL, color="0.35", x=0.5)
+
+
+def _balanced(text: str, width: int) -> list[str]:
+    """A text in as few lines as the width takes, of about equal length."""
+    lines = textwrap.wrap(text, width)
+    while len(narrower := textwrap.wrap(text, width - 1)) == len(lines) > 1:
+        lines, width = narrower, width - 1
+    return lines
 
 
 def count(missing: tuple[int, int], what: str, marks: str) -> str:
@@ -132,8 +177,9 @@ def panels(
 
 
 def signed(number: float, digits: int, plus: str = "") -> str:
-    """A rounded number with a true minus, and none before a zero."""
-    return f"{round(number, digits) + 0.0:{plus}.{digits}f}".replace("-", "−")
+    """A rounded number with a true minus; a zero has no sign."""
+    rounded = round(number, digits) + 0.0
+    return f"{rounded:{plus if rounded else ''}.{digits}f}".replace("-", "−")
 
 
 def hatched(

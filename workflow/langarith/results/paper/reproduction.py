@@ -13,7 +13,7 @@ import pandas as pd
 from langarith.results import analysis
 from langarith.results.paper import stated
 from langarith.results.paper.stated import Stated
-from langarith.results.sheets import MISSING, Number, Row, Sheet, missing_cells, sheet
+from langarith.results.sheet import MISSING, Number, Row, Sheet, missing_cells, sheet
 
 STUDY = "no-train-but-gain"
 """The study whose numbers can be compared with the paper's: config.yaml."""
@@ -202,8 +202,18 @@ _QUANTITIES: dict[str, Quantity] = {
 def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """What `compare` found: a count of verdicts, then a sheet for each part of the paper.
 
+    Of a study that has none of the paper's models there is one sentence instead.
+
     `compared` may come back from a CSV file that was read with plain `pandas.read_csv`.
     """
+    models = {number.model for number in stated.stated() if number.model}
+    if not models & set(caption["models"]) and set(compared["verdict"]) == {"not comparable"}:
+        said = (
+            "None of the models of this study is one of the paper's "
+            f"({', '.join(sorted(models))}): the {len(compared)} numbers that the paper states are "
+            "not compared with it."
+        )
+        return [sheet("Reproduction", said, (), [], caption), *missing_cells(caption)]
     compared = compared.fillna({"model": "", "note": ""})
     parts = compared["source"].where(compared["source"].map(_in_print), "text")
     verdicts = [said for said in VERDICTS if said in set(compared["verdict"])]

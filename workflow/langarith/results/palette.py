@@ -1,0 +1,38 @@
+"""Colours: one for each adapter and merge method, the same in every figure and on every page."""
+
+from __future__ import annotations
+
+from langarith import merging
+
+# Okabe and Ito's palette, safe for colour-blind readers; in grey, where sky blue and orange
+# are one, by the hatching of bars and the dashes of lines.
+TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
+TARGET = "#9A4FB5"  # the target's own adapter, alone
+OTHERS = ("#009E73", "#CC79A7", "#D55E00", "#F0E442", "#8C6D46", "#6B6B6B")
+"""Of merge methods but language arithmetic, in the order of the registry."""
+
+LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black")
+"""Of lines that are told apart by nothing but their look: Okabe and Ito's without the yellow."""
+
+
+def method_colour(name: str) -> str:
+    """The colour of a merge method by its name in studies, whatever else a figure shows.
+
+    Language arithmetic has `MERGED`. Of a method with a parameter the colour is lighter the larger
+    that is: `ties20` and `ties80` are two greens.
+    """
+    family = merging.part(name).removeprefix("merging.")
+    if family == "la":
+        return MERGED
+    others = [each for each in merging.families() if each != "la"]
+    colour = OTHERS[others.index(family) % len(OTHERS)]
+    method = merging.get(name)
+    if method.parameters is None or method.parameter is None:
+        return colour
+    return tint(colour, 0.7 * method.parameter / method.parameters[-1])
+
+
+def tint(colour: str, white: float) -> str:
+    """A colour mixed with a share of white, 0 to 1."""
+    channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(c + (255 - c) * white):02X}" for c in channels)

@@ -1,0 +1,204 @@
+"""A sheet, which is what a reader sees as one table: its numbers, marks and notes.
+
+What the numbers mean is defined in `analysis`; here they get a place, a format and a mark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from langarith.results import analysis
+from langarith.results.names import metric_title
+
+MISSING = "--"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a sheet, with what a reader must know of it.
+
+    `value` is NaN where it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
+    where there is one seed, or none is meant. `partial` marks a number of fewer runs than the study
+    has, `best` the best of those it is compared with.
+    """
+
+    value: float
+    spread: float = math.nan
+    digits: int = 2
+    signed: bool = False
+    partial: bool = False
+    best: bool = False
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no value."""
+        return math.isnan(self.value)
+
+    def written(self) -> str:
+        """The value alone, with the digits that are printed."""
+        if self.missing:
+            return MISSING
+        rounded = round(self.value, self.digits) + 0.0  # a zero has no sign
+        return f"{rounded:{'+' if self.signed and rounded else ''}.{self.digits}f}"
+
+
+Cell = str | Number
+
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: rows in blocks, between which LaTeX draws a line, and a note below them.
+
+    An `aside` is for whoever runs the study and no part of a paper: LaTeX has it as a comment.
+    Without a header the sheet is its note alone.
+    """
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    blocks: tuple[tuple[Row, ...], ...]
+    aside: bool = False
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows of all blocks."""
+        return tuple(row for block in self.blocks for row in block)
+
+
+def sheet(
+    title: str,
+    note: str,
+    header: Sequence[str],
+    blocks: Iterable[Iterable[Row]],
+    caption: Mapping[str, Any],
+) -> Sheet:
+    """A sheet whose note also says which study it is of, and what its marks mean if it has any."""
+    made = tuple(tuple(block) for block in blocks)
+    cells = [cell for block in made for row in block for cell in row]
+    numbers = [cell for cell in cells if isinstance(cell, Number) and not cell.missing]
+    absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
+    parts = (
+        note,
+        f"{MISSING}: missing." if absent else "",
+        "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
+        source(caption),
+    )
+    return Sheet(title, " ".join(filter(None, parts)), tuple(header), tuple(filter(None, made)))
+
+
+def source(caption: Mapping[str, Any]) -> str:
+    """The end of every note: the study that the numbers are of."""
+    seeds = ", ".join(map(str, caption["seeds"]))
+    return " ".join(filter(None, [f"Study: {caption['study']}. Seeds: {seeds}.", caption["note"]]))
+
+
+def missing_cells(caption: Mapping[str, Any]) -> list[Sheet]:
+    """A sheet that names each missing cell and its log, if there are any."""
+    rows = tuple((str(gone["cell"]), str(gone["log"])) for gone in caption["missing"])
+    note = "These cells of the study have no result; their logs say why."
+    return [Sheet("Missing cells", note, ("cell", "log"), (rows,), aside=True)] if rows else []
+
+
+def mean(
+    runs: pd.DataFrame, kind: str, caption: Mapping[str, Any], of: Sequence[str] = ()
+) -> Number:
+    """The mean over seeds, of the averages over targets where `runs` has several.
+
+    `of` names the kinds of score that a run must have to count, if more than this one.
+    """
+    averages = analysis.seed_averages(runs, of or [kind])[kind]
+    there = len(runs.dropna(subset=list(of or [kind])))
+    # missing runs are rows without scores; a seed that failed as a whole may have no rows at all
+    wanted = runs.groupby("seed").size().max() * len(caption["seeds"])
+    return Number(float(averages.mean()), float(averages.std(ddof=1)), partial=there < wanted)
+
+
+def scores(
+    runs: pd.DataFrame,
+    kinds: Sequence[str],
+    caption: Mapping[str, Any],
+    *,
+    together: bool = False,
+) -> list[Number]:
+    """The mean of each kind, the best marked; `together`: all of them over the same runs."""
+    return best([mean(runs, kind, caption, kinds if together else ()) for kind in kinds])
+
+
+def gain(
+    runs: pd.DataFrame,
+    merged: str,
+    others: Sequence[str],
+    caption: Mapping[str, Any],
+    target: str,
+    of: Sequence[str] = (),
+) -> Number:
+    """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
+
+    An average is over the runs that have all scores it compares, or all those that `of` names.
+    """
+    found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
+    whole = mean(runs, merged, caption, of or [merged, *others])
+    return Number(float(found[target]), signed=True, partial=whole.partial)
+
+
+def average_gains(
+    runs: pd.DataFrame,
+    merged: str,
+    others: Sequence[str],
+    caption: Mapping[str, Any],
+    of: Sequence[str] = (),
+) -> tuple[Number, Number]:
+    """The gain of the averages over targets, and the mean of the gains over targets."""
+    average, mean_gain = (
+        gain(runs, merged, others, caption, target, of)
+        for target in (analysis.AVERAGE, analysis.MEAN_GAIN)
+    )
+    return average, mean_gain
+
+
+def weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:
+    return replace(mean(runs, "lambda", caption), spread=math.nan)
+
+
+def best(numbers: Sequence[Number]) -> list[Number]:
+    """The same numbers, the best of them marked: those that are printed as the greatest."""
+    there = [float(number.written()) for number in numbers if not number.missing]
+    return [
+        replace(n, best=len(there) > 1 and not n.missing and float(n.written()) == max(there))
+        for n in numbers
+    ]
+
+
+def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, str, pd.DataFrame]]:
+    return [
+        (model, task, part)
+        for model, of_model in by(scores, "model", caption["models"])
+        for task, part in by(of_model, "task")
+    ]
+
+
+def by(
+    frame: pd.DataFrame, column: str, order: Sequence[str] = ()
+) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each value of a column, as :func:`ordered`."""
+    parts = {str(value): part for value, part in frame.groupby(column, sort=False)}
+    return [(value, parts[value]) for value in ordered(parts, order)]
+
+
+def ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Each value once: those of `order` first and in that order, then the others as they come."""
+    there = list(dict.fromkeys(values))
+    return [v for v in order if v in there] + [v for v in there if v not in order]
+
+
+def measured(task: str, table: pd.DataFrame) -> str:
+    metric = analysis.metrics(table)[task]
+    return f"{task.upper()} ({metric_title(metric)})"
