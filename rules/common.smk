@@ -222,6 +222,7 @@ def sweep_outputs(method, operands):
     return {
         "selected": f"{folder}/selected.json",
         "curve": [f"{folder}/lambda={point}.json" for point in points],
+        "outcomes": f"{folder}/outcomes.parquet",
         "predictions": f"{folder}/predictions.parquet",
         "record": f"{folder}/provenance.json",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from langarith.merging import Method
 from langarith.operands import Point
 
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
@@ -22,6 +23,14 @@ def select(curve: Mapping[Point, float], neutral: float) -> Point:
         return -curve[point], round(distance, 6), tuple(-number for number in point)
 
     return min(curve, key=rank)
+
+
+def neutral(method: Method, point: Point) -> float:
+    """The number that is preferred where scores are equal, for points like this one.
+
+    Several numbers are weights: equal weights are preferred.
+    """
+    return method.neutral if len(point) == 1 else 1 / (len(point) + 1)
 
 
 def coarser(lambdas: Sequence[float], step: float) -> list[float]:
