@@ -50,6 +50,7 @@ TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
 CELL = f"{R}/{layout.CELL}"
 CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
+GAINS = f"{R}/{layout.GAINS}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
 
@@ -282,6 +283,17 @@ def selections(wildcards):
     return there([cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)])
 
 
+def outcomes_of_cells(wildcards):
+    """The counts of every example of the cells of an experiment."""
+    return there([cell_file(cell, "outcomes.parquet") for cell in cells(wildcards.experiment)])
+
+
+def task_types(wildcards):
+    """The type of each task of an experiment."""
+    shown = cells(wildcards.experiment)
+    return {cell.task: sources.task_type(STUDY, cell.task) for cell in shown}
+
+
 def missing_cells(wildcards):
     """Cells that a partial table lacks, each with the log of the job that did not succeed."""
     return [
@@ -404,6 +416,8 @@ def experiment_results(name):
     if name not in STUDY.experiments and name != "related_languages":
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
+    if name in experiments.GAINS:
+        files.append(GAINS.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
     return files

@@ -33,6 +33,32 @@ rule tabulate:
         "../workflow/scripts/tabulate.py"
 
 
+rule estimate_gains:
+    message:
+        "Estimating the intervals of the gains of {wildcards.experiment}"
+    localrule: True
+    input:
+        table=TABLE,
+        outcomes=outcomes_of_cells,
+    output:
+        table=GAINS,
+        record=f"{GAINS}.provenance.json",
+    log:
+        f"{LOGS}/estimate_gains/{{experiment}}.log",
+    params:
+        task_language=STUDY.task_language,
+        types=task_types,
+        code=lambda wildcards: fingerprint(
+            "estimate_gains", *map(tasks.part, task_types(wildcards).values())
+        ),
+    wildcard_constraints:
+        experiment="|".join(experiments.GAINS),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_gains.py"
+
+
 rule compare_vectors:
     message:
         "Comparing language vectors"

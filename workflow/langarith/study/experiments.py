@@ -88,6 +88,8 @@ class View:
     """None for what is not made of cells: language vectors, languages, the paper's numbers."""
     keys: frozenset[str] = frozenset({"models", "tasks", "targets"})
     figure: bool = True
+    gains: bool = False
+    """Whether it states gains: `results.gains` says which."""
 
 
 _VECTORS = frozenset({"models", "languages"})
@@ -99,17 +101,20 @@ EXPERIMENTS: dict[str, View] = {
         "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
         "2 and 6). The number above a group is the gain over the better proxy.",
         zero_shot,
+        gains=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
         "with the related language, and with the better of both, chosen on validation (section "
         "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
         enhancement,
+        gains=True,
     ),
     "low_resource": View(
         "Adapters trained on token budgets of the target, used directly and in language "
         "arithmetic with the task language (section 4.4, Figure 4).",
         low_resource,
+        gains=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -125,10 +130,12 @@ EXPERIMENTS: dict[str, View] = {
     "ties": View(
         "TIES merging of the zero-shot pairs against language arithmetic (appendix E, Table 3).",
         ties,
+        gains=True,
     ),
     "methods": View(
         "Every merge method of the study on the zero-shot pairs, beside language arithmetic.",
         methods,
+        gains=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -150,6 +157,9 @@ EXPERIMENTS: dict[str, View] = {
     ),
 }
 
+
+GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
+"""Experiments that state gains, whose intervals are estimated."""
 
 VECTOR_EXPERIMENTS = ("similarity", "sparsity")
 """Experiments that look at adapters and at no cells."""
