@@ -6,7 +6,7 @@ bootstrap (`statistics`), which draws examples and seeds anew from `outcomes.par
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Score:
     points: Mapping[int, Point]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gain:
     """A difference of scores: `merged` against the best of `others`, which have the same seeds."""
 
@@ -147,7 +147,7 @@ def _at(rows: pd.DataFrame, weight: float) -> dict[int, Point]:
 
 def estimate(
     experiment: str,
-    found: Iterable[Gain],
+    found: Sequence[Gain],
     cells: Mapping[tuple[str, ...], Path],
     types: Mapping[str, str],
     resamples: int = statistics.RESAMPLES,
@@ -166,30 +166,32 @@ def estimate(
         targets of a model and task, NaN for averages. `examples` and `seeds` are how many the
         gain is computed from.
     """
-    rows: list[dict[str, Any]] = []
-    groups: dict[tuple[str, ...], list[_Estimate]] = {}
-    for gain in found:
-        estimated = _resample(gain, cells, tasks.get(types[gain.task]), resamples)
-        rows.append(_row(experiment, gain, estimated))
-        groups.setdefault(gain.group, []).append(estimated)
-        rows[-1]["group"] = gain.group
-    for group in groups:
-        members = [row for row in rows if row.get("group") == group]
-        adjusted = statistics.holm([row["p"] for row in members])
-        for row, value in zip(members, adjusted, strict=True):
+    # gains of one target after another: they share the drawn examples
+    estimates = {
+        gain: _resample(gain, cells, tasks.get(types[gain.task]), resamples)
+        for gain in sorted(found, key=lambda gain: (gain.task, gain.target))
+    }
+    rows, averages = [], []
+    for group in dict.fromkeys(gain.group for gain in found):
+        members = [gain for gain in found if gain.group == group]
+        of_group = [estimates[gain] for gain in members]
+        part = [
+            _row(experiment, gain, estimate)
+            for gain, estimate in zip(members, of_group, strict=True)
+        ]
+        for row, value in zip(part, statistics.holm([row["p"] for row in part]), strict=True):
             row["p_holm"] = value
-    averages = []
-    for group, estimates in groups.items():
-        if len(estimates) > 1 and len({e.seeds for e in estimates}) == 1:
+        rows += part
+        if len(members) > 1 and len({e.seeds for e in of_group}) == 1:
             mean = _Estimate(
-                np.mean([e.values for e in estimates], axis=0),
-                np.mean([e.resampled for e in estimates], axis=0),
-                sum(e.examples for e in estimates),
-                estimates[0].seeds,
+                np.mean([e.values for e in of_group], axis=0),
+                np.mean([e.resampled for e in of_group], axis=0),
+                sum(e.examples for e in of_group),
+                of_group[0].seeds,
+                of_group[0].metric,
             )
-            first = next(row for row in rows if row["group"] == group)
             averages.append(
-                {**first, **_numbers(mean)} | {"target": analysis.AVERAGE, "p_holm": None}
+                {**part[0], **_numbers(mean)} | {"target": analysis.AVERAGE, "p_holm": None}
             )
     return pd.DataFrame(rows + averages, columns=COLUMNS)
 
@@ -202,6 +204,7 @@ class _Estimate:
     resampled: np.ndarray
     examples: int
     seeds: tuple[int, ...]
+    metric: str
 
 
 def _resample(
@@ -227,6 +230,7 @@ def _resample(
         ),
         examples,
         seeds,
+        metric,
     )
 
 
@@ -240,6 +244,7 @@ def _numbers(estimated: _Estimate) -> dict[str, Any]:
         "p": found.p,
         "examples": estimated.examples,
         "seeds": len(estimated.seeds),
+        "metric": estimated.metric,
     }
 
 

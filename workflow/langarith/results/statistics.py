@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,19 @@ def interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     return Interval(float(low), float(high), min(1.0, 2 * (1 + int(smaller)) / (len(values) + 1)))
 
 
+@lru_cache(maxsize=1)
 def example_weights(examples: int, name: str, resamples: int = RESAMPLES) -> np.ndarray:
     """How often each example is drawn in each resample: shape (resamples, examples), float32.
 
     The same for every call with one `name` (a task and a target): both sides of a difference, all
-    seeds and all methods are compared on the same examples.
+    seeds and all methods are compared on the same examples. The array is not to be changed.
     """
     rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), examples])
     weights = np.empty((resamples, examples), dtype=np.float32)
     for start in range(0, resamples, ROWS):
         rows = weights[start : start + ROWS]
-        drawn = rng.integers(examples, size=rows.shape)
-        drawn += np.arange(len(rows))[:, None] * examples
+        drawn = rng.integers(examples, size=rows.shape, dtype=np.int32)
+        drawn += np.arange(len(rows), dtype=np.int32)[:, None] * np.int32(examples)
         rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
     return weights
 
