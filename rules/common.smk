@@ -184,13 +184,7 @@ def checked(task, language):
 
 
 # --- input, output and parameters of a sweep, whatever its method ---
-def sweep_inputs(method):
-    """Files of the cells of a method; see `cell_inputs`."""
-    needs_origin = merging.get(method).needs_origin
-    return lambda wildcards: cell_inputs(wildcards, needs_origin)
-
-
-def cell_inputs(wildcards, needs_origin):
+def cell_inputs(wildcards):
     """Files of one cell: the operands, the task adapter with its task, the base model.
 
     One function of `unpack` for all of them: Snakemake looks at the signature of every function
@@ -198,7 +192,12 @@ def cell_inputs(wildcards, needs_origin):
     """
     task, target = wildcards.task, wildcards.target
     operands = wildcards.operands.split("+")
-    origin = initial_adapter("language")(wildcards) if needs_origin else []
+    # adapters that are trained here start from it, so that it is there whatever the method
+    ready = any(
+        sources.ready_adapter(STUDY, wildcards.model, Operand.parse(operand), "")
+        for operand in operands
+    )
+    origin = [] if ready else initial_adapter("language")(wildcards)
     return {
         "encoder": encoder(wildcards),
         "tokenizer": tokenizer(wildcards),

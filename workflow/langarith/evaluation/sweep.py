@@ -15,7 +15,7 @@ from langarith.evaluation import outcomes, selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
 from langarith.files import whole, write_json
 from langarith.merging import Merge, Method
-from langarith.merging.tensors import write_in_place
+from langarith.merging.tensors import flatten, language_vector, write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
 from langarith.models.devices import device
@@ -105,16 +105,15 @@ def run_cell(
         values: the numbers of `lambdas.{method}`, from which the method makes its points.
         folder: where :func:`write` writes.
         encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
-            initialisation, None where the method does without.
+            initialisation, None where an operand was trained elsewhere and the method does without.
         files: `validation` and `test`.
         reading: what :func:`langarith.study.sources.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
     """
-    merge = method.merger(
-        [read_adapter(operand) for operand in operands],
-        read_adapter(origin) if origin else None,
-        device(),
-    )
+    adapters = [read_adapter(operand) for operand in operands]
+    start = read_adapter(origin) if origin else None
+    merge = method.merger(adapters, start, device())
+    norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
@@ -144,7 +143,7 @@ def run_cell(
         "none": test.report(test.score(model)).metrics,
         "majority": task.report(task.constant(trained["majority"], test.examples), test.examples),
     }
-    write(folder, cell, swept, validation, test, references)
+    write(folder, cell, swept, validation, test, references, norms)
 
 
 def write(
@@ -154,6 +153,7 @@ def write(
     validation: Split,
     test: Split,
     references: Mapping[str, Mapping[str, float]],
+    norms: Sequence[float] = (),
 ) -> None:
     """Write a sweep into a folder.
 
@@ -162,6 +162,7 @@ def write(
     Args:
         cell: the cell's wildcards.
         references: test scores of what needs no merge, by method name.
+        norms: ‖τ‖ of the operands; none where θ_pre is not known.
     """
     operands = parse_operands(cell["operands"])
     cell = {**cell, "left": str(operands[0]), "right": str(operands[-1])}
@@ -190,6 +191,7 @@ def write(
             ],
             "test": _entries(swept.scores["test"]),
             "references": {name: dict(metrics) for name, metrics in references.items()},
+            "norms": list(norms),
             "dropped_words": test.features.dropped_words,
             "padding": {"validation": validation.batches.padding, "test": test.batches.padding},
         },

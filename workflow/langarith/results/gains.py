@@ -20,10 +20,10 @@ from langarith.operands import Point, parse_point
 from langarith.results import analysis, statistics
 
 COLUMNS = (
-    "experiment,model,task,target,method,budget,over,gain,low,high,p,p_holm,metric,examples,seeds"
+    "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
 ).split(",")
 
-BETTER_PROXY, MADX, DIRECT, LA = "better proxy", "madx", "direct", "la"
+BETTER_PROXY, MADX, DIRECT, LA, LABELS = "better proxy", "madx", "direct", "la", "validation"
 """What a gain is over: the column `over`."""
 
 
@@ -48,11 +48,13 @@ class Gain:
     over: str
     merged: Score
     others: tuple[Score, ...]
+    rule: str = "validation"
+    """What chose the points of `merged`."""
 
     @property
     def group(self) -> tuple[str, ...]:
         """What targets are averaged over."""
-        return (self.model, self.task, self.method, self.budget, self.over)
+        return (self.model, self.task, self.method, self.budget, self.rule, self.over)
 
 
 def gains(experiment: str, table: pd.DataFrame, task_language: str) -> list[Gain]:
@@ -120,12 +122,40 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
+    found = []
+    by = ["model", "task", "target", "method", "operands"]
+    for place, rows in table.groupby(by, sort=False):
+        names = dict(zip(by, map(str, place), strict=True))
+        operands = names.pop("operands")
+        scores = {
+            str(rule): Score(names["method"], operands, _chosen(part))
+            for rule, part in rows.groupby("rule", sort=False)
+        }
+        labelled = scores.pop("validation")
+        for rule, score in scores.items():
+            if score.points.keys() == labelled.points.keys():
+                found.append(
+                    Gain(
+                        **names,
+                        budget="full",
+                        over=LABELS,
+                        merged=score,
+                        others=(labelled,),
+                        rule=rule,
+                    )
+                )
+    return found
+
+
 GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "zero_shot": _zero_shot,
     "enhancement": _enhancement,
     "low_resource": _low_resource,
     "ties": _methods,
     "methods": _methods,
+    "label_free": _label_free,
 }
 """The experiments that state gains."""
 
@@ -249,7 +279,7 @@ def _numbers(estimated: _Estimate) -> dict[str, Any]:
 
 
 def _row(experiment: str, gain: Gain, estimated: _Estimate) -> dict[str, Any]:
-    places = ("model", "task", "target", "method", "budget", "over")
+    places = ("model", "task", "target", "method", "budget", "rule", "over")
     return {"experiment": experiment, **{key: getattr(gain, key) for key in places}} | _numbers(
         estimated
     )

@@ -152,6 +152,13 @@ EXPERIMENTS: dict[str, View] = {
         "Kernel density of the weights of language vectors (appendix E, Figure 9).",
         keys=_VECTORS | {"layers"},
     ),
+    "label_free": View(
+        "Test score of language arithmetic on the zero-shot pairs with lambda chosen by rules that "
+        "need no labels of the target, and what they lose against the choice on its labelled "
+        "validation data.",
+        zero_shot,
+        gains=True,
+    ),
     "reproduction": View(
         "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
     ),
@@ -160,6 +167,9 @@ EXPERIMENTS: dict[str, View] = {
 
 GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
 """Experiments that state gains, whose intervals are estimated."""
+
+TABULATED = tuple(n for n, view in EXPERIMENTS.items() if view.cells and n != "label_free")
+"""Experiments whose table has a row per cell, point, split and metric."""
 
 VECTOR_EXPERIMENTS = ("similarity", "sparsity")
 """Experiments that look at adapters and at no cells."""
