@@ -107,14 +107,14 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
     found = []
     for place, rows in _cells(table, ["model", "task", "target", "budget"]):
         scores = {
-            method: Score(method, str(part["operands"].iloc[0]), _chosen(part))
+            str(method): Score(str(method), str(part["operands"].iloc[0]), _chosen(part))
             for method, part in rows.groupby("method", sort=False)
         }
-        reference = scores.pop("la", None)
-        for method, score in scores.items() if reference else ():
-            seeds = set(score.points) & set(reference.points)
+        reference = scores.pop("la", Score("la", "", {}))
+        for method, score in scores.items():
+            seeds = sorted(set(score.points) & set(reference.points))
             merged, other = (
-                Score(s.method, s.operands, {seed: s.points[seed] for seed in sorted(seeds)})
+                Score(s.method, s.operands, {seed: s.points[seed] for seed in seeds})
                 for s in (score, reference)
             )
             if seeds:
