@@ -50,6 +50,7 @@ TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
 CELL = f"{R}/{layout.CELL}"
 CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
+GAINS = f"{R}/{layout.GAINS}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
 
@@ -183,13 +184,7 @@ def checked(task, language):
 
 
 # --- input, output and parameters of a sweep, whatever its method ---
-def sweep_inputs(method):
-    """Files of the cells of a method; see `cell_inputs`."""
-    needs_origin = merging.get(method).needs_origin
-    return lambda wildcards: cell_inputs(wildcards, needs_origin)
-
-
-def cell_inputs(wildcards, needs_origin):
+def cell_inputs(wildcards):
     """Files of one cell: the operands, the task adapter with its task, the base model.
 
     One function of `unpack` for all of them: Snakemake looks at the signature of every function
@@ -197,7 +192,12 @@ def cell_inputs(wildcards, needs_origin):
     """
     task, target = wildcards.task, wildcards.target
     operands = wildcards.operands.split("+")
-    origin = initial_adapter("language")(wildcards) if needs_origin else []
+    # adapters that are trained here start from it, so that it is there whatever the method
+    ready = any(
+        sources.ready_adapter(STUDY, wildcards.model, Operand.parse(operand), "")
+        for operand in operands
+    )
+    origin = [] if ready else initial_adapter("language")(wildcards)
     return {
         "encoder": encoder(wildcards),
         "tokenizer": tokenizer(wildcards),
@@ -222,6 +222,7 @@ def sweep_outputs(method, operands):
     return {
         "selected": f"{folder}/selected.json",
         "curve": [f"{folder}/lambda={point}.json" for point in points],
+        "outcomes": f"{folder}/outcomes.parquet",
         "predictions": f"{folder}/predictions.parquet",
         "record": f"{folder}/provenance.json",
     }
@@ -279,6 +280,17 @@ def there(paths):
 def selections(wildcards):
     """The chosen lambda and scores of every cell of an experiment."""
     return there([cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)])
+
+
+def outcomes_of_cells(wildcards):
+    """The counts of every example of the cells of an experiment."""
+    return there([cell_file(cell, "outcomes.parquet") for cell in cells(wildcards.experiment)])
+
+
+def task_types(wildcards):
+    """The type of each task of an experiment."""
+    shown = cells(wildcards.experiment)
+    return {cell.task: sources.task_type(STUDY, cell.task) for cell in shown}
 
 
 def missing_cells(wildcards):
@@ -411,6 +423,8 @@ def experiment_results(name):
     if name not in STUDY.experiments and name != "related_languages":
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
+    if name in experiments.GAINS:
+        files.append(GAINS.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
     return files

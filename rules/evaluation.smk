@@ -12,7 +12,7 @@ for method, count in SWEEPS:
         message:
             f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.operands}}, {{wildcards.model}}, seed {{wildcards.seed}}"
         input:
-            unpack(sweep_inputs(method)),
+            unpack(cell_inputs),
         output:
             **sweep_outputs(method, count),
         log:

@@ -4,6 +4,9 @@
 # the file reprints them.
 PAPER = sha256(f"{workflow.basedir}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
+# A new rule that chooses lambda is a new file and needs no more than this.
+RULES = selection.names()
+
 
 wildcard_constraints:
     experiment="|".join(experiments.EXPERIMENTS),
@@ -26,11 +29,56 @@ rule tabulate:
         missing=missing_cells,
         code=fingerprint("tabulate"),
     wildcard_constraints:
-        experiment="|".join(name for name, view in experiments.EXPERIMENTS.items() if view.cells),
+        experiment="|".join(experiments.TABULATED),
     conda:
         ENVIRONMENT
     script:
         "../workflow/scripts/tabulate.py"
+
+
+rule compare_rules:
+    message:
+        "Comparing rules that choose lambda"
+    localrule: True
+    input:
+        selected=lambda _: selections(SimpleNamespace(experiment="label_free")),
+    output:
+        table=TABLE.format(experiment="label_free"),
+        record=f"{TABLE.format(experiment='label_free')}.provenance.json",
+    log:
+        f"{LOGS}/compare_rules/{STUDY.name}.log",
+    params:
+        code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/compare_rules.py"
+
+
+rule estimate_gains:
+    message:
+        "Estimating the intervals of the gains of {wildcards.experiment}"
+    localrule: True
+    input:
+        table=TABLE,
+        outcomes=outcomes_of_cells,
+    output:
+        table=GAINS,
+        record=f"{GAINS}.provenance.json",
+    log:
+        f"{LOGS}/estimate_gains/{{experiment}}.log",
+    params:
+        task_language=STUDY.task_language,
+        types=task_types,
+        code=lambda wildcards: fingerprint(
+            "estimate_gains", *map(tasks.part, task_types(wildcards).values())
+        ),
+    wildcard_constraints:
+        experiment="|".join(experiments.GAINS),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_gains.py"
 
 
 rule compare_vectors:

@@ -124,7 +124,6 @@ def selected(
             for split, curve in curves.items()
         },
         "references": {"none": metrics(task, 20.0), "majority": metrics(task, 10.0)},
-        "coarser": [],
     }
 
 

@@ -96,7 +96,15 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["train_step", "sweep_lambda", "train_epoch", "tokenize_corpus", "plan_study"]
+    "name",
+    [
+        "train_step",
+        "sweep_lambda",
+        "train_epoch",
+        "tokenize_corpus",
+        "plan_study",
+        "bootstrap_gain",
+    ],
 )
 def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:
     module = scripts(name)

@@ -14,18 +14,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import helpers
 from langarith import merging, tasks
-from langarith.evaluation import scoring, selection
+from langarith.evaluation import outcomes, scoring, selection
 from langarith.evaluation.batches import buckets, run
 from langarith.evaluation.sweep import sweep, write
 from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter, task_config
 from langarith.tasks.nli import LABELS
-from langarith.tasks.shared.base import Encoding
+from langarith.tasks.shared.base import Encoding, Features
 from langarith.tasks.shared.classification import LabelledText
 from langarith.tasks.shared.tagging import TaggedSentence
 
@@ -134,26 +136,31 @@ def test_ends_of_a_sweep_are_the_single_adapters(swept, base: Path, saved: Path)
         assert same(swept.validation.seen[LAMBDAS.index(weight)], tensors)
         alone = scoring.load_stack(base, saved / language, saved / swept.task)
         assert same(dict(named_parameters(alone, scoring.LANGUAGE)), tensors)
-        assert swept.result.validation[weight,] == swept.validation.score(alone).metrics
-        assert swept.result.test[weight,] == swept.test.score(alone)
+        assert (
+            swept.result.scores["validation"][weight,].metrics
+            == swept.validation.score(alone).metrics
+        )
+        assert swept.result.kept[weight,] == swept.test.score(alone)
     # The ends differ, or the test would say nothing.
-    assert swept.result.test[0.0,].predictions != swept.result.test[1.0,].predictions
+    assert swept.result.kept[0.0,].predictions != swept.result.kept[1.0,].predictions
 
 
 def test_middle_of_a_sweep_is_the_mean(swept) -> None:
     left, right = swept.ends
     for name, tensor in swept.validation.seen[LAMBDAS.index(0.5)].items():
         torch.testing.assert_close(tensor, (left[name] + right[name]) / 2)
-    assert swept.result.test[0.5,].predictions != swept.result.test[1.0,].predictions
+    assert swept.result.kept[0.5,].predictions != swept.result.kept[1.0,].predictions
 
 
 def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
     metric = tasks.get(swept.task).metrics[0]
-    curve = {weight: scores[metric] for weight, scores in swept.result.validation.items()}
+    scores = swept.result.scores
+    curve = {point: scored.metrics[metric] for point, scored in scores["validation"].items()}
     assert list(curve) == POINTS
     assert len(set(curve.values())) > 1
     assert swept.result.selected == selection.select(curve, 0.5)
-    assert list(swept.result.test) == sorted({(0.0,), (0.5,), (1.0,), swept.result.selected})
+    assert list(scores["test"]) == POINTS
+    assert set(swept.result.kept) == {(0.0,), (0.5,), (1.0,), swept.result.selected}
 
 
 def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
@@ -165,7 +172,23 @@ def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
         predictions.append(swept.test.score(swept.model).predictions)
     assert predictions[0] == predictions[1]
     scoring.use_language_adapter(swept.model, True)
-    assert swept.test.score(swept.model) == swept.result.test[0.0,]
+    assert swept.test.score(swept.model) == swept.result.kept[0.0,]
+
+
+def test_half_is_evaluated_on_test_where_the_grid_lacks_it(swept, base: Path, saved: Path) -> None:
+    method = merging.get("la")
+    again = sweep(
+        swept.model,
+        method.merger(swept.ends),
+        [(0.0,), (1.0,)],
+        swept.validation,
+        swept.test,
+        method,
+        "a test",
+    )
+    assert list(again.scores["validation"]) == [(0.0,), (1.0,)]
+    assert again.kept[0.5,] == swept.result.kept[0.5,]
+    assert again.selected != (0.5,)
 
 
 @pytest.mark.parametrize(
@@ -236,28 +259,79 @@ def test_predictions_do_not_depend_on_the_batch_size(
     few, many = (split(task, tiny_tokenizer, 1, tokens) for tokens in (64, 65536))
     assert len(few.batches.batches) > len(many.batches.batches) == 1
     assert few.batches.padding < many.batches.padding
-    assert few.score(model) == many.score(model)
+    one, other = few.score(model), many.score(model)
+    assert (one.metrics, one.predictions) == (other.metrics, other.predictions)
+    assert one.entropy == pytest.approx(other.entropy, rel=1e-5)
 
 
 def test_padding_on_the_right_changes_no_output(base: Path, saved: Path, tiny_tokenizer) -> None:
     """Each sentence alone, without padding, says what it says beside a longer one."""
     model = scoring.load_stack(base, saved / "en", saved / "ner").eval()
     together = split("ner", tiny_tokenizer, 1)
-    outputs = run(model, together.batches, "tagging", "fp32")
+    outputs, _ = run(model, together.batches, "tagging", "fp32")
     for row, ids in zip(outputs, together.features.columns["input_ids"], strict=True):
         with torch.inference_mode():
             alone = model(input_ids=torch.tensor([ids])).logits.argmax(-1)[0]
         assert row.tolist() == alone.tolist()
 
 
+@pytest.mark.parametrize("task", ["ner", "nli"])
+def test_entropy_is_that_of_the_first_subwords_or_of_the_texts(
+    base: Path, saved: Path, tiny_tokenizer, task: str
+) -> None:
+    """Computed from the logits of each example alone, by scipy."""
+    model = scoring.load_stack(base, saved / "en", saved / task).eval()
+    scored = split(task, tiny_tokenizer, 1)
+    found: list[float] = []
+    for i, ids in enumerate(scored.features.columns["input_ids"]):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([ids])).logits[0].double().numpy()
+        rows = np.atleast_2d(logits)
+        if task == "ner":
+            starts = scored.features.alignment[i]
+            rows = rows[starts[starts >= 0]]
+        found += [entropy(softmax(row)) for row in rows]
+    assert len(found) > 39
+    assert scored.score(model).entropy == pytest.approx(np.mean(found), rel=1e-5)
+
+
+def test_entropy_of_qa_is_that_of_start_and_end_over_the_context() -> None:
+    inside, outside = [[0, 2], [3, 5], [6, 9]], [[-1, -1]]
+    logits = np.array([[9.0, 1.0, 2.0, 0.5, 9.0], [9.0, 0.1, 0.2, 3.0, 9.0]])
+    features = Features({}, [0, 0], (), [np.array(outside + inside + outside), np.array(outside)])
+    by_hand = np.mean([entropy(softmax(row[1:4])) for row in logits])
+    # the second window has nothing of the context and does not count
+    outputs = [logits.astype(np.float32), np.zeros((2, 1), dtype=np.float32)]
+    assert tasks.get("qa").entropy(features, outputs, [None, None]) == pytest.approx(by_hand)
+
+
 # ---------------------------------------------------------------- files
+
+
+def test_outcomes_of_any_counts_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Points of several numbers, shares, and a label that one point never predicts."""
+    first = {"correct": np.array([0, 1, 300]), "f1": np.array([0.0, 1 / 3, 1.0])}
+    second = {"correct": np.array([2, 0, 0]), "total x": np.array([1, 2, 0])}
+    written = {"validation": {(0.5, 0.25): first}, "test": {(0.5, 0.25): second}}
+    outcomes.write(tmp_path / "outcomes.parquet", written)
+    found = outcomes.read(tmp_path / "outcomes.parquet")
+    assert list(found) == ["validation", "test"]
+    validation, test = (found[name][0.5, 0.25] for name in found)
+    assert validation["correct"].tolist() == [0, 1, 300]
+    assert validation["f1"] == pytest.approx(first["f1"], rel=5e-4)
+    assert validation["total x"].tolist() == [0, 0, 0]
+    assert test["total x"].tolist() == [1, 2, 0]
+    schema = pq.read_schema(tmp_path / "outcomes.parquet")
+    types = [str(schema.field(name).type) for name in ("correct", "f1", "total x")]
+    assert types == ["uint16", "halffloat", "uint8"]
 
 
 def test_bf16_tags_nearly_all_words_alike(saved: Path, base: Path, tiny_tokenizer) -> None:
     model = scoring.load_stack(base, saved / "en", saved / "ner")
     batches = split("ner", tiny_tokenizer, 1).batches
     half, whole = (
-        np.concatenate(run(model, batches, "tagging", precision)) for precision in ("bf16", "fp32")
+        np.concatenate(run(model, batches, "tagging", precision)[0])
+        for precision in ("bf16", "fp32")
     )
     assert np.mean(half == whole) > 0.95
 
@@ -269,29 +343,33 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
     write(tmp_path, cell, swept.result, swept.validation, swept.test, references=references)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *(f"lambda={weight}.json" for weight in ("0.00", "0.25", "0.50", "0.75", "1.00")),
+        "outcomes.parquet",
         "predictions.parquet",
         "selected.json",
     ]
 
     point = json.loads((tmp_path / "lambda=0.25.json").read_text())
     assert point.items() >= cell.items()
-    assert (point["lambda"], point["split"], point["examples"]) == (0.25, "validation", 40)
-    assert point["metrics"] == swept.result.validation[0.25,]
+    assert (point["lambda"], point["examples"]) == (0.25, {"validation": 40, "test": 40})
+    for name, scores in swept.result.scores.items():
+        assert point[name] == scores[0.25,].metrics
+    assert point["entropy"] == swept.result.scores["validation"][0.25,].entropy > 0
 
     chosen = json.loads((tmp_path / "selected.json").read_text())
     assert chosen.items() >= cell.items()
     assert chosen["metric"] == tasks.get(swept.task).metrics[0]
     assert (chosen["left"], chosen["right"]) == ("en", "es")
     assert (chosen["selected"],) == swept.result.selected
-    assert {(p["lambda"],): p["metrics"] for p in chosen["validation"]} == swept.result.validation
-    assert [(p["lambda"],) for p in chosen["test"]] == list(swept.result.test)
+    for name, scores in swept.result.scores.items():
+        curve = {(p["lambda"],): p["metrics"] for p in chosen[name]}
+        assert curve == {point: scored.metrics for point, scored in scores.items()}
     assert chosen["examples"] == {"validation": 40, "test": 40}
     assert chosen["references"] == references
 
     told = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
     assert set(told[0]) == {"lambda", "id", "prediction", "gold"}
-    assert len(told) == 40 * len(swept.result.test)
-    for (weight,), scored in swept.result.test.items():
+    assert len(told) == 40 * len(swept.result.kept)
+    for (weight,), scored in swept.result.kept.items():
         rows = [row for row in told if row["lambda"] == weight]
         assert [row["id"] for row in rows] == [example.id for example in swept.test.examples]
         predictions = [json.loads(row["prediction"]) for row in rows]
@@ -300,3 +378,10 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
         task = tasks.get(swept.task)
         assert task.score(predictions, swept.test.examples) == scored.metrics
         assert [json.loads(r["gold"]) for r in rows] == [task.gold(e) for e in swept.test.examples]
+
+    # so do the counts of each example
+    for name, points in outcomes.read(tmp_path / "outcomes.parquet").items():
+        assert list(points) == POINTS
+        for at, counts in points.items():
+            again = tasks.get(swept.task).total(counts, 40)
+            assert again == swept.result.scores[name][at].metrics

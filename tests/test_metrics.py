@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,12 +20,10 @@ from sklearn.metrics import f1_score as sklearn_f1
 from transformers.data.metrics import squad_metrics
 
 from langarith import tasks
-from langarith.tasks.ner import entity_f1
 from langarith.tasks.nli import LABELS
 from langarith.tasks.pos import UPOS
 from langarith.tasks.qa import QaExample, exact_match, normalise, token_f1
 from langarith.tasks.shared.classification import LabelledText
-from langarith.tasks.shared.scores import accuracy, macro_f1
 from langarith.tasks.shared.tagging import TaggedSentence
 
 TAGS = ["O", "O", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
@@ -82,7 +81,7 @@ sentence_pairs = st.lists(st.tuples(tags, tags), min_size=1, max_size=8)
 @given(st.lists(sentence_pairs, min_size=1, max_size=4))
 def test_ner_equals_seqeval_on_any_tags(pairs) -> None:
     gold, predicted = ([[pair[i] for pair in pairs_] for pairs_ in pairs] for i in (0, 1))
-    assert entity_f1(predicted, gold) == pytest.approx(
+    assert tasks.get("ner").compute(predicted, gold) == pytest.approx(
         {
             "f1": 100 * f1_score(gold, predicted, zero_division=0),
             "f1_strict": 100
@@ -92,15 +91,17 @@ def test_ner_equals_seqeval_on_any_tags(pairs) -> None:
 
 
 def test_span_that_starts_inside_counts_in_default_mode_only() -> None:
-    assert entity_f1([["I-LOC"]], [["B-LOC"]]) == {"f1": 100.0, "f1_strict": 0.0}
+    compute = tasks.get("ner").compute
+    assert compute([["I-LOC"]], [["B-LOC"]]) == {"f1": 100.0, "f1_strict": 0.0}
 
 
 def test_no_entities_anywhere_score_nothing_without_a_warning() -> None:
+    compute = tasks.get("ner").compute
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert entity_f1([["O"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
-        assert entity_f1([["O", "O"]], [["B-LOC", "O"]]) == {"f1": 0.0, "f1_strict": 0.0}
-        assert entity_f1([["B-LOC"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+        assert compute([["O"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+        assert compute([["O", "O"]], [["B-LOC", "O"]]) == {"f1": 0.0, "f1_strict": 0.0}
+        assert compute([["B-LOC"]], [["O"]]) == {"f1": 0.0, "f1_strict": 0.0}
 
 
 # ---------------------------------------------------------------- NLI
@@ -110,7 +111,7 @@ def test_accuracy_is_the_share_of_equal_labels() -> None:
     examples = [LabelledText("1", "p", "h", label) for label in (*LABELS, "neutral")]
     assert tasks.get("nli").score(["neutral"] * 4, examples) == {"accuracy": 50.0}
     with pytest.raises(ValueError, match="longer"):
-        accuracy(["neutral"], ["neutral", "neutral"])
+        tasks.get("nli").compute(["neutral"], ["neutral", "neutral"])
 
 
 # ---------------------------------------------------------------- QA
@@ -203,7 +204,8 @@ def test_macro_f1_equals_sklearn(choices: str) -> None:
 def test_macro_f1_equals_sklearn_on_any_labels(pairs) -> None:
     predicted, gold = ([pair[i] for pair in pairs] for i in (0, 1))
     expected = 100 * sklearn_f1(gold, predicted, average="macro", zero_division=0)
-    assert macro_f1(predicted, gold) == pytest.approx({"macro_f1": expected})
+    found = tasks.get("classification").compute(predicted, gold)
+    assert found["macro_f1"] == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------- evaluate
@@ -247,3 +249,23 @@ def test_reported_scores_are_those_of_an_evaluate_module_that_needs_no_hub(
     module.add_batch(predictions=predictions[:15], references=references[:15])
     module.add_batch(predictions=predictions[15:], references=references[15:])
     assert module.compute() == score
+
+
+# ---------------------------------------------------------------- counts
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_scores_of_summed_counts_are_those_of_the_examples(name: str) -> None:
+    """Any examples, some repeated, as a bootstrap draws them, and many draws in one call."""
+    task = tasks.get(name)
+    predictions, examples = PREDICTED[name]
+    gold = [task.gold(example) for example in examples]
+    counts = task.counts(predictions, gold)
+    assert all(len(values) == len(gold) for values in counts.values())
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(gold), size=(5, len(gold)))
+    sums = {n: np.array([values[draw].sum() for draw in draws]) for n, values in counts.items()}
+    scores = task.scores(sums | {"examples": len(gold)})
+    for at, draw in enumerate(draws):
+        alone = task.compute([predictions[i] for i in draw], [gold[i] for i in draw])
+        assert {n: values[at] for n, values in scores.items()} == pytest.approx(alone)

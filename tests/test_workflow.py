@@ -5,6 +5,7 @@ Everything happens in copies of the house, so that a test may edit the code as a
 
 import filecmp
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -78,6 +79,8 @@ def shown(study: schema.Study, *experiments: str) -> Counter[str]:
     for name in experiments:
         found[tabulating.get(name, "tabulate")] += 1
         found["format_table"] += 1
+        if EXPERIMENTS[name].gains:
+            found["estimate_gains"] += 1
         if EXPERIMENTS[name].figure:
             found["draw_figure"] += 1
     return found
@@ -213,7 +216,12 @@ def test_adding_a_language_computes_its_cells_alone(copy, nano):
     # Italian is a target that borrows Spanish: its examples and its sweep are all that is new
     assert plan == counted
     assert plan == Counter(
-        write_miniature_task=1, sweep_la=1, tabulate=1, format_table=1, draw_figure=1
+        write_miniature_task=1,
+        sweep_la=1,
+        tabulate=1,
+        estimate_gains=1,
+        format_table=1,
+        draw_figure=1,
     )
 
 
@@ -241,6 +249,7 @@ def test_adding_a_budget_trains_its_adapter_on_tokens_that_are_there(copy):
         train_language_adapter=1,
         sweep_la=1,
         tabulate=1,
+        estimate_gains=1,
         format_table=1,
         draw_figure=1,
         draw_learning_curves=1,
@@ -250,7 +259,7 @@ def test_adding_a_budget_trains_its_adapter_on_tokens_that_are_there(copy):
 def test_adding_an_experiment_computes_its_cells_alone(copy, nano):
     plan, counted = grown(copy, experiments=nano["experiments"] | {"enhancement": {}})
     assert plan == counted
-    assert plan == Counter(sweep_la=4, tabulate=1, format_table=1, draw_figure=1)
+    assert plan == Counter(sweep_la=4, tabulate=1, estimate_gains=1, format_table=1, draw_figure=1)
 
 
 def test_an_experiment_on_cells_that_are_there_computes_none(copy, nano):

@@ -27,6 +27,7 @@ CHECK = "checks/{task}/{language}.json"
 SYNTHETIC_CORPUS = "miniature/raw/{language}"
 SYNTHETIC_TASK = "miniature/{task}/{language}"
 TABLE = "tables/{experiment}.csv"
+GAINS = "tables/{experiment}_gains.csv"
 FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

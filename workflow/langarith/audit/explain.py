@@ -124,7 +124,7 @@ def _agrees(graph: Lineage, jobs: Sequence[Job], cells: Mapping[str, str]) -> bo
     if len(sweeps) != 1 or not cells.get("lambda"):
         return True
     selected = selection(graph, sweeps[0])
-    points = [*selected.get(cells["split"], ()), *selected.get("coarser", ())] if selected else []
+    points = selected.get(cells["split"], ()) if selected else ()
     return any(
         parse_point(_number(cells["lambda"])) == parse_point(point["lambda"])
         and point["metrics"].get(cells["metric"]) == float(cells["value"] or "nan")

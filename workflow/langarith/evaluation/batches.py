@@ -75,30 +75,40 @@ class Batches:
 
 
 @torch.inference_mode()
-def run(model: PreTrainedModel, batches: Batches, head: str, dtype: str) -> list[Any]:
-    """The outputs of a model under its present weights.
+def run(
+    model: PreTrainedModel, batches: Batches, head: str, dtype: str
+) -> tuple[list[Any], list[Any]]:
+    """The outputs of a model under its present weights, and how uncertain they are.
 
     All batches are queued on a GPU before the first output is copied back, so that it computes
     without a pause.
 
     Returns:
-        A list in the order of the features; tagging: int arrays (length,) of class ids;
-        classification: ints; qa: float32 arrays (2, length) of start and end logits.
+        Two lists in the order of the features. Outputs: tagging: int arrays (length,) of class
+        ids; classification: ints; qa: float32 arrays (2, length) of start and end logits.
+        Entropies in nats: tagging: float32 arrays (length,); classification: floats; qa: None,
+        since which positions are admissible is the task's.
     """
     model.eval()
     kind = next(model.parameters()).device.type
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
-    results: list[tuple[list[int], torch.Tensor]] = []
+    results: list[tuple[list[int], torch.Tensor, torch.Tensor | None]] = []
     for indices, inputs in batches.batches:
         with torch.autocast(kind, dtype=half, enabled=half is not None):
             out = model(**inputs)
         if head == "qa":
-            result = torch.stack([out.start_logits, out.end_logits], dim=1).float()
+            results.append(
+                (indices, torch.stack([out.start_logits, out.end_logits], dim=1).float(), None)
+            )
         else:
-            result = out.logits.argmax(-1)
-        results.append((indices, result))
+            log_mass = out.logits.float().log_softmax(-1)
+            entropy = -(log_mass.exp() * log_mass).sum(-1)
+            results.append((indices, out.logits.argmax(-1), entropy))
     outputs: list[Any] = [None] * batches.count
-    for indices, result in results:
-        for i, row in zip(indices, result.cpu().numpy(), strict=True):
-            outputs[i] = int(row) if head == "classification" else row[..., : batches.lengths[i]]
-    return outputs
+    entropies: list[Any] = [None] * batches.count
+    for indices, result, entropy in results:
+        for found, values in ((outputs, result), (entropies, entropy)):
+            if values is not None:
+                for i, row in zip(indices, values.cpu().numpy(), strict=True):
+                    found[i] = row.item() if row.ndim == 0 else row[..., : batches.lengths[i]]
+    return outputs, entropies

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from adapters import Stack
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -20,10 +21,16 @@ LANGUAGE, TASK = "language", "task"
 
 @dataclass(frozen=True)
 class Scored:
-    """Metrics in percent of one setting on one split, with its predictions by example."""
+    """Metrics in percent of one setting on one split, with its predictions by example.
+
+    `counts`: what the metrics are made of, per example, see `Task.counts`. `entropy`: mean of the
+    predictions, in nats; it needs no labels.
+    """
 
     metrics: dict[str, float]
     predictions: list[Any]
+    counts: dict[str, np.ndarray] = field(compare=False, repr=False)
+    entropy: float
 
 
 class Split:
@@ -40,6 +47,7 @@ class Split:
         precision: str,
     ) -> None:
         self.task, self.examples = task, examples
+        self.gold = [task.gold(example) for example in examples]
         self.precision = devices.precision(precision, devices.device())
         self.features = task.encode(examples, tokenizer, encoding)
         self.batches = Batches(
@@ -48,16 +56,22 @@ class Split:
 
     def score(self, model: PreTrainedModel) -> Scored:
         """Scores and predictions of a model under its present weights."""
-        outputs = run(model, self.batches, self.task.head, self.precision)
+        outputs, entropies = run(model, self.batches, self.task.head, self.precision)
         predictions = self.task.decode(self.features, outputs, self.examples)
-        return Scored(self.task.score(predictions, self.examples), predictions)
+        counts = self.task.counts(predictions, self.gold)
+        return Scored(
+            self.task.total(counts, len(self.examples)),
+            predictions,
+            counts,
+            self.task.entropy(self.features, outputs, entropies),
+        )
 
     def report(self, scored: Scored) -> Scored:
         """The same with its metrics by the task's `evaluate` module: what is written as a result.
 
         `start` computes the same numbers without that, for the loops of training and of a sweep.
         """
-        return Scored(self.task.report(scored.predictions, self.examples), scored.predictions)
+        return replace(scored, metrics=self.task.report(scored.predictions, self.examples))
 
 
 def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from transformers import PreTrainedModel
 
 from langarith import tasks
 from langarith.errors import gathered_warnings
-from langarith.evaluation import selection
+from langarith.evaluation import outcomes, selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
 from langarith.files import whole, write_json
 from langarith.merging import Merge, Method
-from langarith.merging.tensors import write_in_place
+from langarith.merging.tensors import flatten, language_vector, write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
 from langarith.models.devices import device
@@ -28,17 +28,17 @@ from langarith.tasks.shared.checks import untruncated
 
 @dataclass(frozen=True)
 class Sweep:
-    """The scores of a sweep.
+    """The scores of a sweep, by split and point, in the order of the points.
 
-    `validation`: metrics in percent by point, in the order of the points. `selected`: the chosen
-    point. `test`: scores of the chosen point and of the method's tested points. `coarser`: by
-    step, what a coarser grid would have chosen, with its metrics on test.
+    On test also the method's tested points that its grid lacks.
+
+    `selected`: the point that validation chooses. `kept`: the chosen point and the method's tested
+    points, whose predictions on test are kept; those of all other scores are empty.
     """
 
-    validation: dict[Point, dict[str, float]]
+    scores: dict[str, dict[Point, Scored]]
     selected: Point
-    test: dict[Point, Scored]
-    coarser: dict[float, tuple[Point, dict[str, float]]]
+    kept: dict[Point, Scored]
 
 
 def sweep(
@@ -50,47 +50,39 @@ def sweep(
     method: Method,
     title: str,
 ) -> Sweep:
-    """Evaluate every merge on validation, choose one there, and evaluate it on test.
+    """Evaluate every merge on validation and on test, and choose one on validation.
 
     Args:
         model: a model with Stack(language, task) active; the language adapter is overwritten.
         merge: gives the merged language adapter at a point, named as in `read_adapter`.
-        method: says how equal scores are settled and which points are evaluated on test, too.
+        method: says how equal scores are settled and of which points predictions are kept, too.
         title: what the progress lines call the sweep.
     """
     parameters = named_parameters(model, LANGUAGE)
-
-    def score(point: Point, split: Split) -> Scored:
-        write_in_place(parameters, merge(point))
-        return split.score(model)
-
     metric = validation.task.metrics[0]
+    neutral = selection.neutral(method, points[0])
     progress = Progress(title, len(points), "point")
-    curve: dict[Point, dict[str, float]] = {}
+    scores: dict[str, dict[Point, Scored]] = {"validation": {}, "test": {}}
+    values: dict[Point, float] = {}
+    kept: dict[Point, Scored] = {}
+    tested = {(number,) for number in method.tested} if len(points[0]) == 1 else set()
     for count, point in enumerate(points, 1):
-        curve[point] = score(point, validation).metrics
-        progress.update(count, f"{metric} {curve[point][metric]:.1f}")
-    values = {point: metrics[metric] for point, metrics in curve.items()}
-    # several numbers are weights: where scores are equal, equal weights are preferred
-    neutral = method.neutral if len(points[0]) == 1 else 1 / (len(points[0]) + 1)
-    selected = selection.select(values, neutral)
-    tested = {selected}
-    coarse: dict[float, Point] = {}
-    if len(points[0]) == 1:
-        tested |= {(number,) for number in method.tested}
-        for step in selection.COARSE_STEPS if method.tested else ():
-            grid = selection.coarser([number for (number,) in points], step)
-            if grid:
-                coarse[step] = selection.select({(n,): values[n,] for n in grid}, neutral)
-    scored = {
-        point: test.report(score(point, test)) for point in sorted({*tested, *coarse.values()})
-    }
-    return Sweep(
-        curve,
-        selected,
-        test={point: scored[point] for point in scored if point in tested},
-        coarser={step: (point, scored[point].metrics) for step, point in coarse.items()},
-    )
+        write_in_place(parameters, merge(point))
+        on_validation = validation.score(model)
+        values[point] = on_validation.metrics[metric]
+        scores["validation"][point] = replace(on_validation, predictions=[])
+        kept[point] = test.score(model)
+        scores["test"][point] = replace(kept[point], predictions=[])
+        selected = selection.select(values, neutral)  # the best so far
+        kept = {point: scored for point, scored in kept.items() if point in {selected, *tested}}
+        progress.update(count, f"{metric} {values[point]:.1f}")
+    for point in sorted(tested - set(points)):
+        write_in_place(parameters, merge(point))
+        kept[point] = test.score(model)
+    for point, scored in sorted(kept.items()):
+        kept[point] = test.report(scored)
+        scores["test"][point] = replace(kept[point], predictions=[])
+    return Sweep(scores, selected, kept)
 
 
 def run_cell(
@@ -115,16 +107,15 @@ def run_cell(
         values: the numbers of `lambdas.{method}`, from which the method makes its points.
         folder: where :func:`write` writes.
         encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
-            initialisation, None where the method does without.
+            initialisation, None where an operand was trained elsewhere and the method does without.
         files: `validation` and `test`.
         reading: what :func:`langarith.study.sources.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
     """
-    merge = method.merger(
-        [read_adapter(operand) for operand in operands],
-        read_adapter(origin) if origin else None,
-        device(),
-    )
+    adapters = [read_adapter(operand) for operand in operands]
+    start = read_adapter(origin) if origin else None
+    merge = method.merger(adapters, start, device())
+    norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
@@ -154,7 +145,7 @@ def run_cell(
         "none": test.report(test.score(model)).metrics,
         "majority": task.report(task.constant(trained["majority"], test.examples), test.examples),
     }
-    write(folder, cell, swept, validation, test, references, [str(w) for w in warnings])
+    write(folder, cell, swept, validation, test, references, norms, [str(w) for w in warnings])
 
 
 def write(
@@ -164,26 +155,32 @@ def write(
     validation: Split,
     test: Split,
     references: Mapping[str, Mapping[str, float]],
+    norms: Sequence[float] = (),
     warnings: Sequence[str] = (),
 ) -> None:
-    """Write a sweep into a folder: `lambda=*.json`, `selected.json`, `predictions.parquet`.
+    """Write a sweep into a folder.
+
+    `lambda=*.json`, `selected.json`, `outcomes.parquet`, `predictions.parquet`.
 
     Args:
         cell: the cell's wildcards.
         references: test scores of what needs no merge, by method name.
+        norms: ‖τ‖ of the operands; none where θ_pre is not known.
         warnings: about the data.
     """
     operands = parse_operands(cell["operands"])
     cell = {**cell, "left": str(operands[0]), "right": str(operands[-1])}
     counts = {"validation": len(validation.examples), "test": len(test.examples)}
-    files = {folder / f"lambda={point_text(point)}.json": point for point in swept.validation}
+    curve = swept.scores["validation"]
+    files = {folder / f"lambda={point_text(point)}.json": point for point in curve}
     for path in set(folder.glob("lambda=*.json")) - set(files):
         path.unlink()  # a point of a finer grid that the study has no longer
     for path, point in files.items():
         write_json(
             path,
-            {**cell, "lambda": point_value(point), "split": "validation"}
-            | {"metrics": swept.validation[point], "examples": counts["validation"]},
+            {**cell, "lambda": point_value(point), "examples": counts}
+            | {split: scored[point].metrics for split, scored in swept.scores.items()}
+            | {"entropy": curve[point].entropy},
         )
     write_json(
         folder / "selected.json",
@@ -192,32 +189,39 @@ def write(
             "metric": validation.task.metrics[0],
             "selected": point_value(swept.selected),
             "examples": counts,
-            "validation": _entries(swept.validation.items()),
-            "test": _entries((point, scored.metrics) for point, scored in swept.test.items()),
-            "coarser": [
-                {"step": step, "lambda": point_value(point), "metrics": metrics}
-                for step, (point, metrics) in swept.coarser.items()
+            "validation": [
+                entry | {"entropy": scored.entropy}
+                for entry, scored in zip(_entries(curve), curve.values(), strict=True)
             ],
+            "test": _entries(swept.scores["test"]),
             "references": {name: dict(metrics) for name, metrics in references.items()},
+            "norms": list(norms),
             "dropped_words": test.features.dropped_words,
             "padding": {"validation": validation.batches.padding, "test": test.batches.padding},
             "warnings": list(warnings),
         },
     )
-    _write_predictions(folder / "predictions.parquet", swept, test)
+    outcomes.write(
+        folder / "outcomes.parquet",
+        {
+            split: {point: scored.counts for point, scored in points.items()}
+            for split, points in swept.scores.items()
+        },
+    )
+    _write_predictions(folder / "predictions.parquet", swept.kept, test)
 
 
-def _entries(scores: Iterable[tuple[Point, Mapping[str, float]]]) -> list[dict[str, Any]]:
-    return [{"lambda": point_value(point), "metrics": metrics} for point, metrics in scores]
+def _entries(scores: Mapping[Point, Scored]) -> list[dict[str, Any]]:
+    return [{"lambda": point_value(point), "metrics": s.metrics} for point, s in scores.items()]
 
 
-def _write_predictions(path: Path, swept: Sweep, test: Split) -> None:
+def _write_predictions(path: Path, kept: Mapping[Point, Scored], test: Split) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns: dict[str, list[Any]] = {"lambda": [], "id": [], "prediction": [], "gold": []}
-    gold = [json.dumps(test.task.gold(example), ensure_ascii=False) for example in test.examples]
-    for point, scored in swept.test.items():
+    gold = [json.dumps(annotation, ensure_ascii=False) for annotation in test.gold]
+    for point, scored in kept.items():
         columns["lambda"] += [point_value(point)] * len(gold)
         columns["id"] += [example.id for example in test.examples]
         columns["prediction"] += [json.dumps(p, ensure_ascii=False) for p in scored.predictions]

@@ -33,9 +33,9 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Rows of an experiment's tidy table.
 
-    Methods: `la` at each lambda on validation and at the chosen one, 0, 0.5 and 1 on test. Three
-    references on test: `majority` (most frequent class of the training data), `none` (no language
-    adapter), and `madx` with the task language as target (the task adapter at home).
+    Methods at each of their points on validation and test. Three references on test: `majority`
+    (most frequent class of the training data), `none` (no language adapter), and `madx` with the
+    task language as target (the task adapter at home).
 
     Args:
         selections: `selected.json` of the cells.
@@ -59,14 +59,6 @@ def rows(
                 chosen = point["lambda"] == cell["selected"]
                 where = {"lambda": point["lambda"], "split": split, "selected": chosen}
                 found += _scores(base | where, point["metrics"], cell["examples"][split])
-        if experiment == "lambda_impact":
-            # what coarser grids would have chosen, for the analysis of section 5.1
-            known = {point["lambda"] for point in cell["test"]}
-            for weight, metrics in {
-                p["lambda"]: p["metrics"] for p in cell["coarser"] if p["lambda"] not in known
-            }.items():
-                where = {"lambda": weight, "split": "test", "selected": False}
-                found += _scores(base | where, metrics, cell["examples"]["test"])
         for method, metrics in cell["references"].items():
             plain = base | {"method": method, "left": "", "right": "", "operands": "", "budget": ""}
             plain |= {"lambda": None, "split": "test", "selected": False}

@@ -88,6 +88,8 @@ class View:
     """None for what is not made of cells: language vectors, languages, the paper's numbers."""
     keys: frozenset[str] = frozenset({"models", "tasks", "targets", "caption"})
     figure: bool = True
+    gains: bool = False
+    """Whether it states gains: `results.gains` says which."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -99,17 +101,20 @@ EXPERIMENTS: dict[str, View] = {
         "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
         "2 and 6). The number above a group is the gain over the better proxy.",
         zero_shot,
+        gains=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
         "with the related language, and with the better of both, chosen on validation (section "
         "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
         enhancement,
+        gains=True,
     ),
     "low_resource": View(
         "Adapters trained on token budgets of the target, used directly and in language "
         "arithmetic with the task language (section 4.4, Figure 4).",
         low_resource,
+        gains=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -126,11 +131,13 @@ EXPERIMENTS: dict[str, View] = {
         "Language arithmetic against TIES merging on the zero-shot pairs (appendix E, Table 3). "
         "The number above a group is language arithmetic minus the best TIES.",
         ties,
+        gains=True,
     ),
     "methods": View(
         "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
         "The number above a group is language arithmetic minus the best of the others.",
         methods,
+        gains=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -147,11 +154,24 @@ EXPERIMENTS: dict[str, View] = {
         "Kernel density of the weights of language vectors (appendix E, Figure 9).",
         keys=_VECTORS | {"layers"},
     ),
+    "label_free": View(
+        "Test score of language arithmetic on the zero-shot pairs with lambda chosen by rules that "
+        "need no labels of the target, and what they lose against the choice on its labelled "
+        "validation data.",
+        zero_shot,
+        gains=True,
+    ),
     "reproduction": View(
         "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
     ),
 }
 
+
+GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
+"""Experiments that state gains, whose intervals are estimated."""
+
+TABULATED = tuple(n for n, view in EXPERIMENTS.items() if view.cells and n != "label_free")
+"""Experiments whose table has a row per cell, point, split and metric."""
 
 VECTOR_EXPERIMENTS = ("similarity", "sparsity")
 """Experiments that look at adapters and at no cells."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from langarith.tasks.shared.classification import ClassificationTask
-from langarith.tasks.shared.scores import accuracy, macro_f1
+from langarith.tasks.shared.scores import accuracy, by_label, macro_f1, right
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Classification(ClassificationTask):
@@ -18,6 +22,12 @@ class Classification(ClassificationTask):
     metrics = ("accuracy", "macro_f1")
     own_keys = frozenset({"labels"})
 
-    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    def counts(
+        self, predictions: Sequence[str], references: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Of right labels, and of each label."""
+        return right(predictions, references) | by_label(predictions, references)
+
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """Share of right labels, and the mean of the labels' F1."""
-        return accuracy(predictions, references) | macro_f1(predictions, references)
+        return accuracy(sums) | macro_f1(sums)

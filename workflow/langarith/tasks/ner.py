@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langarith.data.readers import class_names, open_parquet, read_all
 from langarith.errors import InputError, warn
 from langarith.tasks.shared.columns import TAG, check_columns, split_columns
 from langarith.tasks.shared.tagging import TaggedSentence, TaggingTask
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WIKIANN_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 """What the numbers of a parquet file mean that does not name its tags."""
@@ -77,11 +80,15 @@ class Ner(TaggingTask):
         tags = (tag for example in examples for tag in example.tags)
         return Counter(tag[2:] for tag in tags if tag.startswith("B-"))
 
-    def compute(
+    def counts(
         self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
+    ) -> dict[str, np.ndarray]:
+        """See `entity_counts`."""
+        return entity_counts(predictions, references)
+
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """Entity F1 (micro), see `entity_f1`."""
-        return entity_f1(predictions, references)
+        return entity_f1(sums)
 
 
 def _parquet_sentences(path: Path) -> Iterator[TaggedSentence]:
@@ -150,24 +157,41 @@ def _check_order(tag: str, previous: str, where: str) -> None:
         )
 
 
-def entity_f1(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> dict[str, float]:
-    """Micro-averaged entity F1 in percent, by seqeval.
+MODES = ("f1", "f1_strict")
+"""seqeval's default mode, as the authors and XTREME report, which forgives a span that starts with
+I-; and IOB2, which does not."""
 
-    `f1`: seqeval's default mode, as the authors and XTREME report, which forgives a span that
-    starts with I-. `f1_strict`: IOB2, which does not. 0 where neither side has an entity.
-    """
-    sides = [
-        [_entities(tuple(tags)) for tags in sequences] for sequences in (references, predictions)
-    ]
-    scores = {}
-    for mode, name in enumerate(("f1", "f1_strict")):
-        gold, predicted = ([found[mode] for found in side] for side in sides)
-        total = sum(map(len, gold)) + sum(map(len, predicted))
-        correct = sum(len(g & p) for g, p in zip(gold, predicted, strict=True))
-        scores[name] = 200 * correct / total if total else 0.0
-    return scores
+
+def entity_counts(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> dict[str, np.ndarray]:
+    """Correct, predicted and annotated entities of each sentence in each of `MODES`, by seqeval."""
+    import numpy as np
+
+    counts = np.zeros((len(references), len(MODES), 3), dtype=np.int64)
+    for row, (predicted, gold) in zip(
+        counts, zip(predictions, references, strict=True), strict=True
+    ):
+        sides = zip(_entities(tuple(predicted)), _entities(tuple(gold)), strict=True)
+        for mode, (p, g) in enumerate(sides):
+            row[mode] = len(p & g), len(p), len(g)
+    return {
+        f"{name} {kind}": counts[:, mode, column]
+        for mode, name in enumerate(MODES)
+        for column, kind in enumerate(("correct", "predicted", "gold"))
+    }
+
+
+def entity_f1(sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Micro-averaged entity F1 in percent in each of `MODES`; 0 where no side has an entity."""
+    import numpy as np
+
+    found = {}
+    for mode in MODES:
+        correct = np.asarray(sums[f"{mode} correct"], dtype=float)
+        total = np.asarray(sums[f"{mode} predicted"], dtype=float) + sums[f"{mode} gold"]
+        found[mode] = np.divide(200 * correct, total, out=np.zeros_like(total), where=total > 0)
+    return found
 
 
 @lru_cache(maxsize=1 << 15)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from langarith.tasks.shared.classification import ClassificationTask
-from langarith.tasks.shared.scores import accuracy
+from langarith.tasks.shared.scores import accuracy, right
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -23,6 +27,12 @@ class Nli(ClassificationTask):
     def __init__(self, labels: Sequence[str] = ()) -> None:
         super().__init__(LABELS)
 
-    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    def counts(
+        self, predictions: Sequence[str], references: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Of right labels."""
+        return right(predictions, references)
+
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """Share of right labels."""
-        return accuracy(predictions, references)
+        return accuracy(sums)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError
-from langarith.tasks.shared.scores import accuracy
+from langarith.tasks.shared.scores import CORRECT, accuracy
 from langarith.tasks.shared.tagging import TaggedSentence, TaggingTask
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UPOS = tuple(
     "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
@@ -59,8 +62,16 @@ class Pos(TaggingTask):
         """Words by tag."""
         return Counter(tag for example in examples for tag in example.tags)
 
-    def compute(
+    def counts(
         self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
+    ) -> dict[str, np.ndarray]:
+        """Of words with the right tag, and of words."""
+        import numpy as np
+
+        pairs = zip(predictions, references, strict=True)
+        right = [sum(p == r for p, r in zip(*pair, strict=True)) for pair in pairs]
+        return {CORRECT: np.array(right), "words": np.array([len(tags) for tags in references])}
+
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """Share of words with the right tag."""
-        return accuracy(list(chain(*predictions)), list(chain(*references)))
+        return accuracy(sums, "words")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,11 +203,43 @@ class Qa(Task[QaExample, str]):
         """All answers of the annotators."""
         return list(example.answers)
 
-    def compute(
+    def entropy(
+        self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
+    ) -> float:
+        """Mean over the windows, each the mean of its start and its end.
+
+        The distribution of a window is over the positions in its context; a window without one
+        does not count, and without any the entropy is 0.
+        """
+        import numpy as np
+
+        values = []
+        for offsets, logits in zip(features.alignment, outputs, strict=True):
+            admissible = np.flatnonzero(offsets[:, 0] >= 0)
+            if len(admissible):
+                rows = np.asarray(logits, dtype=np.float64)[:, admissible]
+                rows = rows - rows.max(axis=1, keepdims=True)
+                mass = np.exp(rows)
+                total = mass.sum(axis=1)
+                values.append(np.mean(np.log(total) - (mass * rows).sum(axis=1) / total))
+        return float(np.mean(values)) if values else 0.0
+
+    def counts(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
-        """See `squad`."""
-        return squad(predictions, references)
+    ) -> dict[str, np.ndarray]:
+        """`f1` and `exact_match` of each question, 0 to 1: the best over its answers."""
+        import numpy as np
+
+        pairs = list(zip(predictions, references, strict=True))
+        functions = {"f1": token_f1, "exact_match": exact_match}
+        return {
+            name: np.array([max(function(p, a) for a in gold) for p, gold in pairs], dtype=float)
+            for name, function in functions.items()
+        }
+
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """SQuAD v1.1 F1 and exact match in percent: means over the questions."""
+        return {name: 100 * sums[name] / sums["examples"] for name in self.metrics}
 
     def majority(self, train_examples: Sequence[QaExample]) -> str:
         """The empty answer."""
@@ -350,14 +382,3 @@ def token_f1(prediction: str, answer: str) -> float:
     predicted, gold = normalise(prediction).split(), normalise(answer).split()
     shared = sum((Counter(predicted) & Counter(gold)).values())
     return 2 * shared / (len(predicted) + len(gold)) if shared else 0.0
-
-
-def squad(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """SQuAD v1.1 F1 and exact match in percent: best over a question's answers, then the mean."""
-    pairs = list(zip(predictions, references, strict=True))
-    return {
-        "f1": 100 * sum(max(token_f1(p, a) for a in gold) for p, gold in pairs) / len(pairs),
-        "exact_match": 100
-        * sum(max(exact_match(p, a) for a in gold) for p, gold in pairs)
-        / len(pairs),
-    }

@@ -224,10 +224,45 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """The annotation: a list of tags (tagging), a label (classification), answers (QA)."""
 
     @abstractmethod
+    def counts(
+        self, predictions: Sequence[PredictionT], references: Sequence[Any]
+    ) -> dict[str, np.ndarray]:
+        """What the metrics are functions of the sums of: by name an array, shape (examples,).
+
+        Not negative. `references` are what `gold` gives. A name that is absent is 0 everywhere.
+        """
+
+    @abstractmethod
+    def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """Each of `metrics`, in percent, from sums of `counts` over examples.
+
+        Sums are arrays of one shape, and so are the scores; `sums["examples"]` is the number of
+        examples. Resampled examples give resampled sums, so that an interval needs no predictions.
+        """
+
+    @abstractmethod
+    def entropy(
+        self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
+    ) -> float:
+        """Mean entropy of the predictions in nats, from what a model gives for each feature.
+
+        Args:
+            outputs: as in `decode`.
+            entropies: tagging: float arrays (length,), of each subword's tags; classification: one
+                float per feature; QA: nothing, since the logits are in `outputs`.
+        """
+
     def compute(
         self, predictions: Sequence[PredictionT], references: Sequence[Any]
     ) -> dict[str, float]:
         """Each of `metrics`, in percent, unrounded; `references` are what `gold` gives."""
+        return self.total(self.counts(predictions, references), len(references))
+
+    def total(self, counts: Mapping[str, np.ndarray], examples: int) -> dict[str, float]:
+        """Each of `metrics`, in percent, unrounded, from the `counts` of all examples."""
+        sums = {name: float(values.sum(dtype=float)) for name, values in counts.items()}
+        scores = self.scores(sums | {"examples": examples})
+        return {name: float(score) for name, score in scores.items()}
 
     @abstractmethod
     def majority(self, train_examples: Sequence[ExampleT]) -> str:

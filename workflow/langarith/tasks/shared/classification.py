@@ -131,6 +131,12 @@ class ClassificationTask(Task[LabelledText, str]):
             raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
         return [features.labels[int(label)] for label in outputs]
 
+    def entropy(
+        self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
+    ) -> float:
+        """Mean over the examples."""
+        return float(sum(entropies) / len(entropies))
+
     def gold(self, example: LabelledText) -> str:
         """The label of the file."""
         return example.label

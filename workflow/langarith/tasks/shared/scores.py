@@ -1,25 +1,51 @@
-"""Metrics of predictions that are classes."""
+"""Metrics of predictions that are classes, as counts per example and functions of their sums."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CORRECT = "correct"
 
 
-def accuracy(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Share of equal labels, in percent."""
+def right(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """`correct`: 1 for each example whose label is right."""
+    import numpy as np
+
     equal = [p == r for p, r in zip(predictions, references, strict=True)]
-    return {"accuracy": 100 * sum(equal) / len(equal)}
+    return {CORRECT: np.array(equal, dtype=np.int64)}
 
 
-def macro_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Mean of the F1 of each label, in percent.
+def accuracy(sums: Mapping[str, Any], total: str = "examples") -> dict[str, Any]:
+    """Share of `correct` in the sum called `total`, in percent."""
+    return {"accuracy": 100 * sums[CORRECT] / sums[total]}
 
-    As `sklearn.metrics.f1_score(average="macro")`, over the labels that occur in either sequence;
-    a label that is never predicted rightly counts as 0.
+
+def by_label(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """For each label how often it is right, and how often it occurs on either side: 0, 1 or 2."""
+    import numpy as np
+
+    predicted, gold = np.array(predictions, dtype=object), np.array(references, dtype=object)
+    counts = {}
+    for label in sorted({*predictions, *references}):
+        counts[f"right {label}"] = ((predicted == label) & (gold == label)).astype(np.int64)
+        counts[f"total {label}"] = (predicted == label).astype(np.int64) + (gold == label)
+    return counts
+
+
+def macro_f1(sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean of the F1 of each label, in percent, from sums of `by_label`.
+
+    As `sklearn.metrics.f1_score(average="macro")`, over the labels that occur on either side; a
+    label that is never predicted rightly counts as 0.
     """
-    pairs = list(zip(predictions, references, strict=True))
-    correct = Counter(p for p, r in pairs if p == r)
-    total = Counter(predictions) + Counter(references)
-    scores = [2 * correct[label] / total[label] for label in sorted(total)]
-    return {"macro_f1": 100 * sum(scores) / len(scores)}
+    import numpy as np
+
+    labels = [name.removeprefix("total ") for name in sums if name.startswith("total ")]
+    right = np.stack([np.asarray(sums[f"right {label}"], dtype=float) for label in labels])
+    total = np.stack([np.asarray(sums[f"total {label}"], dtype=float) for label in labels])
+    f1 = np.divide(2 * right, total, out=np.zeros_like(total), where=total > 0)
+    return {"macro_f1": 100 * f1.sum(axis=0) / np.maximum((total > 0).sum(axis=0), 1)}

@@ -215,6 +215,16 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             raise ValueError(f"{len(predictions)} features for {len(examples)} sentences")
         return predictions
 
+    def entropy(
+        self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
+    ) -> float:
+        """Mean over the words that have a subword, each by its first one; 0 where there is none."""
+        import numpy as np
+
+        pairs = zip(entropies, features.alignment, strict=True)
+        words = np.concatenate([np.asarray(row)[start[start >= 0]] for row, start in pairs])
+        return float(words.mean(dtype=np.float64)) if len(words) else 0.0
+
     def gold(self, example: TaggedSentence) -> list[str]:
         """The tags of the file."""
         return list(example.tags)

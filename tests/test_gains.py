@@ -1,0 +1,123 @@
+"""Gains with intervals, from the files of made-up cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import made_up
+from langarith import tasks
+from langarith.evaluation import outcomes
+from langarith.files import write_json
+from langarith.results import analysis, gains, statistics, tables
+
+NLI = tasks.get("nli")
+TARGETS = {"es": "en+fr", "de": "en+nl"}
+SEEDS = (1, 2)
+POINTS = (0.0, 0.5, 1.0)
+SHARES = {0.0: 0.5, 0.5: 0.62, 1.0: 0.55}
+"""How often each point is right on average."""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Cells of two targets and seeds with outcomes, of different numbers of examples."""
+    rng = np.random.default_rng(2)
+    for target, operands in TARGETS.items():
+        examples = {"es": 150, "de": 90}[target]
+        hard = rng.random(examples)
+        for seed in SEEDS:
+            correct = {
+                point: (hard + rng.normal(0, 0.1, examples) < share).astype(np.int64)
+                for point, share in SHARES.items()
+            }
+            test = {point: 100 * float(right.mean()) for point, right in correct.items()}
+            folder = tmp_path / f"evaluation/tiny/nli/{target}/la/{operands}/seed{seed}"
+            counts = {(point,): {"correct": right} for point, right in correct.items()}
+            folder.mkdir(parents=True)
+            outcomes.write(folder / "outcomes.parquet", {"validation": counts, "test": counts})
+            content = made_up.selected(target, operands, seed, test, chosen=0.5, task="nli")
+            write_json(folder / "selected.json", content)
+    return tmp_path
+
+
+def table_of(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
+    rows = tables.rows(experiment, sorted(results.rglob("selected.json")), [])
+    return tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
+
+
+def estimated(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
+    found = gains.gains(experiment, table_of(results, experiment), "en")
+    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    return gains.estimate(experiment, found, paths, {"nli": "nli"})
+
+
+def test_a_gain_is_the_one_that_tables_print(results: Path) -> None:
+    scores = analysis.zero_shot(table_of(results))
+    found = estimated(results).set_index("target")
+    assert list(found.index) == ["de", "es", analysis.AVERAGE]
+    for target, rows in scores.groupby("target"):
+        printed = analysis.gain(rows, "merged", ["task_language", "related"])
+        assert found.loc[target, "gain"] == pytest.approx(printed)
+    means = scores[["merged", "task_language", "related"]].mean()
+    average = means["merged"] - max(means["task_language"], means["related"])
+    assert found.loc[analysis.AVERAGE, "gain"] == pytest.approx(average)
+    assert found["examples"].to_dict() == {"de": 90, "es": 150, analysis.AVERAGE: 240}
+    assert set(found["seeds"]) == {2}
+    assert (found["low"] < found["gain"]).all() and (found["gain"] < found["high"]).all()
+
+
+def test_interval_is_that_of_a_plain_loop_over_paired_resamples(results: Path) -> None:
+    """Both sides and both seeds on the same examples; the better proxy of each resample."""
+    right = {
+        (seed, point): outcomes.read(
+            results / f"evaluation/tiny/nli/es/la/en+fr/seed{seed}/outcomes.parquet"
+        )["test"][point,]["correct"]
+        for seed in SEEDS
+        for point in POINTS
+    }
+    weights = statistics.example_weights(150, "nli es")
+    seeds = statistics.seed_weights(2)
+    values = []
+    for row, shares in zip(weights, seeds, strict=True):
+        score = {
+            point: sum(
+                share * 100 * float(row @ right[seed, point]) / 150
+                for seed, share in zip(SEEDS, shares, strict=True)
+            )
+            for point in POINTS
+        }
+        values.append(score[0.5] - max(score[0.0], score[1.0]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    found = estimated(results).set_index("target").loc["es"]
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_p_values_are_adjusted_over_the_targets(results: Path) -> None:
+    found = estimated(results).set_index("target")
+    plain = found.loc[["de", "es"], "p"]
+    assert found.loc[["de", "es"], "p_holm"].tolist() == statistics.holm(plain.tolist())
+    assert np.isnan(found.loc[analysis.AVERAGE, "p_holm"])
+
+
+def test_a_missing_cell_takes_its_seed_out_of_the_gain(results: Path) -> None:
+    lost = results / "evaluation/tiny/nli/es/la/en+fr/seed2"
+    (lost / "selected.json").unlink()
+    found = estimated(results).set_index("target")
+    assert found["seeds"].to_dict() == {"de": 2, "es": 1}  # and no average over unlike seeds
+
+
+def test_low_resource_gains_are_over_the_adapter_used_directly(results: Path) -> None:
+    found = estimated(results, "low_resource").set_index("target")
+    scores = analysis.low_resource(table_of(results, "low_resource"))
+    for target, rows in scores.groupby("target"):
+        printed = analysis.gain(rows, "merged", ["direct"])
+        assert found.loc[target, "gain"] == pytest.approx(printed)
+    assert set(found["over"]) == {gains.DIRECT}
+
+
+def test_an_experiment_without_gains_has_none(results: Path) -> None:
+    assert gains.gains("lambda_impact", table_of(results), "en") == []

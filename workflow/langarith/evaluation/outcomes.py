@@ -1,0 +1,87 @@
+"""What the metrics of a sweep are made of, per example and point: `outcomes.parquet` of a cell.
+
+Everything after a sweep that asks how sure a number is reads this file: no model, no predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from langarith.files import whole
+from langarith.operands import Point, parse_point, point_value
+
+Counts = Mapping[str, np.ndarray]
+"""`Task.counts` of one split at one point: by name an array, shape (examples,)."""
+
+PLACE = ("split", "lambda", "example")
+"""Columns beside the counts; `example` is the position in the split's file, from 0."""
+
+
+def write(path: Path, outcomes: Mapping[str, Mapping[Point, Counts]]) -> None:
+    """Write the counts by split and point, whole or not at all.
+
+    Integers become the smallest unsigned type that holds them, shares half precision, which is
+    right to 0.05 %. A count that some points lack (a label that they never predict) is 0 there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    blocks = [
+        (split, point, counts)
+        for split, points in outcomes.items()
+        for point, counts in points.items()
+    ]
+    names = list(dict.fromkeys(name for _, _, counts in blocks for name in counts))
+    sizes = [len(next(iter(counts.values()))) for _, _, counts in blocks]
+    columns: dict[str, Any] = {
+        "split": pa.array(np.repeat([split for split, _, _ in blocks], sizes)).dictionary_encode(),
+        "lambda": pa.array(
+            np.repeat([point_value(point) for _, point, _ in blocks], sizes)
+        ).dictionary_encode(),
+        "example": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),
+    }
+    for name in names:
+        values = [
+            counts[name] if name in counts else np.zeros(size)
+            for (_, _, counts), size in zip(blocks, sizes, strict=True)
+        ]
+        columns[name] = _small(np.concatenate(values))
+    with whole(path) as partial:
+        pq.write_table(pa.table(columns), partial, compression="zstd")
+
+
+def read(path: Path) -> dict[str, dict[Point, dict[str, np.ndarray]]]:
+    """The counts by split and point, in the order in which they were written, as float32."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    split, points, example = (table[name].combine_chunks().to_pandas().to_numpy() for name in PLACE)
+    counts = {
+        name: table[name].to_numpy().astype(np.float32)
+        for name in table.column_names
+        if name not in PLACE
+    }
+    found: dict[str, dict[Point, dict[str, np.ndarray]]] = {}
+    for rows in _blocks(example):
+        part = {name: values[rows] for name, values in counts.items()}
+        point = points[rows.start]
+        key = parse_point(point if isinstance(point, str) else float(point))
+        found.setdefault(str(split[rows.start]), {})[key] = part
+    return found
+
+
+def _blocks(example: np.ndarray) -> Iterator[slice]:
+    """The rows of each split and point: each starts at example 0."""
+    starts = np.flatnonzero(example == 0)
+    for start, end in zip(starts, [*starts[1:], len(example)], strict=True):
+        yield slice(int(start), int(end))
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    if np.array_equal(values, np.rint(values)):
+        return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+    return values.astype(np.float16)

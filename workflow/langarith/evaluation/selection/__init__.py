@@ -1,0 +1,132 @@
+"""Rules that choose the point of a sweep, one file each, and what a coarser grid would choose.
+
+A rule is one file of this package, with `RULE`. It sees what a sweep leaves in `selected.json`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal
+
+from langarith import merging
+from langarith.operands import Point, parse_point
+
+COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
+"""Steps that section 5.1 weighs against the full grid."""
+
+
+def select(curve: Mapping[Point, float], neutral: float) -> Point:
+    """The point with the highest score.
+
+    Of equal scores the point nearest to `neutral` wins, by the sum of the distances of its
+    numbers, then the one with the larger numbers.
+    """
+
+    def rank(point: Point) -> tuple[float, float, Point]:
+        distance = sum(abs(number - neutral) for number in point)
+        return -curve[point], round(distance, 6), tuple(-number for number in point)
+
+    return min(curve, key=rank)
+
+
+def neutral(method: merging.Method, point: Point) -> float:
+    """The number that is preferred where scores are equal, for points like this one.
+
+    Several numbers are weights: equal weights are preferred.
+    """
+    return method.neutral if len(point) == 1 else 1 / (len(point) + 1)
+
+
+def coarser(lambdas: Sequence[float], step: float) -> list[float]:
+    """The points of a grid that a grid of `step` from the same start has, too.
+
+    Empty where the coarser grid has points that the grid lacks: it could not be read off it.
+    """
+    first, last = min(lambdas), max(lambdas)
+    wanted = [round(first + i * step, 2) for i in range(int((last - first) / step + 1e-9) + 1)]
+    existing = {round(w, 2) for w in lambdas}
+    return wanted if existing.issuperset(wanted) else []
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What is known of a cell after its sweep, by point of its grid.
+
+    validation, test: the task's first metric, in percent. entropy: mean entropy of the predictions
+    on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is
+    not known. neutral: the preferred number where scores are equal.
+    """
+
+    model: str
+    task: str
+    target: str
+    method: str
+    operands: str
+    seed: int
+    validation: Mapping[Point, float]
+    entropy: Mapping[Point, float]
+    test: Mapping[Point, float]
+    norms: tuple[float, ...]
+    neutral: float
+
+    @classmethod
+    def read(cls, cell: Mapping[str, Any]) -> Swept:
+        """A cell from the content of its `selected.json`."""
+        curves = {
+            split: {_point(entry): entry["metrics"][cell["metric"]] for entry in cell[split]}
+            for split in ("validation", "test")
+        }
+        names = ("model", "task", "target", "method", "operands")
+        return cls(
+            **{name: cell[name] for name in names},
+            seed=int(cell["seed"]),
+            **curves,
+            entropy={_point(entry): entry["entropy"] for entry in cell["validation"]},
+            norms=tuple(cell["norms"]),
+            neutral=neutral(merging.get(cell["method"]), next(iter(curves["validation"]))),
+        )
+
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    return parse_point(entry["lambda"])
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that chooses a point: one module's `RULE`."""
+
+    title: str
+    """For tables and figures."""
+    labels: Literal["target", "other targets", "none", "test"]
+    """Whose labels it needs: validation labels of the target or of the study's other targets,
+    none, or the target's test labels, which no choice may use in earnest."""
+    choose: Callable[[Swept, Sequence[Swept]], Point | None]
+    """The point of a cell's grid, given the cell and the cells of the other targets (same model,
+    task, method and seed); None where the rule cannot say."""
+    order: int
+    """Its place in tables and figures."""
+    name: str = ""
+    """The name of its file; set by :func:`get`."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All rules, in the order of tables and figures: the files of this package."""
+    found = [module.name for module in pkgutil.iter_modules(__path__)]
+    return tuple(sorted(found, key=lambda name: (get(name).order, name)))
+
+
+@cache
+def get(name: str) -> Rule:
+    """A rule by its name."""
+    rule: Rule = import_module(f"{__name__}.{name}").RULE
+    return replace(rule, name=name)
+
+
+def nearest(wanted: float, points: Sequence[Point]) -> Point:
+    """The point of a grid of λ nearest to a number; of equally near ones the larger."""
+    return min(points, key=lambda point: (round(abs(point[0] - wanted), 6), -point[0]))

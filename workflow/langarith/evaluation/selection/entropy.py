@@ -1,0 +1,20 @@
+"""The least entropy of the predictions on the target's unlabelled validation inputs.
+
+Confidence as a signal without labels, as in test-time adaptation (Wang et al. 2021, arXiv
+2006.10726).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langarith.evaluation.selection import Rule, Swept, select
+from langarith.operands import Point
+
+
+def choose(cell: Swept, others: Sequence[Swept]) -> Point:
+    """Ties as in the paper's rule."""
+    return select({point: -entropy for point, entropy in cell.entropy.items()}, cell.neutral)
+
+
+RULE = Rule(title="least entropy", labels="none", choose=choose, order=2)

@@ -1,0 +1,10 @@
+"""The end λ = 1: the left adapter alone, in zero-shot cells that of the task language."""
+
+from langarith.evaluation.selection import Rule, nearest
+
+RULE = Rule(
+    title="λ = 1 (left alone)",
+    labels="none",
+    choose=lambda cell, others: nearest(1.0, list(cell.validation)),
+    order=5,
+)

@@ -1,0 +1,10 @@
+"""The end λ = 0: the right adapter alone, in zero-shot cells that of the related language."""
+
+from langarith.evaluation.selection import Rule, nearest
+
+RULE = Rule(
+    title="λ = 0 (right alone)",
+    labels="none",
+    choose=lambda cell, others: nearest(0.0, list(cell.validation)),
+    order=6,
+)

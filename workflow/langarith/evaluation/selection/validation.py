@@ -1,0 +1,10 @@
+"""The paper's rule: the best score on the target's labelled validation data (section 3.2.4)."""
+
+from langarith.evaluation.selection import Rule, select
+
+RULE = Rule(
+    title="validation",
+    labels="target",
+    choose=lambda cell, others: select(cell.validation, cell.neutral),
+    order=0,
+)

@@ -1,0 +1,297 @@
+"""Every gain that an experiment states, with its interval: a row per target and on average.
+
+A gain is in points between seed means on test, as in `analysis`; its interval is that of a paired
+bootstrap (`statistics`), which draws examples and seeds anew from `outcomes.parquet` of the cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from langarith import layout, tasks
+from langarith.evaluation import outcomes
+from langarith.operands import Point, parse_point
+from langarith.results import analysis, statistics
+
+COLUMNS = (
+    "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
+).split(",")
+
+BETTER_PROXY, MADX, DIRECT, LA, LABELS = "better proxy", "madx", "direct", "la", "validation"
+"""What a gain is over: the column `over`."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A test score to be averaged over seeds: one point of one cell for each seed."""
+
+    method: str
+    operands: str
+    points: Mapping[int, Point]
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """A difference of scores: `merged` against the best of `others`, which have the same seeds."""
+
+    model: str
+    task: str
+    target: str
+    method: str
+    budget: str
+    over: str
+    merged: Score
+    others: tuple[Score, ...]
+    rule: str = "validation"
+    """What chose the points of `merged`."""
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """What targets are averaged over."""
+        return (self.model, self.task, self.method, self.budget, self.rule, self.over)
+
+
+def gains(experiment: str, table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """The gains of an experiment, in the order of its table; none where it states none.
+
+    Over the seeds that have every cell of a gain; a gain without any is left out.
+    """
+    return GAINS[experiment](table, task_language) if experiment in GAINS else []
+
+
+def _zero_shot(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Language arithmetic over the better proxy (section 4.2)."""
+    return _over_ends(table, BETTER_PROXY, (1.0, 0.0))
+
+
+def _low_resource(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Language arithmetic over the adapter of a limited budget used directly (section 4.4)."""
+    return _over_ends(table, DIRECT, (0.0,))
+
+
+def _over_ends(table: pd.DataFrame, over: str, ends: tuple[float, ...]) -> list[Gain]:
+    found = []
+    for place, rows in _cells(table, ["model", "task", "target", "method", "budget", "operands"]):
+        method, operands = place["method"], place.pop("operands")
+        if method == "la":
+            merged = Score(method, operands, _chosen(rows))
+            others = tuple(Score(method, operands, _at(rows, end)) for end in ends)
+            found.append(Gain(**place, over=over, merged=merged, others=others))
+    return found
+
+
+def _enhancement(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """The better of both pairings, chosen on validation, over MAD-X (section 4.3)."""
+    better = analysis.enhancement(table, task_language)
+    found = []
+    for place, rows in _cells(table, ["model", "task", "target", "method", "budget"]):
+        names = [place[key] for key in ("model", "task", "target")]
+        chosen = better[(better[["model", "task", "target"]] == names).all(axis=1)]["better"]
+        pair = rows[rows["left"] == next(iter(chosen), "")]
+        if len(pair):
+            operands = str(pair["operands"].iloc[0])
+            merged = Score("la", operands, _chosen(pair))
+            madx = Score("la", operands, _at(pair, 0.0))
+            found.append(Gain(**place, over=MADX, merged=merged, others=(madx,)))
+    return found
+
+
+def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Every other method over language arithmetic (appendix E)."""
+    found = []
+    for place, rows in _cells(table, ["model", "task", "target", "budget"]):
+        scores = {
+            str(method): Score(str(method), str(part["operands"].iloc[0]), _chosen(part))
+            for method, part in rows.groupby("method", sort=False)
+        }
+        reference = scores.pop("la", Score("la", "", {}))
+        for method, score in scores.items():
+            seeds = sorted(set(score.points) & set(reference.points))
+            merged, other = (
+                Score(s.method, s.operands, {seed: s.points[seed] for seed in seeds})
+                for s in (score, reference)
+            )
+            if seeds:
+                found.append(Gain(**place, method=method, over=LA, merged=merged, others=(other,)))
+    return found
+
+
+def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
+    found = []
+    by = ["model", "task", "target", "method", "operands"]
+    for place, rows in table.groupby(by, sort=False):
+        names = dict(zip(by, map(str, place), strict=True))
+        operands = names.pop("operands")
+        scores = {
+            str(rule): Score(names["method"], operands, _chosen(part))
+            for rule, part in rows.groupby("rule", sort=False)
+        }
+        labelled = scores.pop("validation")
+        for rule, score in scores.items():
+            if score.points.keys() == labelled.points.keys():
+                found.append(
+                    Gain(
+                        **names,
+                        budget="full",
+                        over=LABELS,
+                        merged=score,
+                        others=(labelled,),
+                        rule=rule,
+                    )
+                )
+    return found
+
+
+GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
+    "zero_shot": _zero_shot,
+    "enhancement": _enhancement,
+    "low_resource": _low_resource,
+    "ties": _methods,
+    "methods": _methods,
+    "label_free": _label_free,
+}
+"""The experiments that state gains."""
+
+
+def _cells(table: pd.DataFrame, by: list[str]) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
+    """Complete cells by place, with the names of the place."""
+    found = analysis.cells(table).dropna(subset=["merged"])
+    for place, rows in found.groupby(by, sort=False):
+        yield dict(zip(by, place, strict=True)), rows
+
+
+def _chosen(rows: pd.DataFrame) -> dict[int, Point]:
+    return {int(s): parse_point(p) for s, p in zip(rows["seed"], rows["point"], strict=True)}
+
+
+def _at(rows: pd.DataFrame, weight: float) -> dict[int, Point]:
+    return {int(seed): (weight,) for seed in rows["seed"]}
+
+
+def estimate(
+    experiment: str,
+    found: Sequence[Gain],
+    cells: Mapping[tuple[str, ...], Path],
+    types: Mapping[str, str],
+    resamples: int = statistics.RESAMPLES,
+) -> pd.DataFrame:
+    """Gains with intervals: a row per gain, and one more per group of several targets.
+
+    The average's gain is between averages over targets, over the better proxy on average. Its
+    targets are resampled independently, but with the same seeds.
+
+    Args:
+        cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
+        types: the type of each task.
+
+    Returns:
+        Columns: `COLUMNS`. `gain`, `low` and `high` in points. `p_holm` is adjusted over the
+        targets of a model and task, NaN for averages. `examples` and `seeds` are how many the
+        gain is computed from.
+    """
+    # gains of one target after another: they share the drawn examples
+    estimates = {
+        gain: _resample(gain, cells, tasks.get(types[gain.task]), resamples)
+        for gain in sorted(found, key=lambda gain: (gain.task, gain.target))
+    }
+    rows, averages = [], []
+    for group in dict.fromkeys(gain.group for gain in found):
+        members = [gain for gain in found if gain.group == group]
+        of_group = [estimates[gain] for gain in members]
+        part = [
+            _row(experiment, gain, estimate)
+            for gain, estimate in zip(members, of_group, strict=True)
+        ]
+        for row, value in zip(part, statistics.holm([row["p"] for row in part]), strict=True):
+            row["p_holm"] = value
+        rows += part
+        if len(members) > 1 and len({e.seeds for e in of_group}) == 1:
+            mean = _Estimate(
+                np.mean([e.values for e in of_group], axis=0),
+                np.mean([e.resampled for e in of_group], axis=0),
+                sum(e.examples for e in of_group),
+                of_group[0].seeds,
+                of_group[0].metric,
+            )
+            averages.append(
+                {**part[0], **_numbers(mean)} | {"target": analysis.AVERAGE, "p_holm": None}
+            )
+    return pd.DataFrame(rows + averages, columns=COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """Scores of merged and others of one target: shape (sides,); resampled (sides, resamples)."""
+
+    values: np.ndarray
+    resampled: np.ndarray
+    examples: int
+    seeds: tuple[int, ...]
+    metric: str
+
+
+def _resample(
+    gain: Gain, cells: Mapping[tuple[str, ...], Path], task: Any, resamples: int
+) -> _Estimate:
+    seeds = tuple(sorted(gain.merged.points))
+    by_side = []
+    for score in (gain.merged, *gain.others):
+        key = (gain.model, gain.task, gain.target, score.method, score.operands)
+        read = [outcomes.read(cells[(*key, str(s))])["test"] for s in seeds]
+        by_side.append([counts[score.points[s]] for s, counts in zip(seeds, read, strict=True)])
+    examples = len(next(iter(by_side[0][0].values())))
+    weights = statistics.example_weights(examples, f"{gain.task} {gain.target}", resamples)
+    seed_weights = statistics.seed_weights(len(seeds), resamples)
+    metric = task.metrics[0]
+    return _Estimate(
+        np.array([np.mean([task.total(c, examples)[metric] for c in side]) for side in by_side]),
+        np.array(
+            [
+                statistics.resampled(task.scores, metric, side, weights, seed_weights)
+                for side in by_side
+            ]
+        ),
+        examples,
+        seeds,
+        metric,
+    )
+
+
+def _numbers(estimated: _Estimate) -> dict[str, Any]:
+    differences = estimated.resampled[0] - estimated.resampled[1:].max(axis=0)
+    found = statistics.interval(differences)
+    return {
+        "gain": float(estimated.values[0] - estimated.values[1:].max()),
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "examples": estimated.examples,
+        "seeds": len(estimated.seeds),
+        "metric": estimated.metric,
+    }
+
+
+def _row(experiment: str, gain: Gain, estimated: _Estimate) -> dict[str, Any]:
+    places = ("model", "task", "target", "method", "budget", "rule", "over")
+    return {"experiment": experiment, **{key: getattr(gain, key) for key in places}} | _numbers(
+        estimated
+    )
+
+
+def cell_paths(paths: Iterable[str]) -> dict[tuple[str, ...], Path]:
+    """Files of cells by (model, task, target, method, operands, seed)."""
+    found = {}
+    for path in paths:
+        names = layout.parse(layout.CELL, path)
+        if names is None:
+            raise ValueError(f"{path} is not a file of a cell")
+        keys = ("model", "task", "target", "method", "operands", "seed")
+        found[tuple(names[key] for key in keys)] = Path(path)
+    return found

@@ -1,0 +1,70 @@
+"""What λ costs without labels: the choice of every rule in every zero-shot cell, and its score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from langarith.evaluation import selection
+from langarith.evaluation.selection import Swept
+from langarith.operands import point_value
+
+COLUMNS = (
+    "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,rank"
+).split(",")
+
+
+def rows(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per cell and rule.
+
+    `value`: test score in percent at the rule's choice. `regret`: points that the paper's rule,
+    `validation`, scores more. `rank`: of the rules without `oracle`, by `value`; equal ones share
+    the mean of their places. A rule that cannot choose has no row.
+
+    Args:
+        cells: contents of `selected.json`.
+    """
+    cells = list(cells)
+    metrics = {cell["task"]: cell["metric"] for cell in cells}
+    swept = [Swept.read(cell) for cell in cells]
+    rules = {name: selection.get(name) for name in selection.names()}
+    found = []
+    for cell in swept:
+        others = [
+            other
+            for other in swept
+            if (other.model, other.task, other.method, other.seed)
+            == (cell.model, cell.task, cell.method, cell.seed)
+            and other.target != cell.target
+        ]
+        choices = {name: rule.choose(cell, others) for name, rule in rules.items()}
+        points = {name: point for name, point in choices.items() if point is not None}
+        scores = {name: cell.test[point] for name, point in points.items()}
+        ranked = [score for name, score in scores.items() if name != "oracle"]
+        for name, score in scores.items():
+            found.append(
+                {
+                    "experiment": "label_free",
+                    "model": cell.model,
+                    "task": cell.task,
+                    "target": cell.target,
+                    "method": cell.method,
+                    "operands": cell.operands,
+                    "seed": cell.seed,
+                    "rule": name,
+                    "labels": rules[name].labels,
+                    "lambda": point_value(points[name]),
+                    "metric": metrics[cell.task],
+                    "value": score,
+                    "regret": scores["validation"] - score,
+                    "rank": None if name == "oracle" else _rank(score, ranked),
+                }
+            )
+    return found
+
+
+def _rank(score: float, scores: Sequence[float]) -> float:
+    """1 is the best; equal scores share the mean of their places."""
+    better = sum(other > score for other in scores)
+    equal = sum(other == score for other in scores)
+    return 1 + better + (equal - 1) / 2

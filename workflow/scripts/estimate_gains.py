@@ -1,0 +1,25 @@
+"""Gains of an experiment with bootstrap intervals, from the counts of every example."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake):
+    from langarith.results import gains, tables
+
+    experiment = snakemake.wildcards.experiment
+    table = tables.read(Path(snakemake.input.table))
+    tables.write(
+        gains.estimate(
+            experiment,
+            gains.gains(experiment, table, snakemake.params.task_language),
+            gains.cell_paths(snakemake.input.outcomes),
+            snakemake.params.types,
+        ).to_dict("records"),
+        Path(snakemake.output.table),
+        gains.COLUMNS,
+    )
