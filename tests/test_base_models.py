@@ -175,7 +175,7 @@ def test_lengths_are_compared_with_positions(model: Path) -> None:
     assert base_models.positions(CONFIG | {"model_type": "bert"}) == 34
 
 
-def test_all_faults_are_told_at_once(model: Path) -> None:
+def test_all_faults_are_reported_at_once(model: Path) -> None:
     weights(without("layer.1."))(model)
     edit("tokenizer_config.json", pad_token=None)(model)
     assert len(found(model, 40)) == 3

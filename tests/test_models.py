@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -16,12 +18,18 @@ from adapters import AutoAdapterModel
 from adapters.methods.modeling import Activation_Function_Class
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedModel, RobertaConfig, RobertaForMaskedLM
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
 from transformers.activations import NewGELUActivation
 
 import helpers
 from langarith.data import base_models
 from langarith.errors import InputError
+from langarith.layout import TOKENIZER_FILES
 from langarith.merging.tensors import interpolate, write_in_place
 from langarith.models import encoders, ready_made
 from langarith.models.adapters import (
@@ -517,6 +525,44 @@ def test_base_model_whose_weights_do_not_fit_its_config_is_refused(
     with pytest.raises(InputError, match=r"lacks lm_head\.bias, "):
         encoders.load_masked_lm(headless)
     encoders.load_encoder(headless)
+
+
+def test_encoder_and_tokenizer_form_a_folder_that_a_study_can_name(
+    base: Path, tmp_path: Path
+) -> None:
+    helpers.make_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    tokenizer = [tmp_path / "tokenizer" / name for name in TOKENIZER_FILES[:2]]
+    model = encoders.load_masked_lm(base)
+    encoders.save_base(model, tmp_path / "encoder", tokenizer)
+    assert not list(base_models.problems(tmp_path / "encoder", {"x": 64}, masked_lm=True))
+    read = encoders.load_tokenizer(tmp_path / "encoder")
+    encoders.refuse_unfit(model, read, 64)
+    with pytest.raises(InputError, match="65 subwords do not fit into the 64 positions"):
+        encoders.refuse_unfit(model, read, 65)
+    read.add_tokens(["new"])
+    with pytest.raises(InputError, match="has 301 pieces and the model 300 embeddings"):
+        encoders.refuse_unfit(model, read, 64)
+
+
+def test_tokenizer_without_a_special_token_is_refused(tmp_path: Path) -> None:
+    raw = helpers.make_tokenizer().backend_tokenizer
+    PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<pad>").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="the tokenizer has no mask_token, cls_token, sep_token"):
+        encoders.load_tokenizer(tmp_path)
+
+
+def test_recipe_of_the_docs_for_pickles_takes_tied_weights(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (root / "docs/data.md").read_text().partition("convert it yourself:")[2]
+    recipe = "".join(
+        itertools.takewhile(lambda line: line[:4].strip() == "", text.splitlines(True))
+    )
+    monkeypatch.chdir(tmp_path)
+    tied = torch.arange(6.0).reshape(2, 3)
+    torch.save({"decoder": tied, "embeddings": tied}, "pytorch_adapter.bin")
+    exec(textwrap.dedent(recipe), {})  # noqa: S102
+    assert torch.equal(load_file("adapter.safetensors")["decoder"], tied)
 
 
 def test_roberta_is_supported(tmp_path: Path) -> None:

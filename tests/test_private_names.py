@@ -138,6 +138,14 @@ TABLE = (
         "transformers:Trainer", "floating_point_ops", LOOP, "leaves out a count that nobody reads"
     ),
     Name("transformers:Trainer", "evaluate", LOOP, "own validation"),
+    Name("transformers:Trainer", "log", LOOP, "own mean of the training loss"),
+    Name("transformers:Trainer", "_maybe_log_save_evaluate", LOOP, "looks at each step"),
+    Name(
+        "adapters.loading:AdapterLoader",
+        "legacy_weights_mapping",
+        "workflow/langarith/models/adapters.py",
+        "names of older versions",
+    ),
     Name("transformers:Trainer", "_save", LOOP, "checkpoints with trainable weights alone"),
     Name("transformers:Trainer", "_get_output_dir", LOOP, "whole checkpoints or none"),
     Name("transformers:Trainer", "_save_checkpoint", LOOP, "whole checkpoints or none"),

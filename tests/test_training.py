@@ -734,6 +734,12 @@ def test_layers_are_compiled_where_the_recipe_asks(base: Path, tmp_path: Path, m
     assert len(compiled) == 1
 
 
+def test_held_out_text_without_a_masked_token_is_refused(base: Path) -> None:
+    model, chunks = encoders.load_masked_lm(base), helpers.chunks(1, 8).numpy()
+    with pytest.raises(InputError, match="none of the 8 held-out subwords is masked"):
+        masking.masked_validation(model, chunks, helpers.make_tokenizer(), 1e-9, 1, "fp32")
+
+
 def test_held_out_loss_asks_every_time_the_same(base: Path) -> None:
     tokenizer = helpers.make_tokenizer()
     model = encoders.load_masked_lm(base)

@@ -62,7 +62,7 @@ def problems(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool)
 
 
 def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[str]:
-    """The part of :func:`problems` that config.json alone tells, if it is there."""
+    """The part of :func:`problems` that config.json alone shows, if it is there."""
     folder = Path(folder)
     if (folder / "config.json").is_file():
         yield from code_keys.problems(folder)

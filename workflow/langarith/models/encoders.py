@@ -141,6 +141,7 @@ def _load(auto: Any, folder: Path) -> PreTrainedModel:
         InputError: names the weights that are missing or left over, or are not finite.
     """
     code_keys.refuse(folder)
+    model: PreTrainedModel
     try:
         model, info = auto.from_pretrained(
             str(folder),

@@ -12,6 +12,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from langarith.errors import InputError
 from langarith.models import devices, masked_lm
 
 MASK_SEED = 0
@@ -57,11 +58,19 @@ def masked_validation(
     Args:
         chunks: (rows, length) token ids. Their masks are drawn once from a fixed seed, so that
             every checkpoint, seed and language adapter is asked the same question.
+
+    Raises:
+        InputError: the text is so short that no token of it is masked.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(MASK_SEED)
         masked = MaskTokens(tokenizer, mlm_probability=probability).mask(
             torch.from_numpy(chunks.astype(np.int64))
+        )
+    if not (masked["labels"] != -100).any():
+        raise InputError(
+            f"none of the {chunks.size} held-out subwords is masked, so there is no held-out loss; "
+            "raise 'validation_documents' or 'mask_probability'"
         )
 
     @torch.inference_mode()
@@ -79,6 +88,6 @@ def masked_validation(
                     loss = masked_lm.masked_lm_loss(model, ids, labels)
                 total += loss.double() * found
                 count += found
-        return {"loss": float(total) / max(count, 1)}
+        return {"loss": float(total) / count}
 
     return validate
