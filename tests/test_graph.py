@@ -118,7 +118,7 @@ def test_the_picture_names_every_stage_and_is_the_same_each_time(study, tmp_path
         made.append([path.read_bytes() for path in paths])
     assert made[0] == made[1]
     text = made[0][0].decode()
-    for words in ("token streams", "language adapters", "merges, evaluated", "2 jobs, 8 files"):
+    for words in ("token streams", "language adapters", "sweeps of LA", "2 jobs, 8 files"):
         assert words in text
     assert not list(tmp_path.glob(".*partial*"))
 
@@ -171,19 +171,24 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
     """The walk of someone who asks where a number comes from, in a real browser, offline."""
     assert page.locator("rect[data-bar]").count() == 3
     page.click("rect.bar.merged")
-    assert "es, language arithmetic: 49.0" in text(page)
-    assert "mean of 2 seed(s)" in text(page)
+    assert "es, language arithmetic: 49.00 ± 0.00" in text(page)
+    assert "mean of 2 seeds" in text(page)
 
     page.click("#here a:has-text('seed 2: 49.00 at λ = 0.50')")
     told = text(page)
     assert "sweep_la" in told and "λ = 0.50 was chosen on validation (50.00)" in told
     assert "next: 1.00 (44.00), 0.00 (40.00)" in told
     assert page.locator("#curve circle").count() == 3
+    # the number of the bar is there, before the others that are of this sweep
+    assert page.locator("#numbers strong").all_inner_texts() == [
+        "49.00 at λ = 0.50: Zero shot, tiny, NER (F1, %): es, language arithmetic, seed 2"
+    ]
+    assert "39.00 at λ = 0.00: Zero shot" in page.inner_text("#numbers")
     assert page.locator("dt:has-text('code')").count() and "0" * 40 in told
 
-    page.click("#here a:has-text('train_language_adapter tiny fr full 2')")
+    page.click("#here a:has-text('model tiny, language fr, budget full, seed 2')")
     assert '"steps": 20' in text(page)
-    page.click("#here a:has-text('tokenize_shard tiny fr part')")
+    page.click("#here a:has-text('tokenize_shard: model tiny, language fr, shard part')")
     page.click("#here a:has-text('raw/fr.txt')")
     told = text(page)
     assert sha256(SHARD) in told
@@ -192,11 +197,11 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
 
     # what stands on this shard: both seeds' adapters and sweeps, the table, the figure
     below = page.locator("#below")
-    for words in ("2 × language adapters", "2 × merges, evaluated", "1 × figures", TABLE, FIGURE):
+    for words in ("2 × language adapters", "2 × sweeps of LA", "1 × figures", TABLE, FIGURE):
         assert words in below.inner_text()
     below.locator("summary:has-text('2 × language adapters')").click()
-    assert "train_language_adapter tiny fr full 1" in below.inner_text()
-    assert "tiny en full" not in below.inner_text()
+    assert "model tiny, language fr, budget full, seed 1" in below.inner_text()
+    assert "language en" not in below.inner_text()
     page.click(f"#below a:has-text('{FIGURE}')")
     assert "nothing" in text(page, "#below")
 
@@ -213,7 +218,7 @@ def test_a_file_is_found_by_parts_of_its_name(page):
 def test_a_bar_works_from_the_keyboard(page):
     page.focus("rect.bar.related")
     page.keyboard.press("Enter")
-    assert "es, fr adapter: 39.0" in text(page)
+    assert "es, fr adapter: 39.00" in text(page)
 
 
 def test_the_page_fits_a_phone(study, open_page):
@@ -254,7 +259,7 @@ def test_snakemake_provenance_gathers_a_finished_study(copy, open_page):
     page.click("rect.bar.merged")
     page.click("#here a:has-text('seed 1')")
     page.locator("#above summary:has-text('raw shards')").click()
-    page.click("#above a:has-text('write_miniature_corpus fr')")
+    page.click("#above a:has-text('write_miniature_corpus: language fr')")
     page.click("#here a:has-text('train-00000-of-00002.parquet')")
     assert "tables/zero_shot.csv" in page.inner_text("#below")
     assert "Nothing to be done" in run(copy, "-n", "provenance", *NANO)

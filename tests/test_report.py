@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,8 @@ def path(graph) -> Path:
 def test_the_page_shows_figures_tables_curves_times_and_what_is_missing(path, open_page):
     page = open_page(path)
     assert page.locator("h2").all_inner_texts() == [
+        "Result",
+        "The study",
         "Zero shot",
         "TIES",
         "Learning curves",
@@ -71,11 +75,10 @@ def test_the_page_shows_figures_tables_curves_times_and_what_is_missing(path, op
     widths = page.eval_on_selector_all("img", "images => images.map(i => i.naturalWidth)")
     assert len(widths) == 2 and min(widths) > 100
     part = page.inner_text("#zero_shot")
-    assert "Test scores per target." in part and "seeds 1, 2" in part
+    assert "Test scores per target." in part
     assert page.locator("#zero_shot td strong").inner_text() == "49.00"
-    links = page.eval_on_selector_all("#zero_shot a", "all => all.map(a => a.getAttribute('href'))")
-    assert links == ["figures/zero_shot.pdf", "tables/zero_shot.csv", "tables/zero_shot.md"]
-    assert all((path.parent / link).is_file() for link in links)
+    names = page.eval_on_selector_all("#zero_shot a", "all => all.map(a => a.download)")
+    assert names == ["zero_shot.pdf", "zero_shot.csv", "zero_shot.md"]
     assert "No output yet" in page.inner_text("#ties")
     lost = page.inner_text("#missing_cells")
     assert "tiny, ner in de, la of en+fr, seed 2" in lost and LOST["log"] in lost
@@ -122,6 +125,48 @@ def test_run_times_are_those_of_the_records(graph):
     assert next(iter(times)) == "tokenize_shard"
 
 
+def test_the_result_comes_first_in_words_and_numbers(graph):
+    found = report.result(graph, report.Part("zero_shot", CAPTION))
+    # in made_up.LITTLE the sum has 49, English alone 43, French alone 39
+    assert found.sentence.endswith("beats the better of the two single adapters in 1 of 1 cells.")
+    assert found.rows == (("tiny", "NER", "1 of 1", "49.00", "43.00", "+6.00", "+6.00"),)
+    assert report.result(graph, report.Part("ties", CAPTION)) is None
+
+
+def test_the_page_stands_alone(graph):
+    """A file that is mailed: every link is inside it, and what it holds are the files' bytes."""
+    page = report.page(graph, [report.Part("zero_shot", CAPTION)])
+    links = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert {link[:5] for link in links if not link.startswith("#")} == {"data:"}
+    inside = {base64.b64decode(link.partition(",")[2]) for link in links if link[0] != "#"}
+    for name in ("tables/zero_shot.csv", "tables/zero_shot.md", "figures/zero_shot.pdf"):
+        assert (graph.results / name).read_bytes() in inside
+    assert "results/provenance/index.html" in page
+
+
+def test_notes_stand_once():
+    note = "Scores. Study: little. Seeds: 1, 2. A \\<b>small\\</b> world."
+    caption = CAPTION | {"note": "A <b>small</b> world."}
+    text = report.without_repeats(
+        f"## A\n\n| x |\n| --: |\n| 1 |\n\n{note}\n\n## B\n\n| x |\n| --: |\n| 1 |\n\n{note}\n",
+        caption,
+    )
+    assert text == "## A\n\n| x |\n| --: |\n| 1 |\n\nScores.\n\n## B\n\n| x |\n| --: |\n| 1 |\n"
+
+
+def test_a_figure_without_a_foot_has_it_below(graph):
+    import matplotlib.pyplot as plt
+
+    from langarith.results import figures
+
+    caption = CAPTION | {"foot": False}
+    figure, _ = plt.subplots()
+    figure.set_label("How to read it.")
+    figures.save(figure, ["results/figures/zero_shot.png"])
+    assert "How to read it." in report.page(graph, [report.Part("zero_shot", caption)])
+    assert "How to read it." not in report.page(graph, [report.Part("zero_shot", CAPTION)])
+
+
 def test_without_missing_cells_the_page_says_so(graph):
     assert "None: every cell" in report.page(graph, [report.Part("zero_shot", CAPTION)])
 
@@ -162,8 +207,11 @@ def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
     page = open_page(copy / "results/nano/report.html")
     assert page.locator("section img").count() == 4
     assert "None: every cell" in page.inner_text("#missing_cells")
-    page.click("text=Where does this number come from?")
-    assert page.locator("rect[data-bar]").count() == 6
+    assert "results/nano/provenance/index.html" in page.inner_text("#study")
+    page = open_page(copy / "results/nano/provenance/index.html")
+    assert page.locator("#zero_shot rect[data-bar]").count() == 6
+    assert page.locator("#low_resource rect[data-bar]").count() == 2
+    assert page.locator("#ties rect[data-bar]").count() == 2
 
     shutil.rmtree(copy / "results/nano/evaluation/tiny/ner/es/la/en+fr/seed1")
     run(copy, "report", *NANO, "--config", "allow_missing=true")

@@ -362,8 +362,22 @@ def test_sheets_of_the_comparison(through_a_file: bool) -> None:
 
 
 def test_sheets_of_another_study_show_nothing_of_ours() -> None:
-    made = reproduction.sheets(compare({}, "little"), CAPTION)
+    caption = CAPTION | {"models": ["xlm-roberta-base"]}
+    made = reproduction.sheets(compare({}, "little"), caption)
     assert made[0].header == ("in", "not comparable")
     text = render.markdown(made)
     assert "| LA_es(es, ca), NER | xlm-roberta-base | 73.82 | -- | -- | not comparable |" in text
     assert "Study: little." in text
+
+
+def test_a_study_without_the_papers_models_has_one_sentence() -> None:
+    found = compare({}, "little")
+    (made,) = reproduction.sheets(found, CAPTION)
+    assert made.rows == ()
+    text = render.markdown([made])
+    assert (
+        "None of the models of this study is one of the paper's (mbert, xlm-roberta-base)" in text
+    )
+    assert f"the {len(found)} numbers that the paper states" in text
+    assert "|" not in text
+    assert render.latex([made]).count("\\begin") == 0

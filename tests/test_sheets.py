@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith.results import render, sheets
-from langarith.results.sheets import Number, Sheet
+from langarith.results import render, sheet, sheets
+from langarith.results.sheet import Number, Sheet
 from made_up import CAPTION, cell, gone, table
 
 GONE = {"cell": "tiny/ner/fr/la/en+es/seed2", "log": "results/logs/sweep_la/tiny-ner-fr.log"}
@@ -60,11 +60,12 @@ def test_zero_shot_as_a_reader_sees_it(zero_shot: pd.DataFrame) -> None:
         "| es | fr | 46.00 ± 2.83 | 41.00 ± 1.41 | **53.00** ± 4.24 | 0.50 | +7.00 |\n"
         "| fr | es | 30.00 † | 60.00 † | **62.00** † | 0.50 † | +2.00 † |\n"
         "| average |  | 37.00 † | 50.00 † | **56.00** † | 0.50 † | +6.00 † |\n"
+        "| mean of gains |  |  |  |  |  | +4.50 † |\n"
         "\n"
         "Test scores in percent, mean ± standard deviation over seeds; the best in bold. The "
-        "average is that of each seed over its targets. λ weighs en. The gain, in points, is over "
-        "the better of the two single adapters. †: of fewer runs than the study has. Study: "
-        "little. Seeds: 1, 2. Made up.\n"
+        "average is that of each seed over its targets; its gain is that of the averages. λ weighs "
+        "en. The gain, in points, is over the better of the two single adapters. †: of fewer runs "
+        "than the study has. Study: little. Seeds: 1, 2. Made up.\n"
         "\n"
         "## Missing cells\n\n"
         "| cell | log |\n"
@@ -114,7 +115,10 @@ def test_models_tasks_and_languages_keep_the_order_of_the_study() -> None:
         "Zero-shot, small, QA (F1)",
         "Zero-shot, small, NER (F1)",
     ]
-    assert all([row[0] for row in one.rows] == ["es", "sw", "zu", "average"] for one in made)
+    assert all(
+        [row[0] for row in one.rows] == ["es", "sw", "zu", "average", "mean of gains"]
+        for one in made
+    )
 
 
 def enhanced(left: str, target: str, seed: int, madx: float, merged: float) -> list[dict]:
@@ -137,6 +141,7 @@ def test_enhancement_names_the_pairing() -> None:
         ["es", "fr", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
         ["fr", "es", "**50.00**", "48.00", "47.00", "48.00", "en", "-2.00"],
         ["average", "", "40.00", "44.00", "44.50", "**45.00**", "", "+5.00"],
+        ["mean of gains", *[""] * 6, "+5.00"],
     ]
 
 
@@ -156,6 +161,7 @@ def test_enhancement_with_a_pairing_missing_has_no_average() -> None:
         ["es", "fr", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
         ["fr", "es", "**50.00**", "48.00", "--", "--", "--", "--"],
         ["average", "", "--", "--", "--", "--", "", "--"],
+        ["mean of gains", *[""] * 6, "--"],
     ]
 
 
@@ -167,6 +173,7 @@ def test_gain_of_the_average_is_over_the_runs_that_are_averaged() -> None:
     assert texts(made[0]) == [
         ["es", "fr", "30.00 ± 0.00", "31.00 †", *["**65.00** ± 35.36"] * 2, "fr", "+35.00"],
         ["average", "", "30.00 †", "31.00 †", "**40.00** †", "**40.00** †", "", "+10.00 †"],
+        ["mean of gains", *[""] * 6, "+35.00 †"],
     ]
 
 
@@ -260,14 +267,14 @@ def test_ties_are_averaged_over_seeds_that_all_methods_have_whole() -> None:
     (made,) = sheets.ties(table([*cells, lost, *second]), CAPTION)
     assert [row[:2] + row[3:] for row in texts(made)] == [
         ["LA", "**60.00** †", ""],
-        ["TIES (top-K% 20)", "52.00 †", "-8.00 †"],
-        ["TIES (top-K% 80)", "57.00 †", "-3.00 †"],
+        ["TIES (top-K% 20)", "52.00 †", "+8.00 †"],
+        ["TIES (top-K% 80)", "57.00 †", "+3.00 †"],
     ]
     (made,) = sheets.ties(table([*cells, score("de", "ties20", 61)]), CAPTION | {"seeds": [1]})
     assert texts(made) == [
         ["LA", "**65.00**", "0.50", ""],
-        ["TIES (top-K% 20)", "56.50", "1.20", "-8.50"],
-        ["TIES (top-K% 80)", "63.00", "1.20", "-2.00"],
+        ["TIES (top-K% 20)", "56.50", "1.20", "+8.50"],
+        ["TIES (top-K% 80)", "63.00", "1.20", "+2.00"],
     ]
 
 
@@ -348,7 +355,7 @@ def test_sparsity_is_in_percent_below_each_threshold() -> None:
 
 def test_best_is_what_is_printed_as_the_greatest() -> None:
     def marks(*values: float) -> list[bool]:
-        return [number.best for number in sheets._best([Number(value) for value in values])]
+        return [number.best for number in sheet.best([Number(value) for value in values])]
 
     assert marks(1.0, 3.0, 2.0) == [False, True, False]
     assert marks(3.001, 3.004, 2.0) == [True, True, False]
@@ -360,7 +367,7 @@ def test_best_is_what_is_printed_as_the_greatest() -> None:
 
 NUMBERS = [
     (Number(1.005), "1.00", "1.00"),
-    (Number(-0.001, signed=True), "+0.00", "+0.00"),
+    (Number(-0.001, signed=True), "0.00", "0.00"),
     (Number(-1.5, signed=True, best=True), "**-1.50**", r"\textbf{$-$1.50}"),
     (Number(2.0, 0.456, digits=1), "2.0 ± 0.5", r"2.0 $\pm$ 0.5"),
     (Number(2.0, 0.456, partial=True), "2.00 ± 0.46 †", r"2.00 $\pm$ 0.46\textdagger{}"),
@@ -398,11 +405,15 @@ def test_markdown_prints_texts_as_they_are() -> None:
 def test_latex_is_a_booktabs_table() -> None:
     assert render.latex([ODD]) == (
         "% Needs in the preamble:\n"
-        "% \\usepackage{booktabs}\n\n"
+        "% \\usepackage{booktabs}\n"
+        "% \\usepackage{graphicx}\n\n"
         "\\begin{table}\n  \\centering\n  \\small\n"
+        "  \\setlength{\\belowcaptionskip}{6pt}\n"
         "  \\caption{A \\& B\\_c. 50 \\% of *x* \\textbar{} y\\_ {[}1] "
-        "\\textless{}b\\textgreater{} $\\lambda$ $\\pm$ \\textdagger{}}\n"
-        "  \\begin{tabular}{lr}\n"
+        "\\textless{}b\\textgreater{} $\\lambda$ $\\pm$ \\textdagger{}}"
+        "\\label{tab:a-b-c}\n"
+        "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}"
+        "{\\begin{tabular}{lr}\n"
         "  \\toprule\n"
         "  a\\textbar{}b & $\\lambda$ \\\\\n"
         "  \\midrule\n"
@@ -410,7 +421,7 @@ def test_latex_is_a_booktabs_table() -> None:
         "  \\midrule\n"
         "  {[}y] & 2.00 \\\\\n"
         "  \\bottomrule\n"
-        "  \\end{tabular}\n"
+        "  \\end{tabular}}\n"
         "\\end{table}\n"
     )
 
@@ -443,7 +454,7 @@ def check_latex(tex: str) -> list[list[list[str]]]:
         "begin end centering small caption toprule midrule bottomrule endfirsthead endhead textbf "
     )
     known += "textdagger textbackslash textasciitilde textasciicircum textless textgreater textbar "
-    known += "lambda pm linewidth"
+    known += "lambda pm label setlength belowcaptionskip resizebox ifdim width linewidth else fi"
     assert set(re.findall(r"\\([a-zA-Z]+)", tex)) <= set(known.split())
     bare = re.sub(r"\\[\\&%$#_{}]", "", tex)
     assert not re.search(r"[#_%~^]", bare)

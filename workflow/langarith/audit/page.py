@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from langarith.audit.charts import bars
 from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.picture import draw, stages
@@ -15,12 +16,8 @@ from langarith.audit.prov import label, prov
 TEMPLATES = Path(__file__).parents[2] / "report"
 
 
-SIDES = {"task_language": "left", "related": "right"}
-"""The operand that a bar of a single adapter shows in zero_shot."""
-
-
 def page(graph: Lineage, jobs: Sequence[Job]) -> str:
-    """One HTML file without a network: from a bar of zero_shot to raw shards, and down again."""
+    """One HTML file without a network: from a bar of a figure to raw shards, and down again."""
     data = json.dumps(page_data(graph, jobs), ensure_ascii=False, separators=(",", ":"))
     template = (TEMPLATES / "provenance.html").read_text(encoding="utf-8")
     # "</script>" in a path must not end the script element that holds the data
@@ -57,7 +54,8 @@ def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
             "inputs": [file(path, at) for path, at in job.inputs.items()],
             "outputs": [file(path, at) for path, at in job.outputs.items()],
         }
-        if job.rule.startswith("sweep_") and (sweep := selection(graph, job)):
+        sweep = selection(graph, job) if job.rule.startswith("sweep_") else {}
+        if sweep and not isinstance(sweep["selected"], str):  # several numbers make no curve
             metric = sweep["metric"]
             entry["curve"] = {
                 "metric": metric,
@@ -99,45 +97,6 @@ def _facts(job: Job) -> dict[str, Any]:
         "log": record.get("log"),
     }
     return {key: value for key, value in facts.items() if value not in (None, {}, "")}
-
-
-def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list[dict[str, Any]]:
-    """The bars of zero_shot: seed means, each with the sweeps that its seeds' numbers are from."""
-    names = [name for job in jobs for name in job.outputs if name.endswith("tables/zero_shot.csv")]
-    if not names or not graph.locate(names[0]).is_file():
-        return []
-    from langarith.results import analysis, tables
-
-    table = tables.read(graph.locate(names[0]))
-    keys = ("model", "task", "target", "operands", "seed")
-    sweeps = {
-        tuple(job.wildcards[key] for key in keys): job for job in jobs if job.rule == "sweep_la"
-    }
-    metrics = analysis.metrics(table)
-    by_bar: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in analysis.zero_shot(table).to_dict("records"):
-        job = sweeps.get(tuple(str(row[key]) for key in keys))
-        if job is None:
-            continue
-        chosen = {"task_language": 1.0, "related": 0.0, "merged": row["lambda"]}
-        names_of = {kind: f"{row[side]} adapter" for kind, side in SIDES.items()}
-        panel = f"{row['model']}, {row['task'].upper()} ({metrics[row['task']]}, %)"
-        for kind, weight in chosen.items():
-            bar = by_bar.setdefault(
-                (panel, row["target"], kind),
-                {
-                    "panel": panel,
-                    "target": row["target"],
-                    "kind": kind,
-                    "name": names_of.get(kind, "language arithmetic"),
-                    "seeds": [],
-                },
-            )
-            value = {"seed": row["seed"], "value": row[kind], "lambda": weight, "job": number[job]}
-            bar["seeds"].append(value)
-    for bar in by_bar.values():
-        bar["mean"] = sum(seed["value"] for seed in bar["seeds"]) / len(bar["seeds"])
-    return list(by_bar.values())
 
 
 def targets(graph: Lineage, names: Iterable[str] | None = None) -> list[Job]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -67,7 +68,7 @@ def reduced(nodes: Sequence[Stage]) -> list[tuple[str, str]]:
 
 
 def _layers(nodes: Sequence[Stage], arrows: Sequence[tuple[str, str]]) -> list[list[Stage]]:
-    """Stages in rows, each below all that it depends on and near its parents."""
+    """Stages in rows, each below all that it depends on."""
     row: dict[str, int] = {}
     for stage in nodes:
         row[stage.rule] = 1 + max((row[a] for a, b in arrows if b == stage.rule), default=-1)
@@ -78,16 +79,55 @@ def _layers(nodes: Sequence[Stage], arrows: Sequence[tuple[str, str]]) -> list[l
     layers: list[list[Stage]] = [[] for _ in range(max(row.values(), default=-1) + 1)]
     for stage in nodes:
         layers[row[stage.rule]].append(stage)
-    position: dict[str, float] = {}
-
-    def centre(stage: Stage) -> float:
-        parents = [position[a] for a, b in arrows if b == stage.rule]
-        return sum(parents) / len(parents) if parents else 0.5
-
-    for layer in layers:
-        layer.sort(key=centre)
-        position |= {stage.rule: (i + 0.5) / len(layer) for i, stage in enumerate(layer)}
     return layers
+
+
+BOX, LANE = 2.15, 0.3
+"""Inches that a box, and an arrow on its way past a row of boxes, take in a row."""
+
+Place = str | tuple[str, str, int]
+"""What has a place in a row: a stage, or the lane of an arrow that passes the row."""
+
+
+def _rows(nodes: Sequence[Stage], arrows: Sequence[tuple[str, str]]) -> list[list[Place]]:
+    """Rows of stages and, where an arrow passes a row, of lanes: arrows cross no box.
+
+    In a row each place is near the middle of those above that lead to it.
+    """
+    layers = _layers(nodes, arrows)
+    row = {stage.rule: i for i, layer in enumerate(layers) for stage in layer}
+    rows: list[list[Place]] = [[stage.rule for stage in layer] for layer in layers]
+    above: dict[Place, list[Place]] = defaultdict(list)
+    for before, after in arrows:
+        path = _path(before, after, row)
+        for higher, lower in itertools.pairwise(path):
+            above[lower].append(higher)
+        for lane in path[1:-1]:
+            rows[int(lane[2])].append(lane)
+    position: dict[Place, float] = {}
+    for places in rows:
+        at = {place: [position[p] for p in above[place]] for place in places}
+        places.sort(key=lambda place: sum(at[place]) / len(at[place]) if at[place] else 0.5)
+        position |= {place: (i + 0.5) / len(places) for i, place in enumerate(places)}
+    return rows
+
+
+def _path(before: str, after: str, row: Mapping[str, int]) -> list[Place]:
+    """The places that an arrow touches, its ends included."""
+    between = range(row[before] + 1, row[after])
+    return [before, *((before, after, i) for i in between), after]
+
+
+def _spots(rows: Sequence[Sequence[Place]]) -> dict[Place, tuple[float, float]]:
+    """The middle of each place, in inches, rows downwards from 0 and centred about 0."""
+    found: dict[Place, tuple[float, float]] = {}
+    for depth, places in enumerate(rows):
+        widths = [BOX if isinstance(place, str) else LANE for place in places]
+        left = -sum(widths) / 2
+        for place, width in zip(places, widths, strict=True):
+            found[place] = (left + width / 2, -0.92 * depth - 0.45)
+            left += width
+    return found
 
 
 def draw(nodes: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
@@ -98,8 +138,11 @@ def draw(nodes: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
     import matplotlib.pyplot as plt
 
     arrows = reduced(nodes)
-    layers = _layers(nodes, arrows)
-    width, height = 2.15 * max(len(layer) for layer in layers), 0.92 * len(layers) + 0.5
+    rows = _rows(nodes, arrows)
+    spot = _spots(rows)
+    row = {place: i for i, places in enumerate(rows) for place in places if isinstance(place, str)}
+    half = max((abs(x) for x, _ in spot.values()), default=0.0) + BOX / 2
+    width, height = 2 * half, 0.92 * len(rows) + 0.5
     style: dict[Any, Any] = {
         "font.size": 8,
         "svg.hashsalt": "language-arithmetic",
@@ -107,19 +150,13 @@ def draw(nodes: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
     }
     with mpl.rc_context({**style, "pdf.fonttype": 42}):
         figure, axis = plt.subplots(figsize=(width, height))
-        axis.set(xlim=(0, width), ylim=(-height + 0.35, 0.15))
+        axis.set(xlim=(-half, half), ylim=(-height + 0.35, 0.15))
         axis.axis("off")
-        spot = {
-            stage.rule: ((i + 0.5) * width / len(layer), -0.92 * depth - 0.45)
-            for depth, layer in enumerate(layers)
-            for i, stage in enumerate(layer)
-        }
         for before, after in arrows:
-            (x1, y1), (x2, y2) = spot[before], spot[after]
-            bend = f"arc3,rad={0 if y1 - y2 < 1 or x1 != x2 else 0.35}"
-            line = {"arrowstyle": "-|>", "color": "0.55", "lw": 0.8, "connectionstyle": bend}
-            line |= {"shrinkA": 0, "shrinkB": 0}
-            axis.annotate("", (x2, y2 + 0.29), (x1, y1 - 0.29), arrowprops=line, zorder=1)
+            line = curve([spot[place] for place in _path(before, after, row)])
+            arrow = mpl.patches.FancyArrowPatch(path=line, arrowstyle="-|>", mutation_scale=8)
+            arrow.set(color="0.55", linewidth=0.8, zorder=1)
+            axis.add_patch(arrow)
         for stage in nodes:
             x, y = spot[stage.rule]
             colour = "#f3f1ea" if stage.rule == SOURCES else "#e3eef6"
@@ -140,13 +177,34 @@ def draw(nodes: Sequence[Stage], title: str, paths: Iterable[Path]) -> None:
             text: dict[str, Any] = {"ha": "center", "va": "center", "color": ink, "zorder": 3}
             axis.text(x, y + 0.1, label(stage.rule), weight="bold", **text)
             axis.text(x, y - 0.11, _count(stage), fontsize=7, **text)
-        axis.text(0.05, -height + 0.4, title, fontsize=7, color="0.35", va="bottom")
+        axis.text(-half + 0.05, -height + 0.4, title, fontsize=7, color="0.35", va="bottom")
         for path in paths:
             clock = "Date" if path.suffix == ".svg" else "CreationDate"
             about = {clock: None}
             with whole(path) as partial:
                 figure.savefig(partial, metadata=about, bbox_inches="tight", pad_inches=0.05)
         plt.close(figure)
+
+
+def curve(spots: Sequence[tuple[float, float]]) -> Any:
+    """An arrow's path through the middles of its places: bent between rows, straight in a row."""
+    from matplotlib.path import Path as Curve
+
+    (x, y), *rest = spots
+    points, codes = [(x, y - HALF)], [Curve.MOVETO]
+    for i, (x2, y2) in enumerate(rest):
+        (x1, y1), end = points[-1], (x2, y2 + HALF)
+        middle = (y1 + end[1]) / 2
+        points += [(x1, middle), (x2, middle), end]
+        codes += [Curve.CURVE4] * 3
+        if i < len(rest) - 1:  # through a lane
+            points.append((x2, y2 - HALF))
+            codes.append(Curve.LINETO)
+    return Curve(points, codes)
+
+
+HALF = 0.28
+"""Inches from the middle of a row to the end of its boxes."""
 
 
 def _count(stage: Stage) -> str:

@@ -20,14 +20,13 @@ LABELS = {
     "initialise_adapters": "initial adapters",
     "train_language_adapter": "language adapters",
     "train_task_adapter": "task adapters",
-    "sweep_la": "merges, evaluated",
     "tabulate": "tidy tables",
     "format_table": "tables to read",
     "draw_figure": "figures",
     "draw_learning_curves": "learning curves",
     "compare_vectors": "similarity of vectors",
     "estimate_density": "density of weights",
-    "compare_with_paper": "the paper beside",
+    "compare_with_paper": "comparison with the paper",
     "rank_related_languages": "related languages",
 }
 """Short label of the outputs of a rule; other rules are shown by name."""
@@ -38,8 +37,8 @@ SOURCES = "made by no job"
 
 def label(rule: str) -> str:
     """What a rule's jobs make."""
-    if rule.startswith("sweep_") and rule not in LABELS:
-        return f"merges by {rule.removeprefix('sweep_').upper()}"
+    if rule.startswith("sweep_"):
+        return f"sweeps of {rule.removeprefix('sweep_').upper()}"
     return LABELS.get(rule, rule.replace("_", " "))
 
 

@@ -101,8 +101,9 @@ def _latex(made: Sheet) -> str:
         )
     return (
         "\\begin{table}\n  \\centering\n  \\small\n"
-        f"  \\setlength{{\\belowcaptionskip}}{{{SKIP}}}\n  {caption}\n  {FITTED}{{%\n"
-        f"  \\begin{{tabular}}{{{columns}}}\n{head}{body}  \\bottomrule\n  \\end{{tabular}}}}\n"
+        f"  \\setlength{{\\belowcaptionskip}}{{{SKIP}}}\n  {caption}\n"
+        f"  {FITTED}{{\\begin{{tabular}}{{{columns}}}\n"
+        f"{head}{body}  \\bottomrule\n  \\end{{tabular}}}}\n"
         "\\end{table}\n"
     )
 

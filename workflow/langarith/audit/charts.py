@@ -1,0 +1,151 @@
+"""The bars of the provenance page: every experiment that is made of cells, and its sweeps."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langarith.audit.lineage import Job, Lineage
+from langarith.results import palette
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = ("model", "task", "target", "operands", "seed")
+"""The wildcards of a sweep beside its method."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What one cell says of a bar: a score on test and the point of its sweep that has it."""
+
+    group: str
+    """The label below: a target, with its budget where there are several."""
+    kind: str
+    """Bars of one kind share their place in all groups, their colour and line of the legend."""
+    legend: str
+    name: str
+    """What this bar alone is called."""
+    colour: str
+    value: float
+    point: str
+
+
+def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list[dict[str, Any]]:
+    """Seed means with their spread, each with the sweeps that its seeds' numbers are from.
+
+    The order is that of the study's tables. A cell whose sweep is not among `jobs` has no bar.
+    """
+    from langarith.results import analysis, tables
+    from langarith.results.names import metric_title
+
+    sweeps = {
+        (job.rule.removeprefix("sweep_"), *(job.wildcards[key] for key in CELL)): job
+        for job in jobs
+        if job.rule.startswith("sweep_")
+    }
+    source = str(graph.study.get("task_language", ""))
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for experiment, name in _tables(graph, jobs):
+        if not graph.locate(name).is_file():
+            continue
+        table = tables.read(graph.locate(name))
+        metrics = analysis.metrics(table)
+        for row, bar in _bars(experiment, table, source):
+            job = sweeps.get((row["method"], *(str(row[key]) for key in CELL)))
+            if job is None or math.isnan(bar.value):
+                continue
+            title = metric_title(metrics[row["task"]])
+            panel = f"{row['model']}, {row['task'].upper()} ({title}, %)"
+            mean = found.setdefault(
+                (experiment, panel, bar.group, bar.kind),
+                {
+                    "experiment": experiment,
+                    "panel": panel,
+                    **{key: getattr(bar, key) for key in ("group", "kind", "legend", "name")},
+                    "colour": bar.colour,
+                    "seeds": [],
+                },
+            )
+            value = {"seed": row["seed"], "value": bar.value, "point": bar.point}
+            mean["seeds"].append(value | {"job": number[job]})
+    for mean in found.values():
+        values = [seed["value"] for seed in mean["seeds"]]
+        mean["mean"] = statistics.fmean(values)
+        mean["spread"] = statistics.stdev(values) if len(values) > 1 else None
+    return list(found.values())
+
+
+def _tables(graph: Lineage, jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    """Each experiment that is made of cells, and its tidy table, in the study's order."""
+    found = {
+        job.wildcards["experiment"]: name
+        for job in jobs
+        if job.rule == "tabulate"
+        for name in job.outputs
+        if name.endswith(".csv")
+    }
+    order = [name for name in graph.study.get("experiments", ()) if name in found]
+    return [(name, found[name]) for name in dict.fromkeys([*order, *found])]
+
+
+def _bars(
+    experiment: str, table: pd.DataFrame, source: str
+) -> Iterator[tuple[dict[str, Any], Bar]]:
+    """What each cell of an experiment says of its bars."""
+    from langarith import merging
+    from langarith.results import analysis
+
+    better = {}
+    if experiment == "enhancement":
+        rows = analysis.enhancement(table, source).to_dict("records")
+        better = {(row["model"], row["task"], row["target"]): row["better"] for row in rows}
+    for row in map(dict, analysis.cells(table).to_dict("records")):
+        target, left, right = row["target"], row["left"], row["right"]
+
+        def bar(
+            kind: str,
+            legend: str,
+            colour: str,
+            score: str = "merged",
+            name: str = "",
+            group: str = target,
+            row: Mapping[str, Any] = row,
+        ) -> tuple[dict[str, Any], Bar]:
+            ends = {"at_left": "1.00", "at_right": "0.00", "merged": row["point"]}
+            value, point = float(row[score]), f"λ = {ends[score]}"
+            return dict(row), Bar(group, kind, legend, name or legend, colour, value, point)
+
+        if experiment in ("zero_shot", "lambda_impact"):
+            if row["method"] == "la":
+                alone = palette.TASK_LANGUAGE, "at_left", f"{left} adapter"
+                yield bar("task_language", f"{left} adapter", *alone)
+                alone = palette.RELATED, "at_right", f"{right} adapter"
+                yield bar("related", "related language's adapter", *alone)
+                yield bar("merged", "language arithmetic", palette.MERGED)
+        elif experiment == "enhancement":
+            with_source = left == source
+            if with_source:
+                yield bar("madx", "MAD-X (target alone)", palette.TARGET, "at_right")
+            kind = "la_task_language" if with_source else "la_related"
+            legend = f"LA({source}, target)" if with_source else "LA(related, target)"
+            colour = palette.tint(palette.MERGED, 0.75 if with_source else 0.45)
+            yield bar(kind, legend, colour, "merged", f"LA({left}, {right})")
+            if better.get((row["model"], row["task"], target)) == left:
+                label = f"LA({source}/related, target)"
+                yield bar("la_better", label, palette.MERGED, "merged", f"LA({left}, {right})")
+        elif experiment == "low_resource":
+            group = f"{target}@{row['budget']}"
+            yield bar("direct", "target's adapter alone", palette.TARGET, "at_right", group=group)
+            yield bar("merged", "language arithmetic", palette.MERGED, group=group)
+        elif experiment == "relatedness":
+            place = list(dict.fromkeys(analysis.relatedness(table)["other"])).index(left)
+            colour = palette.LINES[place % len(palette.LINES)]
+            yield bar(left, f"with {left}", colour, "merged", f"LA({left}, {right})")
+        else:
+            method = row["method"]
+            title = merging.get(method).title
+            yield bar(method, title, palette.method_colour(method))
