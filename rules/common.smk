@@ -287,6 +287,11 @@ def outcomes_of_cells(wildcards):
     return there([cell_file(cell, "outcomes.parquet") for cell in cells(wildcards.experiment)])
 
 
+def gains_table(wildcards):
+    """The intervals of the gains of an experiment; none where it states no gains."""
+    return GAINS.format(**wildcards) if wildcards.experiment in experiments.GAINS else []
+
+
 def task_types(wildcards):
     """The type of each task of an experiment."""
     shown = cells(wildcards.experiment)

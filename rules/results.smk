@@ -158,6 +158,7 @@ rule format_table:
     localrule: True
     input:
         table=TABLE,
+        gains=gains_table,
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",
@@ -185,6 +186,7 @@ rule draw_figure:
     localrule: True
     input:
         table=TABLE,
+        gains=gains_table,
     output:
         pdf=report(
             f"{FIGURE}.pdf",

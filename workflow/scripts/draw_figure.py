@@ -9,8 +9,11 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import figures, tables
+    from langarith.results import figures, intervals, tables
 
     draw = figures.DRAW[snakemake.wildcards.experiment]
-    figure = draw(tables.read(Path(snakemake.input.table)), snakemake.params.caption)
+    caption = dict(snakemake.params.caption)
+    if snakemake.input.gains:
+        caption["intervals"] = intervals.intervals(tables.read(Path(snakemake.input.gains[0])))
+    figure = draw(tables.read(Path(snakemake.input.table)), caption)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

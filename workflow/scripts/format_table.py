@@ -10,14 +10,14 @@ from langarith.files import write_text
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import render, sheets, tables
+    from langarith.results import intervals, render, sheets, tables
     from langarith.results.paper import reproduction
 
     makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
     make = makers[snakemake.wildcards.experiment]
-    made = make(
-        tables.read(Path(snakemake.input.table)),
-        snakemake.params.caption | {"missing": snakemake.params.missing},
-    )
+    caption = snakemake.params.caption | {"missing": snakemake.params.missing}
+    if snakemake.input.gains:
+        caption["intervals"] = intervals.intervals(tables.read(Path(snakemake.input.gains[0])))
+    made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))
     write_text(snakemake.output.latex, render.latex(made))

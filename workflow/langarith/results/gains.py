@@ -7,7 +7,7 @@ bootstrap (`statistics`), which draws examples and seeds anew from `outcomes.par
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,11 @@ from langarith import layout, tasks
 from langarith.evaluation import outcomes
 from langarith.operands import Point, parse_point
 from langarith.results import analysis, statistics
+from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS, MADX
 
 COLUMNS = (
     "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
 ).split(",")
-
-BETTER_PROXY, MADX, DIRECT, LA, LABELS = "better proxy", "madx", "direct", "la", "validation"
-"""What a gain is over: the column `over`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,10 @@ class Score:
     method: str
     operands: str
     points: Mapping[int, Point]
+
+    def only(self, seeds: Iterable[int]) -> Score:
+        """The same of some seeds."""
+        return replace(self, points={seed: self.points[seed] for seed in sorted(seeds)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,22 +105,22 @@ def _enhancement(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """Every other method over language arithmetic (appendix E)."""
+    """Language arithmetic over each other method, and over the best of them (appendix E)."""
     found = []
     for place, rows in _cells(table, ["model", "task", "target", "budget"]):
         scores = {
             str(method): Score(str(method), str(part["operands"].iloc[0]), _chosen(part))
             for method, part in rows.groupby("method", sort=False)
         }
-        reference = scores.pop("la", Score("la", "", {}))
-        for method, score in scores.items():
-            seeds = sorted(set(score.points) & set(reference.points))
-            merged, other = (
-                Score(s.method, s.operands, {seed: s.points[seed] for seed in seeds})
-                for s in (score, reference)
-            )
-            if seeds:
-                found.append(Gain(**place, method=method, over=LA, merged=merged, others=(other,)))
+        merged = scores.pop("la", Score("la", "", {}))
+        compared = {method: (score,) for method, score in scores.items()}
+        for over, others in (compared | {BEST_OTHER: tuple(scores.values())}).items():
+            seeds = set(merged.points).intersection(*(score.points for score in others))
+            if seeds and others:
+                sides = [score.only(seeds) for score in (merged, *others)]
+                found.append(
+                    Gain(**place, method="la", over=over, merged=sides[0], others=tuple(sides[1:]))
+                )
     return found
 
 

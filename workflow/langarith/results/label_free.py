@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.evaluation.selection import Swept
@@ -60,6 +63,29 @@ def rows(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "rank": None if name == "oracle" else _rank(score, ranked),
                 }
             )
+    return found
+
+
+def averages(table: pd.DataFrame) -> pd.DataFrame:
+    """Each rule over targets and seeds: a row per model, task and rule, in the rules' order.
+
+    Columns: model, task, rule, targets (a number), and the means of `value`, `regret` and `rank`. A
+    rule that cannot choose for some target has NaN.
+    """
+    wanted = table.groupby(["model", "task"])[["target", "seed"]].apply(
+        lambda part: len(part.drop_duplicates())
+    )
+    found = table.groupby(["model", "task", "rule"], sort=False).agg(
+        value=("value", "mean"),
+        regret=("regret", "mean"),
+        rank=("rank", "mean"),
+        targets=("target", "nunique"),
+        cells=("value", "size"),
+    )
+    found = found.reset_index()
+    places = zip(found["model"], found["task"], strict=True)
+    partial = found["cells"].ne([wanted[place] for place in places])
+    found.loc[partial, ["value", "regret", "rank"]] = math.nan
     return found
 
 

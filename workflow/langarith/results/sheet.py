@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from langarith.results import analysis
+from langarith.results import analysis, intervals
 from langarith.results.names import metric_title
 
 MISSING = "--"
@@ -24,7 +24,7 @@ class Number:
 
     `value` is NaN where it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
     where there is one seed, or none is meant. `partial` marks a number of fewer runs than the study
-    has, `best` the best of those it is compared with.
+    has, `best` the best of those it is compared with. `interval`: 95 % interval of a gain.
     """
 
     value: float
@@ -33,6 +33,7 @@ class Number:
     signed: bool = False
     partial: bool = False
     best: bool = False
+    interval: tuple[float, float] | None = None
 
     @property
     def missing(self) -> bool:
@@ -43,7 +44,13 @@ class Number:
         """The value alone, with the digits that are printed."""
         if self.missing:
             return MISSING
-        rounded = round(self.value, self.digits) + 0.0  # a zero has no sign
+        if self.interval:
+            low, high = (self._rounded(end) for end in self.interval)
+            return f"{self._rounded(self.value)} [{low}, {high}]"
+        return self._rounded(self.value)
+
+    def _rounded(self, value: float) -> str:
+        rounded = round(value, self.digits) + 0.0  # a zero has no sign
         return f"{rounded:{'+' if self.signed and rounded else ''}.{self.digits}f}"
 
 
@@ -73,6 +80,9 @@ class Sheet:
         return tuple(row for block in self.blocks for row in block)
 
 
+INTERVALS = "In brackets: the 95 % interval of a paired bootstrap over test examples and seeds."
+
+
 def sheet(
     title: str,
     note: str,
@@ -89,6 +99,7 @@ def sheet(
         note,
         f"{MISSING}: missing." if absent else "",
         "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
+        INTERVALS if any(n.interval for n in numbers) else "",
         source(caption),
     )
     return Sheet(title, " ".join(filter(None, parts)), tuple(header), tuple(filter(None, made)))
@@ -138,15 +149,24 @@ def gain(
     others: Sequence[str],
     caption: Mapping[str, Any],
     target: str,
+    over: str,
     of: Sequence[str] = (),
 ) -> Number:
     """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
 
     An average is over the runs that have all scores it compares, or all those that `of` names.
+    `over`: as the column of the table of gains names it, which has the interval.
     """
     found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
-    return Number(float(found[target]), signed=True, partial=whole.partial)
+    budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
+    place = intervals.key(*map(str, runs[["model", "task"]].iloc[0]), target, over, budget)
+    return Number(
+        float(found[target]),
+        signed=True,
+        partial=whole.partial,
+        interval=caption.get("intervals", {}).get(place),
+    )
 
 
 def average_gains(
@@ -154,11 +174,12 @@ def average_gains(
     merged: str,
     others: Sequence[str],
     caption: Mapping[str, Any],
+    over: str,
     of: Sequence[str] = (),
 ) -> tuple[Number, Number]:
     """The gain of the averages over targets, and the mean of the gains over targets."""
     average, mean_gain = (
-        gain(runs, merged, others, caption, target, of)
+        gain(runs, merged, others, caption, target, over, of)
         for target in (analysis.AVERAGE, analysis.MEAN_GAIN)
     )
     return average, mean_gain

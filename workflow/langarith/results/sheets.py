@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from langarith import merging
-from langarith.results import analysis
+from langarith.results import analysis, intervals, sheets_label_free
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
@@ -51,11 +51,13 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 str(runs["right"].iloc[0]),
                 *scores(runs, kinds, caption),
                 weight(runs, caption),
-                gain(runs, "merged", proxies, caption, target),
+                gain(runs, "merged", proxies, caption, target, intervals.BETTER_PROXY),
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
-        of_averages, mean_gain = average_gains(part, "merged", proxies, caption)
+        of_averages, mean_gain = average_gains(
+            part, "merged", proxies, caption, intervals.BETTER_PROXY
+        )
         average: list[Row] = [
             (
                 "average",
@@ -93,11 +95,13 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 str(runs["related"].iloc[0]) or source,
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
-                gain(runs, "la_better", ["madx"], caption, target),
+                gain(runs, "la_better", ["madx"], caption, target, intervals.MADX),
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
-        of_averages, mean_gain = average_gains(part, "la_better", ["madx"], caption, kinds)
+        of_averages, mean_gain = average_gains(
+            part, "la_better", ["madx"], caption, intervals.MADX, kinds
+        )
         average: list[Row] = [
             ("average", "", *scores(part, kinds, caption, together=True), "", of_averages),
             ("mean of gains", *[""] * 6, mean_gain),
@@ -128,7 +132,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
                     budget,
                     *scores(runs, ["direct", "merged"], caption),
                     weight(runs, caption),
-                    gain(runs, "merged", ["direct"], caption, target),
+                    gain(runs, "merged", ["direct"], caption, target, intervals.DIRECT),
                 )
                 for budget, runs in by(budgets.sort_values("tokens", kind="stable"), "budget")
             ]
@@ -236,7 +240,7 @@ def _compare_methods(
                 weight(by_method[method], caption),
                 ""
                 if method == "la" or "la" not in names
-                else gain(runs, "la", [method], caption, analysis.AVERAGE, names),
+                else gain(runs, "la", [method], caption, analysis.AVERAGE, method, names),
             )
             for method, number in zip(names, numbers, strict=True)
         ]
@@ -382,6 +386,7 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "relatedness": relatedness,
     "ties": ties,
     "methods": methods,
+    "label_free": sheets_label_free.compare_rules,
     "related_languages": related_languages,
     "similarity": similarity,
     "sparsity": sparsity,
@@ -389,5 +394,6 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
 """What makes the sheets of an experiment from its tidy table and a caption.
 
 The caption has `study`, `note`, `models`, `seeds`, `task_language`, `languages` (the study's order,
-which all sheets keep), and `missing`, a list of `{"cell": ..., "log": ...}`.
+which all sheets keep), `missing`, a list of `{"cell": ..., "log": ...}`, and, where the experiment
+states gains, `intervals` (:func:`langarith.results.intervals.intervals`).
 """

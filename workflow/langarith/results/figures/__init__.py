@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from langarith.results.figures.bars import enhancement, methods, zero_shot
 from langarith.results.figures.curves import learning_curves
 from langarith.results.figures.density import sparsity
+from langarith.results.figures.dots import compare_rules
 from langarith.results.figures.lines import lambda_impact, low_resource
 from langarith.results.figures.matrices import relatedness, similarity
 from langarith.results.figures.style import TEXT_WIDTH, save
@@ -25,6 +26,7 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "relatedness": relatedness,
     "ties": methods,
     "methods": methods,
+    "label_free": compare_rules,
     "similarity": similarity,
     "sparsity": sparsity,
 }

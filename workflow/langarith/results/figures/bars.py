@@ -25,6 +25,7 @@ from matplotlib.patches import Patch
 from langarith import merging
 from langarith.results import analysis, palette
 from langarith.results.figures import style
+from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, beyond_zero
 from langarith.results.palette import method_colour, tint
 
 # groups of bars that fit side by side: a group of letters below and of digits above stay apart
@@ -71,6 +72,8 @@ class Gain:
     merged: str
     others: Sequence[str]
     words: str
+    over: str
+    """As the table of gains has it."""
 
 
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -85,7 +88,12 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         Bar("related", "related language's adapter", palette.RELATED, "/////"),
         Bar("merged", f"language arithmetic ({english}, related)", palette.MERGED),
     ]
-    gain = Gain("merged", ["task_language", "related"], "gain over the better of both adapters")
+    gain = Gain(
+        "merged",
+        ["task_language", "related"],
+        "gain over the better of both adapters",
+        BETTER_PROXY,
+    )
     return _draw(table, analysis.zero_shot(table), bars, gain, caption)
 
 
@@ -102,7 +110,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         Bar("la_better", f"LA({english}/related, target)", palette.MERGED),
     ]
     scores = analysis.enhancement(table, english)
-    gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X")
+    gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X", MADX)
     return _draw(table, scores, bars, gain, caption)
 
 
@@ -120,7 +128,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for i, method in enumerate(others)
     ]
     la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", palette.MERGED)
-    gain = Gain("la", others, "language arithmetic minus the best other method")
+    gain = Gain("la", others, "language arithmetic minus the best other method", BEST_OTHER)
     return _draw(table, wide.reset_index(), [la, *bars], gain, caption)
 
 
@@ -163,6 +171,7 @@ def _draw(
                 part.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
+                beyond_zero(caption.get("intervals", {}), *place, gain.over),
                 _of(chance, "value", *place),
             )
         )
@@ -198,7 +207,8 @@ def _draw(
             figure,
             caption,
             scores,
-            key=f"{what}Above each group: {gain.words}, in points. {_about_averages(rows)} "
+            key=f"{what}Above each group: {gain.words}, in points{_about_intervals(caption)}. "
+            f"{_about_averages(rows)} "
             f"{style.spreads(scores['seed'])}",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
@@ -213,6 +223,8 @@ class _Panel:
     means: pd.DataFrame
     groups: Sequence[str]
     gains: Mapping[str, float]
+    sure: frozenset[str]
+    """Targets whose gain has an interval that excludes 0."""
     chance: Mapping[str, float]
 
 
@@ -225,6 +237,18 @@ def _all_high(means: pd.DataFrame) -> bool:
     """Whether points show the scores, by the rule at the head of this module."""
     spread = means["spread"].fillna(0.0)
     return bool((means["mean"] - spread).min() > HIGH * (means["mean"] + spread).max())
+
+
+SURE = "*"
+
+
+def _written(gain: float, sure: bool) -> str:
+    text = style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+")
+    return f"{text}{SURE if sure else ''}"
+
+
+def _about_intervals(caption: Mapping[str, Any]) -> str:
+    return f" ({SURE}: its 95 % interval excludes 0)" if caption.get("intervals") else ""
 
 
 def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
@@ -284,9 +308,8 @@ def _draw_panel(
             ends.append(level)
             chance = True
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
-        # an interval of the gain would be drawn here
         gain = panel.gains[target]
-        gains.append(style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+"))
+        gains.append(_written(gain, target in panel.sure))
         highest.append((x, max(ends), 9 if partly else 2))
     rotate = max(map(len, gains)) * style.LETTER > inches
     for text, (x, end, offset) in zip(gains, highest, strict=True):

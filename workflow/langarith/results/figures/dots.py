@@ -1,0 +1,109 @@
+"""What λ costs without labels: the regret of every rule for each target and on average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from langarith.evaluation import selection
+from langarith.results import analysis, label_free, palette
+from langarith.results.figures import style
+from langarith.results.intervals import LABELS, Intervals, key
+from langarith.results.names import metric_title
+
+ROW = 0.27  # inches
+COLUMNS = 3
+AVERAGE: dict[str, Any] = {"color": palette.MERGED, "marker": "o", "markersize": 5}
+TARGET: dict[str, Any] = {"color": "0.65", "marker": "o", "markersize": 3}
+
+
+def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+    """Regret in points against the choice on the target's validation data; right of 0 is worse.
+
+    Lines are 95 % intervals of a paired bootstrap.
+    """
+    of_targets = table.groupby(["model", "task", "target", "rule"], sort=False)["regret"].mean()
+    panels = [
+        (model, task, part)
+        for model in style.ordered(table["model"], caption["models"])
+        for task, part in table[table["model"] == model].groupby("task", sort=False)
+    ]
+    rules = [name for name in selection.names() if name in set(table["rule"])]
+    rules.remove("validation")
+    averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    with mpl.rc_context(style.STYLE):
+        figure, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(style.TEXT_WIDTH, 0.75 + rows * (0.5 + ROW * len(rules))),
+            layout="constrained",
+            sharey=True,
+            squeeze=False,
+        )
+        for axis, (model, task, part) in zip(axes.flat, panels, strict=False):
+            found: Intervals = caption.get("intervals", {})
+            for place, rule in enumerate(rules):
+                targets = style.ordered(part["target"], caption["languages"])
+                for i, target in enumerate(targets):
+                    if (model, task, target, rule) in of_targets:
+                        offset = 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
+                        ends = found.get(key(model, str(task), target, LABELS, rule=rule))
+                        _dot(
+                            axis,
+                            of_targets[model, task, target, rule],
+                            place + offset,
+                            ends,
+                            TARGET,
+                        )
+                average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
+                ends = found.get(average)
+                _dot(axis, averages[model, task, rule], place - 0.1, ends, AVERAGE)
+            axis.axvline(0, color="black", linewidth=0.6)
+            several = f"{model}, " if table["model"].nunique() > 1 else ""
+            metric = metric_title(str(part["metric"].iloc[0]))
+            axis.set_title(f"{several}{str(task).upper()} ({metric}, points)", loc="left")
+            axis.set_yticks(range(len(rules)), [selection.get(rule).title for rule in rules])
+            axis.set_ylim(len(rules) - 0.4, -0.6)
+            axis.set_xlabel("regret (points)")
+            axis.xaxis.grid(True, color="0.9", linewidth=0.6)
+            axis.set_axisbelow(True)
+            axis.tick_params(axis="y", length=0)
+        for axis in axes.flat[len(panels) :]:
+            axis.set_visible(False)
+        entries: dict[str, Artist] = {
+            "average over targets": Line2D([], [], **AVERAGE),
+            "one target": Line2D([], [], **{**TARGET, "linestyle": ""}),
+        }
+        style.legend(figure, entries)
+        style.foot(
+            figure,
+            caption,
+            table,
+            key="Regret: points that λ chosen on the target's labelled validation data scores more "
+            "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
+            "a paired bootstrap. 'Other targets' uses validation labels of other languages, the oracle test labels.",
+        )
+    return figure
+
+
+def _dot(
+    axis: Axes,
+    value: float,
+    y: float,
+    ends: tuple[float, float] | None,
+    look: Mapping[str, Any],
+) -> None:
+    """A regret with the interval of its gain, which has the other sign."""
+    if ends:
+        axis.plot([-ends[1], -ends[0]], [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
+    axis.plot([value], [y], **look, linestyle="", zorder=2.5)

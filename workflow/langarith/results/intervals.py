@@ -1,0 +1,39 @@
+"""Intervals of gains, as tables and figures look them up: what the tables of gains hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+BETTER_PROXY, MADX, DIRECT = "better proxy", "madx", "direct"
+BEST_OTHER, LABELS = "best other method", "validation"
+"""What a gain is over: the column `over`, which may also name another method."""
+
+Intervals = Mapping[tuple[str, ...], tuple[float, float]]
+"""Ends of the intervals in points, by `key`."""
+
+
+def key(
+    model: str, task: str, target: str, over: str, budget: str = "full", rule: str = "validation"
+) -> tuple[str, ...]:
+    """The place of a gain in `Intervals`."""
+    return (model, task, target, over, budget, rule)
+
+
+def intervals(table: pd.DataFrame) -> Intervals:
+    """The ends of the intervals of a table of gains."""
+    names = ["model", "task", "target", "over", "budget", "rule"]
+    return {
+        key(*map(str, place)): (float(low), float(high))
+        for *place, low, high in table[[*names, "low", "high"]].itertuples(index=False)
+    }
+
+
+def beyond_zero(found: Intervals, model: str, task: str, over: str) -> frozenset[str]:
+    """The targets of a model and task whose gain has an interval that excludes 0."""
+    return frozenset(
+        target
+        for (*place, target, of, _, _), (low, high) in found.items()
+        if (*place, of) == (model, task, over) and not low <= 0 <= high
+    )
