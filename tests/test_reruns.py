@@ -17,6 +17,7 @@ import pytest
 
 import test_workflow as workflow
 from langarith import merging, tasks
+from langarith.evaluation import selection
 from langarith.jobs import fingerprint
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,10 @@ PARTS = {
     "check_task_data": ["tasks"],
     "train_task_adapter": ["tasks"],
     "sweep": ["merging", "tasks"],
+    "estimate_gains": ["tasks"],
 }
+TOGETHER = {"compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()]}
+"""Scripts whose one job names all parts of a kind."""
 
 
 class Row(NamedTuple):
@@ -86,6 +90,9 @@ def jobs() -> dict[str, tuple[str, ...]]:
         for kind in PARTS.get(script, ()):
             names = {"tasks": TYPES, "merging": METHODS}[kind]
             chosen = [(*parts, f"{kind}.{name}") for parts in chosen for name in names]
+        if script in TOGETHER:
+            found[script] = (script, *TOGETHER[script])
+            continue
         for parts in chosen:
             names_of_parts = ",".join(part.partition(".")[2] for part in parts)
             found[f"{script}({names_of_parts})" if parts else script] = (script, *parts)
