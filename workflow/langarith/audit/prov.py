@@ -21,6 +21,8 @@ LABELS = {
     "train_language_adapter": "language adapters",
     "train_task_adapter": "task adapters",
     "tabulate": "tidy tables",
+    "estimate_gains": "intervals of gains",
+    "compare_rules": "rules that choose lambda",
     "format_table": "tables to read",
     "draw_figure": "figures",
     "draw_learning_curves": "learning curves",

@@ -6,8 +6,7 @@ masked token (V vocabulary). With a frozen base model a training step is a forwa
 again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
 once more. A sequence of a task is taken to be a third as long as `max_length`, one of the miniature
 0.6 of it; the plan counts those of files (:mod:`langarith.cluster.work`). A sweep is a forward
-pass over validation per point, and one over test for the chosen point and for no adapter; a method
-with tested points has two more for each: the point itself, and the choice of a coarser grid.
+pass over validation and test per point, and one over test without a language adapter.
 
 **Time.** Operations at `RATE` a second, and `START` to begin. A job requests `SLACK` times the
 operations plus `BEGIN`; twice as much on its second attempt, and so on. A training that reaches its
@@ -33,7 +32,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from langarith import layout, merging, tasks
+from langarith import layout, tasks
 from langarith.operands import budget_tokens
 from langarith.study import grid, recipes, schema, sources
 
@@ -145,12 +144,11 @@ def task_passes(recipe: recipes.TaskRecipe, counts: Counts) -> tuple[float, floa
     return epochs * train, evaluations * validation
 
 
-def sweep_passes(points: int, method: str, counts: Counts) -> float:
+def sweep_passes(points: int, counts: Counts) -> float:
     """Examples that a cell scores, each as often as it does."""
     _, validation, test = counts
-    # the chosen point and no adapter; tested points, and as many choices of coarser grids
-    tested = 2 + 2 * len(merging.get(method).tested)
-    return points * validation + tested * test
+    # on test also without a language adapter
+    return points * validation + (points + 1) * test
 
 
 def task_training(study: schema.Study, task: str, shape: Shape, counts: Counts) -> float:
@@ -163,7 +161,7 @@ def sweep(
     study: schema.Study, task: str, method: str, operands: int, shape: Shape, counts: Counts
 ) -> float:
     """Operations of one cell of a task with so many examples."""
-    passes = sweep_passes(len(grid.points(study, method, operands)), method, counts)
+    passes = sweep_passes(len(grid.points(study, method, operands)), counts)
     return passes * example(shape, typical_length(study, task))
 
 

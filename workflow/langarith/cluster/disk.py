@@ -25,6 +25,9 @@ twice, since a checkpoint replaces the one before only once it is whole."""
 PREDICTION, POINT, CELL = 100, 300, 15_000
 """Bytes of a test prediction at one point, of a point's scores, of the other files of a cell."""
 
+OUTCOME = 1.5
+"""Bytes of the counts of an example at one point, compressed."""
+
 DOCUMENT = 700
 """Bytes of a document of the miniature, compressed."""
 
@@ -116,10 +119,11 @@ def _cells(study: schema.Study) -> Iterator[float]:
     """Bytes of each cell that is to be evaluated."""
     for cell in _all_cells(study):
         if not _exists(study, layout.CELL.format(**cell.wildcards), "selected.json"):
-            _, _, test = costs.examples(study, cell.task) or costs.MANY_EXAMPLES
+            _, validation, test = costs.examples(study, cell.task) or costs.MANY_EXAMPLES
             points = len(grid.points(study, cell.method, len(cell.operands)))
             tested = 1 + len(merging.get(cell.method).tested)
-            yield CELL + POINT * points + PREDICTION * test * tested
+            counted = OUTCOME * points * (validation + test)
+            yield CELL + POINT * points + PREDICTION * test * tested + counted
 
 
 def _all_cells(study: schema.Study) -> list[layout.Cell]:

@@ -119,7 +119,7 @@ class Counter:
         counts: costs.Counts,
         length: float,
     ) -> Work:
-        passes, how = costs.sweep_passes(points, method, counts), self.study.evaluation
+        passes, how = costs.sweep_passes(points, counts), self.study.evaluation
         rows = max(1, int(how.tokens_per_batch / length))
         operations = passes * costs.example(shape, length)
         length = math.ceil(length)

@@ -69,8 +69,8 @@ class Method:
     neutral: float = 0.5
     """Of equal validation scores the point nearest to this value wins."""
     tested: tuple[float, ...] = ()
-    """λ that are evaluated on test whichever is chosen; coarser grids are compared where there are
-    some."""
+    """λ that are evaluated on test even where the grid lacks them, and whose test predictions are
+    kept whichever is chosen."""
     name: str = ""
     """The name in studies, parameter included; set by :func:`get`."""
     parameter: int | None = None
