@@ -51,6 +51,7 @@ CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
+restore_study_file()
 
 
 wildcard_constraints:

@@ -214,6 +214,20 @@ def lock_results():
     LOCKS.append(file)  # closed, and so lifted, with this process
 
 
+# --- study.json ---
+
+
+def write_study_file():
+    write_text(f"{R}/study.json", loading.identity(STUDY))
+
+
+def restore_study_file():
+    """Write it again if it was deleted: Snakemake calls no hook where no job is to run."""
+    has_run = os.path.isdir(LOGS) and not os.path.exists(f"{R}/study.json")
+    if has_run and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
+        write_study_file()
+
+
 # --- hooks ---
 
 if workflow.exec_mode.name == "DEFAULT":
@@ -239,7 +253,7 @@ onstart:
         prepare_cluster(slurm_executor())
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
-    write_text(f"{R}/study.json", loading.identity(STUDY))
+    write_study_file()
 
 
 onsuccess:

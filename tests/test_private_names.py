@@ -45,6 +45,7 @@ TABLE = (
     Name("snakemake.workflow:Workflow", "resource_settings", RUNTIME, "--set-resources"),
     Name("snakemake.workflow:Workflow", "global_resources", RUNTIME, "--resources downloads=N"),
     Name("snakemake.workflow:Workflow", "register_resource", RUNTIME, "bound on downloads"),
+    Name("snakemake.workflow:Workflow", "dryrun", RUNTIME, "writes nothing"),
     Name("snakemake.workflow:Workflow", "nodes", RUNTIME, "--jobs"),
     Name("snakemake.settings.types:ResourceSettings", "cores", RUNTIME, "--cores"),
     Name("snakemake.workflow:Workflow", "basedir", RUNTIME, "folder of the Snakefile"),
