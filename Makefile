@@ -2,6 +2,10 @@
 # make bench: the benchmarks side by side with their peers (make bench BENCH="--repeats 5").
 # make slurm-sandbox: a whole SLURM on this machine, to try profiles/slurm (root; make slurm-sandbox-stop).
 # make fetch: bring what a study takes from the Hugging Face hub, where there is a network.
+ifneq ($(words $(CURDIR)),1)
+$(error $(CURDIR): Snakemake cannot start jobs by a path with a space; move the project into a folder without one)
+endif
+
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready

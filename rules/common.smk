@@ -26,8 +26,7 @@ def load_study():
         if study.corpora.source == "miniature":
             miniature.refuse_unspoken(study.languages)
     except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        refuse(error)
     return study
 
 
@@ -53,6 +52,7 @@ TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
+restore_study_file()
 
 
 wildcard_constraints:
@@ -249,13 +249,20 @@ def code_of_sweep(method):
 
 
 # --- inputs and parameters of an experiment ---
+# related languages are proposed before any experiment can run
+OFFERED = {*STUDY.experiments, "related_languages"}
+
+
 @cache
 def asked(found, *arguments):
-    """Call a grid function; its InputError becomes a WorkflowError of one sentence."""
+    """Call a grid function, mostly of an experiment; a mistake ends the run with one sentence."""
+    for name in arguments:
+        if name in experiments.EXPERIMENTS and name not in OFFERED:
+            missing_experiment(name)
     try:
         return found(STUDY, *arguments)
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        refuse(error)
 
 
 def cells(experiment):
@@ -424,8 +431,7 @@ def operand_sources(run):
 
 def experiment_results(name):
     """Files of a named target; a function, so that only a requested target must be complete."""
-    # related languages are proposed before any experiment can run
-    if name not in STUDY.experiments and name != "related_languages":
+    if name not in OFFERED:
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
     if name in experiments.GAINS:
@@ -436,7 +442,7 @@ def experiment_results(name):
 
 
 def missing_experiment(name):
-    raise WorkflowError(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
+    refuse(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
 
 
 def learning_curves():

@@ -3,9 +3,12 @@
 # hooks use STUDY, R and LOGS of common.smk, which are defined when a run starts.
 # tests/test_private_names.py lists every internal name that is used here.
 
+import fcntl
 import gc
 import logging
 import os
+import signal
+import threading
 import time
 
 from langarith.cluster import slurm
@@ -14,6 +17,19 @@ from langarith.files import write_text
 from langarith.jobs import warm
 
 STARTED = time.time()
+
+
+def refuse(sentence):
+    """End this process with a sentence, without a traceback."""
+    print(sentence, file=sys.stderr)
+    sys.exit(1)
+
+
+if len(sys.executable.split()) > 1:  # Snakemake does not quote it in the commands of jobs
+    refuse(
+        f"{sys.executable}: Snakemake cannot start jobs by a path with a space; move the project, "
+        "with its .venv, into a folder without one"
+    )
 
 # --- environment of this process and of its jobs ---
 
@@ -46,7 +62,7 @@ STUDY_OVERRIDES = dict(workflow.config_settings.config)
 
 def jobs_at_once():
     """Jobs that may run at the same time: --jobs, or --cores."""
-    return workflow.nodes or workflow.cores or 1
+    return workflow.nodes or workflow.resource_settings.cores or 1
 
 
 def runs_on_cluster(_):
@@ -147,8 +163,7 @@ def prepare_cluster(executor):
     try:
         slurm.refuse(slurm.requests(kinds))
     except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        refuse(error)
     settings = workflow.executor_settings
     if settings.logdir is None:
         executor.slurm_logdir = Path(LOGS, "slurm").absolute()
@@ -161,6 +176,65 @@ def print_usage():
     """Print time and memory that the jobs of SLURM used, next to what they requested."""
     lines = slurm.summary(slurm.records_since(Path(R), STARTED))
     print(*lines, sep="\n", file=sys.stderr)
+
+
+# --- Ctrl-C on this machine ---
+
+INTERRUPTED = threading.Event()
+
+
+def interrupt(*_):
+    """Start no further jobs; those that run have received the signal, and trainings save their state.
+
+    By itself Snakemake would end in the middle of its event loop, with tracebacks.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    INTERRUPTED.set()
+    print("Interrupted: waiting for jobs to save and end (Ctrl-C again: at once)", file=sys.stderr)
+    # in a thread of its own, since it waits for a lock that this one may hold
+    threading.Thread(target=workflow.scheduler.exit_gracefully).start()
+
+
+def is_news(record):
+    """Whether a line is worth printing: after Ctrl-C it is none that jobs have failed."""
+    return not INTERRUPTED.is_set()
+
+
+# --- one run at a time in a results folder ---
+
+LOCKS = []
+
+
+def lock_results():
+    """End with a sentence if a run of another working directory writes into the results folder.
+
+    The system lifts the lock when this process ends, however it ends. Snakemake itself locks the
+    working directory alone.
+    """
+    path = Path(LOGS, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        refuse(f"results_dir: another run is writing into {R}; wait for its end, or stop it")
+    except OSError as error:
+        print(f"No lock on {R} ({error.strerror}): start one run at a time", file=sys.stderr)
+    LOCKS.append(file)  # closed, and so lifted, with this process
+
+
+# --- study.json ---
+
+
+def write_study_file():
+    write_text(f"{R}/study.json", loading.identity(STUDY))
+
+
+def restore_study_file():
+    """Write it again if it was deleted: Snakemake calls no hook where no job is to run."""
+    has_run = os.path.isdir(LOGS) and not os.path.exists(f"{R}/study.json")
+    if has_run and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
+        write_study_file()
 
 
 # --- hooks ---
@@ -179,11 +253,16 @@ elif "SLURM_JOB_ID" in os.environ:
 
 
 onstart:
+    if workflow.exec_mode.name == "DEFAULT":
+        lock_results()
+        if workflow.local_exec:
+            signal.signal(signal.SIGINT, interrupt)
+            logger.addFilter(is_news)
     if slurm_executor():
         prepare_cluster(slurm_executor())
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
-    write_text(f"{R}/study.json", loading.identity(STUDY))
+    write_study_file()
 
 
 onsuccess:

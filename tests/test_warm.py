@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,20 @@ LIBRARY = Path(__file__).parent.parent / "workflow"
 HAND_OVER = "from langarith.jobs import warm\nwarm.hand_over(start=True)\n"
 
 
+@contextmanager
+def an_owner():
+    """A process that stands for a Snakemake run; it ends with the block."""
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        try:
+            yield owner
+        finally:
+            owner.kill()
+
+
 @pytest.fixture(scope="module")
 def run():
-    """A process that stands for a Snakemake run."""
-    with subprocess.Popen(["sleep", "600"]) as owner:
+    with an_owner() as owner:
         yield owner
-        owner.kill()
 
 
 def job(folder, run, work, *arguments, **environment):
@@ -139,13 +149,119 @@ def test_a_signal_reaches_the_script(tmp_path, run):
 
 
 def test_everything_ends_with_the_run(tmp_path):
-    with subprocess.Popen(["sleep", "600"]) as owner:
+    with an_owner() as owner:
         started = job(tmp_path, owner, WAIT)
         fork = at_work(started)
         owner.kill()
     assert started.wait(10) != 0
-    assert "ended before its job" in started.stderr.read()
+    assert "was killed, and this job with it; run again" in started.stderr.read()
     assert gone(fork)
+
+
+LIGHT = """
+from langarith.jobs import warm
+warm.MODULES = warm.MODEL_CLASSES = ()
+warm.serve({})
+"""
+
+
+@pytest.fixture
+def light(tmp_path):
+    """A run, and a process of it that forks jobs and has imported nothing."""
+    with (
+        an_owner() as owner,
+        subprocess.Popen(
+            [sys.executable, "-c", LIGHT.format(owner.pid)],
+            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        ) as process,
+    ):
+        until = time.monotonic() + 60
+        while not warm._in_use(warm.address(owner.pid)) and time.monotonic() < until:
+            time.sleep(0.02)
+        yield owner, process
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_job_whose_warm_process_is_killed_ends_with_a_sentence(tmp_path, light, number):
+    owner, process = light
+    started = job(tmp_path, owner, WAIT)
+    fork = at_work(started)
+    assert fork != started.pid
+    process.send_signal(number)
+    _, errors = started.communicate(timeout=20)
+    assert started.returncode == 1
+    assert gone(fork)
+    assert errors.count("\n") == 1 and "run again" in errors
+
+
+def test_ctrl_c_ends_a_job_without_a_traceback(tmp_path, light):
+    started = job(tmp_path, light[0], WAIT)
+    fork = at_work(started)
+    started.send_signal(signal.SIGINT)
+    assert started.communicate(timeout=20)[1] == ""
+    assert started.returncode == -signal.SIGINT
+    assert gone(fork)
+
+
+HOLD = """
+import socket, sys, time
+taken = socket.socket(socket.AF_UNIX)
+taken.bind(sys.argv[1].replace("@", "\\0"))
+if sys.argv[2] == "listen":
+    taken.listen()
+print(flush=True)
+if sys.argv[2] == "listen":
+    connection = taken.accept()
+    print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_job_does_not_wait_for_a_warm_process_that_died_while_it_imported(monkeypatch):
+    """It starts one of its own, and imports the libraries itself if that fails, too."""
+    owner = os.getpid()
+    address = warm.address(owner)
+    launched = []
+
+    def launch(_):
+        launched.append(subprocess.Popen(["true"]))
+        return launched[-1]
+
+    monkeypatch.setattr(warm, "launch", launch)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, address.replace("\0", "@"), "bind"], stdout=subprocess.PIPE
+    ) as dying:
+        dying.stdout.readline()
+        threading.Timer(0.3, dying.kill).start()
+        server = warm._connect(owner, start=True)
+    assert server is None and len(launched) == 1
+
+
+def test_a_job_runs_in_its_own_process_if_the_warm_one_dies_before_it_forks(tmp_path):
+    with an_owner() as owner:
+        address = warm.address(owner.pid).replace("\0", "@")
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, address, "listen"], stdout=subprocess.PIPE
+        ) as dying:
+            dying.stdout.readline()
+            started = job(tmp_path, owner, "print('done')")
+            dying.stdout.readline()
+            dying.kill()
+            assert started.communicate(timeout=20) == ("done\n", "")
+        owner.kill()
+
+
+def test_a_file_of_the_working_directory_is_no_module_of_the_warm_process(tmp_path, monkeypatch):
+    (tmp_path / "token.py").write_text("raise SystemExit('imported from the working folder')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(LIBRARY))
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", lambda command, **_: command)
+        python = warm.launch(0)[:-3]
+    code = "import langarith.jobs.warm, token"
+    done = subprocess.run([*python, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_job_without_a_model_starts_no_warm_process(tmp_path):

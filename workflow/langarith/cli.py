@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -87,7 +89,17 @@ def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 for a user's mistake."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of the output has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and print what it says."""
     if arguments and arguments[0] in OWN_OPTIONS:
         return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
@@ -112,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
-    run: dict[str, Callable[[], Sequence[str]]] = {
+    command: dict[str, Callable[[], Sequence[str]]] = {
         "check": lambda: check_study(chosen.study),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "plan": lambda: plan.of_study(chosen.study, chosen.targets, chosen.jobs),
@@ -121,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.repository, chosen.config, chosen.languages, chosen.revision
         ),
     }
-    return answer(run[chosen.command])
+    return answer(command[chosen.command])
 
 
 if __name__ == "__main__":

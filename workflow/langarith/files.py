@@ -1,15 +1,20 @@
-"""Atomic writes of files and folders, and hashes of files."""
+"""Atomic writes of files and folders, what killed writers left, JSON, and hashes of files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from langarith.errors import InputError
+
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\..*)?")
 
 LARGE = 1 << 24
 """Bytes from which on a file's hash is cached."""
@@ -97,6 +102,42 @@ def _follow_umask(path: Path) -> None:
 def _beside(path: Path) -> Path:
     """A unique hidden name in the same folder."""
     return path.with_name(f".{path.stem}.{os.urandom(4).hex()}.partial{path.suffix}")
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file or folder has the name of one that was being written."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
+def remove_partial(paths: Iterable[str | Path]) -> None:
+    """Delete what killed writers of these files, or of the folders that hold them, left behind.
+
+    Only for the one process that writes these files.
+    """
+    for place in {place for path in map(Path, paths) for place in (path, path.parent)}:
+        if place.parent.is_dir():
+            for left in list(place.parent.iterdir()):
+                if is_partial(left.name) and left.name.startswith(f".{place.stem}."):
+                    if left.is_dir():
+                        shutil.rmtree(left, ignore_errors=True)
+                    else:
+                        left.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: it is not UTF-8, not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: JSON nested too deeply; correct the file") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); correct the file") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

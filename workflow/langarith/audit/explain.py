@@ -11,6 +11,7 @@ from typing import Any
 from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
+from langarith.files import read_json
 from langarith.operands import parse_point
 
 HIDDEN = ("code", "checkpoints")
@@ -143,7 +144,7 @@ def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
     path = graph.locate(names[0]) if names else None
     if path is None or not path.is_file():
         return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return dict(read_json(path))
 
 
 def choice(selected: Mapping[str, Any]) -> str:

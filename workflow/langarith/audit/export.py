@@ -6,7 +6,6 @@ Plain `adapters` loads it: `model.load_adapter(folder)`.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from langarith.audit import lineage
 from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError
-from langarith.files import sha256, whole_folder, write_json, write_text
+from langarith.files import read_json, sha256, whole_folder, write_json, write_text
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_text, point_value
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def recipe_of(selected: Path) -> Recipe:
     """The recipe of a sweep's choice, from its `selected.json`."""
     if not selected.is_file():
         raise InputError(f"{selected}: no such file; name a sweep's selected.json")
-    return _recipe(json.loads(selected.read_text(encoding="utf-8")))
+    return _recipe(read_json(selected))
 
 
 def _recipe(cell: Mapping[str, Any], point: Point | None = None) -> Recipe:
@@ -83,7 +82,7 @@ def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
     operands = [_operand(graph, recipe, operand) for operand in recipe.operands]
     merged = _merge(graph, recipe, operands)
     source = _folder(graph, operands[0])
-    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_json(source / "adapter_config.json")
     base = base_model(graph, recipe.model)
     scores = list(_scores(graph, recipe))
     jobs = graph.upstream(operands)
@@ -354,6 +353,11 @@ def main(arguments: Sequence[str]) -> int:
             merging.get(chosen.method)
             graph = lineage.of(chosen.results)
             trained = [job.wildcards for job in graph.jobs if job.rule == TRAINED]
+            if not trained:
+                raise InputError(
+                    f"--results {chosen.results}: no language adapter was trained there; "
+                    f"{lineage.which_study(chosen.results)}"
+                )
             recipe = Recipe(
                 _only("model", (names["model"] for names in trained), chosen.model),
                 operands,

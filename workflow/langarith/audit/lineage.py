@@ -7,7 +7,6 @@ another study.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langarith.errors import InputError
+from langarith.files import is_partial, read_json
 from langarith.study.resolved import read_study
 
 RECORD = "provenance.json"
@@ -75,9 +75,7 @@ class Lineage:
     def __init__(self, results: Path) -> None:
         study = results / "study.json"
         if not study.is_file():
-            raise InputError(
-                f"{results}: no study.json there; name the results folder of a study that has run"
-            )
+            raise InputError(f"{results}: no study.json there; {which_study(results)}")
         self.results = results
         self.study = read_study(study)
         self.prefix = str(self.study["results_dir"]).rstrip("/")
@@ -103,24 +101,27 @@ class Lineage:
 
     # --- reading ---
     def files(self) -> Iterator[str]:
-        """Every file of the study by its name, in order; other studies' folders are left out."""
+        """Every file of the study by its name, in order.
+
+        Left out are folders of other studies, and what a killed writer left.
+        """
         root = str(self.results)
         for folder, names, files in os.walk(root):
             if folder != root and "study.json" in files:
                 names.clear()
                 continue
-            names.sort()
+            names[:] = sorted(name for name in names if not is_partial(name))
             name = self.prefix + folder[len(root) :].replace(os.sep, "/")
-            yield from (f"{name}/{file}" for file in sorted(files))
+            yield from (f"{name}/{file}" for file in sorted(files) if not is_partial(file))
 
     def _read(self, name: str) -> Job | None:
         try:
-            record_data = json.loads(self.locate(name).read_text(encoding="utf-8"))
+            record_data = read_json(self.locate(name))
             job = Job(name, record_data)
             files = [*job.inputs.values(), *job.outputs.values()]
             if not job.rule or not all(file["sha256"] for file in files):
                 raise KeyError("sha256")
-        except (ValueError, KeyError, TypeError) as error:
+        except (InputError, KeyError, TypeError, AttributeError) as error:
             self.broken[name] = f"not a record ({type(error).__name__}: {error})"
             return None
         if not any(is_below(file, name.rpartition("/")[0]) for file in job.outputs):
@@ -225,6 +226,14 @@ class Lineage:
         return job
 
 
+def which_study(folder: Path) -> str:
+    """The end of a refusal of a folder that holds no results: those below it that do."""
+    found = [str(study.parent) for study in sorted(folder.glob("*/study.json"))]
+    if found:
+        return f"name the results folder of a study: {' or '.join(found)}"
+    return "name the results folder of a study that has run"
+
+
 def is_below(name: str, folder: str) -> bool:
     """Whether a path is in a folder, at any depth. Compares text, which is faster than pathlib."""
     return name.startswith(f"{folder}/")
@@ -237,4 +246,6 @@ def of(path: Path) -> Lineage:
             return Lineage(folder)
     raise InputError(
         f"{path}: no study.json there or above; name a file in a study's results folder"
+        if not path.is_dir()
+        else f"{path}: no study.json there or above; {which_study(path)}"
     )

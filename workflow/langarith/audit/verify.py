@@ -1,6 +1,6 @@
 """Compare the files of a study with its records, and list what depends on those that differ.
 
-On the command line: `langarith audit verify|explain|diff`, or `python -m langarith.audit`.
+On the command line: `langarith audit verify|explain|diff`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from langarith.audit import diff, explain
-from langarith.audit.lineage import RECORD, Job, Lineage
+from langarith.audit.lineage import RECORD, Job, Lineage, which_study
 from langarith.errors import InputError
 from langarith.jobs import fingerprint
 
@@ -66,6 +66,11 @@ def verify(results: Path, workers: int | None = None, *, progress: bool = False)
         InputError: no study has run in the folder.
     """
     lineage = Lineage(results)
+    if not lineage.jobs and not lineage.broken:
+        raise InputError(
+            f"{results}: no job has left a record there, so there is nothing to verify; "
+            f"{which_study(results)}"
+        )
     names = dict.fromkeys(file for job in lineage.jobs for file in (*job.inputs, *job.outputs))
     now, read = _hashes({name: lineage.locate(name) for name in names}, workers, progress)
     findings = [

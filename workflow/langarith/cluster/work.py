@@ -108,14 +108,13 @@ class Counter:
             return _task_adapter(model, shape, recipe, *counted)
         method, operands = names["method"], len(parse_operands(names["operands"]))
         points = len(grid.points(self.study, method, operands))
-        return self._sweep(model, shape, points, method, *counted)
+        return self._sweep(model, shape, points, *counted)
 
     def _sweep(
         self,
         model: str,
         shape: costs.Shape,
         points: int,
-        method: str,
         counts: costs.Counts,
         length: float,
     ) -> Work:
@@ -200,7 +199,7 @@ class Counter:
         chosen = json.loads((path.parent / "selected.json").read_text(encoding="utf-8"))
         counts = (0, chosen["examples"]["validation"], chosen["examples"]["test"])
         points = len(chosen["validation"])
-        return self._sweep(model, shape, points, names["method"], counts, length)
+        return self._sweep(model, shape, points, counts, length)
 
 
 CONFIG = layout.ENCODER_FILES[0]

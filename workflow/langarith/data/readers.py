@@ -156,6 +156,11 @@ def parse_json(text: str, path: Path, where: str) -> Any:
             f"{path}, {where}: not valid JSON ({error.msg} at line {error.lineno}, "
             f"column {error.colno}); repair the file."
         ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; deep nesting
+        reason = (
+            "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+        )
+        raise InputError(f"{path}, {where}: {reason}; repair the file.") from error
     # Only an escape can bring in a lone surrogate, so nearly all texts pay one search.
     if "\\ud" in text.lower():
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import platform
 import resource
@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 from langarith import progress
 from langarith.errors import InputError, InputWarning, gathered_warnings
-from langarith.files import LARGE, sha256, write_json
+from langarith.files import LARGE, read_json, remove_partial, sha256, write_json
 from langarith.jobs.fingerprint import LIBRARY
 
 _PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "numpy", "snakemake")
@@ -52,16 +53,17 @@ def _recorded(path: Path) -> dict[str, Any] | None:
     """The entry of a file in the record beside it, if size and time still agree."""
     for record in (record_path(path), path.parent / "provenance.json"):
         if record.is_file():
-            entry = _read_record(record, record.stat().st_mtime_ns)["outputs"].get(str(path))
-            if entry and _agrees(entry, path):
-                return entry
+            with suppress(InputError, KeyError, TypeError):  # no record: the file is hashed
+                entry = _read_record(record, record.stat().st_mtime_ns)["outputs"].get(str(path))
+                if entry and _agrees(entry, path):
+                    return entry
     return None
 
 
 @cache
-def _read_record(path: Path, _: int) -> dict[str, Any]:
+def _read_record(path: Path, _: int) -> Any:
     """A record, cached since a job may read many of its files; the time distinguishes versions."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def _agrees(entry: Mapping[str, Any], path: Path) -> bool:
@@ -75,9 +77,10 @@ def _measured(path: Path, memory: Path | None) -> dict[str, Any]:
     if memory is not None and stat.st_size >= LARGE:
         cache_file = memory / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
         if cache_file.is_file():
-            cached = json.loads(cache_file.read_text(encoding="utf-8"))
-            if _agrees(cached, path):
-                return {key: cached[key] for key in ("sha256", "size", "mtime_ns")}
+            with suppress(InputError, KeyError, TypeError):
+                cached = read_json(cache_file)
+                if _agrees(cached, path):
+                    return {key: cached[key] for key in ("sha256", "size", "mtime_ns")}
     measured = {"sha256": sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     if cache_file is not None:
         write_json(cache_file, {"path": str(path), **measured})
@@ -163,9 +166,18 @@ def _study(record: Path) -> tuple[str | None, Path | None]:
     """Name of the study that a record belongs to, and its results folder."""
     for folder in record.absolute().parents:
         if (folder / "study.json").is_file():
-            text = (folder / "study.json").read_text(encoding="utf-8")
-            return json.loads(text).get("name"), folder
+            return read_json(folder / "study.json").get("name"), folder
     return None, None
+
+
+def _full_disk(error: BaseException) -> str | None:
+    """A sentence for an error that says that the disk is full or a quota used up; else None."""
+    # libraries written in Rust or C++ give the system's words, and no number of the error
+    for reason in map(os.strerror, (errno.ENOSPC, errno.EDQUOT)):
+        if reason.lower() in str(error).lower():
+            where = getattr(error, "filename", None) or "results_dir or checkpoint_dir"
+            return f"{where}: {reason.lower()}; free some space and run again"
+    return None
 
 
 @contextmanager
@@ -178,12 +190,19 @@ def job(snakemake: Any) -> Iterator[list[InputWarning]]:
     The record is written last, to the output named `record`: it exists only for a complete job.
     """
     progress.redirect_to(snakemake.log[0])
+    remove_partial(map(str, snakemake.output))
     started, clock = datetime.now(UTC), time.perf_counter()
     try:
         with gathered_warnings(lambda w: print(f"Warning: {w}", file=sys.stderr)) as warnings:
             yield warnings
     except InputError as error:
         progress.say(f"Error in {snakemake.rule}: {error}")
+        sys.exit(1)
+    except Exception as error:
+        if not (full := _full_disk(error)):
+            raise
+        traceback.print_exc()  # to the log
+        progress.say(f"Error in {snakemake.rule}: {full}")
         sys.exit(1)
     seconds, ended = time.perf_counter() - clock, datetime.now(UTC)
     outputs = [str(path) for path in snakemake.output if str(path) != str(snakemake.output.record)]

@@ -9,6 +9,9 @@ command line, folder and environment to the warm process and waits for the fork 
 A script requests this in its first line, `warm.hand_over(start=...)`. The warm process starts with
 a run that has jobs with models, or with the first of these jobs, and ends with the run.
 
+If the warm process ends early, a job that it has not started imports the libraries itself; one that
+it has started ends at once, with a sentence, and its fork with it.
+
 Results do not depend on where a job runs. This needs Linux; elsewhere, and with LANGARITH_WARM=off,
 each job imports the libraries itself.
 """
@@ -57,6 +60,9 @@ MODEL_CLASSES = tuple(
 START_TIMEOUT = 600.0
 """Seconds that a job waits for the warm process; imports from a file server can be slow."""
 
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent ends."""
+
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGURG, signal.SIGCONT)
 """Signals that a waiting job sends on to its fork."""
 
@@ -98,13 +104,14 @@ def hand_over(*, start: bool) -> None:
         start: start the warm process if there is none, and wait until it is ready. False: use the
             warm process only if it is ready.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a job without a traceback
     owner = os.environ.get(OWNER_VARIABLE, "off")
     if owner == "off" or sys.platform != "linux":
         return
     server = _connect(int(owner), start)
     if server is None:
         return
-    status = ""
+    fork, status = 0, ""
     with server, suppress(ConnectionError):
         request = {
             "argv": sys.argv,
@@ -123,8 +130,14 @@ def hand_over(*, start: bool) -> None:
             for number in FORWARDED_SIGNALS:
                 signal.signal(number, lambda number, _: os.kill(fork, number))
         status = replies.readline()
+    if not fork:
+        return  # the warm process ended before it started the job
     if not status:
-        print("The warm process ended before its job; run again.", file=sys.stderr)
+        print(
+            "The process that jobs are forked from (langarith.jobs.warm) was killed, and this job "
+            "with it; run again.",
+            file=sys.stderr,
+        )
         os._exit(1)
     code = os.waitstatus_to_exitcode(int(status))
     if code < 0:
@@ -141,7 +154,8 @@ def launch(owner: int) -> subprocess.Popen[bytes]:
     A second one for the same run finds the address in use and exits.
     """
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "langarith.jobs.warm", str(owner)],
+        # -P: a file such as token.py in the working directory is no module
+        [sys.executable, "-P", "-m", "langarith.jobs.warm", str(owner)],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         # OpenBLAS starts its threads on import, and a fork would lose them
@@ -163,16 +177,27 @@ def _connect(owner: int, start: bool) -> socket.socket | None:
             server.connect(address(owner))
         except OSError:
             server.close()
-            failed = launched and launched.poll()
-            if not start or failed or time.monotonic() > deadline:
-                return None  # the job imports the libraries itself, and shows any error in that
-            launched = launched or launch(owner)
+            if not start or time.monotonic() > deadline:
+                return None
+            if not _in_use(address(owner)):
+                if launched and launched.poll() is not None:
+                    return None  # the job imports the libraries itself, and shows any error in that
+                launched = launched or launch(owner)
             time.sleep(0.02)
         else:
             if _peer_user(server) == os.getuid():
                 return server
             server.close()
             raise PermissionError(f"another user listens at {address(owner)!r}")
+
+
+def _in_use(name: str) -> bool:
+    """Whether a process holds an abstract address, listening or not; True if that is unknown."""
+    try:
+        with open("/proc/net/unix", "rb") as sockets:
+            return name.replace("\0", "@").encode() in {line.split()[-1] for line in sockets}
+    except OSError:
+        return True
 
 
 def _peer_user(connection: socket.socket) -> int:
@@ -207,6 +232,7 @@ class ForkedJob:
 
 def serve(owner: int) -> None:
     """Fork jobs of a Snakemake run until that run ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(address(owner))
@@ -258,8 +284,10 @@ def _fork(connection: socket.socket) -> ForkedJob | None:
         for stream in streams:
             os.close(stream)
         return None
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
+        _end_with(parent)
         _run_script(request, streams)
     with suppress(OSError):
         os.setpgid(pid, pid)  # here and in the fork: whichever comes first
@@ -268,6 +296,15 @@ def _fork(connection: socket.socket) -> ForkedJob | None:
     with suppress(OSError):  # killed meanwhile: `serve` sees that the connection is closed
         connection.sendall(f"{pid}\n".encode())
     return ForkedJob(connection, pid)
+
+
+def _end_with(parent: int) -> None:
+    """In the fork: be killed when the warm process ends, so that no second job writes its files."""
+    import ctypes  # only here: a waiting process needs none
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _run_script(request: dict[str, Any], streams: list[int]) -> NoReturn:

@@ -60,6 +60,18 @@ LocalPath = Annotated[str, AfterValidator(expanded_path)]
 """A path on this machine, in which `~` and `$VARIABLE` are expanded."""
 
 
+def _without_braces(path: str) -> str:
+    if set(path) & set("{}"):
+        raise ValueError(
+            f"'{path}' has braces, which mean placeholders; name a folder without them"
+        )
+    return path
+
+
+OwnFolder = Annotated[LocalPath, AfterValidator(_without_braces)]
+"""A folder that the workflow writes: part of its patterns of paths."""
+
+
 def adapter_place(place: str) -> str:
     return place if HUB_ADAPTER.match(place) else expanded_path(place)
 

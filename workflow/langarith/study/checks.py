@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from langarith import merging, tasks
@@ -26,10 +27,7 @@ from langarith.study.schema import (
     PretrainModel,
     Study,
 )
-from langarith.study.sources import (
-    sequence_lengths,
-    task_type,
-)
+from langarith.study.sources import corpus_files, sequence_lengths, shard_name, task_type
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -64,13 +62,24 @@ def _languages(study: Study) -> Iterator[str]:
 
 
 def _names(study: Study) -> Iterator[str]:
-    """Names of models and tasks, which are folders of the results."""
+    """Names of models and tasks, which are folders of the results; the study's, part of a path."""
+    if not study.name.strip() or set(study.name) & set("/{}\n"):
+        yield f"name: {study.name!r} is no name of a file; leave out slashes and braces"
     for key, names in (("models", study.models), ("tasks", study.tasks)):
         for name in names:
             if not re.fullmatch(NAME, name) or not name.strip("."):
                 yield (
                     f"{key}: '{name}' is no name of a folder; use letters, digits, '.', '_' and '-'"
                 )
+
+
+def _own_folders(study: Study) -> Iterator[str]:
+    """Folders that the workflow writes."""
+    for key in ("results_dir", "checkpoint_dir"):
+        folder = Path(getattr(study, key) or ".")
+        for place in (folder, *folder.parents):
+            if place.exists() and not place.is_dir():
+                yield f"{key}: {place} is a file; name a folder"
 
 
 def _methods(study: Study) -> Iterator[str]:
@@ -109,6 +118,11 @@ def _related(study: Study) -> Iterator[str]:
         yield from _unknown(study, f"related.{target}", [related])
         if target == related:
             yield f"related.{target}: a language is not related to itself; name another"
+        elif related == study.task_language:
+            yield (
+                f"related.{target}: {related} is the task language, which every merge has already; "
+                "name another language"
+            )
 
 
 def _budgets(study: Study) -> Iterator[str]:
@@ -239,6 +253,16 @@ def _files_of_one_language(study: Study) -> Iterator[str]:
                     )
 
 
+def _shard_names(study: Study) -> Iterator[str]:
+    """Token streams are named by their shards, and braces in a path are placeholders."""
+    if not isinstance(study.corpora, FilesCorpora):
+        return
+    for language in study.languages:
+        for path in corpus_files(study.corpora, language):
+            if set(shard_name(path)) & set("{}") or not shard_name(path):
+                yield f"corpora.path: {path}: rename the file; its name has braces, or no letter"
+
+
 def _text_column(study: Study) -> Iterator[str]:
     corpora = study.corpora
     if isinstance(corpora, FilesCorpora) and "text_column" in corpora.model_fields_set:
@@ -339,6 +363,7 @@ def _without_initialisation(study: Study) -> Iterator[str]:
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _languages,
     _names,
+    _own_folders,
     _methods,
     _seeds,
     _budgets,
@@ -350,6 +375,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _windows,
     _difficulty,
     _files_of_one_language,
+    _shard_names,
     _text_column,
     _lambdas_of_la,
     _experiments,

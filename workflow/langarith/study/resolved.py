@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from langarith.errors import InputError
+from langarith.files import read_json
 
 
 def read_study(path: Path) -> dict[str, Any]:
@@ -16,10 +16,10 @@ def read_study(path: Path) -> dict[str, Any]:
         InputError: it is not what a run writes.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         if {"name", "results_dir"} <= set(told):
             return dict(told)
-    except (ValueError, TypeError):
+    except (InputError, TypeError):
         pass
     raise InputError(
         f"{path} does not say which study the folder belongs to; delete it if it is yours: the "

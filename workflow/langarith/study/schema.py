@@ -28,6 +28,7 @@ from pydantic import (
 from langarith.study.blocks import (
     Bool,
     LocalPath,
+    OwnFolder,
     Repository,
     Seed,
     Strict,
@@ -295,14 +296,18 @@ class MiniatureTask(_Task):
 TaskSpec = Annotated[HubTask | FilesTask | MiniatureTask, Field(discriminator="source")]
 
 
+_MOST_LAMBDAS = 1000
+
+
 class Lambdas(Strict):
     """An evenly spaced lambda grid: both ends are in it."""
 
     start: float = 0.0
     stop: float = 1.0
-    step: float = Field(gt=0)
+    step: float = Field(ge=0.01)
 
     def values(self) -> tuple[float, ...]:
+        """Every lambda of the grid, in order."""
         count = round((self.stop - self.start) / self.step)
         return tuple(round(self.start + i * self.step, 2) for i in range(count + 1))
 
@@ -310,14 +315,19 @@ class Lambdas(Strict):
     def _step_divides_range(self) -> Lambdas:
         if self.stop < self.start:
             raise ValueError(f"stop {self.stop} lies below start {self.start}; swap them")
+        if any(abs(v * 100 - round(v * 100)) > 1e-6 for v in (self.start, self.stop, self.step)):
+            raise ValueError("lambdas are written with two decimals; round start, stop and step")
         parts = (self.stop - self.start) / self.step
         if not math.isclose(parts, round(parts), abs_tol=1e-6):
             raise ValueError(
                 f"step {self.step} does not divide the range {self.start} to {self.stop}; "
                 "take one that does, for example 0.05 or 0.1"
             )
-        if any(abs(v * 100 - round(v * 100)) > 1e-6 for v in (self.start, self.stop, self.step)):
-            raise ValueError("lambdas are written with two decimals; round start, stop and step")
+        if parts > _MOST_LAMBDAS:
+            raise ValueError(
+                f"start {self.start} to stop {self.stop} by {self.step} are {round(parts) + 1} "
+                f"lambdas; take at most {_MOST_LAMBDAS + 1}"
+            )
         return self
 
 
@@ -359,8 +369,8 @@ class Study(Strict):
 
     name: str
     note: str = ""
-    results_dir: Annotated[LocalPath, Field(min_length=1)]
-    checkpoint_dir: LocalPath | None = None
+    results_dir: Annotated[OwnFolder, Field(min_length=1)]
+    checkpoint_dir: OwnFolder | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
     seeds: list[Seed] = Field(min_length=1)

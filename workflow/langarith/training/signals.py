@@ -13,8 +13,9 @@ class SignalRequests:
     """What signals ask of a training at its next step.
 
     SIGURG asks to save and continue: SLURM sends it ahead of a job's time limit (profiles/slurm),
-    and it does no harm to a process without a handler for it. SIGTERM asks to save and end: SLURM
-    sends it at the limit, on preemption, requeueing and cancelling, some seconds before it kills.
+    and it does no harm to a process without a handler for it. SIGTERM and SIGINT (Ctrl-C) ask to
+    save and end: SLURM sends SIGTERM at the limit, on preemption, requeueing and cancelling, some
+    seconds before it kills.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,7 @@ class SignalRequests:
 
     def _hear(self, number: int, _: Any) -> None:
         self.save = True
-        self.stop = self.stop or number == signal.SIGTERM
+        self.stop = self.stop or number != signal.SIGURG
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -30,7 +31,7 @@ class SignalRequests:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGURG, signal.SIGTERM)
+        numbers = (signal.SIGURG, signal.SIGTERM, signal.SIGINT)
         before = {number: signal.signal(number, self._hear) for number in numbers}
         try:
             yield
