@@ -73,6 +73,7 @@ def shown(study: schema.Study, *experiments: str) -> Counter[str]:
     tabulating = {
         "similarity": "compare_vectors",
         "sparsity": "estimate_density",
+        "label_free": "compare_rules",
         "related_languages": "rank_related_languages",
         "reproduction": "compare_with_paper",
     }
