@@ -57,6 +57,7 @@ def own_study() -> dict[str, Any]:
                 "source": "files",
                 "targets": ["es"],
                 **{split: f"data/{task}/{{language}}/{split}.{suffix}" for split in splits},
+                **({"stride": 32} if task == "qa" else {}),
             }
             for task, suffix in SUFFIX.items()
             for splits in [("train", "validation", "test")]

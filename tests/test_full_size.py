@@ -32,9 +32,9 @@ STUDY = {
     "tasks": {
         "qa": {
             "source": "files",
-            "train": "data/qa.json",
-            "validation": "data/qa.json",
-            "test": "data/qa.json",
+            "train": "data/qa/{language}/train.json",
+            "validation": "data/qa/{language}/validation.json",
+            "test": "data/qa/{language}/test.json",
             "targets": ["fr"],
             "max_length": 32,
             "stride": 4,
@@ -96,9 +96,15 @@ def write_data(folder: Path) -> None:
         (folder / "raw" / f"{language}.txt").write_text("\n".join(lines) + "\n")
     context = " ".join(WORDS[:16])
     answer = {"text": "word3 word4", "answer_start": context.index("word3")}
-    qas = [{"id": str(i), "question": f"word{i}", "answers": [answer]} for i in range(4)]
-    paragraphs = [{"context": context, "qas": qas}]
-    (folder / "qa.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    for language in ("en", "fr"):
+        (folder / f"qa/{language}").mkdir(parents=True)
+        for split in ("train", "validation", "test"):
+            qas = [
+                {"id": f"{language}-{split}-{i}", "question": f"word{i}", "answers": [answer]}
+                for i in range(4)
+            ]
+            paragraphs = {"data": [{"paragraphs": [{"context": context, "qas": qas}]}]}
+            (folder / f"qa/{language}/{split}.json").write_text(json.dumps(paragraphs))
 
 
 def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:

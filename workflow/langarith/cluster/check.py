@@ -60,12 +60,13 @@ def look(of: schema.Study) -> Found:
 
 def _raw_text(of: schema.Study, found: Found) -> None:
     """Raw text, to its end; of files of the hub, whose bytes were verified, the header alone."""
-    documents = 0
+    documents = missing = 0
     paths: list[Path] = []
     for language in of.languages:
         corpus = _Corpus(of.corpora.validation_documents)
         there = [Path(path) for path in sources.shards(of, language)]
-        whole = all(path.exists() for path in there)
+        absent = sum(not path.exists() for path in there)
+        missing += absent
         try:
             for path in filter(Path.exists, there):
                 paths.append(path)
@@ -77,12 +78,12 @@ def _raw_text(of: schema.Study, found: Found) -> None:
         except InputError as error:
             found.problems.append(str(error))
         else:
-            if whole:
+            if not absent:
                 found.problems += corpus.problems(of, language)
         documents += corpus.documents
     for first, second in copies(paths):
         warn(f"{second}", f"it holds the same text as {first}")
-    found.looked_at.append(f"{_amount(paths, 'raw file')} with {documents:,} documents")
+    found.looked_at.append(f"{_amount(paths, 'raw file', missing)} with {documents:,} documents")
 
 
 @dataclass
@@ -140,7 +141,7 @@ class _Corpus:
 def _task_data(of: schema.Study, found: Found) -> None:
     """Task files, to their end, and whether those of all languages fit together."""
     paths: list[Path] = []
-    examples = 0
+    examples = missing = 0
     for name, spec in of.tasks.items():
         task = tasks.get(sources.task_type(of, name), spec.labels)
         trained: Mapping[str, int] | None = None
@@ -150,6 +151,7 @@ def _task_data(of: schema.Study, found: Found) -> None:
             for split in reading["cuts"]:
                 path = Path(sources.task_file(of, name, language, split))
                 if not path.exists():
+                    missing += 1
                     continue
                 read.append(path)
                 try:
@@ -165,7 +167,7 @@ def _task_data(of: schema.Study, found: Found) -> None:
             "its own"
             for first, second in copies(read)
         )
-    found.looked_at.append(f"{_amount(paths, 'task file')} with {examples:,} examples")
+    found.looked_at.append(f"{_amount(paths, 'task file', missing)} with {examples:,} examples")
 
 
 def _tokenizers(of: schema.Study) -> list[tuple[Tokenizer | None, str]]:
@@ -194,11 +196,12 @@ def _tokenizer(path: Path, _: int) -> Tokenizer | None:
     return tokenizer
 
 
-def _amount(paths: Sequence[Path], what: str) -> str:
-    """`3 raw files (12 kB)`."""
+def _amount(paths: Sequence[Path], what: str, missing: int) -> str:
+    """`3 raw files (12 kB, 2 more are not there yet)`."""
     different = dict.fromkeys(paths)
-    size = sum(path.stat().st_size for path in different if path.is_file())
-    return f"{len(different)} {what}{'' if len(different) == 1 else 's'} ({size_of(size)})"
+    size = size_of(sum(path.stat().st_size for path in different if path.is_file()))
+    more = f", {missing} more are not there yet" if missing else ""
+    return f"{len(different)} {what}{'' if len(different) == 1 else 's'} ({size}{more})"
 
 
 def _base_models(of: schema.Study, found: Found) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,13 @@ class Ner(TaggingTask):
         Errors: InputError of `check_columns`, for a word without a tag, a tag that is not O, B-X or
         I-X, an I-X that continues no X, and a token that is null.
         """
-        if path.suffix == ".parquet":
-            return _parquet_sentences(path)
-        check_columns(path, self.ends_sentence)
-        return super().sentences(path)
+        return _parquet_sentences(path) if path.suffix == ".parquet" else super().sentences(path)
+
+    def rows(self, path: Path) -> Iterable[tuple[int, str]]:
+        """The lines of a file whose columns are as expected."""
+        rows = list(super().rows(path))
+        check_columns(path, rows, self.ends_sentence)
+        return rows
 
     def ends_sentence(self, line: str) -> bool:
         """Blank and `-DOCSTART-` lines do."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from langarith.data.readers import read_all, read_rows
+from langarith.data.readers import read_all
 from langarith.errors import InputError
 
 TAG = re.compile(r"O|[BI]-\S+")
@@ -32,23 +32,36 @@ def split_columns(line: str) -> list[str]:
 
 @dataclass
 class _Lines:
-    """The lines of words of a file: all numbers of columns, and the first lines by sentence."""
+    """The first lines of words of a file, by sentence."""
 
-    widths: Counter[int] = field(default_factory=Counter)
-    head: list[list[list[str]]] = field(default_factory=lambda: [[]])
+    sentences: list[list[list[str]]] = field(default_factory=lambda: [[]])
     tabs: bool = False
     comments: bool = False
 
 
-def check_columns(path: Path, ends_sentence: Callable[[str], bool]) -> None:
+def check_columns(
+    path: Path, rows: Sequence[tuple[int, str]], ends_sentence: Callable[[str], bool]
+) -> None:
     """Check that a file can have its words in the first column and its tags in the last one.
 
     Errors: InputError for a layout that is recognised (WikiNEuRal, UNER, MultiCoNER, GermEval, the
     archives of WikiANN), with a command that turns it into this one, and for lines of words that
     have more or fewer columns than the others.
+
+    Args:
+        rows: the numbered lines of the file.
+        ends_sentence: whether a line stands between sentences.
     """
-    rows = [row for row in read_rows(path) if not ends_sentence(row[1]) or not row[1].strip()]
-    lines = _read(line for _, line in rows)
+    lines = _Lines()
+    for _, line in rows[:HEAD]:
+        columns = split_columns(line)
+        if ends_sentence(line):
+            lines.sentences += [[]] if lines.sentences[-1] else []
+        elif line.startswith("#") and not TAG.fullmatch(columns[-1]):
+            lines.comments = True
+        elif len(columns) > 1:
+            lines.tabs = lines.tabs or "\t" in line
+            lines.sentences[-1].append(columns)
     layout = _layout(lines)
     if layout is not None:
         reasons, command = layout
@@ -56,12 +69,14 @@ def check_columns(path: Path, ends_sentence: Callable[[str], bool]) -> None:
             f"{path}: {', '.join(reasons)}; give lines of a token, a tab and a tag, for example "
             f"by {command}."
         )
-    if len(lines.widths) > 1:
-        usual = lines.widths.most_common(1)[0][0]
+    widths = Counter(_width(line) for _, line in rows)
+    if len(widths.keys() - {0, 1}) > 1:
+        words = Counter(_width(line) for _, line in rows if not ends_sentence(line))
+        usual = words.most_common(1)[0][0]
 
         def check(row: tuple[int, str]) -> None:
-            width = len(split_columns(row[1]))
-            if width not in (usual, 1) and row[1].strip():
+            width = _width(row[1])
+            if width not in (usual, 1) and not ends_sentence(row[1]):
                 raise InputError(
                     f"{path}, line {row[0]} has {width} columns, and others have {usual}; put a "
                     "tab between the columns, since a token that holds a space is not one column "
@@ -71,29 +86,19 @@ def check_columns(path: Path, ends_sentence: Callable[[str], bool]) -> None:
         read_all(rows, check)
 
 
-def _read(lines: Iterator[str]) -> _Lines:
-    found, count = _Lines(), 0
-    for line in lines:
-        columns = split_columns(line)
-        if not line.strip():
-            found.head += [[]] if found.head[-1] else []
-        elif line.startswith("#") and not TAG.fullmatch(columns[-1]):
-            found.comments = True
-        elif len(columns) > 1:
-            found.widths[len(columns)] += 1
-            found.tabs = found.tabs or "\t" in line
-            if count < HEAD:
-                found.head[-1].append(columns)
-                count += 1
-    return found
+def _width(line: str) -> int:
+    """How many columns a line has; 0 for an empty one."""
+    tabs = line.count("\t")
+    return tabs + 1 if tabs else len(SPACES.split(line.strip(" "))) if line else 0
 
 
 def _layout(lines: _Lines) -> tuple[list[str], str] | None:
     """What shows another layout, and the command that converts it; None for this layout."""
-    if not lines.widths:
+    widths = Counter(len(row) for rows in lines.sentences for row in rows)
+    if not widths:
         return None
-    width = lines.widths.most_common(1)[0][0]
-    sentences = [[row for row in rows if len(row) == width] for rows in lines.head]
+    width = widths.most_common(1)[0][0]
+    sentences = [[row for row in rows if len(row) == width] for rows in lines.sentences]
     columns = list(zip(*(row for rows in sentences for row in rows), strict=True))
     numbered = width > 2 and _counts(sentences)
     of_tags = [i for i, column in enumerate(columns) if _has_entities(column)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,7 +78,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
         words: list[str] = []
         tags: list[str] = []
         first = 0
-        for number, (word, tag) in filter(None, read_all(read_rows(path), read)):
+        for number, (word, tag) in filter(None, read_all(self.rows(path), read)):
             if not tag:
                 if words:
                     yield TaggedSentence(str(first), tuple(words), tuple(tags))
@@ -90,6 +90,10 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             tags.append(tag)
         if words:
             yield TaggedSentence(str(first), tuple(words), tuple(tags))
+
+    def rows(self, path: Path) -> Iterable[tuple[int, str]]:
+        """The lines of a file with their numbers from 1."""
+        return read_rows(path)
 
     def ends_sentence(self, line: str) -> bool:
         """Whether a line separates sentences: a blank one."""
