@@ -136,8 +136,9 @@ def test_a_recorded_sweep_is_scaled_by_points_and_examples(nano):
 # --- without records ---
 
 
-def test_the_speed_of_this_machine_is_measured_and_said(nano):
+def test_the_speed_of_this_machine_is_measured_and_said(nano, monkeypatch):
     """The measured speed is that of real products: at least what Python reaches without them."""
+    monkeypatch.setattr(speed, "SECONDS", 0.1)
     stage = adapters(with_steps(nano, 20_000))
     assert stage.source == "measured"
     case = speed.Case((2, 64, 128, 1500), 16, 32, 2, 0.2, 1, "auto")
@@ -209,6 +210,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> schema.Study:
         },
         "related": {"es": "en"},
         "lambdas": {"la": {"start": 0, "stop": 1, "step": 0.5}},
+        "training": nano.training.model_dump(),
         "experiments": {"enhancement": {}},
     }
     Path("own.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(keys))))

@@ -5,6 +5,7 @@ Everything happens in copies of the house, so that a test may edit the code as a
 
 import filecmp
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
