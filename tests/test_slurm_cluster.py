@@ -106,7 +106,7 @@ def finished(tmp_path_factory) -> tuple[Path, str]:
     (house / "slurm").symlink_to("profiles/slurm")
     # --configfile takes all words that follow
     run = start(house, "results/nano/figures/zero_shot.pdf")
-    told = console(run, 420)
+    told = console(run, 900)
     assert run.returncode == 0, told
     return house, told
 
