@@ -136,8 +136,9 @@ def test_a_recorded_sweep_is_scaled_by_points_and_examples(nano):
 # --- without records ---
 
 
-def test_the_speed_of_this_machine_is_measured_and_said(nano):
+def test_the_speed_of_this_machine_is_measured_and_said(nano, monkeypatch):
     """The measured speed is that of real products: at least what Python reaches without them."""
+    monkeypatch.setattr(speed, "SECONDS", 0.1)
     stage = adapters(with_steps(nano, 20_000))
     assert stage.source == "measured"
     case = speed.Case((2, 64, 128, 1500), 16, 32, 2, 0.2, 1, "auto")
@@ -209,6 +210,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> schema.Study:
         },
         "related": {"es": "en"},
         "lambdas": {"la": {"start": 0, "stop": 1, "step": 0.5}},
+        "training": nano.training.model_dump(),
         "experiments": {"enhancement": {}},
     }
     Path("own.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(keys))))
@@ -265,6 +267,17 @@ def test_a_full_disk_is_a_mistake_that_check_finds(nano, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: used._replace(free=1000))
     (sentence,) = check.problems(nano)
     assert "results_dir: the study will write about" in sentence and "has 1.0 kB free" in sentence
+
+
+def test_check_refuses_only_what_surely_does_not_fit(root, monkeypatch):
+    """Shards of the hub are of unknown size until they are there: the paper's study."""
+    paper = loading.load(root / "config.yaml", {"results_dir": "no/such/folder"})
+    (folder,) = {f for f, kinds in disk.needed(paper).items() if "token streams" in kinds}
+    most, least = (disk.needed(paper, least=way)[folder]["token streams"] for way in (False, True))
+    assert least == pytest.approx(most / 3)
+    used = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: used._replace(free=1.5 * least))
+    assert list(disk.problems(paper)) == []
 
 
 def test_checkpoints_elsewhere_are_another_folder(nano, tmp_path):

@@ -123,7 +123,9 @@ def test_the_zero_shot_figure_is_made_on_the_cluster(finished):
     assert {record["rule"] for record in on_slurm} > GPU_RULES
     # 21 jobs in 12 of SLURM: raw text and examples are one, each language's tokens, all sweeps
     assert len(on_slurm) == 21 and len(jobs_of(told)) == 12
-    assert "21 jobs in 12 of SLURM" in told
+    # the GPUs are pretended, so none of them computed
+    assert "21 jobs in 12 of SLURM, 0.00 GPU-hours" in told
+    assert "jobs held a GPU and computed on the CPU" in told
 
 
 def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):

@@ -31,18 +31,23 @@ OUTCOME = 1.5
 DOCUMENT = 700
 """Bytes of a document of the miniature, compressed."""
 
+HUB_LEAST = 1 / 3
+"""Share of the estimated tokens that shards of the hub hold at least."""
+
 Needed = dict[Path, dict[str, float]]
 """Bytes by kind of what will be written, by the folder that it goes to."""
 
 
-def needed(study: schema.Study, at_once: int = 1) -> Needed:
+def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed:
     """What the study's jobs have yet to write; files that exist do not count.
 
     Files of the hub are not counted: their sizes are known only there.
 
     Args:
         at_once: trainings that run at the same time, each with its checkpoints.
+        least: a lower bound of what cannot be known before it is downloaded.
     """
+    certain = HUB_LEAST if least and isinstance(study.corpora, schema.HubCorpora) else 1.0
     results = Path(study.results_dir)
     found: Needed = defaultdict(lambda: defaultdict(float))
     here = found[results]
@@ -54,7 +59,7 @@ def needed(study: schema.Study, at_once: int = 1) -> Needed:
         here[f"{kind} adapters"] += FLOAT * trained
         adapter = max(adapter, trained)
     for tokens in _streams(study):
-        here["token streams"] += TOKEN * tokens
+        here["token streams"] += TOKEN * tokens * certain
     for size in _cells(study):
         here["evaluations"] += size
     if isinstance(study.corpora, schema.MiniatureCorpora):
@@ -165,7 +170,7 @@ def _nearest(folder: Path) -> Path:
 
 def problems(study: schema.Study) -> Iterator[str]:
     """A sentence for each file system that cannot hold what the study will write."""
-    for folders, size, free in _file_systems(needed(study)):
+    for folders, size, free in _file_systems(needed(study, least=True)):
         if size > free:
             key = "results_dir" if Path(study.results_dir) in folders else "checkpoint_dir"
             yield (
