@@ -179,9 +179,9 @@ def test_command_line_goes_before_the_file(tmp_path: Path) -> None:
 
 
 def test_lock_file_beside_the_study_is_read(tmp_path: Path) -> None:
-    write(tmp_path / "study.related.yaml", '"es": "en"\n"fr": "es"\n')
+    write(tmp_path / "study.related.yaml", '"es": "fr"\n"fr": "es"\n')
     assert loading.lock_file(tmp_path / "study.yaml") == tmp_path / "study.related.yaml"
-    assert read(tmp_path, related={}).related == {"es": "en", "fr": "es"}
+    assert read(tmp_path, related={}).related == {"es": "fr", "fr": "es"}
 
 
 def test_related_in_the_study_wins_over_the_lock(tmp_path: Path) -> None:
@@ -245,9 +245,11 @@ def test_grid_grows_with_models_and_shrinks_with_a_view(tmp_path: Path) -> None:
 
 
 def test_task_language_is_no_target_and_no_language_is_merged_with_itself(tmp_path: Path) -> None:
-    # en is listed so that its own test set is used; es's related language is the task language
-    study = read(tmp_path, tasks__ner__targets=["en", "es"], related={"es": "en", "fr": "es"})
-    assert {cell.target for cell in experiments.cells(study, "zero_shot")} == {"fr"}
+    # en is listed so that its own test set is used
+    study = read(tmp_path, tasks__ner__targets=["en", "es"])
+    assert {cell.target for cell in experiments.cells(study, "zero_shot")} == {"es", "fr"}
+    with pytest.raises(InputError, match=r"related\.es: en is the task language, with which zero_"):
+        read(tmp_path, related={"es": "en", "fr": "es"})
 
 
 def test_cell_that_two_experiments_share_is_computed_once(tmp_path: Path) -> None:
@@ -276,7 +278,7 @@ def test_enhancement_pairs_the_targets_own_adapter_with_english_and_the_relative
         ("nli/fr", "la/es+fr"),
     }
     # a relative that is the task language makes one pair, not two
-    alone = {"related": {"es": "en", "fr": "es"}, "experiments__enhancement": {"targets": ["es"]}}
+    alone = {"related": {"es": "en"}, "experiments": {"enhancement": {"targets": ["es"]}}}
     assert pairs(tmp_path, "enhancement", **alone) == {("ner/es", "la/en+es")}
 
 
@@ -720,7 +722,7 @@ REFUSED = [
     ({"experiments__zero_shot": {"models": ["tny"]}}, "experiments.zero_shot.models", "'tiny'?)"),
     # lambdas
     ({"lambdas__la__step": 0.3}, "lambdas.la", "step 0.3 does not divide the range 0.0 to 1.0"),
-    ({"lambdas__la__step": 0}, "lambdas.la.step", "greater than 0"),
+    ({"lambdas__la__step": 0}, "lambdas.la.step", "greater than or equal to 0.01"),
     ({"lambdas__la__stop": -1}, "lambdas.la", "stop -1.0 lies below start 0.0; swap them"),
     ({"lambdas__la__step": 0.125}, "lambdas.la", "written with two decimals"),
     ({"lambdas__la__stop": 2}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),

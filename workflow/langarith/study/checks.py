@@ -118,11 +118,26 @@ def _related(study: Study) -> Iterator[str]:
         yield from _unknown(study, f"related.{target}", [related])
         if target == related:
             yield f"related.{target}: a language is not related to itself; name another"
-        elif related == study.task_language:
-            yield (
-                f"related.{target}: {related} is the task language, which every merge has already; "
-                "name another language"
-            )
+
+
+def _related_to_task_language(study: Study) -> Iterator[str]:
+    """Experiments that merge the task language with the related one need two languages."""
+    merged = [
+        name
+        for name in ("zero_shot", "ties", "methods")
+        if name in study.experiments
+        and set(study.experiments[name].tasks or ()) <= set(study.tasks)
+    ]
+    for target, related in study.related.items():
+        for name in merged:
+            if related == study.task_language and any(
+                place[2] == target for place in places(study, name)
+            ):
+                yield (
+                    f"related.{target}: {related} is the task language, with which {name} merges "
+                    "the related language; name another language"
+                )
+                break
 
 
 def _budgets(study: Study) -> Iterator[str]:
@@ -379,6 +394,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _text_column,
     _lambdas_of_la,
     _experiments,
+    _related_to_task_language,
     file_checks.shards_on_hub,
     file_checks.revisions,
     file_checks.ready_made_adapters,
