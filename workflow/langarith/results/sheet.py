@@ -160,7 +160,8 @@ def gain(
     found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
     budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
-    place = intervals.key(*map(str, runs[["model", "task"]].iloc[0]), target, over, budget)
+    model, task = map(str, runs[["model", "task"]].iloc[0])
+    place = intervals.key(model, task, target, over, budget)
     return Number(
         float(found[target]),
         signed=True,

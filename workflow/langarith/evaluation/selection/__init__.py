@@ -80,11 +80,15 @@ class Swept:
             split: {_point(entry): entry["metrics"][cell["metric"]] for entry in cell[split]}
             for split in ("validation", "test")
         }
-        names = ("model", "task", "target", "method", "operands")
         return cls(
-            **{name: cell[name] for name in names},
+            model=cell["model"],
+            task=cell["task"],
+            target=cell["target"],
+            method=cell["method"],
+            operands=cell["operands"],
             seed=int(cell["seed"]),
-            **curves,
+            validation=curves["validation"],
+            test=curves["test"],
             entropy={_point(entry): entry["entropy"] for entry in cell["validation"]},
             norms=tuple(cell["norms"]),
             neutral=neutral(merging.get(cell["method"]), next(iter(curves["validation"]))),
