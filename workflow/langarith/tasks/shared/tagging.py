@@ -148,7 +148,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             lost,
             sum(len(example.words) for example in examples),
             f"words lie beyond the first {encoding.max_length} subwords of their sentences and are "
-            f"predicted {self.fallback}",
+            + ("not learnt from" if encoding.training else f"predicted {self.fallback}"),
             "put a blank line after each sentence, or raise 'max_length'",
         )
 
