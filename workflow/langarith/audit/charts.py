@@ -103,7 +103,8 @@ def _bars(
     if experiment == "enhancement":
         rows = analysis.enhancement(table, source).to_dict("records")
         better = {(row["model"], row["task"], row["target"]): row["better"] for row in rows}
-    for row in map(dict, analysis.cells(table).to_dict("records")):
+    for record in analysis.cells(table).to_dict("records"):
+        row = {str(column): value for column, value in record.items()}
         target, left, right = row["target"], row["left"], row["right"]
 
         def bar(

@@ -266,7 +266,7 @@ def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     parts = [scores]
     for (model, task), part in scores.groupby(["model", "task"], sort=False):
         means = seed_averages(part, kinds).reindex(part["seed"].unique()).rename_axis("seed")
-        parts.append(means.reset_index().assign(model=model, task=task, target=AVERAGE))
+        parts.append(means.reset_index().assign(target=AVERAGE, model=str(model), task=str(task)))
     return pd.concat(parts, ignore_index=True)
 
 

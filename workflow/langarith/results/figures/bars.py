@@ -190,8 +190,8 @@ def _draw(
             start = 0
             for panel in row:
                 axis = sub.add_subplot(grid[0, start : start + len(panel.groups)])
-                place = (style.TEXT_WIDTH - 0.4) / groups
-                drawn_chance |= _draw_panel(axis, panel, bars, points, place)
+                inches = (style.TEXT_WIDTH - 0.4) / groups
+                drawn_chance |= _draw_panel(axis, panel, bars, points, inches)
                 axis.set_title(panel.title, loc="left")
                 start += len(panel.groups)
             sub.axes[0].set_ylabel("test score (%)")

@@ -74,7 +74,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         axes = axes.T if across else axes
         drawn_chance = drawn_full = False
         for row, (title, part) in zip(axes, panels, strict=True):
-            place = (part["model"].iloc[0], part["task"].iloc[0])
+            of = (part["model"].iloc[0], part["task"].iloc[0])
             for axis, target in zip(row, targets, strict=True):
                 points = part[part["target"] == target]
                 if points.empty:
@@ -82,7 +82,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     continue
                 drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
                 axis.set_title(f"{target}: {title}")
-                drawn_chance |= _chance(axis, chance.get((*place, target)))
+                drawn_chance |= _chance(axis, chance.get((*of, target)))
         english = caption["task_language"]
         labels = ("target's adapter alone", f"language arithmetic (with {english})")
         entries: dict[str, Artist] = {
