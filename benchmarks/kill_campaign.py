@@ -109,7 +109,7 @@ class Campaign:
             self.project.mkdir(parents=True)
             for part in PARTS:
                 copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
-                copy(ROOT / part, self.project / part)  # type: ignore[operator]
+                copy(ROOT / part, self.project / part)
             started = time.monotonic()
             if self.start().wait() != 0:
                 sys.exit(f"the undisturbed run failed; see {self.log}")
