@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from langarith import layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
+from langarith.evaluation import selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, point_text
