@@ -48,6 +48,7 @@ rule compare_rules:
     log:
         f"{LOGS}/compare_rules/{STUDY.name}.log",
     params:
+        missing=lambda _: missing_cells(SimpleNamespace(experiment="label_free")),
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
     conda:
         ENVIRONMENT

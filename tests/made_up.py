@@ -17,7 +17,7 @@ import pandas as pd
 from langarith.files import write_json
 from langarith.jobs.fingerprint import fingerprint
 from langarith.jobs.record import describe
-from langarith.results import tables
+from langarith.results import label_free, tables
 
 METRICS = {"ner": ("f1", "f1_strict"), "nli": ("accuracy",), "qa": ("f1", "exact_match")}
 CAPTION: dict[str, Any] = {
@@ -137,6 +137,32 @@ ZERO_SHOT = [
 ]
 """A finished zero-shot experiment, small enough to compute by hand: task, target, operands, seed,
 chosen lambda, test scores."""
+
+
+def rules(cells: Iterable[list[dict[str, Any]]]) -> pd.DataFrame:
+    """The table of `label_free` of cells made by `cell`; a cell without scores is missing."""
+    there, missing = [], []
+    for rows in cells:
+        one = {key: rows[0][key] for key in ("model", "task", "target", "method", "operands")}
+        one |= {"seed": str(rows[0]["seed"]), "metric": METRICS[one["task"]][0]}
+        scored = [
+            row for row in rows if row["metric"] == one["metric"] and row["value"] == row["value"]
+        ]
+        if not scored:
+            missing.append(one)
+            continue
+        curves = {
+            split: [
+                {"lambda": row["lambda"], "metrics": {row["metric"]: row["value"]}}
+                | {"entropy": 1 - row["value"] / 200}
+                for row in scored
+                if row["split"] == split
+            ]
+            for split in ("validation", "test")
+        }
+        there.append(one | curves | {"norms": [1.0, 1.3]})
+    found = label_free.rows(there, missing)
+    return tables.with_points(pd.DataFrame(found, columns=label_free.COLUMNS))
 
 
 def write_results(folder: Path) -> tuple[list[Path], list[Path]]:

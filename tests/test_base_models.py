@@ -230,15 +230,15 @@ def study(model: Path, **of_model: Any) -> schema.Study:
 
 
 def test_check_looks_at_base_models_and_ready_made_adapters(model: Path, tmp_path: Path) -> None:
-    assert check.problems(study(model)) == []
+    assert check.look(study(model)).problems == []
     edit("tokenizer_config.json", pad_token=None)(model)
-    (problem,) = check.problems(study(model))
+    (problem,) = check.look(study(model)).problems
     assert problem.startswith(f"models.own: {model}/tokenizer_config.json: no pad_token")
     adapter = tmp_path / "fr"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
     (adapter / "adapter.safetensors").write_bytes(POINTER)
-    _, problem = check.problems(study(model, adapters={"fr": str(adapter)}))
+    _, problem = check.look(study(model, adapters={"fr": str(adapter)})).problems
     assert problem.startswith(f"models.own.adapters.fr: {adapter}/adapter.safetensors is no compl")
 
 

@@ -710,7 +710,7 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
         (model, t, target) for model in LARGE["models"] for t in COVERED for target in COVERED[t]
     ]
     first = [place for place in one if place[0] == LARGE["models"][0]]
-    if name in ("zero_shot", "lambda_impact"):
+    if name in ("zero_shot", "lambda_impact", "label_free"):
         places = one if name == "zero_shot" else first
         cells = [
             cell(task, t, "en", related(t), s, model=m) for m, task, t in places for s in seeds
@@ -750,7 +750,7 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
             for b in [*budgets[: steps[t]], "full"]
             for s in seeds
         ]
-    return made_up.table(cells)
+    return made_up.rules(cells) if name == "label_free" else made_up.table(cells)
 
 
 def large_vectors(name: str, *, missing: int = 0) -> pd.DataFrame:
@@ -846,7 +846,7 @@ def test_an_experiment_of_a_single_cell_is_drawn(name: str, state: str, tmp_path
     }.get(name, sweep("ner", "es", "en", "fr", 1, values))
     if name == "ties":
         cell += sweep("ner", "es", "en", "fr", 1, values, method="ties20")
-    table = made_up.table([cell])
+    table = made_up.rules([cell]) if name == "label_free" else made_up.table([cell])
     if name == "similarity":
         table = cosines("language", ["es"], {}).query("seed == 1")
         table = table.assign(cosine=float("nan")) if gone else table

@@ -265,7 +265,7 @@ def test_a_full_disk_is_a_mistake_that_check_finds(nano, monkeypatch):
     assert list(disk.problems(nano)) == []
     used = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: used._replace(free=1000))
-    (sentence,) = check.problems(nano)
+    (sentence,) = check.look(nano).problems
     assert "results_dir: the study will write about" in sentence and "has 1.0 kB free" in sentence
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import made_up
 from langarith.results import render, sheet, sheets
 from langarith.results.sheet import Number, Sheet
 from made_up import CAPTION, cell, gone, table
@@ -527,6 +528,11 @@ def some_tables() -> dict[str, pd.DataFrame]:
         "relatedness": table(own),
         "ties": table([*la, *scaled]),
         "methods": table([*la, *scaled]),
+        "label_free": made_up.rules(
+            cell(t, f"en+{other}", s, {0.0: 3, 0.5: 4, 1.0: 2}, chosen=0.5)
+            for t, other in (("es", "fr"), ("fr", "es"))
+            for s in (1, 2)
+        ),
         "related_languages": pd.DataFrame(
             [("es", "fr", 5, 0.1, 1, True, True, True)],
             columns="target candidate shared_family distance rank tie_set chosen in_study".split(),

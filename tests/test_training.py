@@ -633,6 +633,7 @@ def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(
         "scheduler.pt",
         "rng_state.pth",
         "metrics.jsonl",
+        "window.json",
         "trainer_state.json",
     }
     model = encoders.load_masked_lm(base)

@@ -13,4 +13,8 @@ with record.job(snakemake):
     from langarith.results import label_free, tables
 
     cells = [json.loads(Path(path).read_text("utf-8")) for path in snakemake.input.selected]
-    tables.write(label_free.rows(cells), Path(snakemake.output.table), label_free.COLUMNS)
+    tables.write(
+        label_free.rows(cells, snakemake.params.missing),
+        Path(snakemake.output.table),
+        label_free.COLUMNS,
+    )

@@ -128,7 +128,7 @@ def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
     found = []
     by = ["model", "task", "target", "method", "operands"]
-    for place, rows in table.groupby(by, sort=False):
+    for place, rows in table.dropna(subset=["value"]).groupby(by, sort=False):
         names = dict(zip(by, map(str, place), strict=True))
         operands = names.pop("operands")
         scores = {

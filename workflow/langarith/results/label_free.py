@@ -17,7 +17,9 @@ COLUMNS = (
 ).split(",")
 
 
-def rows(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def rows(
+    cells: Iterable[Mapping[str, Any]], missing: Iterable[Mapping[str, str]] = ()
+) -> list[dict[str, Any]]:
     """A row per cell and rule.
 
     `value`: test score in percent at the rule's choice. `regret`: points that the paper's rule,
@@ -26,6 +28,7 @@ def rows(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Args:
         cells: contents of `selected.json`.
+        missing: cells of a partial grid: a row of the rule `validation` without a value each.
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
@@ -63,14 +66,19 @@ def rows(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "rank": None if name == "oracle" else _rank(score, ranked),
                 }
             )
-    return found
+    names = ("model", "task", "target", "method", "operands", "seed", "metric")
+    return found + [
+        {"experiment": "label_free", "rule": "validation", "labels": "target"}
+        | {name: lost[name] for name in names}
+        for lost in missing
+    ]
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Each rule over targets and seeds: a row per model, task and rule, in the rules' order.
 
     Columns: model, task, rule, targets (a number), and the means of `value`, `regret` and `rank`. A
-    rule that cannot choose for some target has NaN.
+    rule that chooses in fewer cells than there are has NaN.
     """
     # the paper's rule chooses in every cell
     wanted = table[table["rule"] == "validation"].groupby(["model", "task"]).size()
@@ -79,7 +87,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
         regret=("regret", "mean"),
         rank=("rank", "mean"),
         targets=("target", "nunique"),
-        cells=("value", "size"),
+        cells=("value", "count"),
     )
     found = found.reset_index()
     places = pd.MultiIndex.from_frame(found[["model", "task"]])

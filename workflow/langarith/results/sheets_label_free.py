@@ -27,7 +27,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                     LABELS[rule.labels],
                     Number(row["value"]),
                     Number(row["regret"], signed=True, interval=ends and (-ends[1], -ends[0])),
-                    Number(row["rank"], digits=1),
+                    "" if rule.labels == "test" else Number(row["rank"], digits=1),
                 )
             )
         sheets.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,8 +37,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for model in style.ordered(table["model"], caption["models"])
         for task, part in table[table["model"] == model].groupby("task", sort=False)
     ]
-    rules = [name for name in selection.names() if name in set(table["rule"])]
-    rules.remove("validation")
+    rules = [name for name in selection.names() if name != "validation"]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -55,7 +55,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             for place, rule in enumerate(rules):
                 targets = style.ordered(part["target"], caption["languages"])
                 for i, target in enumerate(targets):
-                    if (model, task, target, rule) in of_targets:
+                    if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
                         offset = 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
                         ends = found.get(key(model, str(task), target, LABELS, rule=rule))
                         _dot(
@@ -67,7 +67,8 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                         )
                 average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
                 ends = found.get(average)
-                _dot(axis, averages[model, task, rule], place - 0.1, ends, AVERAGE)
+                average_regret = averages.get((model, task, rule), math.nan)
+                _dot(axis, average_regret, place - 0.1, ends, AVERAGE)
             axis.axvline(0, color="black", linewidth=0.6)
             several = f"{model}, " if table["model"].nunique() > 1 else ""
             metric = metric_title(str(part["metric"].iloc[0]))
@@ -78,6 +79,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             axis.xaxis.grid(True, color="0.9", linewidth=0.6)
             axis.set_axisbelow(True)
             axis.tick_params(axis="y", length=0)
+        absent = table["value"].isna()
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         entries: dict[str, Artist] = {
@@ -93,8 +95,16 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
             "a paired bootstrap. 'Other targets' uses validation labels of other languages, the "
             "oracle test labels.",
+            missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )
     return figure
+
+
+MARKS = f"by {style.ABSENT} where an average lacks a cell"
+
+
+def _cells(table: pd.DataFrame) -> int:
+    return len(table[table["rule"] == "validation"])
 
 
 def _dot(
@@ -104,7 +114,10 @@ def _dot(
     ends: tuple[float, float] | None,
     look: Mapping[str, Any],
 ) -> None:
-    """A regret with the interval of its gain, which has the other sign."""
+    """A regret with the interval of its gain, which has the other sign; or a mark of none."""
+    if math.isnan(value):
+        axis.text(0, y, style.ABSENT, ha="center", va="center", fontsize=style.SMALL, clip_on=True)
+        return
     if ends:
         axis.plot([-ends[1], -ends[0]], [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
     axis.plot([value], [y], **look, linestyle="", zorder=2.5)
