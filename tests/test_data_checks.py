@@ -104,7 +104,8 @@ def place(tmp_path: Path) -> Place:
 def test_a_whole_study_has_no_problem_and_says_what_was_looked_at(place: Place) -> None:
     lines = cli.check_study(write(place.folder / "own.yaml", yaml.safe_dump(place.study)))
     assert lines[-2:] == [
-        "looked at: 3 raw files (1.4 kB) with 60 documents; 7 task files (1.2 kB) with 68 examples",
+        "looked at: 3 raw files (1.4 kB) with 60 documents; 7 task files (1.2 kB) with 68 "
+        "examples; free space on disk",
         f"{place.folder}/own.yaml: nothing is wrong with what its jobs will read",
     ]
 

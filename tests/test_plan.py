@@ -121,7 +121,7 @@ def test_a_recorded_sweep_is_scaled_by_points_and_examples(nano):
         seconds=4.0 + plan.LOAD,
         parameters={"reading": {"max_length": 64}},
     )
-    # nano: 5 points of 40 examples, and 8 passes over 60
+    # nano: 5 points of 40 and 60 examples, and the latter without a language adapter
     chosen = {"examples": {"validation": 40, "test": 60}, "validation": [{}] * 5}
     (results / cell / "selected.json").write_text(json.dumps(chosen))
     finer = nano.model_copy(
@@ -129,7 +129,7 @@ def test_a_recorded_sweep_is_scaled_by_points_and_examples(nano):
     )
     job = plan.Pending("sweep_la", f"{results}/{cell}/provenance.json", "other parameters or code")
     (stage,) = plan.stages(finer, [job], HERE)
-    ratio = (21 * 40 + 8 * 60) / (5 * 40 + 8 * 60)
+    ratio = (21 * 100 + 60) / (5 * 100 + 60)
     assert stage.seconds == pytest.approx(4.0 * ratio + plan.LOAD)
 
 
@@ -227,7 +227,7 @@ def test_examples_of_files_are_counted_before_any_job(own):
     length = work.WORD * 6 + work.SPECIAL
     assert task.operations == (2 * 10 + 6) * costs.example(task.shape, length)
     cell = "results/evaluation/tiny/ner/es/la/en+es/seed1/provenance.json"
-    assert counter.planned("sweep_la", cell).scored == 3 * 3 + 8 * 2
+    assert counter.planned("sweep_la", cell).scored == 3 * 3 + 4 * 2
     # what cannot be read is no number: `langarith check` says what is wrong
     Path("data/es/test.conll").write_text("no tag\tX-Y\n")
     assert work.Counter(own).planned("sweep_la", cell) is None

@@ -823,7 +823,7 @@ REFUSED = [
      ""),  # no cell is left
     # keys of an experiment
     ({"experiments__zero_shot": {"pool": ["es", "fr"]}}, "experiments.zero_shot.pool",
-     "zero_shot has no such key; remove it (known: models, targets, tasks)"),
+     "zero_shot has no such key; remove it (known: caption, models, targets, tasks)"),
     ({"experiments__relatedness": {}}, "experiments.relatedness.pool", "is missing; list the"),
     ({"experiments__relatedness": {"pool": ["es", "ess"]}}, "experiments.relatedness.pool",
      "did you mean 'es'?"),

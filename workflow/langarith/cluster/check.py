@@ -226,7 +226,9 @@ def _base_models(of: schema.Study, found: Found) -> None:
                     f"models.{name}.adapters.{language}: {problem}"
                     for problem in base_models.adapter_problems(adapters[-1])
                 ]
-    found.looked_at.append(f"{len(models)} base models and {len(adapters)} ready-made adapters")
+    for paths, what in ((models, "base model"), (adapters, "ready-made adapter")):
+        if paths:
+            found.looked_at.append(f"{len(paths)} {what}{'' if len(paths) == 1 else 's'}")
 
 
 def _disk(of: schema.Study, found: Found) -> None:

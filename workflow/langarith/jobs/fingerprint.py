@@ -26,9 +26,15 @@ LIBRARY = Path(__file__).parent.parent
 
 SCRIPTS = LIBRARY.parent / "scripts"
 
-IGNORED = ("langarith.errors", "langarith.files", "langarith.progress", "langarith.jobs")
-"""Modules and packages that report mistakes and progress, write files atomically and describe
-jobs: they do not affect results."""
+IGNORED = (
+    "langarith.errors",
+    "langarith.files",
+    "langarith.progress",
+    "langarith.jobs",
+    "langarith.data.code_keys",
+)
+"""Modules and packages that report mistakes and progress, write files atomically, describe jobs or
+refuse files: they do not affect results."""
 
 _TYPING = {"__future__", "typing", "collections.abc"}
 
