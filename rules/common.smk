@@ -297,7 +297,7 @@ def outcomes_of_cells(wildcards):
 
 def gains_table(wildcards):
     """The intervals of the gains of an experiment; none where it states no gains."""
-    return GAINS.format(**wildcards) if wildcards.experiment in experiments.GAINS else []
+    return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
 
 
 def task_types(wildcards):
