@@ -285,14 +285,24 @@ def there(paths):
     return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
 
 
+def is_swept(cell):
+    """Whether the files of a cell that tables are made from exist."""
+    return all(os.path.exists(cell_file(cell, f)) for f in ("selected.json", "outcomes.parquet"))
+
+
+def swept_cells(experiment):
+    """Cells of an experiment; with allow_missing those that have been swept."""
+    return [cell for cell in cells(experiment) if is_swept(cell) or not STUDY.allow_missing]
+
+
 def selections(wildcards):
     """The chosen lambda and scores of every cell of an experiment."""
-    return there([cell_file(cell, "selected.json") for cell in cells(wildcards.experiment)])
+    return [cell_file(cell, "selected.json") for cell in swept_cells(wildcards.experiment)]
 
 
 def outcomes_of_cells(wildcards):
     """The counts of every example of the cells of an experiment."""
-    return there([cell_file(cell, "outcomes.parquet") for cell in cells(wildcards.experiment)])
+    return [cell_file(cell, "outcomes.parquet") for cell in swept_cells(wildcards.experiment)]
 
 
 def gains_table(wildcards):
@@ -316,7 +326,7 @@ def missing_cells(wildcards):
             "log": blamed_log(cell),
         }
         for cell in cells(wildcards.experiment)
-        if STUDY.allow_missing and not os.path.exists(cell_file(cell, "selected.json"))
+        if STUDY.allow_missing and not is_swept(cell)
     ]
 
 

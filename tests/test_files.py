@@ -169,3 +169,12 @@ def test_this_module_alone_renames_files() -> None:
             ):
                 callers.add(str(path.relative_to(LIBRARY if LIBRARY in path.parents else SCRIPTS)))
     assert callers <= allowed
+
+
+def test_what_another_job_is_writing_is_not_removed(tmp_path: Path) -> None:
+    """The file of a killed job goes; that of a running job with a longer name stays."""
+    left, other = (tmp_path / f".{stem}.0123abcd.partial.arrow" for stem in ("wiki", "wiki.extra"))
+    for path in (left, other):
+        path.touch()
+    files.remove_partial([tmp_path / "wiki.arrow"])
+    assert (left.exists(), other.exists()) == (False, True)

@@ -121,3 +121,25 @@ def test_low_resource_gains_are_over_the_adapter_used_directly(results: Path) ->
 
 def test_an_experiment_without_gains_has_none(results: Path) -> None:
     assert gains.gains("lambda_impact", table_of(results), "en") == []
+
+
+def test_an_average_needs_every_target(results: Path) -> None:
+    """A target whose cells are all missing leaves no average over the others."""
+    for seed in SEEDS:
+        (results / f"evaluation/tiny/nli/es/la/en+fr/seed{seed}/selected.json").unlink()
+    lost = {"model": "tiny", "task": "nli", "target": "es", "method": "la", "operands": "en+fr"}
+    missing = [lost | {"seed": str(seed), "metric": "accuracy"} for seed in SEEDS]
+    rows = tables.rows("zero_shot", sorted(results.rglob("selected.json")), [], missing)
+    table = tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
+    found = gains.gains("zero_shot", table, "en")
+    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    estimates = gains.estimate("zero_shot", found, paths, {"nli": "nli"})
+    assert estimates["target"].tolist() == ["de"]
+
+
+def test_a_single_target_is_its_own_average(results: Path) -> None:
+    for seed in SEEDS:
+        (results / f"evaluation/tiny/nli/es/la/en+fr/seed{seed}/selected.json").unlink()
+    found = estimated(results).set_index("target")
+    assert list(found.index) == ["de", analysis.AVERAGE]
+    assert found.loc["de", "low"] == found.loc[analysis.AVERAGE, "low"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from langarith.errors import InputError
 
-_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\..*)?")
+_PARTIAL = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.partial(\..*)?")
 
 LARGE = 1 << 24
 """Bytes from which on a file's hash is cached."""
@@ -117,7 +117,8 @@ def remove_partial(paths: Iterable[str | Path]) -> None:
     for place in {place for path in map(Path, paths) for place in (path, path.parent)}:
         if place.parent.is_dir():
             for left in list(place.parent.iterdir()):
-                if is_partial(left.name) and left.name.startswith(f".{place.stem}."):
+                match = _PARTIAL.fullmatch(left.name)
+                if match and match["stem"] == place.stem:
                     if left.is_dir():
                         shutil.rmtree(left, ignore_errors=True)
                     else:

@@ -32,7 +32,8 @@ with record.job(snakemake) as warnings:
         for split, cut in reading["cuts"].items()
     }
     labels = task.labels(examples["train"])
-    tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
+    folder = Path(snakemake.input.tokenizer[0]).parent
+    tokenizer = encoders.load_tokenizer(folder, masked_lm=False)
     encoding = Encoding(reading["max_length"], labels, reading["stride"])
     for split, rows in examples.items():
         task.check_lengths(

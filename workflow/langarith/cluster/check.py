@@ -212,15 +212,16 @@ def _base_models(of: schema.Study, found: Found) -> None:
         folder = sources.model_folder(of, name)
         if folder and (folder / "config.json").is_file():
             models.append(folder)
-            problems = base_models.problems(
-                folder,
-                sources.sequence_lengths(of),
-                masked_lm=sources.trains_language_adapters(of, name),
-            )
+            lengths = sources.sequence_lengths(of)
+            if isinstance(model, schema.HubModel) and not _downloaded(folder):
+                problems = base_models.config_problems(folder, lengths)
+            else:
+                masked_lm = sources.trains_language_adapters(of, name)
+                problems = base_models.problems(folder, lengths, masked_lm=masked_lm)
             found.problems += [f"models.{name}: {problem}" for problem in problems]
         for language in model.adapters:
             file = sources.ready_adapter(of, name, Operand(language), "adapter.safetensors")
-            if file and Path(file).is_file():
+            if file and all((Path(file).parent / f).is_file() for f in layout.ADAPTER_FILES):
                 adapters.append(Path(file).parent)
                 found.problems += [
                     f"models.{name}.adapters.{language}: {problem}"
@@ -229,6 +230,12 @@ def _base_models(of: schema.Study, found: Found) -> None:
     for paths, what in ((models, "base model"), (adapters, "ready-made adapter")):
         if paths:
             found.looked_at.append(f"{len(paths)} {what}{'' if len(paths) == 1 else 's'}")
+
+
+def _downloaded(folder: Path) -> bool:
+    """Whether all files of a base model of the hub are there."""
+    names = (*layout.ENCODER_FILES, *layout.TOKENIZER_FILES[:2])
+    return all((folder / name).is_file() for name in names)
 
 
 def _disk(of: schema.Study, found: Found) -> None:

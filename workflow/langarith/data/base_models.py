@@ -72,16 +72,6 @@ def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[
             yield str(error)
 
 
-def refuse(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -> None:
-    """Raise all of :func:`problems` at once.
-
-    Raises:
-        InputError: one line for each.
-    """
-    if wrong := list(problems(folder, lengths, masked_lm=masked_lm)):
-        raise InputError("\n".join(wrong))
-
-
 def adapter_problems(folder: str | Path) -> Iterator[str]:
     """What is wrong with the files of a ready-made adapter, by their headers alone."""
     folder = Path(folder)

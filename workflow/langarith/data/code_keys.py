@@ -42,7 +42,7 @@ def found(value: Any, where: str = "") -> Iterator[str]:
             yield name
         elif "attn_implementation" in str(key):
             named = inner.values() if isinstance(inner, Mapping) else [inner]
-            if any(one is not None and one not in ATTENTION for one in named):
+            if any(isinstance(one, str) and one not in ATTENTION for one in named):
                 yield name
         else:
             yield from found(inner, name)

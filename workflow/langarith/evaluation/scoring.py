@@ -69,7 +69,7 @@ class Split:
     def report(self, scored: Scored) -> Scored:
         """The same with its metrics by the task's `evaluate` module: what is written as a result.
 
-        `start` computes the same numbers without that, for the loops of training and of a sweep.
+        `score` computes the same numbers without that, for the loops of training and of a sweep.
         """
         return replace(scored, metrics=self.task.report(scored.predictions, self.examples))
 

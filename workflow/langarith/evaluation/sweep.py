@@ -117,7 +117,7 @@ def run_cell(
     merge = method.merger(adapters, start, device())
     norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
-    loaded = encoders.load_tokenizer(tokenizer)
+    loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
     encoding = Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"])
     splits = []

@@ -25,15 +25,18 @@ from langarith.models.weights import refuse_non_finite
 transformers.utils.import_utils._sklearn_available = False
 
 
-def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a folder with tokenizer.json."""
+def load_tokenizer(path: str | Path, *, masked_lm: bool = True) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a folder with tokenizer.json.
+
+    `masked_lm`: it must have a mask token, which tasks do without.
+    """
     from transformers import AutoTokenizer
 
     code_keys.refuse(path)
     tokenizer = AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
     missing = [
         name
-        for name in ("mask_token", "pad_token", "cls_token", "sep_token")
+        for name in (("mask_token",) if masked_lm else ()) + ("pad_token", "cls_token", "sep_token")
         if getattr(tokenizer, f"{name}_id") is None
     ]
     if missing:

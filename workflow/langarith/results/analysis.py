@@ -279,7 +279,7 @@ def gains(
     gain of the averages over targets, `MEAN_GAIN` the mean of the gains over targets: they differ
     where not the same of `others` is the best for every target. Both are NaN where a target is.
 
-    An interval of a gain belongs here as further columns, for all who print or draw one.
+    Their intervals are in the tables of gains, see :mod:`langarith.results.intervals`.
 
     Args:
         of: the kinds of score that a seed must have of each target to count for the average, if

@@ -52,6 +52,8 @@ class Gain:
     others: tuple[Score, ...]
     rule: str = "validation"
     """What chose the points of `merged`."""
+    targets: int = 0
+    """How many targets the experiment has of this model and task."""
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -64,7 +66,9 @@ def gains(experiment: str, table: pd.DataFrame, task_language: str) -> list[Gain
 
     Over the seeds that have every cell of a gain; a gain without any is left out.
     """
-    return GAINS[experiment](table, task_language) if experiment in GAINS else []
+    found = GAINS[experiment](table, task_language) if experiment in GAINS else []
+    targets = table[table["target"] != task_language].groupby(["model", "task"])["target"].nunique()
+    return [replace(gain, targets=int(targets[gain.model, gain.task])) for gain in found]
 
 
 def _zero_shot(table: pd.DataFrame, task_language: str) -> list[Gain]:
@@ -184,10 +188,11 @@ def estimate(
     types: Mapping[str, str],
     resamples: int = statistics.RESAMPLES,
 ) -> pd.DataFrame:
-    """Gains with intervals: a row per gain, and one more per group of several targets.
+    """Gains with intervals: a row per gain, and one more for the average over all targets.
 
     The average's gain is between averages over targets, over the better proxy on average. Its
-    targets are resampled independently, but with the same seeds.
+    targets are resampled independently, but with the same seeds. A target without the gain, or with
+    other seeds, leaves no average: means over different targets do not compare.
 
     Args:
         cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
@@ -214,7 +219,8 @@ def estimate(
         for row, value in zip(part, statistics.holm([row["p"] for row in part]), strict=True):
             row["p_holm"] = value
         rows += part
-        if len(members) > 1 and len({e.seeds for e in of_group}) == 1:
+        complete = len(members) == members[0].targets
+        if complete and len({e.seeds for e in of_group}) == 1:
             mean = _Estimate(
                 np.mean([e.values for e in of_group], axis=0),
                 np.mean([e.resampled for e in of_group], axis=0),

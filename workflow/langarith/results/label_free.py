@@ -34,14 +34,17 @@ def rows(
     metrics = {cell["task"]: cell["metric"] for cell in cells}
     swept = [Swept.read(cell) for cell in cells]
     rules = {name: selection.get(name) for name in selection.names()}
+    missing = list(missing)
+    incomplete = {_group(lost) for lost in missing}
     found = []
     for cell in swept:
+        group = (cell.model, cell.task, cell.method, str(cell.seed))
         others = [
             other
             for other in swept
-            if (other.model, other.task, other.method, other.seed)
-            == (cell.model, cell.task, cell.method, cell.seed)
+            if (other.model, other.task, other.method, str(other.seed)) == group
             and other.target != cell.target
+            and group not in incomplete  # a choice on fewer targets would not compare
         ]
         choices = {name: rule.choose(cell, others) for name, rule in rules.items()}
         points = {name: point for name, point in choices.items() if point is not None}
@@ -72,6 +75,11 @@ def rows(
         | {name: lost[name] for name in names}
         for lost in missing
     ]
+
+
+def _group(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of all targets that share this are compared."""
+    return (cell["model"], cell["task"], cell["method"], str(cell["seed"]))
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from langarith import merging, tasks
@@ -73,15 +72,6 @@ def _names(study: Study) -> Iterator[str]:
                 )
 
 
-def _own_folders(study: Study) -> Iterator[str]:
-    """Folders that the workflow writes."""
-    for key in ("results_dir", "checkpoint_dir"):
-        folder = Path(getattr(study, key) or ".")
-        for place in (folder, *folder.parents):
-            if place.exists() and not place.is_dir():
-                yield f"{key}: {place} is a file; name a folder"
-
-
 def _methods(study: Study) -> Iterator[str]:
     """Methods that do not exist, and grids that do not span the range that a method needs."""
     for name, grid in study.lambdas.items():
@@ -124,7 +114,7 @@ def _related_to_task_language(study: Study) -> Iterator[str]:
     """Experiments that merge the task language with the related one need two languages."""
     merged = [
         name
-        for name in ("zero_shot", "ties", "methods")
+        for name in ("zero_shot", "lambda_impact", "ties", "methods", "label_free")
         if name in study.experiments
         and set(study.experiments[name].tasks or ()) <= set(study.tasks)
     ]
@@ -378,7 +368,6 @@ def _without_initialisation(study: Study) -> Iterator[str]:
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _languages,
     _names,
-    _own_folders,
     _methods,
     _seeds,
     _budgets,

@@ -124,7 +124,7 @@ class FilesCorpora(_Corpora):
 
 
 class MiniatureCorpora(_Corpora):
-    """Raw text told by the miniature world, written as parquet shards."""
+    """Raw text written by the miniature world, written as parquet shards."""
 
     what = "corpora with 'source: miniature'"
     text_column: ClassVar[str] = "text"
@@ -266,9 +266,9 @@ def _refuse_places_without_task_key(task: FilesTask | HubTask) -> None:
 
 
 class MiniatureTask(_Task):
-    """Task data told by the miniature world; `examples` gives the number per split.
+    """Task data written by the miniature world; `examples` gives the number per split.
 
-    `difficulty` holds the knobs of :func:`langarith.miniature.write_task`.
+    `difficulty` holds the knobs of :func:`langarith.data.miniature.write_task`.
     """
 
     what = "tasks with 'source: miniature'"

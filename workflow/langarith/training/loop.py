@@ -369,7 +369,7 @@ def train(
     with calls.heard():
         trainer.train(resume_from_checkpoint=last)
     if calls.stop and trainer.state.global_step < steps:
-        say(f"    {what}: saved at step {trainer.state.global_step}, told to end")
+        say(f"    {what}: saved at step {trainer.state.global_step}, ends as asked by a signal")
         signal.raise_signal(signal.SIGTERM)
     trainer.evaluate()
     trainer.load_best()

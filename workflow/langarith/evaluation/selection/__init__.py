@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 from langarith import merging
+from langarith.errors import InputError
 from langarith.operands import Point, parse_point
 
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
@@ -75,7 +76,17 @@ class Swept:
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> Swept:
-        """A cell from the content of its `selected.json`."""
+        """A cell from the content of its `selected.json`.
+
+        Raises:
+            InputError: the file was written by an older version.
+        """
+        if "norms" not in cell:
+            names = ("model", "task", "target", "method", "operands", "seed")
+            raise InputError(
+                f"selected.json of {'/'.join(str(cell[name]) for name in names)} is of an older "
+                "version; run the study without allow_missing, which repeats the sweep"
+            )
         curves = {
             split: {_point(entry): entry["metrics"][cell["metric"]] for entry in cell[split]}
             for split in ("validation", "test")

@@ -244,7 +244,7 @@ SURE = "*"
 
 def _written(gain: float, sure: bool) -> str:
     text = style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+")
-    return f"{text}{SURE if sure else ''}"
+    return f"{text}{SURE if sure and not math.isnan(gain) else ''}"
 
 
 def _about_intervals(caption: Mapping[str, Any]) -> str:

@@ -237,9 +237,10 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     axis.tick_params(labelbottom=True)
                 sub.supxlabel("λ", fontsize=8)
             parts[0].supylabel("validation score (%)", fontsize=8)
+        several = cells["seed"].nunique() > 1
         entries: dict[str, Artist] = {
             "language arithmetic": Line2D([], [], color=palette.MERGED),
-            "a seed": Line2D([], [], **SEED),
+            **({"a seed": Line2D([], [], **SEED)} if several else {}),
             f"{caption['task_language']} alone (λ = 1)": Line2D(
                 [], [], color=palette.TASK_LANGUAGE, linestyle="--"
             ),

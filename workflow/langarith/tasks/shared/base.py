@@ -275,7 +275,7 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def score(
         self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
     ) -> dict[str, float]:
-        """Each of `metrics` by `compute`, for the loops of training and of a sweep."""
+        """Each of `metrics` by `compute`, for examples instead of references."""
         return self.compute(predictions, [self.gold(example) for example in examples])
 
     def report(

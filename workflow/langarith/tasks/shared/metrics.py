@@ -1,7 +1,7 @@
 """The metrics of the tasks as an `evaluate` module that lives here and needs no hub.
 
 It computes by the task's own function. Importing `evaluate` takes seconds, and a call takes the
-predictions through Arrow, which is why the loops of training and of sweeps call `Task.score`.
+predictions through Arrow, which is why the loops of training and of sweeps call `Task.counts`.
 """
 
 from __future__ import annotations
