@@ -402,8 +402,9 @@ def test_an_edit_of_the_library_is_found_with_what_its_code_has_made(copy):
     done = audited(copy, "verify", "results/nano", "--json")
     findings = {f["path"]: f["downstream"] for f in json.loads(done.stdout)["findings"]}
     assert done.returncode == 1
-    assert {"code of sweep_la", "code of sweep_ties"} <= set(findings)
+    la, ties = (f"code of sweep with merging.{name}, tasks.ner" for name in ("la", "ties"))
+    assert {la, ties} <= set(findings)
     assert not any("train_language" in path or "tokenize" in path for path in findings)
-    below = findings["code of sweep_ties"]
+    below = findings[ties]
     assert "results/nano/tables/ties.csv" in below
     assert "results/nano/tables/zero_shot.csv" not in below

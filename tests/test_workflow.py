@@ -351,7 +351,8 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
 
     asked = (*NANO, "--config", "allow_missing=true")
     plan = planned_jobs(copy, *asked)
-    assert set(plan) <= {"tabulate", "format_table", "draw_figure", "draw_learning_curves"}
+    drawing = {"tabulate", "estimate_gains", "format_table", "draw_figure", "draw_learning_curves"}
+    assert set(plan) <= drawing
     run(copy, "all", *asked)
     table = pd.read_csv(copy / "results/nano/tables/zero_shot.csv", keep_default_na=False)
     lost = table[table["value"] == ""]

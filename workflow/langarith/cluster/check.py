@@ -55,6 +55,7 @@ def look(of: schema.Study) -> Found:
     with gathered_warnings() as found.warnings:
         for check in CHECKS:
             check(of, found)
+    found.problems = list(dict.fromkeys(found.problems))  # one file may be read as two splits
     return found
 
 

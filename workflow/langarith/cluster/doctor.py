@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -217,7 +218,11 @@ def _warm() -> Finding:
         process.kill()
         process.wait()
     return Finding(
-        "note", "warm start", "the process ended or is slow: each job imports the libraries itself"
+        "note",
+        "warm start",
+        "the process ended: each job imports the libraries itself"
+        if process.returncode not in (0, -signal.SIGKILL)
+        else f"not ready after {WARM_TIMEOUT} s: the machine is slow or busy",
     )
 
 

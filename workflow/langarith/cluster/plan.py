@@ -340,8 +340,8 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
         yield "'recorded': seconds per operation of jobs of the same rule, model and device"
     if "measured" in sources:
         yield (
-            "'measured': the operations that were counted, at the speed of this machine just now; "
-            "other work on it makes that less. A run of the same stage replaces it with its times"
+            "'measured': the operations that were counted, at the speed of this machine just now, "
+            "which other work slows down. Once a stage has run, its recorded times are used"
         )
     if "assumed" in sources:
         yield (

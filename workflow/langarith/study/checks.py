@@ -331,7 +331,7 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
         study, "ties" if name == "ties" else None
     ):
         yield (
-            f"experiments.{name}: no method in 'lambdas'; add one, for example "
+            f"experiments.{name}: no method to compare in 'lambdas'; add one, for example "
             "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
         )
     elif name == "relatedness" and not experiment.pool:
