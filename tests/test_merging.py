@@ -196,7 +196,8 @@ def test_one_new_file_is_a_method(copy: Path) -> None:
     )
     options = ("--cores", "2", "--configfile", study)
     plan = workspace.planned_jobs(copy, "methods", *options)
-    assert plan == {"sweep_middle": 1, "tabulate": 1, "format_table": 1, "draw_figure": 1}
+    drawn = {"tabulate": 1, "estimate_gains": 1, "format_table": 1, "draw_figure": 1}
+    assert plan == {"sweep_middle": 1, **drawn}
     langarith = [sys.executable, "-m", "langarith"]
     environment = {**os.environ, "PYTHONPATH": str(copy / "workflow")}
 
@@ -212,7 +213,7 @@ def test_one_new_file_is_a_method(copy: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert re.search(r"^sweep_middle +1 .*operations", command("plan", study, "methods"), re.M)
+    assert re.search(r"^sweep_middle +1 +\d+ s .*recorded", command("plan", study, "methods"), re.M)
     shutil.copytree(copy / "profiles/slurm", copy / "slurm")
     snakefile = (copy / "Snakefile").read_text()
     (copy / "Snakefile").write_text(
