@@ -109,7 +109,9 @@ def test_a_study_of_files_runs(project: Path) -> None:
         (cell,) = results.glob(f"evaluation/tiny/{task}/es/la/*/seed1")
         selected = json.loads((cell / "selected.json").read_text())
         predictions = pd.read_parquet(cell / "predictions.parquet")
-        for point in selected["test"]:
+        kept = set(predictions["lambda"])
+        assert kept == {0.0, 0.5, 1.0, selected["selected"]}
+        for point in (point for point in selected["test"] if point["lambda"] in kept):
             rows = predictions[predictions["lambda"] == point["lambda"]]
             predicted, gold = (
                 [json.loads(text) for text in rows[column]] for column in ("prediction", "gold")
