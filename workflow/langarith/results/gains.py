@@ -133,10 +133,9 @@ def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     found = []
     by = ["model", "task", "target", "method", "operands"]
     for place, rows in table.dropna(subset=["value"]).groupby(by, sort=False):
-        names = dict(zip(by, map(str, place), strict=True))
-        operands = names.pop("operands")
+        model, task, target, method, operands = map(str, place)
         scores = {
-            str(rule): Score(names["method"], operands, _chosen(part))
+            str(rule): Score(method, operands, _chosen(part))
             for rule, part in rows.groupby("rule", sort=False)
         }
         labelled = scores.pop("validation")
@@ -144,7 +143,10 @@ def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
             if score.points.keys() == labelled.points.keys():
                 found.append(
                     Gain(
-                        **names,
+                        model=model,
+                        task=task,
+                        target=target,
+                        method=method,
                         budget="full",
                         over=LABELS,
                         merged=score,
