@@ -1,6 +1,6 @@
 """Kill processes of whole runs at random, and compare what the runs give with an undisturbed run.
 
-    python benchmarks/kill_campaign.py --kills 200 --seed 1 --results /tmp/kills
+    python benchmarks/kill_campaign.py --kills 200 --seed 1 --results results/kills
 
 The nano study runs again and again in a copy of the project. In each run some processes, drawn by
 the seed, get SIGKILL, SIGTERM or SIGINT: Snakemake, a job, the process that jobs are forked from,

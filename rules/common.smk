@@ -292,7 +292,7 @@ def is_swept(cell):
 
 def swept_cells(experiment):
     """Cells of an experiment; with allow_missing those that have been swept."""
-    return [cell for cell in cells(experiment) if is_swept(cell) or not STUDY.allow_missing]
+    return [cell for cell in cells(experiment) if not STUDY.allow_missing or is_swept(cell)]
 
 
 def selections(wildcards):

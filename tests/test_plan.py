@@ -225,7 +225,7 @@ def test_examples_of_files_are_counted_before_any_job(own):
     # two epochs of five, validated after each on three; six words are 7.5 subwords at least
     assert (task.steps, task.scored) == (10, 6)
     length = work.WORD * 6 + work.SPECIAL
-    assert task.operations == (2 * 10 + 6) * costs.example(task.shape, length)
+    assert task.operations == (2 * 10 + 6) * costs.example(task.case.shape, length)
     cell = "results/evaluation/tiny/ner/es/la/en+es/seed1/provenance.json"
     assert counter.planned("sweep_la", cell).scored == 3 * 3 + 4 * 2
     # what cannot be read is no number: `langarith check` says what is wrong

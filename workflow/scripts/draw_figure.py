@@ -12,8 +12,7 @@ with record.job(snakemake):
     from langarith.results import figures, intervals, tables
 
     draw = figures.DRAW[snakemake.wildcards.experiment]
-    caption = dict(snakemake.params.caption)
-    if snakemake.input.gains:
-        caption["intervals"] = intervals.intervals(tables.read(Path(snakemake.input.gains[0])))
+    gains = [tables.read(Path(path)) for path in snakemake.input.gains]
+    caption = snakemake.params.caption | {"intervals": intervals.intervals(gains)}
     figure = draw(tables.read(Path(snakemake.input.table)), caption)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

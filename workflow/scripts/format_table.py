@@ -15,9 +15,11 @@ with record.job(snakemake):
 
     makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
     make = makers[snakemake.wildcards.experiment]
-    caption = snakemake.params.caption | {"missing": snakemake.params.missing}
-    if snakemake.input.gains:
-        caption["intervals"] = intervals.intervals(tables.read(Path(snakemake.input.gains[0])))
+    gains = [tables.read(Path(path)) for path in snakemake.input.gains]
+    caption = snakemake.params.caption | {
+        "missing": snakemake.params.missing,
+        "intervals": intervals.intervals(gains),
+    }
     made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))
     write_text(snakemake.output.latex, render.latex(made))

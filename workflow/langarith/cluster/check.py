@@ -214,7 +214,7 @@ def _base_models(of: schema.Study, found: Found) -> None:
         if folder and (folder / "config.json").is_file():
             models.append(folder)
             lengths = sources.sequence_lengths(of)
-            if isinstance(model, schema.HubModel) and not _downloaded(folder):
+            if isinstance(model, schema.HubModel) and any(base_models.absent(folder)):
                 problems = base_models.config_problems(folder, lengths)
             else:
                 masked_lm = sources.trains_language_adapters(of, name)
@@ -231,12 +231,6 @@ def _base_models(of: schema.Study, found: Found) -> None:
     for paths, what in ((models, "base model"), (adapters, "ready-made adapter")):
         if paths:
             found.looked_at.append(f"{len(paths)} {what}{'' if len(paths) == 1 else 's'}")
-
-
-def _downloaded(folder: Path) -> bool:
-    """Whether all files of a base model of the hub are there."""
-    names = (*layout.ENCODER_FILES, *layout.TOKENIZER_FILES[:2])
-    return all((folder / name).is_file() for name in names)
 
 
 def _disk(of: schema.Study, found: Found) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def stages(study: schema.Study, jobs: Iterable[Pending], place: Place) -> list[S
             times = [_time(recorded.like(rule, w, place), w, speeds) for w in known[rule]]
             seconds = sum(s for s, _ in times) / len(times)
             source = ", ".join(dict.fromkeys(source for _, source in times))
-            threads = max(w.threads for w in known[rule])
+            threads = max(w.case.threads for w in known[rule])
         elif rule not in counted and rule in recorded.means:
             found = recorded.means[rule]
             seconds, source = sum(found) / len(found), f"mean of {len(found)} recorded"
@@ -233,7 +233,7 @@ class Recorded:
     def like(self, rule: str, of: work.Work, place: Place) -> Rate | None:
         """The recorded jobs that compute as a planned one does."""
         automatic = ("fp32",) if place.device == "cpu" else ("bf16", "fp16")
-        for precision in automatic if of.precision == "auto" else (of.precision,):
+        for precision in automatic if of.case.precision == "auto" else (of.case.precision,):
             key = (work.kind(rule), of.model, place.device, precision)
             if key in self.rates:
                 return self.rates[key]
@@ -265,9 +265,8 @@ def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:
 
 def _case(of: work.Work) -> speed.Case:
     # lengths of languages differ little, and each case takes time
-    length = -(-of.length // 16) * 16
-    rows = of.rows if of.passes > 1 else 64
-    return speed.Case(of.shape, rows, length, of.passes, of.masked, of.threads, of.precision)
+    length = -(-of.case.length // 16) * 16
+    return replace(of.case, length=length, rows=of.case.rows if of.case.passes > 1 else 64)
 
 
 def _time(

@@ -18,6 +18,7 @@ from typing import Any
 
 from langarith import layout, tasks
 from langarith.cluster import costs
+from langarith.cluster.speed import Case
 from langarith.errors import InputError
 from langarith.operands import parse_operands
 from langarith.study import grid, recipes, schema, sources
@@ -39,26 +40,17 @@ Sizes = tuple[int, float]
 class Work:
     """What a job computes.
 
+    case: how, on batches of which size.
     operations: floating-point operations of the model.
     steps: steps of an optimiser, micro-batches counted one by one.
     scored: examples whose predictions are decoded and scored, each as often as they are.
-    rows, length: of a batch.
-    passes: 1 forward, 2 with gradients of the inputs, 3 with those of the weights, too.
-    masked: share of the tokens that pass the head of masked language modelling.
-    threads, precision: as the study asks.
     """
 
     model: str
-    shape: costs.Shape
+    case: Case
     operations: float
     steps: float
     scored: float
-    rows: int
-    length: int
-    passes: int
-    masked: float
-    threads: int
-    precision: str
 
 
 def kind(rule: str) -> str:
@@ -120,11 +112,8 @@ class Counter:
     ) -> Work:
         passes, how = costs.sweep_passes(points, counts), self.study.evaluation
         rows = max(1, int(how.tokens_per_batch / length))
-        operations = passes * costs.example(shape, length)
-        length = math.ceil(length)
-        return Work(
-            model, shape, operations, 0, passes, rows, length, 1, 0.0, how.threads, how.precision
-        )
+        case = Case(shape, rows, math.ceil(length), 1, 0.0, how.threads, how.precision)
+        return Work(model, case, passes * costs.example(shape, length), 0, passes)
 
     @cache  # noqa: B019  a plan has one counter
     def _counts(self, task: str, language: str) -> tuple[costs.Counts, float] | None:
@@ -220,12 +209,8 @@ def _language_model(
 ) -> Work:
     rows = costs.step_rows(recipe)
     steps = recipe.steps or (recipe.epochs or 0) * corpus / (rows * recipe.chunk_length)
-    return Work(
-        model,
+    case = Case(
         shape,
-        operations=costs.language_modelling(recipe, shape, passes, corpus),
-        steps=steps * recipe.accumulation,
-        scored=0,
         rows=recipe.batch_size,
         length=recipe.chunk_length,
         passes=passes,
@@ -233,6 +218,8 @@ def _language_model(
         threads=recipe.threads,
         precision=recipe.precision,
     )
+    operations = costs.language_modelling(recipe, shape, passes, corpus)
+    return Work(model, case, operations, steps * recipe.accumulation, 0)
 
 
 def _task_adapter(
@@ -243,12 +230,8 @@ def _task_adapter(
     length: float,
 ) -> Work:
     seen, scored = costs.task_passes(recipe, counts)
-    return Work(
-        model,
+    case = Case(
         shape,
-        operations=(2 * seen + scored) * costs.example(shape, length),
-        steps=seen / recipe.batch_size,
-        scored=scored,
         rows=recipe.batch_size,
         length=math.ceil(length),
         passes=2,
@@ -256,6 +239,8 @@ def _task_adapter(
         threads=recipe.threads,
         precision=recipe.precision,
     )
+    operations = (2 * seen + scored) * costs.example(shape, length)
+    return Work(model, case, operations, seen / recipe.batch_size, scored)
 
 
 def length_of(example: Any, max_length: int, stride: int | None) -> float:

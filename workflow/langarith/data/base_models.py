@@ -12,8 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from langarith import layout
 from langarith.data import code_keys
+from langarith.data.readers import POINTER
 from langarith.errors import InputError
+
+FILES = (*layout.ENCODER_FILES, *layout.TOKENIZER_FILES[:2])
+"""What the folder of a base model must hold."""
 
 SUPPORTED = {"bert": "BERT (mBERT)", "roberta": "RoBERTa", "xlm-roberta": "XLM-R"}
 """Architectures, as config.json names them, that the models and adapters here are written for."""
@@ -34,7 +39,6 @@ CLASS_TOKENS = {
 }
 """Special tokens that a tokenizer's class has where its files name none."""
 
-LFS = b"version https://git-lfs"
 NEED = (
     f"use one of {', '.join(SUPPORTED.values())} with its masked-LM head, in one safetensors file"
 )
@@ -76,7 +80,7 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
     """What is wrong with the files of a ready-made adapter, by their headers alone."""
     folder = Path(folder)
     yield from code_keys.problems(folder)
-    for name in ("adapter_config.json", "adapter.safetensors"):
+    for name in layout.ADAPTER_FILES:
         if not (folder / name).is_file():
             yield f"{folder} holds no {name}; name an adapter's folder"
             return
@@ -94,7 +98,7 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
 def absent(folder: str | Path) -> Iterator[str]:
     """One sentence for each file that is not there, and what to do about it."""
     folder = Path(folder)
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for name in FILES:
         if (folder / name).is_file():
             continue
         if name == "model.safetensors" and (folder / "model.safetensors.index.json").is_file():
@@ -138,7 +142,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _why(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
-        if file.read(len(LFS)) == LFS:
+        if file.read(len(POINTER)) == POINTER:
             return "it is a git-lfs pointer: run `git lfs pull`"
     return str(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS
 COLUMNS = (
     "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
 ).split(",")
+
+
+CELLS = 8
+"""Cells whose counts are in memory at once: the gains of a target share them."""
 
 
 @dataclass(frozen=True)
@@ -206,8 +211,9 @@ def estimate(
         gain is computed from.
     """
     # gains of one target after another: they share the drawn examples
+    read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
     estimates = {
-        gain: _resample(gain, cells, tasks.get(types[gain.task]), resamples)
+        gain: _resample(gain, cells, read, tasks.get(types[gain.task]), resamples)
         for gain in sorted(found, key=lambda gain: (gain.task, gain.target))
     }
     rows, averages = [], []
@@ -248,14 +254,17 @@ class _Estimate:
 
 
 def _resample(
-    gain: Gain, cells: Mapping[tuple[str, ...], Path], task: Any, resamples: int
+    gain: Gain,
+    cells: Mapping[tuple[str, ...], Path],
+    read: Callable[[Path], Mapping[Point, statistics.Counts]],
+    task: Any,
+    resamples: int,
 ) -> _Estimate:
     seeds = tuple(sorted(gain.merged.points))
     by_side = []
     for score in (gain.merged, *gain.others):
         key = (gain.model, gain.task, gain.target, score.method, score.operands)
-        read = [outcomes.read(cells[(*key, str(s))])["test"] for s in seeds]
-        by_side.append([counts[score.points[s]] for s, counts in zip(seeds, read, strict=True)])
+        by_side.append([read(cells[(*key, str(s))])[score.points[s]] for s in seeds])
     examples = len(next(iter(by_side[0][0].values())))
     weights = statistics.example_weights(examples, f"{gain.task} {gain.target}", resamples)
     seed_weights = statistics.seed_weights(len(seeds), resamples)

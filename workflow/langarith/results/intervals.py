@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -21,11 +21,12 @@ def key(
     return (model, task, target, over, budget, rule)
 
 
-def intervals(table: pd.DataFrame) -> Intervals:
-    """The ends of the intervals of a table of gains."""
+def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
+    """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
     names = ["model", "task", "target", "over", "budget", "rule"]
     return {
         key(*map(str, place)): (float(low), float(high))
+        for table in tables
         for *place, low, high in table[[*names, "low", "high"]].itertuples(index=False)
     }
 

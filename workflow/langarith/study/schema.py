@@ -124,7 +124,7 @@ class FilesCorpora(_Corpora):
 
 
 class MiniatureCorpora(_Corpora):
-    """Raw text written by the miniature world, written as parquet shards."""
+    """Raw text of the miniature world, written as parquet shards."""
 
     what = "corpora with 'source: miniature'"
     text_column: ClassVar[str] = "text"
@@ -266,7 +266,7 @@ def _refuse_places_without_task_key(task: FilesTask | HubTask) -> None:
 
 
 class MiniatureTask(_Task):
-    """Task data written by the miniature world; `examples` gives the number per split.
+    """Task data of the miniature world; `examples` gives the number per split.
 
     `difficulty` holds the knobs of :func:`langarith.data.miniature.write_task`.
     """
