@@ -32,6 +32,13 @@ def metrics(table: pd.DataFrame) -> dict[str, str]:
     return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
 
 
+def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """How many test examples the scores of each model, task and target are computed from."""
+    rows = table[(table["split"] == "test") & table["value"].notna()]
+    found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
+    return {(str(m), str(k), str(t)): int(count) for (m, k, t), count in found.items()}
+
+
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell (sweep) of an experiment, in the order of the table.
 
