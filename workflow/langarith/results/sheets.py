@@ -264,8 +264,8 @@ def _compare_methods(
         sheets.append(
             sheet(
                 f"{title}, {model}, {measured(task, table)}",
-                f"{SCORES} Zero-shot, averaged over {_targets(part)} with "
-                f"{examples(part, table).written()} test examples together. {note} "
+                f"{SCORES} Zero-shot, averaged over {_targets(part)}. Test examples of all "
+                f"targets: {examples(part, table).written()}. {note} "
                 "last column is LA minus the method, in points.",
                 ("method", "average", "λ", "LA minus it"),
                 [rows],
