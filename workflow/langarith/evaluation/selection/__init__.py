@@ -123,7 +123,7 @@ class Rule:
     """For tables and figures."""
     labels: Literal["target", "other targets", "none", "test"]
     """Whose labels it needs: validation labels of the target or of the study's other targets,
-    none, or the target's test labels, which no choice may use in earnest."""
+    none, or the target's test labels, which only an upper bound may use."""
     choose: Callable[[Swept, Sequence[Swept]], Point | None]
     """The point of a cell's grid, given the cell and the cells of the other targets (same model,
     task, method and seed); None where the rule cannot say."""
