@@ -36,7 +36,11 @@ def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
     """How many test examples the scores of each model, task and target are computed from."""
     rows = table[(table["split"] == "test") & table["value"].notna()]
     found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
-    return {(str(m), str(k), str(t)): int(count) for (m, k, t), count in found.items()}
+    places = (tuple(map(str, place)) for place in found.index.to_flat_index())
+    return {
+        (model, task, target): int(count)
+        for (model, task, target), count in zip(places, found, strict=True)
+    }
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
