@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import made_up
-from langarith import tasks
+from langarith import layout, tasks
 from langarith.evaluation import outcomes
 from langarith.files import write_json
 from langarith.results import analysis, gains, statistics, tables
@@ -51,7 +51,7 @@ def table_of(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
 
 def estimated(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
     found = gains.gains(experiment, table_of(results, experiment), "en")
-    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
     return gains.estimate(experiment, found, paths, {"nli": "nli"})
 
 
@@ -132,7 +132,7 @@ def test_an_average_needs_every_target(results: Path) -> None:
     rows = tables.rows("zero_shot", sorted(results.rglob("selected.json")), [], missing)
     table = tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
     found = gains.gains("zero_shot", table, "en")
-    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
     estimates = gains.estimate("zero_shot", found, paths, {"nli": "nli"})
     assert estimates["target"].tolist() == ["de"]
 

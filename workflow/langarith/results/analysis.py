@@ -32,6 +32,17 @@ def metrics(table: pd.DataFrame) -> dict[str, str]:
     return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
 
 
+def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """How many test examples the scores of each model, task and target are computed from."""
+    rows = table[(table["split"] == "test") & table["value"].notna()]
+    found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
+    places = (tuple(map(str, place)) for place in found.index.to_flat_index())
+    return {
+        (model, task, target): int(count)
+        for (model, task, target), count in zip(places, found, strict=True)
+    }
+
+
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell (sweep) of an experiment, in the order of the table.
 

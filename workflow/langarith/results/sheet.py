@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -24,7 +24,8 @@ class Number:
 
     `value` is NaN where it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
     where there is one seed, or none is meant. `partial` marks a number of fewer runs than the study
-    has, `best` the best of those it is compared with. `interval`: 95 % interval of a gain.
+    has, `best` the best of those it is compared with. `interval`: what `INTERVALS` says of
+    `measure`.
     """
 
     value: float
@@ -34,6 +35,7 @@ class Number:
     partial: bool = False
     best: bool = False
     interval: tuple[float, float] | None = None
+    measure: Literal["gain", "score", "choice"] = "gain"
 
     @property
     def missing(self) -> bool:
@@ -42,12 +44,14 @@ class Number:
 
     def written(self) -> str:
         """The value alone, with the digits that are printed."""
-        if self.missing:
-            return MISSING
-        if self.interval:
-            low, high = (self._rounded(end) for end in self.interval)
-            return f"{self._rounded(self.value)} [{low}, {high}]"
-        return self._rounded(self.value)
+        return MISSING if self.missing else self._rounded(self.value)
+
+    def brackets(self) -> str:
+        """The interval, as it is printed after the value and its spread."""
+        if self.missing or self.interval is None:
+            return ""
+        low, high = (self._rounded(end) for end in self.interval)
+        return f" [{low}, {high}]"
 
     def _rounded(self, value: float) -> str:
         rounded = round(value, self.digits) + 0.0  # a zero has no sign
@@ -80,7 +84,15 @@ class Sheet:
         return tuple(row for block in self.blocks for row in block)
 
 
-INTERVALS = "In brackets: the 95 % interval of a paired bootstrap over test examples and seeds."
+INTERVALS = {
+    "gain": "In brackets after a gain: the 95 % interval of a paired bootstrap over test examples "
+    "and seeds.",
+    "score": "In brackets after a score: the 95 % interval of a bootstrap over test examples and "
+    "seeds.",
+    "choice": "In brackets after λ: where the central 95 % of the choices on resampled validation "
+    "examples lie.",
+}
+"""What brackets after a number hold, by what it measures."""
 
 
 def sheet(
@@ -94,12 +106,13 @@ def sheet(
     made = tuple(tuple(block) for block in blocks)
     cells = [cell for block in made for row in block for cell in row]
     numbers = [cell for cell in cells if isinstance(cell, Number) and not cell.missing]
+    measures = {number.measure for number in numbers if number.interval}
     absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
     parts = (
         note,
         f"{MISSING}: missing." if absent else "",
         "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
-        INTERVALS if any(n.interval for n in numbers) else "",
+        *(text for kind, text in INTERVALS.items() if kind in measures),
         source(caption),
     )
     return Sheet(title, " ".join(filter(None, parts)), tuple(header), tuple(filter(None, made)))
@@ -186,8 +199,20 @@ def average_gains(
     return average, mean_gain
 
 
+def examples(runs: pd.DataFrame, table: pd.DataFrame) -> Number:
+    """The number of test examples behind some runs, summed over their targets."""
+    counts = analysis.examples(table)
+    places = runs[["model", "task", "target"]].drop_duplicates().itertuples(index=False)
+    return Number(sum(counts.get((m, k, t), math.nan) for m, k, t in places), digits=0)
+
+
 def weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:
-    return replace(mean(runs, "lambda", caption), spread=math.nan)
+    """The mean of the chosen λ over targets and seeds, with the interval of the choices."""
+    chosen = caption.get("choices")
+    of_runs = runs.dropna(subset=["lambda"])
+    ends = None if chosen is None else intervals.central(intervals.of_cells(chosen, of_runs))
+    number = mean(runs, "lambda", caption)
+    return replace(number, spread=math.nan, interval=ends, measure="choice")
 
 
 def best(numbers: Sequence[Number]) -> list[Number]:
