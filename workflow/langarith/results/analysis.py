@@ -207,7 +207,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
 def _choice(curve: Mapping[float, float]) -> float:
     """The λ that language arithmetic chooses on a validation curve."""
     points: dict[Point, float] = {(weight,): score for weight, score in curve.items()}
-    return selection.select(points, merging.get("la").neutral)[0]
+    return selection.select(points, selection.neutral(merging.get("la"), (0.5,)))[0]
 
 
 def relatedness(table: pd.DataFrame) -> pd.DataFrame:
