@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import helpers
 from langarith import merging
+from langarith.audit import explain
 from langarith.errors import InputError
 from langarith.evaluation import selection
 from langarith.merging import breadcrumbs, dare, isoc, layers
@@ -114,6 +115,24 @@ def test_a_grid_of_too_many_pairs_is_refused(root: Path, tmp_path: Path) -> None
     with pytest.raises(InputError) as error:
         loading.load(study)
     assert "lambdas.layers: step 0.02 makes 2601 points" in str(error.value)
+
+
+@pytest.mark.parametrize("column", ["operands", "reference"])
+def test_the_documentation_has_a_row_for_every_method(root: Path, column: str) -> None:
+    tables = re.split(r"\n\n", (root / "docs/methods.md").read_text())
+    (table,) = (part for part in tables if re.match(rf"\| method \|.*\| {column} \|", part))
+    rows = {}
+    for line in table.splitlines()[2:]:
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name.strip("`").removesuffix("NN")] = cells
+    assert set(rows) == set(merging.families())
+    for name in merging.examples():
+        method, cells = merging.get(name), rows[re.sub(r"[0-9]+$", "", name)]
+        if column == "operands":
+            assert cells[1] == ("2" if method.most_operands == 2 else "2 or more")
+            assert bool(cells[2]) == (method.parameter is not None)
+        else:
+            assert cells[0] == ("yes" if method.needs_origin else "no")
 
 
 # ---------------------------------------------------------------- DARE
@@ -381,3 +400,15 @@ def test_operands_stay_as_they_are_and_share_nothing(name: str) -> None:
     for tensors, seed in zip([*operands, origin], (1, 2, 3), strict=True):
         assert_bitwise(tensors, adapter(seed))
     assert {key: tensor.shape for key, tensor in expected.items()} == SHAPES
+
+
+def test_a_choice_of_two_numbers_is_explained() -> None:
+    points = {"0.00,0.50": 60.0, "0.25,1.00": 61.5}
+    told = explain.choice(
+        {
+            "metric": "f1",
+            "selected": "0.25,1.00",
+            "validation": [{"lambda": p, "metrics": {"f1": s}} for p, s in points.items()],
+        }
+    )
+    assert told == "lambda 0.25,1.00 chosen on validation (f1 61.50); next 0.00,0.50 (60.00)"

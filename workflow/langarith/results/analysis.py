@@ -225,9 +225,9 @@ def relatedness(table: pd.DataFrame) -> pd.DataFrame:
 def methods(table: pd.DataFrame) -> pd.DataFrame:
     """Merge methods on the zero-shot pairs: a row per model, task, target, method and seed.
 
-    Columns: those, lambda and `merged`.
+    Columns: those, lambda and `point`, as in :func:`cells`, and `merged`.
     """
-    keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
+    keep = ["model", "task", "target", "method", "seed", "lambda", "point", "merged"]
     return cells(table)[keep].reset_index(drop=True)
 
 

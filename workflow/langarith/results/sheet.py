@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from langarith.operands import parse_point
 from langarith.results import analysis, intervals
 from langarith.results.names import metric_title
 
@@ -197,6 +198,14 @@ def best(numbers: Sequence[Number]) -> list[Number]:
         replace(n, best=len(there) > 1 and not n.missing and float(n.written()) == max(there))
         for n in numbers
     ]
+
+
+def point(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Cell:
+    """As :func:`weight`; where points have several numbers the mean of each, in one text."""
+    numbers = [parse_point(text) for text in runs["point"] if isinstance(text, str) and text]
+    if not numbers or len(numbers[0]) == 1:
+        return weight(runs, caption)
+    return ", ".join(f"{sum(of_runs) / len(numbers):.2f}" for of_runs in zip(*numbers, strict=True))
 
 
 def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, str, pd.DataFrame]]:

@@ -26,6 +26,7 @@ from langarith.results.sheet import (
     missing_cells,
     ordered,
     panels,
+    point,
     scores,
     sheet,
     weight,
@@ -237,7 +238,7 @@ def _compare_methods(
             (
                 merging.get(method).title,
                 number,
-                weight(by_method[method], caption),
+                point(by_method[method], caption),
                 ""
                 if method == "la" or "la" not in names
                 else gain(runs, "la", [method], caption, analysis.AVERAGE, method, names),
