@@ -231,6 +231,21 @@ def methods(table: pd.DataFrame) -> pd.DataFrame:
     return cells(table)[keep].reset_index(drop=True)
 
 
+PROXIES = ["task_language", "related"]
+"""The single adapters of a zero-shot pair, the ends of its language arithmetic."""
+
+
+def beside_proxies(table: pd.DataFrame) -> pd.DataFrame:
+    """Merge methods and both proxies: a row per model, task, target and seed.
+
+    Columns: those, the test scores `PROXIES`, and one of each method by its name.
+    """
+    place = ["model", "task", "target", "seed"]
+    wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
+    proxies = zero_shot(table).set_index(place)[PROXIES]
+    return wide.join(proxies).reset_index()
+
+
 def pool_range(means: Iterable[float]) -> float:
     """Points between the best and the worst related language of a pool (5.2), of seed means."""
     series = pd.Series(list(means), dtype=float)

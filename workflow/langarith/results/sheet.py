@@ -152,17 +152,18 @@ def gain(
     target: str,
     over: str,
     of: Sequence[str] = (),
+    method: str = "la",
 ) -> Number:
     """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
 
     An average is over the runs that have all scores it compares, or all those that `of` names.
-    `over`: as the column of the table of gains names it, which has the interval.
+    `over`, `method`: as those columns of the table of gains have them, which has the interval.
     """
     found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
     budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
     model, task = map(str, runs[["model", "task"]].iloc[0])
-    place = intervals.key(model, task, target, over, budget)
+    place = intervals.key(model, task, target, over, budget, method=method)
     return Number(
         float(found[target]),
         signed=True,
