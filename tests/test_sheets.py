@@ -253,6 +253,22 @@ def test_relatedness_is_table_1() -> None:
     ]
 
 
+def test_points_of_two_numbers_are_printed_as_the_mean_of_each() -> None:
+    cells = [cell("es", "en+fr", s, {0.0: 50, 0.5: 60, 1.0: 40}, chosen=0.5) for s in (1, 2)]
+    cells += [
+        cell("es", "en+fr", s, {"0.00,0.50": 50, top: 62}, chosen=top, method="layers")
+        for s, top in ((1, "0.50,1.00"), (2, "0.25,1.00"))
+    ]
+    (made,) = sheets.SHEETS["methods"](table(cells), CAPTION)
+    assert [row[:4] for row in texts(made)] == [
+        ["en adapter", "40.00 ± 0.00", "", ""],
+        ["related adapter", "50.00 ± 0.00", "", ""],
+        ["LA", "60.00 ± 0.00", "0.50", "+10.00"],
+        ["LA by layers", "**62.00 ± 0.00**", "0.38, 1.00", "+12.00"],
+    ]
+    assert "missing" not in made.note
+
+
 def test_ties_are_averaged_over_seeds_that_all_methods_have_whole() -> None:
     def score(target: str, method: str, value: float) -> list[dict]:
         weight = 0.5 if method == "la" else 1.2

@@ -133,6 +133,35 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Those of :func:`_methods`, and every method over the better proxy, an end of `la`."""
+    found = _methods(table, task_language)
+    for place, rows in _cells(table, ["model", "task", "target", "budget"]):
+        parts = {str(method): part for method, part in rows.groupby("method", sort=False)}
+        for method, part in parts.items() if "la" in parts else ():
+            la, chosen = parts["la"], _chosen(part)
+            seeds = chosen.keys() & _chosen(la).keys()
+            if seeds:
+                merged, left, right = (
+                    Score(of, str(operands["operands"].iloc[0]), points).only(seeds)
+                    for of, operands, points in (
+                        (method, part, chosen),
+                        ("la", la, _at(la, 1.0)),
+                        ("la", la, _at(la, 0.0)),
+                    )
+                )
+                found.append(
+                    Gain(
+                        **place,
+                        method=method,
+                        over=BETTER_PROXY,
+                        merged=merged,
+                        others=(left, right),
+                    )
+                )
+    return found
+
+
 def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
     found = []
@@ -167,7 +196,7 @@ GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "enhancement": _enhancement,
     "low_resource": _low_resource,
     "ties": _methods,
-    "methods": _methods,
+    "methods": _all_methods,
     "label_free": _label_free,
 }
 """The experiments that state gains."""

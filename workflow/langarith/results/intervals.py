@@ -16,15 +16,21 @@ Intervals = Mapping[tuple[str, ...], tuple[float, float]]
 
 
 def key(
-    model: str, task: str, target: str, over: str, budget: str = "full", rule: str = "validation"
+    model: str,
+    task: str,
+    target: str,
+    over: str,
+    budget: str = "full",
+    rule: str = "validation",
+    method: str = "la",
 ) -> tuple[str, ...]:
-    """The place of a gain in `Intervals`."""
-    return (model, task, target, over, budget, rule)
+    """The place of a gain in `Intervals`; `method` is that of the side that gains."""
+    return (model, task, target, over, budget, rule, method)
 
 
 def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
-    names = ["model", "task", "target", "over", "budget", "rule"]
+    names = ["model", "task", "target", "over", "budget", "rule", "method"]
     return {
         key(*map(str, place)): (float(low), float(high))
         for table in tables
@@ -33,11 +39,11 @@ def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
 
 
 def beyond_zero(found: Intervals, model: str, task: str, over: str) -> frozenset[str]:
-    """The targets of a model and task whose gain has an interval that excludes 0."""
+    """The targets of a model and task where language arithmetic's gain excludes 0."""
     return frozenset(
         target
-        for (*place, target, of, _, _), (low, high) in found.items()
-        if (*place, of) == (model, task, over) and not low <= 0 <= high
+        for (*place, target, of, _, _, method), (low, high) in found.items()
+        if (*place, of, method) == (model, task, over, "la") and not low <= 0 <= high
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from langarith.operands import parse_point
 from langarith.results import analysis, intervals
 from langarith.results.names import metric_title
 
@@ -164,17 +165,18 @@ def gain(
     target: str,
     over: str,
     of: Sequence[str] = (),
+    method: str = "la",
 ) -> Number:
     """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
 
     An average is over the runs that have all scores it compares, or all those that `of` names.
-    `over`: as the column of the table of gains names it, which has the interval.
+    `over`, `method`: as those columns of the table of gains have them, which has the interval.
     """
     found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
     budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
     model, task = map(str, runs[["model", "task"]].iloc[0])
-    place = intervals.key(model, task, target, over, budget)
+    place = intervals.key(model, task, target, over, budget, method=method)
     return Number(
         float(found[target]),
         signed=True,
@@ -222,6 +224,14 @@ def best(numbers: Sequence[Number]) -> list[Number]:
         replace(n, best=len(there) > 1 and not n.missing and float(n.written()) == max(there))
         for n in numbers
     ]
+
+
+def point(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Cell:
+    """As :func:`weight`; where points have several numbers the mean of each, in one text."""
+    numbers = [parse_point(text) for text in runs["point"] if isinstance(text, str) and text]
+    if not numbers or len(numbers[0]) == 1:
+        return weight(runs, caption)
+    return ", ".join(f"{sum(of_runs) / len(numbers):.2f}" for of_runs in zip(*numbers, strict=True))
 
 
 def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, str, pd.DataFrame]]:

@@ -10,7 +10,13 @@ from typing import Any
 import pandas as pd
 
 from langarith import merging
-from langarith.results import analysis, intervals, sheets_choices, sheets_label_free
+from langarith.results import (
+    analysis,
+    intervals,
+    sheets_choices,
+    sheets_label_free,
+    sheets_methods,
+)
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
@@ -232,17 +238,6 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
 
 def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """Table 3: language arithmetic and TIES-Merging, averaged over targets."""
-    return _compare_methods(table, caption, "TIES-Merging", "λ scales the sum in TIES-Merging; the")
-
-
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Table 3 for every merge method of the study."""
-    return _compare_methods(table, caption, "Merge methods", "The")
-
-
-def _compare_methods(
-    table: pd.DataFrame, caption: Mapping[str, Any], title: str, note: str
-) -> list[Sheet]:
     sheets = []
     for model, task, part in panels(analysis.methods(table), caption):
         by_method = dict(by(part, "method"))
@@ -263,10 +258,10 @@ def _compare_methods(
         ]
         sheets.append(
             sheet(
-                f"{title}, {model}, {measured(task, table)}",
+                f"TIES-Merging, {model}, {measured(task, table)}",
                 f"{SCORES} Zero-shot, averaged over {_targets(part)}. Test examples of all "
-                f"targets: {examples(part, table).written()}. {note} "
-                "last column is LA minus the method, in points.",
+                f"targets: {examples(part, table).written()}. λ scales the sum in TIES-Merging; "
+                "the last column is LA minus the method, in points.",
                 ("method", "average", "λ", "LA minus it"),
                 [rows],
                 caption,
@@ -403,7 +398,7 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "lambda_impact": lambda_impact,
     "relatedness": relatedness,
     "ties": ties,
-    "methods": methods,
+    "methods": sheets_methods.methods,
     "label_free": sheets_label_free.compare_rules,
     "related_languages": related_languages,
     "similarity": similarity,

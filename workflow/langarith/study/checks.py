@@ -72,6 +72,10 @@ def _names(study: Study) -> Iterator[str]:
                 )
 
 
+MOST_POINTS = 1001
+"""Of a sweep. Methods with several numbers have more points than `lambdas` has values."""
+
+
 def _methods(study: Study) -> Iterator[str]:
     """Methods that do not exist, and grids that do not span the range that a method needs."""
     for name, grid in study.lambdas.items():
@@ -85,6 +89,12 @@ def _methods(study: Study) -> Iterator[str]:
             yield (
                 f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
                 f"and stop: {last}"
+            )
+        points = len(method.points(grid.values(), 2))
+        if points > MOST_POINTS:
+            yield (
+                f"lambdas.{name}: step {grid.step:g} makes {points} points; take a larger step, so "
+                f"that there are at most {MOST_POINTS}"
             )
 
 

@@ -141,8 +141,8 @@ EXPERIMENTS: dict[str, View] = {
         choices=True,
     ),
     "methods": View(
-        "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
-        "The number above a group is language arithmetic minus the best of the others.",
+        "Every merge method of the study on the zero-shot pairs, beside both single adapters: the "
+        "gain over the better of them, per target and on average.",
         methods,
         gains=True,
         choices=True,

@@ -40,11 +40,8 @@ def select(curve: Mapping[Point, float], neutral: float) -> Point:
 
 
 def neutral(method: merging.Method, point: Point) -> float:
-    """The number that is preferred where scores are equal, for points like this one.
-
-    Several numbers are weights: equal weights are preferred.
-    """
-    return method.neutral if len(point) == 1 else 1 / (len(point) + 1)
+    """The number that is preferred where scores are equal, for points like this one."""
+    return 1 / (len(point) + 1) if method.neutral is None else method.neutral
 
 
 def coarser(lambdas: Sequence[float], step: float) -> list[float]:
