@@ -70,7 +70,8 @@ def sweep(
     scores: dict[str, dict[Point, Scored]] = {"validation": {}, "test": {}}
     values: dict[Point, float] = {}
     kept: dict[Point, Scored] = {}
-    tested = {(number,) for number in method.tested} if len(search.grid[0]) == 1 else set()
+    alone = len(search.grid[0]) == 1
+    tested: set[Point] = {(number,) for number in method.tested} if alone else set()
 
     def evaluate(points: Iterable[Point]) -> Point:
         """Score some more points; returns the best so far."""

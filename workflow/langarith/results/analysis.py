@@ -199,7 +199,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
             lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
             told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
             told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
-            told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(values)}
+            told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
             rows.append(told)
     columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations", "grid_size"]
     found = pd.DataFrame(rows, columns=columns)
