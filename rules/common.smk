@@ -218,9 +218,12 @@ def cell_inputs(wildcards):
 
 
 def sweep_outputs(method, operands):
-    """Files of the cells of a method: a score per point, the chosen one, predictions, record."""
+    """Files of the cells of a method: a score per point, the chosen one, predictions, record.
+
+    A refined search has more points, which only the job can know; its record names their files.
+    """
     folder = CELL.replace("{method}", method)
-    points = map(point_text, grid.points(STUDY, method, operands))
+    points = map(point_text, grid.search(STUDY, method, operands).first)
     return {
         "selected": f"{folder}/selected.json",
         "curve": [f"{folder}/lambda={point}.json" for point in points],
@@ -378,7 +381,7 @@ def new_points(wildcards):
         if "selected.json" in made and not STUDY.allow_missing:
             points = [
                 f"lambda={point_text(point)}.json"
-                for point in grid.points(STUDY, cell.method, len(cell.operands))
+                for point in grid.search(STUDY, cell.method, len(cell.operands)).first
             ]
             found += [f"{folder}/{point}" for point in points if point not in made]
     return found

@@ -102,6 +102,7 @@ def study(base, tmp_path_factory) -> Path:
             names | {"method": method},
             merge,
             LAMBDAS,
+            "grid",
             Path(cell),
             encoder=base,
             tokenizer=Path("tokenizer"),

@@ -284,6 +284,15 @@ def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano)
     assert planned_jobs(copy, *options(study)) == sweeps + shown(told, *told.experiments)
 
 
+def test_a_refined_search_recomputes_the_sweeps_of_its_method_and_nothing_above(copy, nano):
+    refined = {"start": 0.8, "stop": 1.8, "step": 0.1, "search": "refine"}
+    study = overlay(copy, "refined", lambdas=nano["lambdas"] | {"ties20": refined})
+    told = loading.load(copy / study)
+    sweeps = Counter(f"sweep_{c.method}" for c in all_cells(told) if c.method == "ties20")
+    # only `ties` shows them
+    assert planned_jobs(copy, *options(study)) == sweeps + shown(told, "ties")
+
+
 def test_a_comment_reruns_nothing(copy):
     for file in ("workflow/langarith/training/loop.py", "workflow/scripts/sweep.py"):
         path = copy / file

@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
+from langarith.merging.search import Search, coarse
 from langarith.operands import Point
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from langarith.merging.tensors import Tensors
 
-SHARED = frozenset({"tensors", "compare"})
+SHARED = frozenset({"tensors", "compare", "search"})
 """Modules of this package that are no methods."""
 
 Merge = Callable[[Point], "dict[str, torch.Tensor]"]
@@ -72,11 +73,24 @@ class Method:
     """Of equal validation scores the point nearest to this value wins. None, where the numbers of a
     point are weights of all operands but the last: equal weights."""
     tested: tuple[float, ...] = ()
-    """λ that are evaluated on test even where the grid lacks them, and whose test predictions are
-    kept whichever is chosen."""
+    """λ that are evaluated on test even where the grid lacks them, that a refined search of a grid
+    that has them starts with, and whose test predictions are kept whichever is chosen."""
     name: str = ""
     """The name in studies, parameter included; set by :func:`get`."""
     parameter: int | None = None
+
+    def search(self, values: Sequence[float], operands: int, kind: str = "grid") -> Search:
+        """The points that a sweep evaluates, of the grid that some values make.
+
+        Args:
+            values: the numbers of `lambdas.{method}`, ascending.
+            kind: `lambdas.{method}.search`: `grid`, every point; `refine`, those of a coarse grid
+                with the tested λ, then the points of the grid near the best of these.
+        """
+        first = tuple(values) if kind == "grid" else coarse(values, self.tested)
+        return Search(
+            tuple(self.points(values, operands)), tuple(self.points(first, operands)), first
+        )
 
     def merger(
         self,

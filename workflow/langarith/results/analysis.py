@@ -16,6 +16,7 @@ import pandas as pd
 from langarith import merging
 from langarith.evaluation import selection
 from langarith.operands import Point, budget_tokens
+from langarith.results import searches
 
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """Columns that identify a cell of an experiment."""
@@ -185,10 +186,12 @@ FIXED = "λ = 0.5"
 def regret(table: pd.DataFrame) -> pd.DataFrame:
     """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
 
-    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `λ = 0.5`).
-    Columns: those; `lambda`, its choice; `regret`, the test score of the full grid's choice minus
-    that of this one, in points; `evaluations` of this grid and `full_evaluations`. A grid that is
-    not part of the full one, or is all of it, has no rows.
+    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `refine`, `λ =
+    0.5`). Columns: those; `lambda`, its choice; `regret`, the test score of the study's choice
+    minus that of this one, in points; `evaluations` of this grid and `full_evaluations`, those of
+    the study; `grid_size`, points of the full grid, which are more than the latter where the study
+    itself searched by `refine`. A grid that is not part of what the study evaluated, or is all of
+    it, has no rows.
     """
     score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
     rows = []
@@ -198,7 +201,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
         fine = _choice(values)
         grids = {
             f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
-        }
+        } | {searches.REFINE: searches.refined(values)}
         coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
         chosen = {
             name: _choice({w: values[w] for w in points}) for name, points in coarse.items()
@@ -207,8 +210,9 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
             lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
             told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
             told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
-            rows.append(told | {"full_evaluations": len(values)})
-    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations"]
+            told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
+            rows.append(told)
+    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations", "grid_size"]
     found = pd.DataFrame(rows, columns=columns)
     # a missing cell keeps its rows
     places = cells(table).query("method == 'la'")[CELL]

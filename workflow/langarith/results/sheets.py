@@ -13,6 +13,7 @@ from langarith import merging
 from langarith.results import (
     analysis,
     intervals,
+    searches,
     sheets_choices,
     sheets_label_free,
     sheets_methods,
@@ -178,14 +179,13 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
     for model, of_model in by(analysis.regret(table), "model", caption["models"]):
         parts = [(task.upper(), part) for task, part in by(of_model, "task")]
         parts += [("all", of_model)] if len(parts) > 1 else []
-        full = Number(float(of_model["full_evaluations"].max()), digits=0)
         blocks: list[list[Row]] = []
         for task, part in parts:
             blocks.append([])
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
-                taken = replace(full, value=float(runs["evaluations"].max()))
-                saved = replace(full, value=full.value - taken.value)
+                taken = _evaluations(runs["evaluations"])
+                saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
                 blocks[-1].append((task, examples(runs, table), grid, cost, worst, taken, saved))
         sheets.append(
@@ -194,14 +194,18 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                 "Regret: the test score of the λ that the full grid chooses on validation minus "
                 "that of the coarser grid's choice, in points; below zero where the coarser one "
                 "did better. Mean over targets ± standard deviation over seeds, and the worst of "
-                f"all targets and seeds. The full grid takes {full.written()} evaluations. "
-                f"{EXAMPLES}",
+                f"all targets and seeds. {searches.note(of_model)} {EXAMPLES}",
                 ("task", "examples", "step", "mean regret", "worst regret", "evaluations", "saved"),
                 blocks,
                 caption,
             )
         )
     return [*sheets, *sheets_choices.choices(table, caption), *missing_cells(caption)]
+
+
+def _evaluations(counts: pd.Series) -> Number:
+    """The mean over cells, with a decimal where cells differ, as those of a refined search do."""
+    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
 def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:

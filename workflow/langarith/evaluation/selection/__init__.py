@@ -61,7 +61,8 @@ class Swept:
 
     validation, test: the task's first metric, in percent. entropy: mean entropy of the predictions
     on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is
-    not known. neutral: the preferred number where scores are equal.
+    not known. neutral: the preferred number where scores are equal. refined: the points that were
+    evaluated because the target's validation labels said that they are near the best.
     """
 
     model: str
@@ -75,6 +76,15 @@ class Swept:
     test: Mapping[Point, float]
     norms: tuple[float, ...]
     neutral: float
+    refined: frozenset[Point] = frozenset()
+
+    @property
+    def unlabelled(self) -> list[Point]:
+        """The points that were evaluated whatever their scores: no label chose them.
+
+        A rule that does without labels of the target chooses among these.
+        """
+        return [point for point in self.validation if point not in self.refined]
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> Swept:
@@ -105,6 +115,8 @@ class Swept:
             entropy={_point(entry): entry["entropy"] for entry in cell["validation"]},
             norms=tuple(cell["norms"]),
             neutral=neutral(merging.get(cell["method"]), next(iter(curves["validation"]))),
+            # before searches could be refined, every point was evaluated
+            refined=frozenset(map(parse_point, cell.get("refined", ()))),
         )
 
 

@@ -332,7 +332,9 @@ def _curve(axis: Axes, curve: pd.DataFrame | None, cells: pd.DataFrame) -> None:
         style.hatched(axis, 0.0, 0.0, 1.0, 1.0, told=True)
         axis.set_ylim(0, 1)
         return
-    mean = curve.groupby("lambda")["value"].mean()
+    at = curve.groupby("lambda")["value"]
+    # a refined search evaluates other points for each seed: a mean is of all seeds, or none
+    mean = at.mean()[at.size() == at.size().max()]
     ends = ((1.0, palette.TASK_LANGUAGE, "--"), (0.0, palette.RELATED, "-."))
     for end, colour, dash in ends:
         for value in mean[mean.index == end]:

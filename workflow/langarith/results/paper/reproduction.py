@@ -204,12 +204,10 @@ _QUANTITIES: dict[str, Quantity] = {
     "average": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
     "merged": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
     "greatest_range": _over_seeds(["merged"], _greatest_range),
-    "evaluations": _over_seeds(
-        ["full_evaluations"], lambda counts: float(counts["full_evaluations"].max())
-    ),
+    "evaluations": _over_seeds(["grid_size"], lambda counts: float(counts["grid_size"].max())),
     "times_fewer": _over_seeds(
-        ["full_evaluations", "evaluations"],
-        lambda counts: float((counts["full_evaluations"] / counts["evaluations"]).max()),
+        ["grid_size", "evaluations"],
+        lambda counts: float((counts["grid_size"] / counts["evaluations"]).max()),
     ),
     "cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].mean())),
     "least_cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].min())),
