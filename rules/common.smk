@@ -52,6 +52,7 @@ CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
 FIGURE = f"{R}/{layout.FIGURE}"
+LABEL_PRICE = layout.LABEL_PRICE
 LOGS = f"{R}/logs"
 restore_study_file()
 
@@ -310,6 +311,12 @@ def gains_table(wildcards):
     return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
 
 
+def price_table(wildcards):
+    """What labels are worth, beside the rules that need none."""
+    shown = wildcards.experiment == "label_free"
+    return [TABLE.format(experiment=LABEL_PRICE)] if shown else []
+
+
 def task_types(wildcards):
     """The type of each task of an experiment."""
     shown = cells(wildcards.experiment)
@@ -449,6 +456,9 @@ def experiment_results(name):
         files.append(GAINS.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
+    if name == "label_free":
+        files.append(TABLE.format(experiment=LABEL_PRICE))
+        files += multiext(FIGURE.format(experiment=LABEL_PRICE), ".pdf", ".png")
     return files
 
 

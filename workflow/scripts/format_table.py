@@ -19,6 +19,7 @@ with record.job(snakemake):
     caption = snakemake.params.caption | {
         "missing": snakemake.params.missing,
         "intervals": intervals.intervals(gains),
+        "price": [tables.read(Path(path)) for path in snakemake.input.price],
     }
     made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))
