@@ -506,7 +506,8 @@ def report_parts(_):
     for name in STUDY.experiments:
         of = SimpleNamespace(experiment=name)
         lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
-        parts.append({"name": name, "caption": caption(of), "missing": lost})
+        further = [LABEL_PRICE] if name == "label_free" else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost, "further": further})
     return parts
 
 

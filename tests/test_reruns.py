@@ -31,6 +31,7 @@ PARTS = {
     "train_task_adapter": ["tasks"],
     "sweep": ["merging", "tasks"],
     "estimate_gains": ["tasks"],
+    "estimate_label_price": ["tasks"],
 }
 TOGETHER = {"compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()]}
 """Scripts whose one job names all parts of a kind."""
