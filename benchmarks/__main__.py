@@ -22,6 +22,7 @@ ORDER = (
     "start_job",
     "plan_study",
     "bootstrap_gain",
+    "analyse_study",
 )
 """As the table shows them; one that is not named comes last, `_parts.py` are no benchmarks."""
 

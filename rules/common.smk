@@ -53,6 +53,7 @@ TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
 CHOICES = f"{R}/{layout.CHOICES}"
 FIGURE = f"{R}/{layout.FIGURE}"
+LABEL_PRICE = layout.LABEL_PRICE
 LOGS = f"{R}/logs"
 restore_study_file()
 
@@ -319,6 +320,12 @@ def choices_table(wildcards):
     return [CHOICES.format(**wildcards)] if wildcards.experiment in experiments.CHOICES else []
 
 
+def price_table(wildcards):
+    """What labels are worth, beside the rules that need none."""
+    shown = wildcards.experiment == "label_free"
+    return [TABLE.format(experiment=LABEL_PRICE)] if shown else []
+
+
 def task_types(wildcards):
     """The type of each task of an experiment."""
     shown = cells(wildcards.experiment)
@@ -476,6 +483,9 @@ def experiment_results(name):
         files.append(CHOICES.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
+    if name == "label_free":
+        files.append(TABLE.format(experiment=LABEL_PRICE))
+        files += multiext(FIGURE.format(experiment=LABEL_PRICE), ".pdf", ".png")
     return files
 
 
@@ -523,7 +533,8 @@ def report_parts(_):
     for name in STUDY.experiments:
         of = SimpleNamespace(experiment=name)
         lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
-        parts.append({"name": name, "caption": caption(of), "missing": lost})
+        further = [LABEL_PRICE] if name == "label_free" else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost, "further": further})
     return parts
 
 

@@ -106,6 +106,29 @@ rule estimate_choices:
         "../workflow/scripts/estimate_choices.py"
 
 
+rule estimate_label_price:
+    message:
+        "Estimating what labels of the target are worth"
+    localrule: True
+    input:
+        outcomes=lambda _: outcomes_of_cells(SimpleNamespace(experiment="label_free")),
+    output:
+        table=TABLE.format(experiment=LABEL_PRICE),
+        record=f"{TABLE.format(experiment=LABEL_PRICE)}.provenance.json",
+    log:
+        f"{LOGS}/estimate_label_price/{STUDY.name}.log",
+    params:
+        types=lambda _: task_types(SimpleNamespace(experiment="label_free")),
+        code=lambda _: fingerprint(
+            "estimate_label_price",
+            *map(tasks.part, task_types(SimpleNamespace(experiment="label_free")).values()),
+        ),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_label_price.py"
+
+
 rule compare_vectors:
     message:
         "Comparing language vectors"
@@ -194,6 +217,7 @@ rule format_table:
         table=TABLE,
         gains=gains_table,
         choices=choices_table,
+        price=price_table,
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",
@@ -265,3 +289,29 @@ rule draw_learning_curves:
         ENVIRONMENT
     script:
         "../workflow/scripts/draw_learning_curves.py"
+
+
+rule draw_label_price:
+    message:
+        "Plotting what labels of the target are worth"
+    localrule: True
+    input:
+        price=TABLE.format(experiment=LABEL_PRICE),
+        rules=TABLE.format(experiment="label_free"),
+    output:
+        pdf=report(
+            f"{FIGURE.format(experiment=LABEL_PRICE)}.pdf",
+            caption="../workflow/report/experiment.rst",
+            category="label_free",
+        ),
+        png=f"{FIGURE.format(experiment=LABEL_PRICE)}.png",
+        record=f"{FIGURE.format(experiment=LABEL_PRICE)}.pdf.provenance.json",
+    log:
+        f"{LOGS}/draw_label_price/{STUDY.name}.log",
+    params:
+        caption=lambda _: caption(SimpleNamespace(experiment="label_free")),
+        code=fingerprint("draw_label_price"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/draw_label_price.py"

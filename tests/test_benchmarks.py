@@ -104,6 +104,7 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
         "tokenize_corpus",
         "plan_study",
         "bootstrap_gain",
+        "analyse_study",
     ],
 )
 def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:

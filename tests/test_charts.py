@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import made_up
-from langarith.audit import charts, picture
+from langarith.audit import charts, lineage, page, picture
 from langarith.audit.picture import Stage
+from langarith.evaluation import selection
 from langarith.results import palette
 
 
@@ -18,9 +21,9 @@ def told(experiment: str, *cells) -> list[tuple[str, str, float, str]]:
     return [(bar.group, bar.legend, bar.value, bar.point) for bar in found]
 
 
-def cell(operands: str, right: float, merged: float, target: str = "es", **names):
+def cell(operands: str, right: float, merged: float, target: str = "es", seed=1, **names):
     scores = {0.0: right, 0.5: merged, 1.0: 10.0}
-    return made_up.cell(target, operands, 1, scores, chosen=0.5, **names)
+    return made_up.cell(target, operands, seed, scores, chosen=0.5, **names)
 
 
 def test_bars_of_enhancement_are_those_of_its_figure() -> None:
@@ -48,6 +51,65 @@ def test_bars_of_budgets_pools_and_methods() -> None:
     ]
     colours = [bar.colour for _, bar in charts._bars("methods", made_up.table(both), "en")]
     assert colours == [palette.MERGED, palette.method_colour("ties20")]
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
+    """The little study with the table of its rules and their gains."""
+    monkeypatch.chdir(tmp_path)
+    results = made_up.write_study()
+    cells = [cell("en+fr", 39, 49, seed=seed) for seed in (1, 2)]
+    table = made_up.rules(cells).drop(columns="point")
+    cell_files = [f"results/evaluation/tiny/ner/es/la/en+fr/seed{s}/selected.json" for s in "12"]
+    name, gains = (f"results/tables/label_free{part}.csv" for part in ("", "_gains"))
+    record = f"{name}.provenance.json"
+    made_up.job("compare_rules", cell_files, {name: table.to_csv(index=False)}, record)
+    interval = {"model": "tiny", "task": "ner", "target": "es", "over": "validation"}
+    interval |= {"budget": "full", "rule": "right", "low": -15.0, "high": -4.0}
+    text = pd.DataFrame([interval]).to_csv(index=False)
+    made_up.job(
+        "estimate_gains",
+        [name],
+        {gains: text},
+        f"{gains}.provenance.json",
+        experiment="label_free",
+    )
+    return lineage.of(results)
+
+
+def test_dots_are_the_regrets_of_rules_with_their_intervals(rules: lineage.Lineage) -> None:
+    number = {job: i for i, job in enumerate(rules.jobs)}
+    found = {dot["kind"]: dot for dot in charts.dots(rules, rules.jobs, number)}
+    assert set(found) == set(selection.names()) - {"validation", "transfer"}  # no other target
+    right = found["right"]
+    assert (right["group"], right["name"]) == ("es", "λ = 0 (right alone)")
+    assert (right["mean"], right["regret"], right["interval"]) == (39, 10, [4, 15])
+    assert [seed["point"] for seed in right["seeds"]] == ["λ = 0.00"] * 2
+    sweeps = [rules.jobs[seed["job"]] for seed in right["seeds"]]
+    assert [(job.rule, job.wildcards["seed"]) for job in sweeps] == [
+        ("sweep_la", "1"),
+        ("sweep_la", "2"),
+    ]
+    assert found["left"]["interval"] is None
+    # without the table there are none
+    jobs = [job for job in rules.jobs if job.rule != "compare_rules"]
+    assert charts.dots(rules, jobs, number) == []
+
+
+def test_a_click_on_a_dot_leads_to_the_sweeps_of_its_choice(rules, tmp_path, open_page) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page.page(rules, rules.jobs), encoding="utf-8")
+    shown = open_page(path)
+    shown.evaluate("document.getElementById('label_free').open = true")
+    shown.locator("#label_free circle.right").click()
+    shown.wait_for_selector("#here h2:has-text('right alone')")
+    assert "39.00 ± 0.00, regret +10.00 [+4.00, +15.00]" in shown.inner_text("#here h2")
+    shown.click("text=seed 2: 39.00 at λ = 0.00, regret +10.00")
+    shown.wait_for_selector("#here h2:has-text('sweep_la')")
+    assert "seed 2" in shown.inner_text("#here h2")
+    assert "Label free, tiny, NER (F1, points): es, λ = 0 (right alone)" in shown.inner_text(
+        "#numbers strong"
+    )
 
 
 def test_arrows_of_the_picture_pass_no_box() -> None:

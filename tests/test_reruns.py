@@ -32,6 +32,7 @@ PARTS = {
     "sweep": ["merging", "tasks"],
     "estimate_gains": ["tasks"],
     "estimate_choices": ["tasks"],
+    "estimate_label_price": ["tasks"],
 }
 TOGETHER = {
     "compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()],

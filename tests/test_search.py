@@ -189,9 +189,9 @@ def test_the_table_of_coarser_grids_has_refine() -> None:
     assert list(rows["regret"]) == [0.0, 10.0]
     assert list(rows["evaluations"]) == [11, 11]
     (made,) = sheets.lambda_impact(table([cells]), CAPTION)
-    (row,) = [row for row in made.rows if row[1] == searches.REFINE]
+    (row,) = [row for row in made.rows if row[2] == searches.REFINE]
     assert [c if isinstance(c, str) else c.written() for c in row] == [
-        *("NER", "refine", "5.00", "10.00", "11", "10"),
+        *("NER", "10", "refine", "5.00", "10.00", "11", "10"),
     ]
     assert "The full grid takes 21 evaluations. refine: " in made.note
 

@@ -86,6 +86,8 @@ def shown(study: schema.Study, *experiments: str) -> Counter[str]:
             found["estimate_choices"] += 1
         if EXPERIMENTS[name].figure:
             found["draw_figure"] += 1
+        if name == "label_free":
+            found.update(("estimate_label_price", "draw_label_price"))
     return found
 
 

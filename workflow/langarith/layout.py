@@ -30,6 +30,7 @@ SYNTHETIC_TASK = "miniature/{task}/{language}"
 TABLE = "tables/{experiment}.csv"
 GAINS = "tables/{experiment}_gains.csv"
 CHOICES = "tables/{experiment}_choices.csv"
+LABEL_PRICE = "label_free_price"
 FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

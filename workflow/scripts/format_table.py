@@ -21,6 +21,7 @@ with record.job(snakemake):
         "missing": snakemake.params.missing,
         "intervals": intervals.intervals(gains),
         "choices": intervals.choices(choices),
+        "price": [tables.read(Path(path)) for path in snakemake.input.price],
     }
     made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))

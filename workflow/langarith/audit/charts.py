@@ -1,4 +1,4 @@
-"""The bars of the provenance page: every experiment that is made of cells, and its sweeps."""
+"""What the provenance page draws: bars and dots of experiments that are made of cells."""
 
 from __future__ import annotations
 
@@ -42,11 +42,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     from langarith.results import analysis, tables
     from langarith.results.names import metric_title
 
-    sweeps = {
-        (job.rule.removeprefix("sweep_"), *(job.wildcards[key] for key in CELL)): job
-        for job in jobs
-        if job.rule.startswith("sweep_")
-    }
+    sweeps = _sweeps(jobs)
     source = str(graph.study.get("task_language", ""))
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for experiment, name in _tables(graph, jobs):
@@ -77,6 +73,69 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
         mean["mean"] = statistics.fmean(values)
         mean["spread"] = statistics.stdev(values) if len(values) > 1 else None
     return list(found.values())
+
+
+def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list[dict[str, Any]]:
+    """The choices of the rules of `label_free`: a dot per rule and target, as entries of `bars`.
+
+    Beside what a bar has: `regret` in points, the mean over seeds and of each seed, and `interval`,
+    its ends, None where it was not estimated.
+    """
+    from langarith.evaluation import selection
+    from langarith.results import intervals, tables
+    from langarith.results.names import metric_title
+
+    made = {
+        job.rule: tables.read(graph.locate(name))
+        for job in jobs
+        if job.rule == "compare_rules" or job.wildcards.get("experiment") == "label_free"
+        for name in job.outputs
+        if name.endswith(".csv") and graph.locate(name).is_file()
+    }
+    if "compare_rules" not in made:
+        return []
+    ends = intervals.intervals([made[rule] for rule in ("estimate_gains",) if rule in made])
+    sweeps = _sweeps(jobs)
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in made["compare_rules"].to_dict("records"):
+        job = sweeps.get((row["method"], *(str(row[key]) for key in CELL)))
+        # the regret of the paper's rule is 0: its scores are those of the zero-shot cells
+        if job is None or row["rule"] == "validation" or math.isnan(row["value"]):
+            continue
+        model, task, target, rule = (str(row[key]) for key in ("model", "task", "target", "rule"))
+        gain = ends.get(intervals.key(model, task, target, intervals.LABELS, rule=rule))
+        title = selection.get(rule).title
+        mean = found.setdefault(
+            (model, task, rule, target),
+            {
+                "experiment": "label_free",
+                "panel": f"{model}, {task.upper()} ({metric_title(str(row['metric']))}, points)",
+                "group": target,
+                "kind": rule,
+                "legend": title,
+                "name": title,
+                "colour": palette.MERGED,
+                "seeds": [],
+                "interval": [-gain[1], -gain[0]] if gain else None,
+            },
+        )
+        value = {"seed": row["seed"], "value": row["value"], "regret": row["regret"]}
+        mean["seeds"].append(value | {"point": f"λ = {row['point']}", "job": number[job]})
+    for mean in found.values():
+        values = [seed["value"] for seed in mean["seeds"]]
+        mean["mean"] = statistics.fmean(values)
+        mean["spread"] = statistics.stdev(values) if len(values) > 1 else None
+        mean["regret"] = statistics.fmean(seed["regret"] for seed in mean["seeds"])
+    return list(found.values())
+
+
+def _sweeps(jobs: Sequence[Job]) -> dict[tuple[str, ...], Job]:
+    """The sweeps by method and `CELL`."""
+    return {
+        (job.rule.removeprefix("sweep_"), *(job.wildcards[key] for key in CELL)): job
+        for job in jobs
+        if job.rule.startswith("sweep_")
+    }
 
 
 def _tables(graph: Lineage, jobs: Sequence[Job]) -> list[tuple[str, str]]:

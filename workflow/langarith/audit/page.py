@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from langarith.audit.charts import bars
+from langarith.audit.charts import bars, dots
 from langarith.audit.explain import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.picture import draw, stages
@@ -71,7 +71,7 @@ def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
         "note": graph.study.get("note", ""),
         "jobs": entries,
         "files": about,
-        "bars": bars(graph, jobs, number),
+        "bars": bars(graph, jobs, number) + dots(graph, jobs, number),
     }
 
 

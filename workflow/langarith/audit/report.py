@@ -25,12 +25,14 @@ class Part:
     """An experiment on the page.
 
     `caption` is the caption of its figures, see `caption` in rules/common.smk; `missing` are the
-    cells that a partial grid lacks, each with the log of the job that did not succeed.
+    cells that a partial grid lacks, each with the log of the job that did not succeed; `further`
+    are names of figures and tables that it has beside its own.
     """
 
     name: str
     caption: Mapping[str, Any]
     missing: Sequence[Mapping[str, str]] = ()
+    further: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -164,15 +166,19 @@ def _shown(graph: Lineage, part: Part) -> dict[str, Any]:
         "title": part.title,
         "caption": part.caption,
         "missing": part.missing,
-        "picture": _picture(graph, part.name),
-        "foot": _foot(graph, part.name, part.caption),
+        "pictures": [
+            {"data": picture, "foot": _foot(graph, name, part.caption)}
+            for name in (part.name, *part.further)
+            if (picture := _picture(graph, name))
+        ],
         "table": html_of(without_repeats(sheet.read_text(encoding="utf-8"), part.caption))
         if sheet.is_file()
         else "",
         "files": [
-            _file(graph, part.name, suffix)
+            _file(graph, name, suffix)
+            for name in (part.name, *part.further)
             for suffix in KINDS
-            if _path(graph, part.name, suffix).is_file()
+            if _path(graph, name, suffix).is_file()
         ],
     }
 
@@ -351,4 +357,6 @@ def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str,
 
 def parts_of(parameters: Iterable[Mapping[str, Any]]) -> list[Part]:
     """The parts as a rule gives them in its parameters."""
-    return [Part(part["name"], part["caption"], part["missing"]) for part in parameters]
+    return [
+        Part(part["name"], part["caption"], part["missing"], part["further"]) for part in parameters
+    ]

@@ -5,7 +5,7 @@ Everything after a sweep that asks how sure a number is reads this file: no mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,26 +66,21 @@ def read(path: Path) -> dict[str, dict[Point, dict[str, np.ndarray]]]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    split, points, example = (table[name].combine_chunks().to_pandas().to_numpy() for name in PLACE)
     counts = {
         name: table[name].to_numpy().astype(np.float32)
         for name in table.column_names
         if name not in PLACE
     }
+    # the rows of a split and point are one block, which starts at example 0
+    starts = np.flatnonzero(table["example"].to_numpy() == 0)
+    places = zip(
+        *(table[name].take(starts).to_pylist() for name in ("split", "lambda")), strict=True
+    )
     found: dict[str, dict[Point, dict[str, np.ndarray]]] = {}
-    for rows in _blocks(example):
-        part = {name: values[rows] for name, values in counts.items()}
-        point = points[rows.start]
-        key = parse_point(point if isinstance(point, str) else float(point))
-        found.setdefault(str(split[rows.start]), {})[key] = part
+    for (split, point), start, end in zip(places, starts, [*starts[1:], len(table)], strict=True):
+        part = {name: values[start:end] for name, values in counts.items()}
+        found.setdefault(split, {})[parse_point(point)] = part
     return found
-
-
-def _blocks(example: np.ndarray) -> Iterator[slice]:
-    """The rows of each split and point: each starts at example 0."""
-    starts = np.flatnonzero(example == 0)
-    for start, end in zip(starts, [*starts[1:], len(example)], strict=True):
-        yield slice(int(start), int(end))
 
 
 def _small(values: np.ndarray) -> np.ndarray:

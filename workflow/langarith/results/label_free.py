@@ -16,6 +16,15 @@ COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,rank"
 ).split(",")
 
+SIZES = (10, 25, 50, 100, 250, 500)
+"""Numbers of labelled examples of the target: what labels are worth is estimated for each."""
+
+SUBSETS = 200
+"""Random subsets of the validation examples, of each size."""
+
+NEAR = 0.05
+"""How far from the choice on all examples a choice on a subset may be to count as near it."""
+
 
 def rows(
     cells: Iterable[Mapping[str, Any]], missing: Iterable[Mapping[str, str]] = ()
@@ -102,6 +111,44 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
     partial = found["cells"].to_numpy() != wanted.reindex(places).to_numpy()
     found.loc[partial, ["value", "regret", "rank"]] = math.nan
     return found
+
+
+def price_averages(price: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The price of labels over targets and seeds: a row per model, task and number of labels.
+
+    Columns: model, task; `labelled`, one of `SIZES`, or NaN for all examples of each target;
+    `least` and `most`, the smallest and largest number of labelled examples of a target; the means
+    of `value`, of `lost`, points that the choice on all examples scores more, and of `near`; `sd`,
+    the root mean square. NaN where a cell is missing. A number of labels that some target has too
+    few examples for has no row.
+
+    Args:
+        price: the table of `label_price`.
+        table: that of the rules, which has every cell of the experiment.
+    """
+    cells = ["model", "task", "target", "operands", "seed"]
+    whole = price[price["labelled"] == price["examples"]]
+    of_all = whole.set_index(cells)["value"].reindex(pd.MultiIndex.from_frame(price[cells]))
+    told = price.assign(lost=of_all.to_numpy() - price["value"], size=price["labelled"])
+    told = pd.concat([told[told["size"].isin(SIZES)], told.loc[whole.index].assign(size=math.nan)])
+    found = told.groupby(["model", "task", "size"], sort=False, dropna=False).agg(
+        least=("labelled", "min"),
+        most=("labelled", "max"),
+        value=("value", "mean"),
+        lost=("lost", "mean"),
+        sd=("sd", lambda values: math.sqrt((values**2).mean())),
+        near=("near", "mean"),
+        cells=("value", "count"),
+    )
+    found = found.reset_index().rename(columns={"size": "labelled"})
+    places = pd.MultiIndex.from_frame(found[["model", "task"]])
+    there = whole.groupby(["model", "task"]).size().reindex(places).to_numpy()
+    wanted = table[table["rule"] == "validation"].groupby(["model", "task"]).size()
+    found.loc[there != wanted.reindex(places).to_numpy(), ["value", "lost", "sd", "near"]] = (
+        math.nan
+    )
+    found = found[found["cells"] == there]
+    return found.sort_values("labelled", kind="stable", na_position="last", ignore_index=True)
 
 
 def _rank(score: float, scores: Sequence[float]) -> float:

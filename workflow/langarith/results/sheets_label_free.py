@@ -1,7 +1,8 @@
-"""The table of rules that choose λ."""
+"""The tables of rules that choose λ, and of what labels are worth."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,10 @@ from langarith.results.sheet import Number, Row, Sheet, measured, missing_cells,
 
 
 def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Rules that choose λ, averaged over targets: score, regret and rank."""
+    """Rules that choose λ, averaged over targets; the price of labels, where the caption has it."""
     sheets = []
-    for model, task, part in panels(label_free.averages(table), caption):
+    averages = label_free.averages(table)
+    for model, task, part in panels(averages, caption):
         count, rows = int(part["targets"].max()), list[Row]()
         for row in part.to_dict("records"):
             rule = selection.get(row["rule"])
@@ -42,7 +44,74 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                 caption,
             )
         )
+    for price in caption.get("price", ()):
+        sheets += _price(price, table, averages, caption)
     return [*sheets, *missing_cells(caption)]
+
+
+def _price(
+    price: pd.DataFrame, table: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, Any]
+) -> list[Sheet]:
+    """λ chosen on a number of labelled examples of the target, averaged over targets."""
+    sheets = []
+    for model, task, part in panels(label_free.price_averages(price, table), caption):
+        rows = [
+            (
+                _size(row),
+                Number(row["value"], math.nan if math.isnan(row["labelled"]) else row["sd"]),
+                Number(row["lost"], signed=True),
+                Number(100 * row["near"], digits=0),
+            )
+            for row in part.to_dict("records")
+        ]
+        of_cells = price[(price["model"] == model) & (price["task"] == task)]
+        of_task = rules[(rules["model"] == model) & (rules["task"] == task)]
+        sheets.append(
+            sheet(
+                f"The price of labels, {model}, {measured(task, table)}",
+                "Test scores of language arithmetic in percent with λ chosen on so many labelled "
+                f"examples of the target: means over {label_free.SUBSETS} random subsets of its "
+                "validation data, targets and seeds. ±: one standard deviation over the subsets of "
+                "a target. Lost: points that the choice on all examples scores more. Near: share "
+                f"of the choices that are at most {label_free.NEAR} from the choice on all "
+                f"examples. {_too_few(of_cells)}{_as_good(part, of_task)}",
+                ("labelled examples", "average", "lost", "near (%)"),
+                [rows],
+                caption,
+            )
+        )
+    return sheets
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    """`25`, `all (200)` or `all (180 to 200)`."""
+    if not math.isnan(row["labelled"]):
+        return f"{row['labelled']:,.0f}"
+    few, many = f"{row['least']:,.0f}", f"{row['most']:,.0f}"
+    return f"all ({few})" if few == many else f"all ({few} to {many})"
+
+
+def _too_few(price: pd.DataFrame) -> str:
+    """Which numbers of labels are left out, and for which targets."""
+    there = price.groupby("target", sort=False)["examples"].min()
+    found = []
+    for size in label_free.SIZES:
+        lacking = there.index[there < size]
+        if len(lacking):
+            of = "every target" if len(lacking) == len(there) else ", ".join(lacking)
+            found.append(f"{size} ({of})")
+    return f"Left out, for want of validation examples: {', '.join(found)}. " if found else ""
+
+
+def _as_good(part: pd.DataFrame, rules: pd.DataFrame) -> str:
+    """The fewest labelled examples that score at least as well as each rule without labels."""
+    found = []
+    for row in rules.dropna(subset=["value"]).to_dict("records"):
+        rule = selection.get(str(row["rule"]))
+        enough = part[part["value"] >= row["value"]].to_dict("records")
+        if rule.labels in ("other targets", "none"):
+            found.append(f"{rule.title} {_size(enough[0]) if enough else 'more than all'}")
+    return f"Fewest examples that score as well as a rule without labels: {'; '.join(found)}."
 
 
 LABELS = {

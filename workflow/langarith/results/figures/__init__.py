@@ -16,6 +16,7 @@ from langarith.results.figures.density import sparsity
 from langarith.results.figures.dots import compare_rules, methods
 from langarith.results.figures.lines import lambda_impact, low_resource
 from langarith.results.figures.matrices import relatedness, similarity
+from langarith.results.figures.price import label_price
 from langarith.results.figures.style import TEXT_WIDTH, save
 
 DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
@@ -36,4 +37,4 @@ A caption has `study` and `note` (text), `models`, `seeds`, `languages` (lists, 
 figures keep) and `task_language`.
 """
 
-__all__ = ["DRAW", "TEXT_WIDTH", "learning_curves", "save", "zero_shot"]
+__all__ = ["DRAW", "TEXT_WIDTH", "label_price", "learning_curves", "save", "zero_shot"]

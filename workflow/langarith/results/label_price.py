@@ -1,0 +1,147 @@
+"""The price of labels: the test score with λ chosen on n labelled examples of the target.
+
+The paper's rule, `validation`, is applied to random subsets of the validation examples: what a user
+gets who annotates n sentences. Nothing but `outcomes.parquet` of the cells is read.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from langarith import merging, tasks
+from langarith.evaluation import outcomes, selection
+from langarith.operands import Point
+from langarith.results.label_free import NEAR, SIZES, SUBSETS
+
+COLUMNS = (
+    "experiment,model,task,target,method,operands,seed,labelled,metric,value,sd,near,examples"
+).split(",")
+
+SEED = 20171
+
+Counts = Mapping[str, np.ndarray]
+Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@lru_cache(maxsize=1)
+def draws(examples: int, name: str, subsets: int = SUBSETS) -> np.ndarray:
+    """Examples in the order in which each resample draws them: shape (resamples, drawn), int64.
+
+    Without replacement. The first n are the subset of n examples, so that a larger
+    subset holds the smaller ones. The same for every call with one `name` (a task and a target):
+    all seeds and models are compared on the same subsets. The array is not to be changed.
+    """
+    rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), examples])
+    drawn = [rng.permutation(examples)[: SIZES[-1]] for _ in range(subsets)]
+    return np.stack(drawn)
+
+
+def choices(
+    validation: Mapping[Point, Counts],
+    scores: Scores,
+    metric: str,
+    neutral: float,
+    drawn: np.ndarray,
+    sizes: Sequence[int],
+) -> tuple[list[Point], np.ndarray]:
+    """What the paper's rule chooses on each subset of each size.
+
+    Args:
+        validation: by point the counts of all validation examples, see `outcomes.read`.
+        scores: `Task.scores`.
+        metric: the metric that chooses.
+        neutral: the number that is preferred where scores are equal, see `selection.neutral`.
+        drawn: as `draws`, shape (resamples, at least the largest size).
+        sizes: ascending.
+
+    Returns:
+        The points, and the positions of the choices in them, shape (sizes, resamples).
+    """
+    points = selection.preferred(validation, neutral)
+    names = list(dict.fromkeys(name for counts in validation.values() for name in counts))
+    absent = np.zeros(len(next(iter(validation[points[0]].values()))), dtype=np.uint8)
+    table = np.stack(
+        [validation[point].get(name, absent) for point in points for name in names], axis=1
+    )
+    # sums of whole numbers and of half-precision shares are exact in double precision: what is
+    # equal stays equal, so that ties are decided as in a sweep
+    sums = np.zeros((len(drawn), table.shape[1]))
+    picks, start = [], 0
+    for size in sizes:
+        sums += table[drawn[:, start:size]].sum(axis=1, dtype=float)
+        start = size
+        by_point = sums.reshape(len(drawn), len(points), len(names))
+        found = scores(
+            {name: by_point[..., i] for i, name in enumerate(names)} | {"examples": size}
+        )
+        # of equal scores argmax takes the first, which is the preferred point
+        picks.append(np.asarray(found[metric]).argmax(axis=1))
+    return points, np.array(picks).reshape(len(sizes), len(drawn))
+
+
+def rows(
+    cells: Mapping[tuple[str, ...], Path],
+    types: Mapping[str, str],
+    subsets: int = SUBSETS,
+) -> list[dict[str, Any]]:
+    """A row per cell and number of labelled examples, see `COLUMNS`.
+
+    `labelled` is each of `SIZES` below the number of validation examples, `examples`, and last that
+    number itself: the choice on all examples. `value`: mean test score over resamples in percent.
+    `sd`: its standard deviation over resamples (ddof 1) in points. `near`: share of resamples, 0 to
+    1, whose choice is at most `NEAR` from the choice on all examples in every number of the point.
+
+    Args:
+        cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
+        types: the type of each task.
+    """
+    found = {}
+    # cells of one target after another: they share the drawn examples
+    for place in sorted(cells, key=lambda place: place[1:3]):
+        model, name, target, method, operands, seed = place
+        task = tasks.get(types[name])
+        metric = task.metrics[0]
+        of_split = outcomes.read(cells[place])
+        validation, test = of_split["validation"], of_split["test"]
+        first = next(iter(validation))
+        examples, tested = (len(next(iter(s[first].values()))) for s in (validation, test))
+        sizes = [size for size in SIZES if size < examples]
+        drawn = draws(examples, f"{name} {target}", subsets)
+        neutral = selection.neutral(merging.get(method), first)
+        points, picks = choices(validation, task.scores, metric, neutral, drawn, sizes)
+        scores = np.array([task.total(test[point], tested)[metric] for point in points])
+        curve = {point: task.total(validation[point], examples)[metric] for point in points}
+        whole = points.index(selection.select(curve, neutral))
+        grid = np.array(points)
+        near = np.abs(grid - grid[whole]).max(axis=1) <= NEAR + 1e-9
+        cell = {
+            "experiment": "label_free",
+            "model": model,
+            "task": name,
+            "target": target,
+            "method": method,
+            "operands": operands,
+            "seed": int(seed),
+            "metric": metric,
+            "examples": examples,
+        }
+        of_cell = [
+            {
+                "labelled": size,
+                "value": float(scores[chosen].mean()),
+                "sd": float(scores[chosen].std(ddof=1)),
+                "near": float(near[chosen].mean()),
+            }
+            for size, chosen in zip(sizes, picks, strict=True)
+        ]
+        of_cell.append(
+            {"labelled": examples, "value": float(scores[whole]), "sd": 0.0, "near": 1.0}
+        )
+        found[place] = [cell | row for row in of_cell]
+    return [row for place in cells for row in found[place]]

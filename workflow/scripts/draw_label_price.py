@@ -1,0 +1,16 @@
+"""Test scores over the number of labelled examples that chose lambda, from tidy tables alone."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake):
+    from langarith.results import figures, tables
+
+    price, rules = (tables.read(Path(snakemake.input[name])) for name in ("price", "rules"))
+    figure = figures.label_price(price, rules, snakemake.params.caption)
+    figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -1,0 +1,15 @@
+"""Test scores with lambda chosen on few labelled examples, from the counts of every example."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake):
+    from langarith.results import gains, label_price, tables
+
+    found = label_price.rows(gains.cell_paths(snakemake.input.outcomes), snakemake.params.types)
+    tables.write(found, Path(snakemake.output.table), label_price.COLUMNS)
