@@ -107,6 +107,7 @@ def cells(tmp_path: Path) -> list[dict]:
                 {"model": "tiny", "task": "nli", "target": target, "method": "la"}
                 | {"operands": "en+fr", "seed": str(seed), "metric": "accuracy"}
                 | {"validation": entries[::-1], "test": entries, "norms": [1.0, 1.0]}
+                | {"examples": {"validation": 40, "test": 40}}
             )
             (folder / "selected.json").write_text(json.dumps(made[-1]))
     return made

@@ -9,7 +9,8 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import gains, label_price, tables
+    from langarith import layout
+    from langarith.results import label_price, tables
 
-    found = label_price.rows(gains.cell_paths(snakemake.input.outcomes), snakemake.params.types)
+    found = label_price.rows(layout.cell_paths(snakemake.input.outcomes), snakemake.params.types)
     tables.write(found, Path(snakemake.output.table), label_price.COLUMNS)

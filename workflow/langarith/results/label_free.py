@@ -13,7 +13,8 @@ from langarith.evaluation.selection import Swept
 from langarith.operands import point_value
 
 COLUMNS = (
-    "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,rank"
+    "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,"
+    "rank,examples"
 ).split(",")
 
 SIZES = (10, 25, 50, 100, 250, 500)
@@ -41,6 +42,7 @@ def rows(
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
+    examples = {(cell["task"], cell["target"]): cell["examples"]["test"] for cell in cells}
     swept = [Swept.read(cell) for cell in cells]
     rules = {name: selection.get(name) for name in selection.names()}
     missing = list(missing)
@@ -76,6 +78,7 @@ def rows(
                     "value": score,
                     "regret": scores["validation"] - score,
                     "rank": None if name == "oracle" else _rank(score, ranked),
+                    "examples": examples[cell.task, cell.target],
                 }
             )
     names = ("model", "task", "target", "method", "operands", "seed", "metric")

@@ -19,6 +19,10 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
     averages = label_free.averages(table)
     for model, task, part in panels(averages, caption):
         count, rows = int(part["targets"].max()), list[Row]()
+        of_task = table[(table["model"] == model) & (table["task"] == task)]
+        examples = Number(
+            float(of_task.groupby("target")["examples"].max().sum(min_count=1)), digits=0
+        )
         for row in part.to_dict("records"):
             rule = selection.get(row["rule"])
             place = intervals.key(model, task, analysis.AVERAGE, intervals.LABELS, rule=rule.name)
@@ -36,7 +40,8 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
             sheet(
                 f"Rules that choose λ, {model}, {measured(task, table)}",
                 f"Test scores of language arithmetic in percent, averaged over {count} "
-                f"target{'s' if count > 1 else ''} and seeds. Regret: points that the choice on "
+                f"target{'s' if count > 1 else ''} and seeds. Test examples of all targets: "
+                f"{examples.written()}. Regret: points that the choice on "
                 "validation data of the target scores more. Rank: the mean over targets and seeds "
                 "of the place among the rules without the oracle, which looks at test labels.",
                 ("rule", "labels", "average", "regret", "rank"),
