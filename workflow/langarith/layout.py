@@ -23,11 +23,13 @@ READY_CHECK = "adapters/{model}/ready.json"
 LANGUAGE_ADAPTER = "adapters/{model}/language/{language}@{budget}/seed{seed}"
 TASK_ADAPTER = "adapters/{model}/task/{task}/seed{seed}"
 CELL = "evaluation/{model}/{task}/{target}/{method}/{operands}/seed{seed}"
+MASKED_LM = "masked_lm/{model}/{target}/{method}/{operands}/seed{seed}"
 CHECK = "checks/{task}/{language}.json"
 SYNTHETIC_CORPUS = "miniature/raw/{language}"
 SYNTHETIC_TASK = "miniature/{task}/{language}"
 TABLE = "tables/{experiment}.csv"
 GAINS = "tables/{experiment}_gains.csv"
+CHOICES = "tables/{experiment}_choices.csv"
 FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

@@ -15,9 +15,13 @@ Intervals = Mapping[tuple[str, ...], tuple[float, float]]
 
 
 def key(
-    model: str, task: str, target: str, over: str, budget: str = "full", rule: str = "validation"
+    model: str, task: str, target: str, over: str, budget: str = "full", rule: str = ""
 ) -> tuple[str, ...]:
-    """The place of a gain in `Intervals`."""
+    """The place of a gain in `Intervals`.
+
+    Args:
+        rule: of a gain over `LABELS`; all other gains of a table are of one rule, the study's.
+    """
     return (model, task, target, over, budget, rule)
 
 
@@ -25,9 +29,9 @@ def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
     names = ["model", "task", "target", "over", "budget", "rule"]
     return {
-        key(*map(str, place)): (float(low), float(high))
+        key(*map(str, place), rule if place[3] == LABELS else ""): (float(low), float(high))
         for table in tables
-        for *place, low, high in table[[*names, "low", "high"]].itertuples(index=False)
+        for *place, rule, low, high in table[[*names, "low", "high"]].itertuples(index=False)
     }
 
 

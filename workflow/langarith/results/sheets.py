@@ -110,8 +110,9 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             sheet(
                 f"Enhancement, {model}, {measured(task, table)}",
                 f"{SCORES} {AVERAGE} MAD-X is the adapter of the target t alone. {better} is the "
-                "pairing that is better on validation; the column after it names its other "
-                f"language. The gain, in points, is that of {better} over MAD-X.",
+                "pairing that is better on labelled validation data of the target, whatever rule "
+                "chose λ; the column after it names its other language. The gain, in points, is "
+                f"that of {better} over MAD-X.",
                 ("t", "rel", *methods, f"{source}/rel", "gain"),
                 [rows, average],
                 caption,

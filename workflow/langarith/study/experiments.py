@@ -90,6 +90,8 @@ class View:
     figure: bool = True
     gains: bool = False
     """Whether it states gains: `results.gains` says which."""
+    choice: bool = False
+    """Whether it shows the points that the study's `selection` chose."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -98,23 +100,26 @@ _VECTORS = frozenset({"models", "languages", "caption"})
 EXPERIMENTS: dict[str, View] = {
     "zero_shot": View(
         "Test scores per target with the task language's adapter, the related language's adapter, "
-        "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
-        "2 and 6). The number above a group is the gain over the better proxy.",
+        "and their language arithmetic (section 4.2, Figures 2 and 6). The number above a group is "
+        "the gain over the better proxy.",
         zero_shot,
         gains=True,
+        choice=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
-        "with the related language, and with the better of both, chosen on validation (section "
-        "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
+        "with the related language, and with the better of both on validation (section 4.3, "
+        "Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
         enhancement,
         gains=True,
+        choice=True,
     ),
     "low_resource": View(
         "Adapters trained on token budgets of the target, used directly and in language "
         "arithmetic with the task language (section 4.4, Figure 4).",
         low_resource,
         gains=True,
+        choice=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -126,18 +131,21 @@ EXPERIMENTS: dict[str, View] = {
         "Table 1).",
         relatedness,
         frozenset({"models", "tasks", "targets", "pool", "caption"}),
+        choice=True,
     ),
     "ties": View(
         "Language arithmetic against TIES merging on the zero-shot pairs (appendix E, Table 3). "
         "The number above a group is language arithmetic minus the best TIES.",
         ties,
         gains=True,
+        choice=True,
     ),
     "methods": View(
         "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
         "The number above a group is language arithmetic minus the best of the others.",
         methods,
         gains=True,
+        choice=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -159,10 +167,14 @@ EXPERIMENTS: dict[str, View] = {
         "need no labels of the target, and what they lose against the choice on its labelled "
         "validation data.",
         zero_shot,
+        frozenset({"models", "tasks", "targets", "rules", "caption"}),
         gains=True,
     ),
     "reproduction": View(
-        "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
+        "Every number that the paper states beside this study's.",
+        keys=frozenset(),
+        figure=False,
+        choice=True,
     ),
 }
 
