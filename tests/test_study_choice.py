@@ -23,9 +23,11 @@ from langarith.models.adapters import named_parameters, read_adapter, save_adapt
 from langarith.results import choices, gains, intervals, sheets, tables
 from langarith.study import experiments, loading
 from langarith.training import masking
-from test_choices import cells as cells  # a fixture
+import test_choices
 
 ROOT = Path(__file__).parents[1]
+
+cells = test_choices.cells  # a fixture
 
 
 def study(folder: Path, text: str):

@@ -13,12 +13,10 @@ from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.files import read_json
 from langarith.operands import parse_point
+from langarith.results.names import CELL
 
 CHOOSING = "choose_lambda"
 """The rule that chooses points by the study's `selection`, where that is not validation."""
-
-CELL = ("model", "task", "target", "method", "operands", "seed")
-"""Columns that identify a cell in a table."""
 
 HIDDEN = ("code", "checkpoints")
 """Parameters that the tree shows elsewhere, or that do not affect results."""

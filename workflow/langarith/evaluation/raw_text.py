@@ -10,7 +10,6 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith.data import streams
-from langarith.evaluation.scoring import LANGUAGE
 from langarith.files import write_json
 from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
@@ -19,6 +18,9 @@ from langarith.models.adapters import load_adapter, named_parameters, read_adapt
 from langarith.operands import Point, parse_operands, point_value
 from langarith.progress import Progress
 from langarith.training.masking import masked_validation
+
+LANGUAGE = "language"
+"""What the merged adapter is called in the model."""
 
 
 def losses(

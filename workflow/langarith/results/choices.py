@@ -10,7 +10,7 @@ from langarith.errors import InputError
 from langarith.evaluation import selection
 from langarith.evaluation.selection import Swept
 from langarith.operands import point_value
-from langarith.results.tables import CELL
+from langarith.results.names import CELL
 
 COLUMNS = ["experiment", *CELL, "rule", "labels", "lambda"]
 

@@ -11,15 +11,13 @@ import pandas as pd
 
 from langarith.files import whole
 from langarith.operands import Point, parse_operands, parse_point, point_text
+from langarith.results.names import CELL
 
 COLUMNS = (
     "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,selected,"
     "metric,value,examples"
 ).split(",")
 
-
-CELL = ("model", "task", "target", "method", "operands", "seed")
-"""Columns that identify a cell."""
 
 OWN_COLUMNS = {
     "similarity": "experiment,model,kind,left,right,seed,cosine".split(","),
