@@ -13,6 +13,7 @@ from torch import nn
 
 import helpers
 import made_up
+import test_choices
 from langarith import merging
 from langarith.cluster import costs, disk, work
 from langarith.data import streams
@@ -23,7 +24,6 @@ from langarith.models.adapters import named_parameters, read_adapter, save_adapt
 from langarith.results import choices, gains, intervals, sheets, tables
 from langarith.study import experiments, loading
 from langarith.training import masking
-import test_choices
 
 ROOT = Path(__file__).parents[1]
 
