@@ -53,7 +53,7 @@ CELL = f"{R}/{layout.CELL}"
 CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
-CHOICES = f"{R}/{layout.CHOICES}"
+CHOSEN = f"{R}/{layout.CHOSEN}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
 restore_study_file()
@@ -358,7 +358,7 @@ def losses_of_cells(wildcards):
 
 def chosen_points(wildcards):
     """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
-    return [CHOICES.format(**wildcards)] if STUDY.selection != "validation" else []
+    return [CHOSEN.format(**wildcards)] if STUDY.selection != "validation" else []
 
 
 def related_languages_of_choice(_):
@@ -549,7 +549,7 @@ def caption(wildcards):
         trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
         seen = [language for language in STUDY.languages if language in trained]
     own = view.caption if view else None
-    choices = name and experiments.EXPERIMENTS[name].choice
+    choices = name and experiments.EXPERIMENTS[name].chosen
     return {
         "about": experiments.EXPERIMENTS[name].about if name else "",
         "study": STUDY.name,

@@ -47,8 +47,8 @@ rule choose_lambda:
         others=sweeps_of_other_targets,
         losses=losses_of_cells,
     output:
-        table=CHOICES,
-        record=f"{CHOICES}.provenance.json",
+        table=CHOSEN,
+        record=f"{CHOSEN}.provenance.json",
     log:
         f"{LOGS}/choose_lambda/{{experiment}}.log",
     params:

@@ -21,7 +21,7 @@ from langarith.errors import InputError
 from langarith.evaluation import choice, raw_text, selection
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
-from langarith.results import choices, gains, intervals, sheets, tables
+from langarith.results import chosen, gains, intervals, sheets, tables
 from langarith.study import experiments, loading
 from langarith.training import masking
 
@@ -119,14 +119,14 @@ def test_other_targets_have_the_like_in_the_place_of_a_cell(tmp_path) -> None:
 # ---------------------------------------------------------------- what it marks
 
 
-def chosen(cells, rule: str, losses=()) -> list[dict]:
-    swept = choices.read_swept(cells, losses)
-    return choices.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
+def chosen_by(cells, rule: str, losses=()) -> list[dict]:
+    swept = chosen.read_swept(cells, losses)
+    return chosen.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
 
 
 def test_tables_mark_the_choice_of_the_studys_rule(cells, tmp_path) -> None:
-    path = tmp_path / "zero_shot_choices.csv"
-    tables.write(chosen(cells, "entropy"), path, choices.COLUMNS)
+    path = tmp_path / "zero_shot_chosen.csv"
+    tables.write(chosen_by(cells, "entropy"), path, chosen.COLUMNS)
     extra = {
         "left": "en",
         "right": "fr",
@@ -137,7 +137,7 @@ def test_tables_mark_the_choice_of_the_studys_rule(cells, tmp_path) -> None:
     for i, cell in enumerate(cells):
         files.append(tmp_path / f"{i}.json")
         files[-1].write_text(json.dumps(cell | extra | {"selected": 0.0}))
-    for found, point in ((tables.choices(path), 1.0), (None, 0.0)):
+    for found, point in ((tables.chosen(path), 1.0), (None, 0.0)):
         rows = pd.DataFrame(tables.rows("zero_shot", files, [], (), found))
         marked = rows[rows["selected"]]
         assert set(marked["lambda"]) == {point}
@@ -150,15 +150,15 @@ def test_labels_of_the_targets_validation_move_no_choice_by_losses(cells) -> Non
         | {"losses": [{"lambda": p, "loss": 3.0 + p} for p in (1.0, 0.0, 0.5)]}
         for cell in cells
     ]
-    before = chosen(cells, "mlm", losses)
+    before = chosen_by(cells, "mlm", losses)
     rng = np.random.default_rng(3)
     for cell in cells:
         for entry in cell["validation"]:
             entry["metrics"] = {"accuracy": float(rng.uniform(0, 100))}
-    assert chosen(cells, "mlm", losses) == before
+    assert chosen_by(cells, "mlm", losses) == before
     assert {row["lambda"] for row in before} == {0.0}
     with pytest.raises(InputError, match="mlm cannot choose in tiny/nli/es/la/en"):
-        chosen(cells, "mlm")
+        chosen_by(cells, "mlm")
 
 
 def test_gains_name_the_studys_rule_and_tables_find_their_intervals() -> None:

@@ -29,7 +29,7 @@ SYNTHETIC_CORPUS = "miniature/raw/{language}"
 SYNTHETIC_TASK = "miniature/{task}/{language}"
 TABLE = "tables/{experiment}.csv"
 GAINS = "tables/{experiment}_gains.csv"
-CHOICES = "tables/{experiment}_choices.csv"
+CHOSEN = "tables/{experiment}_chosen.csv"
 FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

@@ -10,19 +10,19 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import choices, tables
+    from langarith.results import chosen, tables
 
     given, params = snakemake.input, snakemake.params
     selected, others, losses = (
         [json.loads(Path(path).read_text("utf-8")) for path in paths]
         for paths in (given.selected, given.others, given.losses)
     )
-    rows = choices.rows(
+    rows = chosen.rows(
         snakemake.wildcards.experiment,
         params.rule,
-        choices.read_swept(selected, losses),
-        choices.read_swept(others, losses),
+        chosen.read_swept(selected, losses),
+        chosen.read_swept(others, losses),
         params.task_language,
         params.related,
     )
-    tables.write(rows, Path(snakemake.output.table), choices.COLUMNS)
+    tables.write(rows, Path(snakemake.output.table), chosen.COLUMNS)

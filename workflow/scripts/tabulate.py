@@ -11,7 +11,7 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import tables
 
-    chosen = [tables.choices(Path(path)) for path in snakemake.input.choices]
+    chosen = [tables.chosen(Path(path)) for path in snakemake.input.choices]
     rows = tables.rows(
         snakemake.wildcards.experiment,
         [Path(path) for path in snakemake.input.selected],

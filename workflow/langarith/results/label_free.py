@@ -10,7 +10,7 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.operands import point_value
-from langarith.results import choices
+from langarith.results.chosen import read_swept
 
 COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,rank"
@@ -38,7 +38,7 @@ def rows(
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
-    swept = choices.read_swept(cells, losses)
+    swept = read_swept(cells, losses)
     rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
     incomplete = {_group(lost) for lost in missing}

@@ -134,7 +134,7 @@ def read(path: Path) -> pd.DataFrame:
     return with_points(frame) if "lambda" in frame else frame
 
 
-def choices(path: Path) -> dict[tuple[str, ...], Point]:
+def chosen(path: Path) -> dict[tuple[str, ...], Point]:
     """The chosen point of each cell, by the columns `CELL` as text: a table of `choose_lambda`."""
     return {
         tuple(map(str, names)): parse_point(point)

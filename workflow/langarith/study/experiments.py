@@ -90,7 +90,7 @@ class View:
     figure: bool = True
     gains: bool = False
     """Whether it states gains: `results.gains` says which."""
-    choice: bool = False
+    chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
 
 
@@ -104,7 +104,7 @@ EXPERIMENTS: dict[str, View] = {
         "the gain over the better proxy.",
         zero_shot,
         gains=True,
-        choice=True,
+        chosen=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
@@ -112,14 +112,14 @@ EXPERIMENTS: dict[str, View] = {
         "Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
         enhancement,
         gains=True,
-        choice=True,
+        chosen=True,
     ),
     "low_resource": View(
         "Adapters trained on token budgets of the target, used directly and in language "
         "arithmetic with the task language (section 4.4, Figure 4).",
         low_resource,
         gains=True,
-        choice=True,
+        chosen=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -131,21 +131,21 @@ EXPERIMENTS: dict[str, View] = {
         "Table 1).",
         relatedness,
         frozenset({"models", "tasks", "targets", "pool", "caption"}),
-        choice=True,
+        chosen=True,
     ),
     "ties": View(
         "Language arithmetic against TIES merging on the zero-shot pairs (appendix E, Table 3). "
         "The number above a group is language arithmetic minus the best TIES.",
         ties,
         gains=True,
-        choice=True,
+        chosen=True,
     ),
     "methods": View(
         "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
         "The number above a group is language arithmetic minus the best of the others.",
         methods,
         gains=True,
-        choice=True,
+        chosen=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -174,7 +174,7 @@ EXPERIMENTS: dict[str, View] = {
         "Every number that the paper states beside this study's.",
         keys=frozenset(),
         figure=False,
-        choice=True,
+        chosen=True,
     ),
 }
 
