@@ -35,6 +35,17 @@ def gpu_training(need):
     }
 
 
+def gpu_masked_lm():
+    """Resources of the masked-LM losses of one sweep's merges."""
+    need = lambda wildcards: NEEDS.masked_lm(
+        wildcards.model, wildcards.target, wildcards.method, wildcards.operands.count("+") + 1
+    )
+    return member(need) | {
+        "gpu": 1,
+        "attempt": attempt,
+    }
+
+
 def gpu_sweep(method, operands):
     """Resources of one sweep of a method."""
     need = lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method, operands)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from langarith import layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
-from langarith.evaluation import selection
+from langarith.evaluation import choice, selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, point_text
@@ -26,6 +26,7 @@ def load_study():
         loading.refuse_foreign_results(study)
         if study.corpora.source == "miniature":
             miniature.refuse_unspoken(study.languages)
+        choice.refuse_unfit(study, STUDY_FILES[0])
     except InputError as error:
         refuse(error)
     return study
@@ -44,6 +45,7 @@ TOKENIZER = f"{R}/{layout.TOKENIZER}"
 ENCODER = f"{R}/{layout.ENCODER}"
 TOKENS = f"{R}/{layout.TOKENS}"
 INITIAL = f"{R}/{layout.INITIAL}"
+MASKED_LM = f"{R}/{layout.MASKED_LM}"
 READY_CHECK = f"{R}/{layout.READY_CHECK}"
 LANGUAGE_ADAPTER = f"{R}/{layout.LANGUAGE_ADAPTER}"
 TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
@@ -52,6 +54,7 @@ CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
 CHOICES = f"{R}/{layout.CHOICES}"
+CHOSEN = f"{R}/{layout.CHOSEN}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LABEL_PRICE = layout.LABEL_PRICE
 LOGS = f"{R}/logs"
@@ -194,27 +197,43 @@ def cell_inputs(wildcards):
     for every job, which takes longer than what the functions do.
     """
     task, target = wildcards.task, wildcards.target
+    return merge_inputs(wildcards) | {
+        "task_adapter": task_adapter(wildcards),
+        "validation": sources.task_file(STUDY, task, target, "validation"),
+        "test": sources.task_file(STUDY, task, target, "test"),
+        "checked": checked(task, target),
+    }
+
+
+def merge_inputs(wildcards):
+    """Files of a merge of language adapters: the operands and the base model."""
     operands = wildcards.operands.split("+")
     # adapters that are trained here start from it, so that it is there whatever the method
     ready = any(
         sources.ready_adapter(STUDY, wildcards.model, Operand.parse(operand), "")
         for operand in operands
     )
-    origin = [] if ready else initial_adapter("language")(wildcards)
     return {
         "encoder": encoder(wildcards),
         "tokenizer": tokenizer(wildcards),
-        "task_adapter": task_adapter(wildcards),
         "operands": [
             file
             for operand in operands
             for file in language_adapter(wildcards.model, operand, wildcards.seed)
         ],
-        "origin": origin,
-        "validation": sources.task_file(STUDY, task, target, "validation"),
-        "test": sources.task_file(STUDY, task, target, "test"),
-        "checked": checked(task, target),
+        "origin": [] if ready else initial_adapter("language")(wildcards),
         "adapters": checked_adapters(wildcards.model, *operands),
+    }
+
+
+def masked_lm_inputs(wildcards):
+    """Files of the masked-LM losses of a merge: the held-out raw text of the target, too."""
+    shards = map(sources.shard_name, sources.held_out_shards(STUDY, wildcards.target))
+    return merge_inputs(wildcards) | {
+        "tokens": [
+            TOKENS.format(model=wildcards.model, language=wildcards.target, shard=shard)
+            for shard in shards
+        ]
     }
 
 
@@ -245,6 +264,11 @@ def sweep_rule(method, operands):
 def sweep_log(method, operands):
     name = "{model}-{task}-{target}-{operands}-seed{seed}.log"
     return f"{LOGS}/{sweep_rule(method, operands)}/{name}"
+
+
+MASKED_LM_LOG = (
+    f"{LOGS}/score_masked_lm/{{model}}-{{target}}-{{method}}-{{operands}}-seed{{seed}}.log"
+)
 
 
 def code_of_sweep(method):
@@ -290,14 +314,61 @@ def there(paths):
     return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
 
 
-def is_swept(cell):
-    """Whether the files of a cell that tables are made from exist."""
-    return all(os.path.exists(cell_file(cell, f)) for f in ("selected.json", "outcomes.parquet"))
+def is_swept(cell, experiment):
+    """Whether all exists that the rows of a cell in an experiment's table are made from."""
+    files = [cell_file(cell, name) for name in ("selected.json", "outcomes.parquet")]
+    if experiment != "label_free":  # where a rule that cannot choose has no row
+        files += [file for part in choice_files(cell) for file in part]
+    return all(map(os.path.exists, files))
 
 
 def swept_cells(experiment):
     """Cells of an experiment; with allow_missing those that have been swept."""
-    return [cell for cell in cells(experiment) if not STUDY.allow_missing or is_swept(cell)]
+    shown = cells(experiment)
+    return [c for c in shown if not STUDY.allow_missing or is_swept(c, experiment)]
+
+
+# --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
+@cache
+def cells_in_place():
+    """For every cell the cells of other targets in the same place, where the rule looks at them."""
+    wanted = "other targets" in selection.get(STUDY.selection).needs
+    return asked(choice.others) if wanted else {}
+
+
+def losses_file(cell):
+    return f"{MASKED_LM.format(**cell.wildcards)}/losses.json"
+
+
+def choice_files(cell):
+    """What the study's rule looks at beside the cell: sweeps of other targets, losses."""
+    others = [cell_file(other, "selected.json") for other in cells_in_place().get(cell, ())]
+    wanted = "raw text" in selection.get(STUDY.selection).needs
+    return others, [losses_file(cell)] if wanted else []
+
+
+def sweeps_of_other_targets(wildcards):
+    """Sweeps that a choice of an experiment looks at, beside its own."""
+    own = set(selections(wildcards))
+    found = [file for c in swept_cells(wildcards.experiment) for file in choice_files(c)[0]]
+    return [file for file in dict.fromkeys(found) if file not in own]
+
+
+def losses_of_cells(wildcards):
+    """Masked-LM losses that the choices of an experiment are made by."""
+    if not choice.needs_losses(STUDY, wildcards.experiment):
+        return []
+    return there(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
+
+
+def chosen_points(wildcards):
+    """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
+    return [CHOSEN.format(**wildcards)] if STUDY.selection != "validation" else []
+
+
+def related_languages_of_choice(_):
+    """Which language is related to which, for a rule that looks at other targets."""
+    return STUDY.related if cells_in_place() else {}
 
 
 def selections(wildcards):
@@ -316,8 +387,15 @@ def gains_table(wildcards):
 
 
 def choices_table(wildcards):
-    """How sure the choices of an experiment are; none where it shows no chosen lambda."""
-    return [CHOICES.format(**wildcards)] if wildcards.experiment in experiments.CHOICES else []
+    """How sure the choices on validation are; none where an experiment shows no such choice."""
+    shown = states_choices(wildcards.experiment)
+    return [CHOICES.format(**wildcards)] if shown else []
+
+
+def states_choices(experiment):
+    """Whether an experiment says how sure its choices are: those of the rule `validation`."""
+    view = experiments.EXPERIMENTS[experiment]
+    return view.choices and (STUDY.selection == "validation" or not view.chosen)
 
 
 def price_table(wildcards):
@@ -358,7 +436,7 @@ def missing_cells(wildcards):
             "log": blamed_log(cell),
         }
         for cell in cells(wildcards.experiment)
-        if STUDY.allow_missing and not is_swept(cell)
+        if STUDY.allow_missing and not is_swept(cell, wildcards.experiment)
     ]
 
 
@@ -372,6 +450,12 @@ def blamed_log(cell):
     for run in experiments.runs_of(STUDY, [cell]):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
             return f"{R}/{run.log}"
+    if os.path.exists(cell_file(cell, "selected.json")):
+        if not all(map(os.path.exists, choice_files(cell)[1])):
+            return MASKED_LM_LOG.format(**cell.wildcards)
+        for other in cells_in_place().get(cell, ()):
+            if not os.path.exists(cell_file(other, "selected.json")):
+                return blamed_log(other)
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
 
 
@@ -461,6 +545,8 @@ def hub_files(_):
                 for language in (cell.target, STUDY.task_language)
                 for split in sources.needed_splits(STUDY, language)
             ]
+    for cell in asked(choice.cells_with_losses):
+        wanted += sources.held_out_shards(STUDY, cell.target)
     return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
 
 
@@ -479,7 +565,7 @@ def experiment_results(name):
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
     if name in experiments.GAINS:
         files.append(GAINS.format(experiment=name))
-    if name in experiments.CHOICES:
+    if states_choices(name):
         files.append(CHOICES.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
@@ -507,9 +593,11 @@ def caption(wildcards):
         trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
         seen = [language for language in STUDY.languages if language in trained]
     own = view.caption if view else None
+    choices = name and experiments.EXPERIMENTS[name].chosen
     return {
         "about": experiments.EXPERIMENTS[name].about if name else "",
         "study": STUDY.name,
+        "choice": f"λ was chosen {selection.get(STUDY.selection).how}." if choices else "",
         "note": STUDY.note,
         "models": view.models if view and view.models else list(STUDY.models),
         "seeds": STUDY.seeds,

@@ -35,3 +35,39 @@ for method, count in SWEEPS:
             ENVIRONMENT
         script:
             "../workflow/scripts/sweep.py"
+
+
+# For rules that choose lambda by raw text of the target. A job scores the merges of a sweep at every
+# point; it does not depend on the task, so the sweeps of all tasks share it.
+rule score_masked_lm:
+    message:
+        "Masked-LM losses of {wildcards.method} on text of {wildcards.target} with {wildcards.operands}, {wildcards.model}, seed {wildcards.seed}"
+    input:
+        unpack(masked_lm_inputs),
+    output:
+        losses=f"{MASKED_LM}/losses.json",
+        record=f"{MASKED_LM}/provenance.json",
+    log:
+        MASKED_LM_LOG,
+    params:
+        lambdas=lambda wildcards: STUDY.lambdas[wildcards.method].values(),
+        search=lambda wildcards: STUDY.lambdas[wildcards.method].search,
+        reading={
+            "validation_documents": STUDY.corpora.validation_documents,
+            **STUDY.training.language_adapter.model_dump(
+                include={"chunk_length", "mask_probability"}
+            ),
+        },
+        batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
+        code=lambda wildcards: fingerprint("score_masked_lm", merging.part(wildcards.method)),
+    wildcard_constraints:
+        method="|".join(STUDY.lambdas),
+    threads: STUDY.evaluation.threads
+    resources:
+        **gpu_masked_lm(),
+    group:
+        "masked_lm_{model}_{seed}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/score_masked_lm.py"

@@ -4,8 +4,8 @@
 # the file reprints them.
 PAPER = sha256(f"{workflow.basedir}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
-# A new rule that chooses lambda is a new file and needs no more than this.
-RULES = selection.names()
+# The rules that label_free compares. A new one is a new file and needs no more than this.
+RULES = choice.compared(STUDY)
 
 
 wildcard_constraints:
@@ -20,6 +20,7 @@ rule tabulate:
         selected=selections,
         new_points=new_points,
         task_scores=task_scores,
+        choices=chosen_points,
     output:
         table=TABLE,
         record=f"{TABLE}.provenance.json",
@@ -36,12 +37,40 @@ rule tabulate:
         "../workflow/scripts/tabulate.py"
 
 
+# Where the study's `selection` is not the choice on validation that sweeps make themselves.
+rule choose_lambda:
+    message:
+        "Choosing lambda for {wildcards.experiment}"
+    localrule: True
+    input:
+        selected=selections,
+        others=sweeps_of_other_targets,
+        losses=losses_of_cells,
+    output:
+        table=CHOSEN,
+        record=f"{CHOSEN}.provenance.json",
+    log:
+        f"{LOGS}/choose_lambda/{{experiment}}.log",
+    params:
+        rule=STUDY.selection,
+        task_language=STUDY.task_language,
+        related=related_languages_of_choice,
+        code=fingerprint("choose_lambda", f"evaluation.selection.{STUDY.selection}"),
+    wildcard_constraints:
+        experiment="|".join(experiments.TABULATED),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/choose_lambda.py"
+
+
 rule compare_rules:
     message:
         "Comparing rules that choose lambda"
     localrule: True
     input:
         selected=lambda _: selections(SimpleNamespace(experiment="label_free")),
+        losses=lambda _: losses_of_cells(SimpleNamespace(experiment="label_free")),
     output:
         table=TABLE.format(experiment="label_free"),
         record=f"{TABLE.format(experiment='label_free')}.provenance.json",
@@ -49,6 +78,7 @@ rule compare_rules:
         f"{LOGS}/compare_rules/{STUDY.name}.log",
     params:
         missing=lambda _: missing_cells(SimpleNamespace(experiment="label_free")),
+        rules=RULES,
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
     conda:
         ENVIRONMENT
@@ -70,6 +100,7 @@ rule estimate_gains:
         f"{LOGS}/estimate_gains/{{experiment}}.log",
     params:
         task_language=STUDY.task_language,
+        selection=STUDY.selection,
         types=task_types,
         code=lambda wildcards: fingerprint(
             "estimate_gains", *map(tasks.part, task_types(wildcards).values())

@@ -27,7 +27,8 @@ def curve(values: list[int]) -> dict[tuple[float, ...], float]:
 
 def swept(target: str, validation: list[int], entropy: list[int], test: list[int]) -> Swept:
     curves = [curve(values) for values in (validation, entropy, test)]
-    return Swept("tiny", "ner", target, "la", "en+fr", 1, *curves, (3.0, 4.0), 0.5)
+    losses = curve([abs(i - 8) for i in range(21)])
+    return Swept("tiny", "ner", target, "la", "en+fr", 1, *curves, (3.0, 4.0), 0.5, losses)
 
 
 def choices(cell: Swept, others: list[Swept]) -> dict[str, object]:
@@ -61,11 +62,13 @@ def test_choices_by_hand() -> None:
     flat = [0] * 21
     high_at = {at: [30 if i == at else 0 for i in range(21)] for at in (2, 6, 12, 17)}
     cell = swept("es", high_at[2], [1 if i != 6 else 0 for i in range(21)], high_at[17])
+    cell = replace(cell, masked_lm=curve([0 if i == 17 else 3 for i in range(21)]))
     others = [swept("de", high_at[12], flat, flat), swept("fr", flat, flat, flat)]
     assert choices(cell, others) == {
         "validation": (0.1,),
         "transfer": (0.6,),
         "entropy": (0.3,),
+        "mlm": (0.85,),
         "norm": (0.35,),  # 9 / 25 = 0.36
         "fixed": (0.5,),
         "left": (1.0,),
@@ -74,6 +77,7 @@ def test_choices_by_hand() -> None:
     }
     assert selection.get("transfer").choose(cell, []) is None
     assert selection.get("norm").choose(replace(cell, norms=()), []) is None
+    assert selection.get("mlm").choose(replace(cell, masked_lm={}), []) is None
 
 
 def test_every_rule_says_whose_labels_it_needs() -> None:
@@ -115,7 +119,8 @@ def cells(tmp_path: Path) -> list[dict]:
 
 def test_the_table_has_a_row_per_cell_and_rule_with_regret_and_rank(cells) -> None:
     table = pd.DataFrame(label_free.rows(cells), columns=label_free.COLUMNS)
-    assert len(table) == 4 * len(selection.names())
+    assert set(table["rule"]) == set(selection.names()) - {"mlm"}  # which needs jobs of its own
+    assert len(table) == 4 * len(selection.without_own_jobs())
     for _, rows in table.groupby(["target", "seed"]):
         by_rule = rows.set_index("rule")
         assert by_rule.loc["validation", "regret"] == 0
@@ -127,13 +132,27 @@ def test_the_table_has_a_row_per_cell_and_rule_with_regret_and_rank(cells) -> No
         assert np.isnan(by_rule.loc["oracle", "rank"])
 
 
+def test_the_table_has_the_rules_that_a_study_names(cells) -> None:
+    losses = [
+        {name: cell[name] for name in ("model", "target", "method", "operands", "seed")}
+        | {"losses": [{"lambda": p, "loss": 2.0 - (p == 1.0)} for p in (0.0, 0.5, 1.0)]}
+        for cell in cells
+        if cell["target"] == "es"
+    ]
+    table = pd.DataFrame(label_free.rows(cells, (), ["validation", "fixed", "mlm"], losses))
+    assert set(table["rule"]) == {"validation", "fixed", "mlm"}
+    by_losses = table[table["rule"] == "mlm"]
+    assert by_losses["target"].tolist() == ["es", "es"]  # none without losses
+    assert by_losses["lambda"].tolist() == [1.0, 1.0]
+
+
 def test_regrets_have_intervals(cells, tmp_path: Path) -> None:
     path = tmp_path / "label_free.csv"
     tables.write(label_free.rows(cells), path, label_free.COLUMNS)
     found = gains.gains("label_free", tables.read(path), "en")
     outcomes_of = layout.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
     table = gains.estimate("label_free", found, outcomes_of, {"nli": "nli"})
-    assert set(table["rule"]) == set(selection.names()) - {"validation"}
+    assert set(table["rule"]) == set(selection.without_own_jobs()) - {"validation"}
     regrets = tables.read(path).groupby(["rule", "target"])["regret"].mean()
     for row in table[table["target"] != "avg."].itertuples():
         assert row.gain == pytest.approx(-regrets[row.rule, row.target])

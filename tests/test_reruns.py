@@ -26,6 +26,7 @@ HEAD = ("you change", "file", "edit", "rules that run again")
 # Scripts whose rules name parts, and the kinds of parts, for each of which a job stands here.
 TYPES = tasks.names()
 METHODS = merging.families()
+RULES = selection.names()
 PARTS = {
     "check_task_data": ["tasks"],
     "train_task_adapter": ["tasks"],
@@ -33,9 +34,11 @@ PARTS = {
     "estimate_gains": ["tasks"],
     "estimate_choices": ["tasks"],
     "estimate_label_price": ["tasks"],
+    "score_masked_lm": ["merging"],
+    "choose_lambda": ["evaluation.selection"],
 }
 TOGETHER = {
-    "compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()],
+    "compare_rules": [f"evaluation.selection.{rule}" for rule in RULES],
     "compare_with_paper": [tasks.part(name) for name in TYPES],
 }
 """Scripts whose one job names all parts of a kind."""
@@ -93,13 +96,13 @@ def jobs() -> dict[str, tuple[str, ...]]:
     for script in scripts:
         chosen: list[tuple[str, ...]] = [()]
         for kind in PARTS.get(script, ()):
-            names = {"tasks": TYPES, "merging": METHODS}[kind]
+            names = {"tasks": TYPES, "merging": METHODS, "evaluation.selection": RULES}[kind]
             chosen = [(*parts, f"{kind}.{name}") for parts in chosen for name in names]
         if script in TOGETHER:
             found[script] = (script, *TOGETHER[script])
             continue
         for parts in chosen:
-            names_of_parts = ",".join(part.partition(".")[2] for part in parts)
+            names_of_parts = ",".join(part.rpartition(".")[2] for part in parts)
             found[f"{script}({names_of_parts})" if parts else script] = (script, *parts)
     return found
 
@@ -160,6 +163,8 @@ BOUNDARIES = {
     "tokenize_shard": "tasks* merging* evaluation* training* models* data.tokenizer",
     "check_task_data*": "merging* evaluation* training* models* results*",
     "sweep*": "training* results* data.streams",
+    "score_masked_lm*": "tasks.[!s]* evaluation.sweep evaluation.selection* results* data.readers",
+    "choose_lambda*": "tasks* merging.* training* models* evaluation.[!s]* evaluation.sc*",
     "tabulate": "tasks* merging* training* models* data* evaluation*",
     "compare_with_paper": "merging.* training* models* data.streams results.figures*",
     "format_table": "tasks* merging.* training* models* data* results.figures*",

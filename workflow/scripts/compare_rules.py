@@ -12,9 +12,12 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import label_free, tables
 
-    cells = [json.loads(Path(path).read_text("utf-8")) for path in snakemake.input.selected]
+    cells, losses = (
+        [json.loads(Path(path).read_text("utf-8")) for path in paths]
+        for paths in (snakemake.input.selected, snakemake.input.losses)
+    )
     tables.write(
-        label_free.rows(cells, snakemake.params.missing),
+        label_free.rows(cells, snakemake.params.missing, snakemake.params.rules, losses),
         Path(snakemake.output.table),
         label_free.COLUMNS,
     )

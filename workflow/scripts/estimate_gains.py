@@ -17,7 +17,9 @@ with record.job(snakemake):
     tables.write(
         gains.estimate(
             experiment,
-            gains.gains(experiment, table, snakemake.params.task_language),
+            gains.gains(
+                experiment, table, snakemake.params.task_language, snakemake.params.selection
+            ),
             layout.cell_paths(snakemake.input.outcomes),
             snakemake.params.types,
         ).to_dict("records"),

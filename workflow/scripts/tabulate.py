@@ -11,10 +11,12 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import tables
 
+    chosen = [tables.chosen(Path(path)) for path in snakemake.input.choices]
     rows = tables.rows(
         snakemake.wildcards.experiment,
         [Path(path) for path in snakemake.input.selected],
         [Path(path) for path in snakemake.input.task_scores],
         snakemake.params.missing,
+        next(iter(chosen), None),  # else the choice on validation, which the sweeps have made
     )
     tables.write(rows, Path(snakemake.output.table))

@@ -13,6 +13,10 @@ from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.files import read_json
 from langarith.operands import parse_point, point_text
+from langarith.results.names import CELL
+
+CHOOSING = "choose_lambda"
+"""The rule that chooses points by the study's `selection`, where that is not validation."""
 
 HIDDEN = ("code", "checkpoints")
 """Parameters that the tree shows elsewhere, or that do not affect results."""
@@ -41,7 +45,7 @@ def lines(file: Path, row: Sequence[str] | None = None) -> list[str]:
         f"{graph.name_of(file)}, line {line}",
     ]
     problem = [] if _agrees(graph, behind, cells) else ["! the files below hold a different value"]
-    return [*head, *problem, *_tree(graph, job, behind, graph.name_of(file))]
+    return [*head, *problem, *_tree(graph, job, behind, graph.name_of(file), cells)]
 
 
 def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
@@ -101,7 +105,9 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
     for job in graph.parents(table):
         names = job.wildcards
         sweep = job.rule.startswith("sweep_")
-        if method == "madx":
+        if job.rule == CHOOSING:
+            agrees = cells.get("selected") == "True"
+        elif method == "madx":
             agrees = job.rule == "train_task_adapter"
         elif method and not cells.get("operands"):
             agrees = sweep
@@ -147,8 +153,12 @@ def selection(graph: Lineage, sweep: Job) -> dict[str, Any]:
     return dict(read_json(path))
 
 
-def choice(selected: Mapping[str, Any]) -> str:
-    """`lambda 0.65 chosen on validation (f1 60.50); next 0.60 (60.10), 0.70 (59.90)`."""
+def choice(selected: Mapping[str, Any], rule: str = "validation") -> str:
+    """`lambda 0.65 chosen on validation (f1 60.50); next 0.60 (60.10), 0.70 (59.90)`.
+
+    Args:
+        rule: the study's `selection`: with another one the sweep's own choice is a mere remark.
+    """
     metric = selected["metric"]
     curve = sorted(
         ((point["lambda"], point["metrics"][metric]) for point in selected["validation"]),
@@ -156,18 +166,52 @@ def choice(selected: Mapping[str, Any]) -> str:
     )
     best = next(score for weight, score in curve if weight == selected["selected"])
     others = [f"{_point(w)} ({s:.2f})" for w, s in curve if w != selected["selected"]][:2]
-    return (
-        f"lambda {_point(selected['selected'])} chosen on validation ({metric} {best:.2f}); "
-        f"next {', '.join(others) or 'none'}"
-    )
+    found = f"lambda {_point(selected['selected'])} chosen on validation"
+    if rule != "validation":
+        found = f"validation would choose lambda {_point(selected['selected'])}"
+    return f"{found} ({metric} {best:.2f}); next {', '.join(others) or 'none'}"
 
 
 def _point(value: float | str) -> str:
     return point_text(parse_point(value))
 
 
-def _tree(graph: Lineage, job: Job, parents: Sequence[Job], used: str) -> list[str]:
-    return list(_branches(graph, job, parents, [used], "", "└── ", "    ", set()))
+def _choice_of_rule(graph: Lineage, job: Job, row: Mapping[str, str]) -> str:
+    """`lambda 0.40 chosen by the rule entropy (labels: none)`, of the cell of a row."""
+    table = graph.locate(next(iter(job.outputs)))
+    with table.open(encoding="utf-8", newline="") as file:
+        for chosen in csv.DictReader(file):
+            if all(_same(chosen[key], row[key]) for key in CELL):
+                return (
+                    f"lambda {chosen['lambda']} chosen by the rule {chosen['rule']} "
+                    f"(labels: {chosen['labels']})"
+                )
+    return f"no choice for this row in {graph.short(next(iter(job.outputs)))}"
+
+
+def _parents_of_choice(graph: Lineage, job: Job, row: Mapping[str, str]) -> list[Job]:
+    """What the choice of a row was made by: its own sweep and losses, or sweeps of other targets.
+
+    The latter have the row's model, task, method and seed.
+    """
+    elsewhere = job.parameters.get("rule") == "transfer"
+    keys = [key for key in CELL if not (elsewhere and key in ("target", "operands"))]
+
+    def agrees(parent: Job) -> bool:
+        names = {"method": parent.parameters.get("method", row["method"])} | parent.wildcards
+        return all(names[key] == row[key] for key in keys if key in names)
+
+    return [parent for parent in graph.parents(job) if agrees(parent)]
+
+
+def _tree(
+    graph: Lineage,
+    job: Job,
+    parents: Sequence[Job],
+    used: str,
+    row: Mapping[str, str] | None = None,
+) -> list[str]:
+    return list(_branches(graph, job, parents, [used], "", "└── ", "    ", set(), row))
 
 
 def _branches(
@@ -179,6 +223,7 @@ def _branches(
     joint: str,
     below: str,
     seen: set[Job],
+    row: Mapping[str, str] | None,
 ) -> Iterator[str]:
     names = ", ".join(f"{k} {v}" for k, v in job.wildcards.items())
     if job in seen:
@@ -191,6 +236,8 @@ def _branches(
     bar = inner + ("│   " if parents or sources else "    ")
     for name in used:
         yield f"{bar}gave {graph.short(name)} {job.outputs[name]['sha256'][:12]}"
+    if row and job.rule == CHOOSING:
+        yield f"{bar}{_choice_of_rule(graph, job, row)}"
     yield from (f"{bar}{fact}" for fact in facts(graph, job))
     children: list[Job | str] = [*sources, *parents]
     for position, child in enumerate(children, 1):
@@ -202,16 +249,17 @@ def _branches(
             yield f"{inner}{joint}{child} {source['sha256'][:12]}, {size}, made by no job"
         else:
             given = [name for name in job.inputs if name in child.outputs]
-            yield from _branches(
-                graph, child, graph.parents(child), given, inner, joint, below, seen
-            )
+            above = graph.parents(child)
+            if row and child.rule == CHOOSING:
+                above = _parents_of_choice(graph, child, row)
+            yield from _branches(graph, child, above, given, inner, joint, below, seen, row)
 
 
 def facts(graph: Lineage, job: Job) -> Iterator[str]:
     """What determines a job's outputs, a line each."""
     record = job.record_data
     if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
-        yield choice(selected)
+        yield choice(selected, graph.study.get("selection", "validation"))
     parameters = {k: v for k, v in job.parameters.items() if k not in HIDDEN}
     if parameters:
         text = ", ".join(f"{key} {_short(value)}" for key, value in parameters.items())

@@ -17,6 +17,7 @@ from langarith import layout, tasks
 from langarith.cluster import disk
 from langarith.data import base_models, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
+from langarith.evaluation import choice
 from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
 from langarith.progress import size_of
@@ -233,6 +234,11 @@ def _base_models(of: schema.Study, found: Found) -> None:
             found.looked_at.append(f"{len(paths)} {what}{'' if len(paths) == 1 else 's'}")
 
 
+def _rules(of: schema.Study, found: Found) -> None:
+    """Whether the rules that the study names can choose λ."""
+    found.problems += choice.problems(of)
+
+
 def _disk(of: schema.Study, found: Found) -> None:
     """Whether what the study will write fits on its disk."""
     found.problems += disk.problems(of)
@@ -243,5 +249,6 @@ CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (
     _raw_text,
     _task_data,
     _base_models,
+    _rules,
     _disk,
 )

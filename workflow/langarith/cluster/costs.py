@@ -128,6 +128,13 @@ def language_modelling(
     return passes * tokens * (forward(shape, recipe.chunk_length) + head)
 
 
+def masked_lm(study: schema.Study, shape: Shape, points: int, tokens: float) -> float:
+    """Operations of the masked-LM losses of a merge at every point, on so many tokens."""
+    recipe = study.training.language_adapter
+    head = recipe.mask_probability * 2 * shape[1] * shape[3]
+    return points * tokens * (forward(shape, recipe.chunk_length) + head)
+
+
 def step_rows(recipe: recipes.Recipe) -> int:
     """Rows that one optimiser step sees."""
     return recipe.batch_size * recipe.accumulation
@@ -257,6 +264,14 @@ class Needs:
         return Need(work / RATE, BEGIN_MEMBER, self._task_memory(size, task, sum(counts[1:])))
 
     @cache  # noqa: B019
+    def masked_lm(self, model: str, target: str, method: str, operands: int) -> Need:
+        size, tokens = self._shape(model), held_out_tokens(self.study, target)
+        points = len(grid.search(self.study, method, operands).first)
+        work = masked_lm(self.study, size, points, tokens)
+        memory = LIBRARIES + 2 * _weights(size) + 8 * tokens / 1e6
+        return Need(work / RATE, BEGIN_MEMBER, memory)
+
+    @cache  # noqa: B019
     def tokens(self, language: str) -> Need:
         """One shard of a language becomes a token stream."""
         shards = max(1, len(sources.shards(self.study, language)))
@@ -296,6 +311,14 @@ def corpus_tokens(study: schema.Study, language: str, budget: str = "full") -> f
             if os.path.isfile(file)
         )
     return available if wanted is None else min(wanted, available)
+
+
+def held_out_tokens(study: schema.Study, language: str) -> float:
+    """Tokens of the documents of a language that no adapter is trained on, or a bound."""
+    documents = study.corpora.validation_documents
+    if isinstance(study.corpora, schema.MiniatureCorpora):
+        return 160.0 * min(documents, study.corpora.documents)
+    return min(corpus_tokens(study, language), documents * sources.TOKENS_OF_A_DOCUMENT)
 
 
 def _weights(size: Shape) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from langarith import layout, merging
 from langarith.cluster import costs
 from langarith.errors import InputError
+from langarith.evaluation import choice
 from langarith.operands import Operand
 from langarith.progress import size_of
 from langarith.study import experiments, grid, schema, sources
@@ -24,6 +25,9 @@ twice, since a checkpoint replaces the one before only once it is whole."""
 
 PREDICTION, POINT, CELL = 100, 650, 15_000
 """Bytes of a test prediction at one point, of a point's scores, of the other files of a cell."""
+
+LOSSES = 10_000
+"""Bytes of the masked-LM losses of a merge, with their record."""
 
 OUTCOME = 1.1
 """Bytes of the counts of an example at one point, compressed: those of NER, which has most.
@@ -65,6 +69,9 @@ def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed
         here["token streams"] += TOKEN * tokens * certain
     for size in _cells(study):
         here["evaluations"] += size
+    for cell in _cells_with_losses(study):
+        if not _exists(study, layout.MASKED_LM.format(**cell.wildcards), "losses.json"):
+            here["masked-LM losses"] += LOSSES
     if isinstance(study.corpora, schema.MiniatureCorpora):
         for language in study.languages:
             if not (results / layout.SYNTHETIC_CORPUS.format(language=language)).is_dir():
@@ -114,6 +121,11 @@ def _streams(study: schema.Study) -> Iterator[float]:
         if not sources.ready_adapter(study, model, operand, "")
         for path in sources.shards(study, operand.language, operand.budget)
     }
+    shards |= {
+        (cell.model, cell.target, path)
+        for cell in _cells_with_losses(study)
+        for path in sources.held_out_shards(study, cell.target)
+    }
     for model, language, path in sorted(shards):
         stream = layout.TOKENS.format(
             model=model, language=language, shard=sources.shard_name(path)
@@ -138,6 +150,13 @@ def _all_cells(study: schema.Study) -> list[layout.Cell]:
     try:
         return experiments.all_cells(study)
     except InputError:  # no related languages yet
+        return []
+
+
+def _cells_with_losses(study: schema.Study) -> list[layout.Cell]:
+    try:
+        return choice.cells_with_losses(study)
+    except InputError:
         return []
 
 

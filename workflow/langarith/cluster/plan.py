@@ -36,6 +36,7 @@ FLOW = (
     "train_language",
     "train_task",
     "sweep",
+    "score",
 )
 """Beginnings of the names of rules, in the order in which data flows; tables and figures last."""
 

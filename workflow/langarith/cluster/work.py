@@ -58,7 +58,9 @@ def kind(rule: str) -> str:
     return "sweep" if rule.startswith("sweep_") else rule
 
 
-KINDS = frozenset({"pretrain_model", "train_language_adapter", "train_task_adapter", "sweep"})
+KINDS = frozenset(
+    "pretrain_model train_language_adapter train_task_adapter sweep score_masked_lm".split()
+)
 """Rules whose operations are counted: those that take a GPU."""
 
 
@@ -84,6 +86,11 @@ class Counter:
             assert isinstance(spec, schema.PretrainModel)
             corpus = sum(costs.corpus_tokens(self.study, language) for language in spec.languages)
             return _language_model(names["model"], shape, spec.training, 3, corpus)
+        if rule == "score_masked_lm":
+            operands = len(parse_operands(names["operands"]))
+            points = grid.search(self.study, names["method"], operands).first
+            tokens = costs.held_out_tokens(self.study, names["target"])
+            return self._masked_lm(names["model"], shape, len(points), tokens)
         corpus = costs.corpus_tokens(self.study, names["language"], names["budget"])
         recipe = self.study.training.language_adapter
         return _language_model(names["model"], shape, recipe, 2, corpus)
@@ -114,6 +121,19 @@ class Counter:
         rows = max(1, int(how.tokens_per_batch / length))
         case = Case(shape, rows, math.ceil(length), 1, 0.0, how.threads, how.precision)
         return Work(model, case, passes * costs.example(shape, length), 0, passes)
+
+    def _masked_lm(self, model: str, shape: costs.Shape, points: int, tokens: float) -> Work:
+        recipe, how = self.study.training.language_adapter, self.study.evaluation
+        case = Case(
+            shape,
+            rows=max(1, how.tokens_per_batch // recipe.chunk_length),
+            length=recipe.chunk_length,
+            passes=1,
+            masked=recipe.mask_probability,
+            threads=how.threads,
+            precision=how.precision,
+        )
+        return Work(model, case, costs.masked_lm(self.study, shape, points, tokens), 0, 0)
 
     @cache  # noqa: B019  a plan has one counter
     def _counts(self, task: str, language: str) -> tuple[costs.Counts, float] | None:
@@ -176,6 +196,9 @@ class Counter:
             streams = [f["size"] for name, f in record["inputs"].items() if name.endswith(".arrow")]
             corpus = sum(streams) / 4  # int32, one column
             return _language_model(model, shape, recipe, passes, corpus)
+        if rule == "score_masked_lm":
+            scored = json.loads((path.parent / "losses.json").read_text(encoding="utf-8"))
+            return self._masked_lm(model, shape, len(scored["losses"]), scored["tokens"])
         reading = parameters["reading"]
         known = self._counts(names["task"], names.get("target", self.study.task_language))
         share = costs.TYPICAL_LENGTH
@@ -196,7 +219,13 @@ CONFIG = layout.ENCODER_FILES[0]
 
 def _names(path: str) -> dict[str, str]:
     """The wildcards of a job with a model, by the path of its record."""
-    patterns = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
+    patterns = (
+        layout.ENCODER,
+        layout.LANGUAGE_ADAPTER,
+        layout.TASK_ADAPTER,
+        layout.CELL,
+        layout.MASKED_LM,
+    )
     return next(filter(None, (layout.parse(pattern, path) for pattern in patterns)))
 
 

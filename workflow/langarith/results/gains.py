@@ -66,12 +66,19 @@ class Gain:
         return (self.model, self.task, self.method, self.budget, self.rule, self.over)
 
 
-def gains(experiment: str, table: pd.DataFrame, task_language: str) -> list[Gain]:
+def gains(
+    experiment: str, table: pd.DataFrame, task_language: str, rule: str = "validation"
+) -> list[Gain]:
     """The gains of an experiment, in the order of its table; none where it states none.
 
     Over the seeds that have every cell of a gain; a gain without any is left out.
+
+    Args:
+        rule: the study's `selection`, which chose the points of the table.
     """
     found = GAINS[experiment](table, task_language) if experiment in GAINS else []
+    if experiment != "label_free":  # whose rows name their rules
+        found = [replace(gain, rule=rule) for gain in found]
     targets = table[table["target"] != task_language].groupby(["model", "task"])["target"].nunique()
     return [replace(gain, targets=int(targets[gain.model, gain.task])) for gain in found]
 

@@ -21,21 +21,30 @@ def key(
     target: str,
     over: str,
     budget: str = "full",
-    rule: str = "validation",
+    rule: str = "",
     method: str = "la",
 ) -> tuple[str, ...]:
-    """The place of a gain in `Intervals`; `method` is that of the side that gains."""
+    """The place of a gain in `Intervals`.
+
+    Args:
+        rule: of a gain over `LABELS`; all other gains of a table are of one rule, the study's.
+        method: of the side that gains.
+    """
     return (model, task, target, over, budget, rule, method)
 
 
 def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
     names = ["model", "task", "target", "over", "budget", "rule", "method"]
-    return {
-        key(*map(str, place)): (float(low), float(high))
-        for table in tables
-        for *place, low, high in table[[*names, "low", "high"]].itertuples(index=False)
-    }
+    found = {}
+    for table in tables:
+        for model, task, target, over, budget, rule, method, low, high in table[
+            [*names, "low", "high"]
+        ].itertuples(index=False):
+            of_rule = rule if over == LABELS else ""
+            place = key(model, task, target, over, budget, of_rule, method)
+            found[place] = (float(low), float(high))
+    return found
 
 
 def beyond_zero(found: Intervals, model: str, task: str, over: str) -> frozenset[str]:

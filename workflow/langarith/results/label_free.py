@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from langarith.evaluation import selection
-from langarith.evaluation.selection import Swept
 from langarith.operands import point_value
+from langarith.results.chosen import read_swept
 
 COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,"
@@ -28,7 +28,10 @@ NEAR = 0.05
 
 
 def rows(
-    cells: Iterable[Mapping[str, Any]], missing: Iterable[Mapping[str, str]] = ()
+    cells: Iterable[Mapping[str, Any]],
+    missing: Iterable[Mapping[str, str]] = (),
+    compared: Sequence[str] = (),
+    losses: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """A row per cell and rule.
 
@@ -39,12 +42,15 @@ def rows(
     Args:
         cells: contents of `selected.json`.
         missing: cells of a partial grid: a row of the rule `validation` without a value each.
+        compared: names of rules, `validation` among them; by default those that choose from what
+            sweeps leave.
+        losses: contents of `losses.json` of the cells' merges.
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
     examples = {(cell["task"], cell["target"]): cell["examples"]["test"] for cell in cells}
-    swept = [Swept.read(cell) for cell in cells]
-    rules = {name: selection.get(name) for name in selection.names()}
+    swept = read_swept(cells, losses)
+    rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
     incomplete = {_group(lost) for lost in missing}
     found = []
@@ -57,8 +63,8 @@ def rows(
             and other.target != cell.target
             and group not in incomplete  # a choice on fewer targets would not compare
         ]
-        choices = {name: rule.choose(cell, others) for name, rule in rules.items()}
-        points = {name: point for name, point in choices.items() if point is not None}
+        chosen = {name: rule.choose(cell, others) for name, rule in rules.items()}
+        points = {name: point for name, point in chosen.items() if point is not None}
         scores = {name: cell.test[point] for name, point in points.items()}
         ranked = [score for name, score in scores.items() if name != "oracle"]
         for name, score in scores.items():

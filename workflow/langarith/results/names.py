@@ -1,6 +1,9 @@
-"""What tables and figures call the metrics."""
+"""Names in tables and figures: the columns of a cell, the metrics."""
 
 from __future__ import annotations
+
+CELL = ("model", "task", "target", "method", "operands", "seed")
+"""Columns that identify a cell."""
 
 METRIC_TITLES = {
     "f1": "F1",

@@ -111,6 +111,7 @@ def sheet(
     absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
     parts = (
         note,
+        caption.get("choice", ""),
         f"{MISSING}: missing." if absent else "",
         "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
         *(text for kind, text in INTERVALS.items() if kind in measures),

@@ -131,8 +131,9 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             sheet(
                 f"Enhancement, {model}, {measured(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} MAD-X is the adapter of the target t alone. "
-                f"{better} is the pairing that is better on validation; the column after it "
-                f"names its other language. The gain, in points, is that of {better} over MAD-X.",
+                f"{better} is the pairing that is better on labelled validation data of the "
+                "target, whatever rule chose λ; the column after it names its other language. "
+                f"The gain, in points, is that of {better} over MAD-X.",
                 ("t", "rel", "examples", *methods, f"{source}/rel", "gain"),
                 [rows, average],
                 caption,

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from langarith.files import whole
-from langarith.operands import parse_operands, parse_point, point_text
+from langarith.operands import Point, parse_operands, parse_point, point_text
+from langarith.results.names import CELL
 
 COLUMNS = (
     "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,selected,"
@@ -30,6 +31,7 @@ def rows(
     selections: Iterable[Path],
     task_scores: Iterable[Path],
     missing: Iterable[Mapping[str, str]] = (),
+    choices: Mapping[tuple[str, ...], Point] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of an experiment's tidy table.
 
@@ -42,6 +44,8 @@ def rows(
         task_scores: `task.json` of the task adapters below them.
         missing: cells of a partial grid, with the first `metric` of their task: a row without a
             value each.
+        choices: the chosen point by model, task, target, method, operands and seed; None where it
+            is the sweep's own choice, on validation.
     """
     found = []
     references: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -54,9 +58,12 @@ def rows(
             "budget": budget(cell["operands"]),
             "seed": int(cell["seed"]),
         }
+        selected = parse_point(cell["selected"])
+        if choices is not None:
+            selected = choices[tuple(str(cell[name]) for name in CELL)]
         for split in ("validation", "test"):
             for point in cell[split]:
-                chosen = point["lambda"] == cell["selected"]
+                chosen = parse_point(point["lambda"]) == selected
                 where = {"lambda": point["lambda"], "split": split, "selected": chosen}
                 found += _scores(base | where, point["metrics"], cell["examples"][split])
         for method, metrics in cell["references"].items():
@@ -127,6 +134,14 @@ def read(path: Path) -> pd.DataFrame:
     ).split(",")
     frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
     return with_points(frame) if "lambda" in frame else frame
+
+
+def chosen(path: Path) -> dict[tuple[str, ...], Point]:
+    """The chosen point of each cell, by the columns `CELL` as text: a table of `choose_lambda`."""
+    return {
+        tuple(map(str, names)): parse_point(point)
+        for *names, point in read(path)[[*CELL, "point"]].itertuples(index=False)
+    }
 
 
 def with_points(frame: pd.DataFrame) -> pd.DataFrame:

@@ -92,6 +92,8 @@ class View:
     """Whether it states gains: `results.gains` says which."""
     choices: bool = False
     """Whether it shows chosen λ: `results.choices` says how sure they are."""
+    chosen: bool = False
+    """Whether it shows the points that the study's `selection` chose."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -100,18 +102,20 @@ _VECTORS = frozenset({"models", "languages", "caption"})
 EXPERIMENTS: dict[str, View] = {
     "zero_shot": View(
         "Test scores per target with the task language's adapter, the related language's adapter, "
-        "and their language arithmetic with the lambda chosen on validation (section 4.2, Figures "
-        "2 and 6). The number above a group is the gain over the better proxy.",
+        "and their language arithmetic (section 4.2, Figures 2 and 6). The number above a group is "
+        "the gain over the better proxy.",
         zero_shot,
         gains=True,
         choices=True,
+        chosen=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
-        "with the related language, and with the better of both, chosen on validation (section "
-        "4.3, Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
+        "with the related language, and with the better of both on validation (section 4.3, "
+        "Figures 3 and 7). The number above a group is the gain of the latter over MAD-X.",
         enhancement,
         gains=True,
+        chosen=True,
     ),
     "low_resource": View(
         "Adapters trained on token budgets of the target, used directly and in language "
@@ -119,6 +123,7 @@ EXPERIMENTS: dict[str, View] = {
         low_resource,
         gains=True,
         choices=True,
+        chosen=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -132,6 +137,7 @@ EXPERIMENTS: dict[str, View] = {
         "Table 1).",
         relatedness,
         frozenset({"models", "tasks", "targets", "pool", "caption"}),
+        chosen=True,
     ),
     "ties": View(
         "Language arithmetic against TIES merging on the zero-shot pairs (appendix E, Table 3). "
@@ -139,6 +145,7 @@ EXPERIMENTS: dict[str, View] = {
         ties,
         gains=True,
         choices=True,
+        chosen=True,
     ),
     "methods": View(
         "Every merge method of the study on the zero-shot pairs, beside both single adapters: the "
@@ -146,6 +153,7 @@ EXPERIMENTS: dict[str, View] = {
         methods,
         gains=True,
         choices=True,
+        chosen=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -167,10 +175,14 @@ EXPERIMENTS: dict[str, View] = {
         "need no labels of the target, and what they lose against the choice on its labelled "
         "validation data.",
         zero_shot,
+        frozenset({"models", "tasks", "targets", "rules", "caption"}),
         gains=True,
     ),
     "reproduction": View(
-        "Every number that the paper states beside this study's.", keys=frozenset(), figure=False
+        "Every number that the paper states beside this study's.",
+        keys=frozenset(),
+        figure=False,
+        chosen=True,
     ),
 }
 

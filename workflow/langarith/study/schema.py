@@ -337,7 +337,7 @@ class Experiment(Strict):
 
     `pool` is of `relatedness` alone: the languages that each target is paired with. `languages`
     and `layers` are of the experiments on language vectors, `similarity` and `sparsity`. `caption`
-    overrides the study's.
+    overrides the study's. `rules` is of `label_free` alone: the rules that it compares.
     """
 
     models: list[str] | None = Field(None, min_length=1)
@@ -346,6 +346,7 @@ class Experiment(Strict):
     pool: list[str] | None = Field(None, min_length=2)
     languages: list[str] | None = Field(None, min_length=1)
     layers: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    rules: list[str] | None = Field(None, min_length=1)
     caption: Bool | None = None
 
 
@@ -385,6 +386,7 @@ class Study(Strict):
     adapters: Adapters = Adapters()
     training: TrainingPlan = TrainingPlan()
     evaluation: Evaluation = Evaluation()
+    selection: str = "validation"
     experiments: dict[str, Experiment] = Field(min_length=1)
     caption: Bool = True
     allow_missing: Bool = False

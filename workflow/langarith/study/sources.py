@@ -60,6 +60,11 @@ def shards(study: Study, language: str, budget: str = "full") -> list[str]:
     return found if wanted is None else found[: _enough(study, found, wanted)]
 
 
+def held_out_shards(study: Study, language: str) -> list[str]:
+    """Paths of the first raw shards of a language: as many as its held-out documents may reach."""
+    return shards(study, language, "1")  # token after them
+
+
 def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
     """How many shards surely hold a budget and the held-out text before it.
 

@@ -1,20 +1,21 @@
 """Rules that choose the point of a sweep, one file each, and what a coarser grid would choose.
 
-A rule is one file of this package, with `RULE`. It sees what a sweep leaves in `selected.json`.
+A rule is one file of this package, with `RULE`. It sees what a sweep leaves in `selected.json` and,
+if it asks for them, the masked-LM losses of the same merges on raw text of the target.
 """
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
 from langarith import merging
 from langarith.errors import InputError
-from langarith.operands import Point, parse_point
+from langarith.operands import Operand, Point, parse_operands, parse_point
 
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
 """Steps that section 5.1 weighs against the full grid."""
@@ -62,7 +63,9 @@ class Swept:
     validation, test: the task's first metric, in percent. entropy: mean entropy of the predictions
     on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is
     not known. neutral: the preferred number where scores are equal. refined: the points that were
-    evaluated because the target's validation labels said that they are near the best.
+    evaluated because the target's validation labels said that they are near the best. masked_lm:
+    masked-LM loss on held-out raw text of the target, in nats per masked token; empty where it was
+    not computed.
     """
 
     model: str
@@ -77,6 +80,7 @@ class Swept:
     norms: tuple[float, ...]
     neutral: float
     refined: frozenset[Point] = frozenset()
+    masked_lm: Mapping[Point, float] = field(default_factory=dict)
 
     @property
     def unlabelled(self) -> list[Point]:
@@ -87,8 +91,11 @@ class Swept:
         return [point for point in self.validation if point not in self.refined]
 
     @classmethod
-    def read(cls, cell: Mapping[str, Any]) -> Swept:
+    def read(cls, cell: Mapping[str, Any], losses: Mapping[str, Any] | None = None) -> Swept:
         """A cell from the content of its `selected.json`.
+
+        Args:
+            losses: the content of `losses.json` of the same merges, where there is one.
 
         Raises:
             InputError: the file was written by an older version.
@@ -117,11 +124,17 @@ class Swept:
             neutral=neutral(merging.get(cell["method"]), next(iter(curves["validation"]))),
             # before searches could be refined, every point was evaluated
             refined=frozenset(map(parse_point, cell.get("refined", ()))),
+            masked_lm={_point(entry): entry["loss"] for entry in (losses or {}).get("losses", ())},
         )
 
 
 def _point(entry: Mapping[str, Any]) -> Point:
     return parse_point(entry["lambda"])
+
+
+Need = Literal["other targets", "weights", "raw text"]
+"""Sweeps of other targets; two operands with a known θ_pre and a point that weighs them; masked-LM
+losses on raw text of the target, which jobs of their own compute, only where a study asks."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,11 @@ class Rule:
     task, method and seed); None where the rule cannot say."""
     order: int
     """Its place in tables and figures."""
+    how: str = ""
+    """How it chooses, after "λ was chosen"; empty where it is for comparison only: a study
+    cannot name it as its `selection`."""
+    needs: frozenset[Need] = frozenset()
+    """What it cannot choose without, beside the cell's own sweep."""
     name: str = ""
     """The name of its file; set by :func:`get`."""
 
@@ -147,6 +165,27 @@ def names() -> tuple[str, ...]:
     """All rules, in the order of tables and figures: the files of this package."""
     found = [module.name for module in pkgutil.iter_modules(__path__)]
     return tuple(sorted(found, key=lambda name: (get(name).order, name)))
+
+
+def without_own_jobs() -> tuple[str, ...]:
+    """The rules that choose from what sweeps leave: those compared where a study names none."""
+    return tuple(name for name in names() if "raw text" not in get(name).needs)
+
+
+def role(operands: str, target: str, task_language: str, related: str | None) -> str:
+    """The operands of a cell by what they are to its target: `en+related`, `related+target@10k`.
+
+    Cells of the same role are what other targets have in the place of a cell.
+    """
+
+    def part(operand: Operand) -> str:
+        language = operand.language
+        if language != task_language:
+            known = {related: "related", target: "target"}
+            language = known.get(language, language)
+        return str(Operand(language, operand.budget))
+
+    return "+".join(map(part, parse_operands(operands)))
 
 
 @cache

@@ -17,4 +17,10 @@ def choose(cell: Swept, others: Sequence[Swept]) -> Point:
     return select({point: -cell.entropy[point] for point in cell.unlabelled}, cell.neutral)
 
 
-RULE = Rule(title="least entropy", labels="none", choose=choose, order=2)
+RULE = Rule(
+    title="least entropy",
+    labels="none",
+    choose=choose,
+    order=2,
+    how="by the least entropy of the predictions on text of the target, without labels",
+)

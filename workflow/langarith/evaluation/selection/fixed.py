@@ -1,10 +1,14 @@
-"""λ = 0.5, or the point of the grid nearest to it: no data at all."""
+"""λ = 0.5, or the point of the grid nearest to it: no data at all.
 
-from langarith.evaluation.selection import Rule, nearest
+For a method whose λ is a factor (TIES) it is 1, for several weights equal ones.
+"""
+
+from langarith.evaluation.selection import Rule, select
 
 RULE = Rule(
     title="λ = 0.5",
     labels="none",
-    choose=lambda cell, others: nearest(0.5, cell.unlabelled),
-    order=4,
+    choose=lambda cell, others: select(dict.fromkeys(cell.unlabelled, 0.0), cell.neutral),
+    order=5,
+    how="in advance, 0.5 or a method's neutral point, without data or labels of the target",
 )

@@ -6,5 +6,5 @@ RULE = Rule(
     title="λ = 1 (left alone)",
     labels="none",
     choose=lambda cell, others: nearest(1.0, cell.unlabelled),
-    order=5,
+    order=6,
 )

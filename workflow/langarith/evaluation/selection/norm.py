@@ -20,4 +20,11 @@ def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
     return nearest(left / (left + right), cell.unlabelled)
 
 
-RULE = Rule(title="norms", labels="none", choose=choose, order=3)
+RULE = Rule(
+    title="norms",
+    labels="none",
+    choose=choose,
+    order=4,
+    how="by the norms of the language vectors, without data or labels of the target",
+    needs=frozenset({"weights"}),
+)

@@ -6,5 +6,5 @@ RULE = Rule(
     title="λ = 0 (right alone)",
     labels="none",
     choose=lambda cell, others: nearest(0.0, cell.unlabelled),
-    order=6,
+    order=7,
 )

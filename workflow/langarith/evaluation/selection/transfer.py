@@ -23,4 +23,11 @@ def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
     return select(mean, cell.neutral)
 
 
-RULE = Rule(title="other targets", labels="other targets", choose=choose, order=1)
+RULE = Rule(
+    title="other targets",
+    labels="other targets",
+    choose=choose,
+    order=1,
+    how="on labelled validation data of the other targets, without labels of the target",
+    needs=frozenset({"other targets"}),
+)

@@ -7,4 +7,5 @@ RULE = Rule(
     labels="target",
     choose=lambda cell, others: select(cell.validation, cell.neutral),
     order=0,
+    how="on labelled validation data of the target",
 )

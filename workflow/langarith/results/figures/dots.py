@@ -38,7 +38,8 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for model in style.ordered(table["model"], caption["models"])
         for task, part in table[table["model"] == model].groupby("task", sort=False)
     ]
-    rules = [name for name in selection.names() if name != "validation"]
+    shown = set(table["rule"]) - {"validation"}
+    rules = [name for name in selection.names() if name in (shown or {"fixed"})]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)

@@ -134,7 +134,8 @@ def foot(
     for what in ("model", "seed"):
         names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
         source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
-    lines = [key.strip(), missing, " ".join(filter(None, [*source, caption["note"]]))]
+    key = " ".join(filter(None, [key.strip(), caption.get("choice", "")]))
+    lines = [key, missing, " ".join(filter(None, [*source, caption["note"]]))]
     figure.set_label(" ".join(filter(None, lines)))
     if not caption.get("foot", True):
         return

@@ -1,0 +1,127 @@
+"""The masked-LM loss of every merge of a sweep on held-out raw text of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from langarith.data import streams
+from langarith.files import write_json
+from langarith.merging import Merge, Method
+from langarith.merging.tensors import write_in_place
+from langarith.models import devices, encoders
+from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+from langarith.operands import Point, parse_operands, point_value
+from langarith.progress import Progress
+from langarith.training.masking import masked_validation
+
+LANGUAGE = "language"
+"""What the merged adapter is called in the model."""
+
+
+def losses(
+    model: PreTrainedModel,
+    merge: Merge,
+    points: Sequence[Point],
+    chunks: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    mask_probability: float,
+    tokens_per_batch: int,
+    precision: str,
+    title: str,
+) -> dict[Point, float]:
+    """The loss at each point: mean cross-entropy in nats over masked tokens.
+
+    Args:
+        model: a masked-language model with the language adapter active, which is overwritten.
+        chunks: (rows, length) token ids. Masks are drawn once, from a fixed seed: every point,
+            merge and seed of a study sees the same ones.
+    """
+    validate = masked_validation(
+        model,
+        chunks,
+        tokenizer,
+        mask_probability,
+        max(1, tokens_per_batch // chunks.shape[1]),
+        devices.precision(precision, devices.device()),
+    )
+    parameters = named_parameters(model, LANGUAGE)
+    progress = Progress(title, len(points), "point")
+    found = {}
+    for count, point in enumerate(points, 1):
+        write_in_place(parameters, merge(point))
+        found[point] = validate()["loss"]
+        progress.update(count, f"loss {found[point]:.3f}")
+    return found
+
+
+def run(
+    names: Mapping[str, str],
+    method: Method,
+    values: Sequence[float],
+    search: str,
+    folder: Path,
+    *,
+    encoder: Path,
+    tokenizer: Path,
+    operands: Sequence[Path],
+    origin: Path | None,
+    tokens: Sequence[Path],
+    reading: Mapping[str, Any],
+    batches: Mapping[str, Any],
+) -> None:
+    """Score the merges of one sweep, from files to `losses.json` in a folder.
+
+    Args:
+        names: the job's wildcards.
+        values: the numbers of `lambdas.{method}`, from which the method makes its points.
+        search: `lambdas.{method}.search`. Points that labels would add to a refined search are left
+            out: a rule without labels may not choose them.
+        encoder, tokenizer, operands, origin: folders, as for `evaluation.sweep.run_cell`.
+        tokens: token streams of the target, in their order.
+        reading: `validation_documents`, `chunk_length` and `mask_probability`.
+        batches: `tokens_per_batch` and `precision`.
+    """
+    start = read_adapter(origin) if origin else None
+    adapters = [read_adapter(operand) for operand in operands]
+    merge = method.merger(adapters, start, devices.device(), int(names["seed"]))
+    chunks = streams.read_chunks(
+        tokens,
+        validation_documents=reading["validation_documents"],
+        chunk_length=reading["chunk_length"],
+        budget=1,  # of the rest, which is training text, as little as there can be
+    ).validation
+    loaded = encoders.load_tokenizer(tokenizer)
+    model = encoders.load_masked_lm(encoder)
+    encoders.refuse_unfit(model, loaded, reading["chunk_length"])
+    # any adapter of the operands' shape will do: its weights are overwritten
+    load_adapter(model, operands[0], LANGUAGE, with_head=False)
+    model.set_active_adapters(LANGUAGE)
+    found = losses(
+        model.to(devices.device()),
+        merge,
+        method.search(values, len(operands), search).first,
+        chunks,
+        loaded,
+        mask_probability=reading["mask_probability"],
+        title="masked-LM loss {method} {target} {operands}, seed {seed}".format(**names),
+        **batches,
+    )
+    parts = parse_operands(names["operands"])
+    write_json(
+        folder / "losses.json",
+        {
+            **names,
+            "left": str(parts[0]),
+            "right": str(parts[-1]),
+            "tokens": int(chunks.size),
+            "losses": [
+                {"lambda": point_value(point), "loss": loss} for point, loss in found.items()
+            ],
+        },
+    )

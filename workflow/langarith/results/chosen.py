@@ -1,0 +1,78 @@
+"""The points that the study's rule chooses in the cells of an experiment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from langarith.errors import InputError
+from langarith.evaluation import selection
+from langarith.evaluation.selection import Swept
+from langarith.operands import point_value
+from langarith.results.names import CELL
+
+COLUMNS = ["experiment", *CELL, "rule", "labels", "lambda"]
+
+Key = tuple[str, ...]
+"""A cell by the columns `tables.CELL`, all as text."""
+
+
+def by_names(losses: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
+    """Contents of `losses.json` by model, target, method, operands and seed."""
+    return {_of_losses(found): found for found in losses}
+
+
+def _of_losses(names: Mapping[str, Any]) -> Key:
+    return tuple(str(names[name]) for name in CELL if name != "task")
+
+
+def read_swept(
+    cells: Iterable[Mapping[str, Any]], losses: Iterable[Mapping[str, Any]]
+) -> list[Swept]:
+    """Cells with the losses of their merges, from contents of `selected.json` and `losses.json`."""
+    found = by_names(losses)
+    return [Swept.read(cell, found.get(_of_losses(cell))) for cell in cells]
+
+
+def rows(
+    experiment: str,
+    rule_name: str,
+    cells: Sequence[Swept],
+    others: Sequence[Swept],
+    task_language: str,
+    related: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """A row per cell: the point that a rule chooses.
+
+    Args:
+        others: cells of other targets that the rule looks at, too; they get no row.
+        related: the related language of each target.
+
+    Raises:
+        InputError: the rule cannot choose in a cell.
+    """
+    rule = selection.get(rule_name)
+
+    def place(cell: Swept) -> tuple[Any, ...]:
+        near = related.get(cell.target)
+        role = selection.role(cell.operands, cell.target, task_language, near)
+        return cell.model, cell.task, cell.method, role, cell.seed
+
+    groups: dict[tuple[Any, ...], list[Swept]] = defaultdict(list)
+    for cell in [*cells, *others]:
+        groups[place(cell)].append(cell)
+    found = []
+    for cell in cells:
+        point = rule.choose(cell, [o for o in groups[place(cell)] if o.target != cell.target])
+        names = {name: getattr(cell, name) for name in CELL}
+        if point is None:
+            raise InputError(
+                f"selection: {rule_name} cannot choose in {'/'.join(map(str, names.values()))}; "
+                "name another rule"
+            )
+        found.append(
+            {"experiment": experiment, **names, "rule": rule_name, "labels": rule.labels}
+            | {"lambda": point_value(point)}
+        )
+    return found

@@ -1,0 +1,28 @@
+"""The point of every cell of an experiment that the study's rule chooses."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=False)  # run in the warm process if there is one
+
+import json
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake):
+    from langarith.results import chosen, tables
+
+    given, params = snakemake.input, snakemake.params
+    selected, others, losses = (
+        [json.loads(Path(path).read_text("utf-8")) for path in paths]
+        for paths in (given.selected, given.others, given.losses)
+    )
+    rows = chosen.rows(
+        snakemake.wildcards.experiment,
+        params.rule,
+        chosen.read_swept(selected, losses),
+        chosen.read_swept(others, losses),
+        params.task_language,
+        params.related,
+    )
+    tables.write(rows, Path(snakemake.output.table), chosen.COLUMNS)

@@ -1,0 +1,32 @@
+"""Masked-LM losses of the merges of a sweep on held-out raw text of the target."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
+from pathlib import Path
+
+from langarith.jobs import record
+
+with record.job(snakemake):
+    import torch
+
+    from langarith import merging
+    from langarith.evaluation import raw_text
+
+    torch.set_num_threads(snakemake.threads)
+    given, params = snakemake.input, snakemake.params
+    raw_text.run(
+        dict(snakemake.wildcards.items()),
+        merging.get(snakemake.wildcards.method),
+        params.lambdas,
+        params.search,
+        Path(snakemake.output.losses).parent,
+        encoder=Path(given.encoder[0]).parent,
+        tokenizer=Path(given.tokenizer[0]).parent,
+        operands=list(dict.fromkeys(Path(file).parent for file in given.operands)),
+        origin=Path(given.origin[0]).parent if given.origin else None,
+        tokens=[Path(path) for path in given.tokens],
+        reading=params.reading,
+        batches=params.batches,
+    )
