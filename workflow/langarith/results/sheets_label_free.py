@@ -83,7 +83,7 @@ def _price(
     return sheets
 
 
-def _size(row: Mapping[str, Any]) -> str:
+def _size(row: Mapping[Any, Any]) -> str:
     """`25`, `all (200)` or `all (180 to 200)`."""
     if not math.isnan(row["labelled"]):
         return f"{row['labelled']:,.0f}"
