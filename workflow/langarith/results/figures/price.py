@@ -163,7 +163,8 @@ def _levels(axis: Axes, gains: Mapping[str, float]) -> None:
         )
 
 
-POINTER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0}
+POINTER: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5}
+POINTER |= {"shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
