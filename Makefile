@@ -23,8 +23,8 @@ fetch: environment
 	@$(BIN)/snakemake fetch --cores 4 --configfile $(STUDY)
 
 test: environment
-	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadfile $(PYTEST)
-	@$(BIN)/python -m pytest -n 2 -m slow --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadfile --durations 10 $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 -m slow --dist loadfile --durations 30 $(PYTEST)
 
 bench: environment
 	@$(BIN)/python benchmarks $(BENCH)

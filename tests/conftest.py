@@ -1,14 +1,19 @@
 """What all tests share: the project's root, hypothesis settings, and strictness about skips."""
 
+import os
 import shutil
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 import workspace
 
 ROOT = Path(__file__).parents[1]
+
+# Tests start Snakemake hundreds of times; without byte code each start compiles every module.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Two busy cores make single examples slow now and then; that is no failure.
 hypothesis.settings.register_profile("langarith", deadline=None, max_examples=60)
@@ -48,10 +53,17 @@ def tiny_tokenizer():
 
 @pytest.fixture(scope="session")
 def house(root, tmp_path_factory) -> Path:
-    """A copy of the project in which the nano study has run to its end."""
-    house = workspace.copy_project(root, tmp_path_factory.mktemp("nano") / "house")
-    workspace.run(house, *workspace.NANO)
-    return house
+    """A copy of the project in which the nano study has run to its end, once for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the workers' own folders lie in it
+    finished = folder / "nano"
+    with FileLock(folder / "nano.lock"):
+        if not finished.exists():
+            house = workspace.copy_project(root, folder / "nano-running")
+            workspace.run(house, *workspace.NANO)
+            house.rename(finished)
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("nano") / "house", symlinks=True))
 
 
 @pytest.fixture

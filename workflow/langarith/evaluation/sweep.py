@@ -135,7 +135,7 @@ def run_cell(
     """
     adapters = [read_adapter(operand) for operand in operands]
     start = read_adapter(origin) if origin else None
-    merge = method.merger(adapters, start, device())
+    merge = method.merger(adapters, start, device(), int(cell["seed"]))
     norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)

@@ -33,6 +33,17 @@ def metrics(table: pd.DataFrame) -> dict[str, str]:
     return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
 
 
+def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """How many test examples the scores of each model, task and target are computed from."""
+    rows = table[(table["split"] == "test") & table["value"].notna()]
+    found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
+    places = (tuple(map(str, place)) for place in found.index.to_flat_index())
+    return {
+        (model, task, target): int(count)
+        for (model, task, target), count in zip(places, found, strict=True)
+    }
+
+
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell (sweep) of an experiment, in the order of the table.
 
@@ -211,7 +222,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
 def _choice(curve: Mapping[float, float]) -> float:
     """The λ that language arithmetic chooses on a validation curve."""
     points: dict[Point, float] = {(weight,): score for weight, score in curve.items()}
-    return selection.select(points, merging.get("la").neutral)[0]
+    return selection.select(points, selection.neutral(merging.get("la"), (0.5,)))[0]
 
 
 def relatedness(table: pd.DataFrame) -> pd.DataFrame:
@@ -229,10 +240,25 @@ def relatedness(table: pd.DataFrame) -> pd.DataFrame:
 def methods(table: pd.DataFrame) -> pd.DataFrame:
     """Merge methods on the zero-shot pairs: a row per model, task, target, method and seed.
 
-    Columns: those, lambda and `merged`.
+    Columns: those, lambda and `point`, as in :func:`cells`, and `merged`.
     """
-    keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
+    keep = ["model", "task", "target", "method", "seed", "lambda", "point", "merged"]
     return cells(table)[keep].reset_index(drop=True)
+
+
+PROXIES = ["task_language", "related"]
+"""The single adapters of a zero-shot pair, the ends of its language arithmetic."""
+
+
+def beside_proxies(table: pd.DataFrame) -> pd.DataFrame:
+    """Merge methods and both proxies: a row per model, task, target and seed.
+
+    Columns: those, the test scores `PROXIES`, and one of each method by its name.
+    """
+    place = ["model", "task", "target", "seed"]
+    wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
+    proxies = zero_shot(table).set_index(place)[PROXIES]
+    return wide.join(proxies).reset_index()
 
 
 def pool_range(means: Iterable[float]) -> float:

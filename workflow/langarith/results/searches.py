@@ -43,7 +43,8 @@ def refined(curve: Mapping[float, float]) -> list[float]:
         return []
     method = merging.get("la")
     search = method.search(values, 2, REFINE)
-    best = selection.select({point: curve[point[0]] for point in search.first}, method.neutral)
+    neutral = selection.neutral(method, search.grid[0])
+    best = selection.select({point: curve[point[0]] for point in search.first}, neutral)
     return sorted(number for (number,) in (*search.first, *search.near(best)))
 
 

@@ -73,6 +73,10 @@ def _names(study: Study) -> Iterator[str]:
                 )
 
 
+MOST_POINTS = 1001
+"""Of a sweep. Methods with several numbers have more points than `lambdas` has values."""
+
+
 def _methods(study: Study) -> Iterator[str]:
     """Methods that do not exist, and grids that do not span the range that a method needs."""
     for name, grid in study.lambdas.items():
@@ -87,9 +91,14 @@ def _methods(study: Study) -> Iterator[str]:
                 f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
                 f"and stop: {last}"
             )
-        values = grid.values()
-        if grid.search == "refine" and method.search(values, 2, "refine").first == (
-            method.search(values, 2).grid
+        points = len(method.search(grid.values(), 2).grid)
+        if points > MOST_POINTS:
+            yield (
+                f"lambdas.{name}: step {grid.step:g} makes {points} points; take a larger step, so "
+                f"that there are at most {MOST_POINTS}"
+            )
+        elif grid.search == "refine" and len(method.search(grid.values(), 2, "refine").first) == (
+            points
         ):
             yield (
                 f"lambdas.{name}.search: refine starts with steps of about {COARSE:g}, so with "
