@@ -43,7 +43,7 @@ def refined(curve: Mapping[float, float]) -> list[float]:
         return []
     method = merging.get("la")
     search = method.search(values, 2, REFINE)
-    neutral = selection.neutral(method, search.grid[0])
+    neutral = selection.neutral(method, search.first[0])
     best = selection.select({point: curve[point[0]] for point in search.first}, neutral)
     return sorted(number for (number,) in (*search.first, *search.near(best)))
 

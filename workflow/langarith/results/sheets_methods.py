@@ -55,9 +55,10 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             sheet(
                 f"Merge methods, {model}, {measured(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
-                f"Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. Test examples "
-                f"of all targets: {examples(runs, table).written()}. The gain is over the better "
-                "proxy on average, the last column is LA minus the method, both in points.",
+                f"Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
+                f"Test examples of all targets: {examples(runs, table).written()}. The gain is "
+                "over the better proxy on average, the last column is LA minus the method, both in "
+                "points.",
                 ("method", "average", "λ", "gain", "LA minus it"),
                 [rows],
                 caption,

@@ -91,14 +91,15 @@ def _methods(study: Study) -> Iterator[str]:
                 f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
                 f"and stop: {last}"
             )
-        points = len(method.search(grid.values(), 2).grid)
+        points = len(method.points(grid.values(), 2))
         if points > MOST_POINTS:
             yield (
                 f"lambdas.{name}: step {grid.step:g} makes {points} points; take a larger step, so "
                 f"that there are at most {MOST_POINTS}"
             )
-        elif grid.search == "refine" and len(method.search(grid.values(), 2, "refine").first) == (
-            points
+        values = grid.values()
+        if grid.search == "refine" and method.search(values, 2, "refine").first == (
+            method.search(values, 2).grid
         ):
             yield (
                 f"lambdas.{name}.search: refine starts with steps of about {COARSE:g}, so with "
