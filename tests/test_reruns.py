@@ -153,6 +153,9 @@ def test_an_edit_moves_the_fingerprints_that_the_table_says(
     assert moved == {job for job in JOBS if any(fnmatch(job, pattern) for pattern in row.jobs)}
 
 
+MERGES = "merging.[!s]* merging.slerp"
+"""Every module of merging but its registry and `search`, the points that the registry gives."""
+
 # What no job of a stage may depend on: its fingerprint would move with what it does not compute.
 BOUNDARIES = {
     "train_task_adapter*": "merging* evaluation.sweep evaluation.selection results* data.streams",
@@ -166,9 +169,9 @@ BOUNDARIES = {
     "score_masked_lm*": "tasks.[!s]* evaluation.sweep evaluation.selection* results* data.readers",
     "choose_lambda*": "tasks* merging.* training* models* evaluation.[!s]* evaluation.sc*",
     "tabulate": "tasks* merging* training* models* data* evaluation*",
-    "compare_with_paper": "merging.* training* models* data.streams results.figures*",
-    "format_table": "tasks* merging.* training* models* data* results.figures*",
-    "draw_*": "tasks* merging.* training.[!m]* models* data* results.sheets results.paper*",
+    "compare_with_paper": f"{MERGES} training* models* data.streams results.figures*",
+    "format_table": f"tasks* {MERGES} training* models* data* results.figures*",
+    "draw_*": f"tasks* {MERGES} training.[!m]* models* data* results.sheets results.paper*",
     "compare_vectors": "tasks* training* evaluation* data.*",
     "estimate_density": "tasks* training* evaluation* data.*",
     "write_miniature_*": "tasks* merging* evaluation* training* models* results*",

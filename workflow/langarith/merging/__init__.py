@@ -87,10 +87,11 @@ class Method:
             kind: `lambdas.{method}.search`: `grid`, every point; `refine`, those of a coarse grid
                 with the tested λ, then the points of the grid near the best of these.
         """
-        first = tuple(values) if kind == "grid" else coarse(values, self.tested)
-        return Search(
-            tuple(self.points(values, operands)), tuple(self.points(first, operands)), first
-        )
+        every = tuple(self.points(values, operands))
+        if kind == "grid":
+            return Search(every, every, tuple(values))
+        first = coarse(values, self.tested)
+        return Search(every, tuple(self.points(first, operands)), first)
 
     def merger(
         self,
