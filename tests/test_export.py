@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 import helpers
 import made_up
@@ -226,7 +227,8 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     assert export.main([*asked, "--to", str(folder)]) == 0
     assert {p.name for p in folder.iterdir()} == {
         "README.md",
-        "recipe.json",
+        "recipe.yml",
+        "lineage.json",
         "adapter_config.json",
         "adapter.safetensors",
         "pytorch_adapter.bin",
@@ -243,10 +245,11 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     }
     card = (folder / "README.md").read_text()
     assert "# 0.50 · en + 0.50 · fr" in card
-    assert f"base_model: {base}" in card
+    assert f"- base model: `{base}`\n" in card
+    assert "base_model" not in ModelCard(card).data.to_dict()  # a local folder
     for split, score in scores.items():
         assert f"| ner | es | {split} | f1 | {score:.2f} | 40 |" in card
-    recipe = json.loads((folder / "recipe.json").read_text())
+    recipe = json.loads((folder / "lineage.json").read_text())
     assert recipe["operands"][1]["path"] == f"{LANGUAGE.format('fr')}/adapter.safetensors"
     assert {job["rule"] for job in recipe["lineage"]} == {
         "initialise_adapters",
@@ -256,9 +259,9 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
 
 def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     graph = lineage.of(Path("results"))
-    recipe = export.Recipe("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
-    export.export(graph, recipe, tmp_path / "merged")
-    assert "has not evaluated this pair at this λ" in (tmp_path / "merged/README.md").read_text()
+    choice = export.Choice("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
+    export.export(graph, choice, tmp_path / "merged")
+    assert "has not been evaluated at this λ" in (tmp_path / "merged/README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -299,4 +302,4 @@ def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     assert export.main(asked) == 1
     assert "exists already" in capsys.readouterr().err
     with pytest.raises(InputError):
-        export.recipe_of(Path("nowhere.json"))
+        export.choice_of(Path("nowhere.json"))
