@@ -216,4 +216,5 @@ def folder(place: str) -> Path:
     on_hub = HUB_ADAPTER.match(place)
     if on_hub is None:
         return Path(place)
-    return Path(hub.local_file("models", *on_hub.groups(), layout.ADAPTER_FILES[0])).parent
+    repository, commit = on_hub.groups()
+    return Path(hub.local_file("models", repository, commit, layout.ADAPTER_FILES[0])).parent

@@ -24,6 +24,7 @@ from langarith.models.adapters import (
 )
 from langarith.models.merge_recipe import MergeRecipe
 from langarith.models.ready_made import adapter_shape
+from langarith.models.weights import refuse_non_finite
 from langarith.operands import point_text
 from langarith.study.blocks import HUB_ADAPTER
 
@@ -103,10 +104,12 @@ def merge(recipe: MergeRecipe) -> Merged:
         operand.model_copy(update={"sha256": found})
         for operand, found in zip(recipe.operands, hashes, strict=True)
     )
+    tensors = merging.get(recipe.method).merger(adapters, origin)(recipe.point)
+    refuse_non_finite(tensors, "the merged adapter")
     return Merged(
         recipe.model_copy(update={"base_model": base, "operands": operands}),
         names,
-        merging.get(recipe.method).merger(adapters, origin)(recipe.point),
+        tensors,
         folders[0],
         str(described[0].get("model_type")),
     )
@@ -135,7 +138,9 @@ def _refuse_other_shape(
 def split_revision(base_model: str) -> tuple[str, str | None]:
     """`owner/name@revision` in its parts; any other name is whole."""
     on_hub = HUB_ADAPTER.match(base_model)
-    return (on_hub[1], on_hub[2]) if on_hub else (base_model, None)
+    if on_hub is None or Path(base_model).exists():
+        return base_model, None
+    return on_hub[1], on_hub[2]
 
 
 def _base_model(recipe: MergeRecipe, told: Mapping[str, str]) -> str:
