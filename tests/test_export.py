@@ -292,7 +292,8 @@ def test_a_card_has_the_gains_of_its_own_pair_at_the_chosen_point(here, tmp_path
     elsewhere = next(p for p in map(parse_point, LAMBDAS) if p != choice.point)
 
     def gains(point, operands=("en+fr",)) -> list[float]:
-        rows = [place | {"operands": pair, "seed": cell["seed"]} for pair in operands]
+        chosen = {"seed": cell["seed"], "selected": True, "lambda": choice.point[0]}
+        rows = [place | chosen | {"operands": pair} for pair in operands]
         pd.DataFrame(rows).to_csv(tables / "zero_shot.csv", index=False)
         pd.DataFrame([gain, *others]).to_csv(tables / "zero_shot_gains.csv", index=False)
         found = scores.evaluation(graph, replace(choice, point=point)).gains

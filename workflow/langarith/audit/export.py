@@ -22,7 +22,7 @@ from langarith.audit.scores import Choice, evaluation
 from langarith.data import hub
 from langarith.errors import InputError
 from langarith.files import read_json, refuse_existing, sha256
-from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, numbers
+from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, draws, numbers
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
 TRAINED, INITIALISED = "train_language_adapter", "initialise_adapters"
@@ -82,13 +82,16 @@ def export(graph: Lineage, choice: Choice, folder: Path) -> str:
 def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRecipe:
     """The same merge as a recipe, which needs no study."""
     base = base_model(graph, choice.model)
-    origin = None
-    if merging.get(choice.method).needs_origin:
+    method, origin = merging.get(choice.method), None
+    parameters: dict[str, Any] = {"lambda": list(choice.point)}
+    if draws(method):
+        parameters["seed"] = int(choice.seed)
+    if method.needs_origin:
         initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
         origin = _place(_folder(graph, initial, "language"))
     return MergeRecipe(
         method=choice.method,
-        parameters=Parameters.model_validate({"lambda": list(choice.point)}),
+        parameters=Parameters.model_validate(parameters),
         operands=tuple(
             MergeOperand(
                 adapter=_place(_folder(graph, job)),

@@ -21,6 +21,8 @@ _KINDS = {
 }
 """What the hub calls the tasks of a head."""
 
+_PLACE = ("model", "task", "target", "method", "budget")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -46,16 +48,12 @@ class Choice:
 
 def evaluation(graph: Lineage, choice: Choice) -> Evaluation:
     """Everything that a study has about a merged adapter."""
-    scores, chosen = [], set()
-    for cell in _cells(graph, choice):
-        if parse_point(cell["selected"]) == choice.point:
-            chosen.add((cell["task"], cell["target"]))
-        scores += list(_scores(cell, choice.point))
+    scores = [score for cell in _cells(graph, choice) for score in _scores(cell, choice.point)]
     places = dict.fromkeys((score.task, score.target) for score in scores)
     corpora = graph.study.get("corpora", {})
     return Evaluation(
         scores,
-        [gain for gain in _gains(graph, choice) if (gain.task, gain.target) in chosen],
+        list(_gains(graph, choice)),
         {place: _dataset(graph.study, *place) for place in places},
         [corpora["path"]] if corpora.get("source") == "hub" else [],
     )
@@ -82,8 +80,8 @@ def _scores(cell: Mapping[str, Any], point: Point) -> Iterator[Score]:
 def _gains(graph: Lineage, choice: Choice) -> Iterator[Gain]:
     """Gains over what a merge is compared with, from the tables of experiments.
 
-    A table of gains does not say which operands were merged; its table of scores does. Where that
-    has several pairs of one target, the gain is of the better one and is left out.
+    A table of gains does not say which operands were merged at which λ; its table of scores does.
+    Where that has several pairs of one target, the gain is of the better one and is left out.
     """
     pattern = layout.GAINS.format(experiment="*")
     for path in sorted(graph.results.glob(pattern)):
@@ -91,16 +89,13 @@ def _gains(graph: Lineage, choice: Choice) -> Iterator[Gain]:
         table = graph.results / layout.TABLE.format(experiment=experiment)
         if not table.is_file():
             continue
-        merged: dict[tuple[str, ...], set[str]] = {}
-        for row in _rows(table):
-            place = ("model", "task", "target", "method", "budget")
-            if set(place) <= set(row):
-                merged.setdefault(tuple(row[key] for key in place), set()).add(row["operands"])
+        chosen = _chosen(table)
         for row in _rows(path):
-            place = (row["model"], row["task"], row["target"], row["method"], row["budget"])
+            points = chosen.get(tuple(row[key] for key in _PLACE), {})
             mine = (row["model"], row["method"]) == (choice.model, choice.method)
-            of_pair = merged.get(place) == {join_operands(choice.operands)}
-            if mine and of_pair and row["over"] in OVER:
+            alone = {operands for operands, _ in points} == {join_operands(choice.operands)}
+            here = points.get((join_operands(choice.operands), choice.seed)) == choice.point
+            if mine and alone and here and row["over"] in OVER:
                 yield Gain(
                     experiment,
                     row["task"],
@@ -113,6 +108,17 @@ def _gains(graph: Lineage, choice: Choice) -> Iterator[Gain]:
                     float(row["high"]),
                     int(float(row["seeds"])),
                 )
+
+
+def _chosen(table: Path) -> dict[tuple[str, ...], dict[tuple[str, str], Point]]:
+    """The chosen point by operands and seed, for each place of a tidy table."""
+    found: dict[tuple[str, ...], dict[tuple[str, str], Point]] = {}
+    for row in _rows(table):
+        if row.get("selected") == "True" and row["lambda"]:
+            point = parse_point(row["lambda"] if "," in row["lambda"] else float(row["lambda"]))
+            place = tuple(row[key] for key in _PLACE)
+            found.setdefault(place, {})[row["operands"], row["seed"]] = point
+    return found
 
 
 def _rows(table: Path) -> Iterable[dict[str, str]]:

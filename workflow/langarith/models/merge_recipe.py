@@ -24,7 +24,7 @@ from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point
 from langarith.study import loading
-from langarith.study.blocks import HUB_ADAPTER, License, Strict, adapter_place
+from langarith.study.blocks import HUB_ADAPTER, License, Seed, Strict, adapter_place
 
 NAME = "recipe.yml"
 """The file that a merged adapter has beside it."""
@@ -45,9 +45,10 @@ def _numbers(value: Any) -> Any:
 
 
 class Parameters(Strict):
-    """Where the method is evaluated: λ, or the numbers of a point."""
+    """Where the method is evaluated: λ, or the numbers of a point; `seed` of a random one."""
 
     point: Annotated[Point, BeforeValidator(_numbers)] | None = Field(None, alias="lambda")
+    seed: Seed | None = None
 
 
 class MergeOperand(Strict):
@@ -93,6 +94,10 @@ class MergeRecipe(Strict):
             )
         if self.origin is not None and not method.needs_origin:
             raise ValueError(f"'origin' has no effect with {self.method}; remove it")
+        if draws(method) and self.parameters.seed is None:
+            raise ValueError(f"{self.method} draws at random; give parameters.seed")
+        if self.parameters.seed is not None and not draws(method):
+            raise ValueError(f"parameters.seed has no effect with {self.method}; remove it")
         self._refuse_other_numbers(method)
         return self
 
@@ -132,6 +137,11 @@ class MergeRecipe(Strict):
         return tuple(operand.weight or 0.0 for operand in self.operands[:-1])
 
 
+def draws(method: merging.Method) -> bool:
+    """Whether a method depends on a seed."""
+    return bool(getattr(method, "draws", False))
+
+
 def numbers(method: merging.Method, operands: int) -> int:
     """How many numbers a point of a method has, by its number of operands."""
     return len(method.points([0.0], operands)[0])
@@ -157,10 +167,10 @@ def read(path: Path) -> MergeRecipe:
 def text(recipe: MergeRecipe) -> str:
     """The YAML of a recipe, which :func:`read` reads; keys without a value are left out."""
     told = recipe.model_dump(exclude_none=True, by_alias=True)
-    if recipe.parameters.point is None:
-        del told["parameters"]
-    else:
+    if recipe.parameters.point is not None:
         told["parameters"]["lambda"] = _written(recipe.parameters.point)
+    if not told["parameters"]:
+        del told["parameters"]
     told["operands"] = list(told["operands"])
     return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=1000))
 

@@ -104,7 +104,9 @@ def merge(recipe: MergeRecipe) -> Merged:
         operand.model_copy(update={"sha256": found})
         for operand, found in zip(recipe.operands, hashes, strict=True)
     )
-    tensors = merging.get(recipe.method).merger(adapters, origin)(recipe.point)
+    seed = {} if recipe.parameters.seed is None else {"seed": recipe.parameters.seed}
+    merge_at = merging.get(recipe.method).merger(adapters, origin, **seed)
+    tensors = merge_at(recipe.point)
     refuse_non_finite(tensors, "the merged adapter")
     return Merged(
         recipe.model_copy(update={"base_model": base, "operands": operands}),
