@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 import helpers
 import made_up
-from langarith import merging
-from langarith.audit import export, lineage
+from langarith import cli, merging
+from langarith.audit import export, lineage, scores
 from langarith.errors import InputError
 from langarith.evaluation.sweep import run_cell
 from langarith.models import encoders
@@ -234,7 +238,8 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     assert export.main([*asked, "--to", str(folder)]) == 0
     assert {p.name for p in folder.iterdir()} == {
         "README.md",
-        "recipe.json",
+        "recipe.yml",
+        "lineage.json",
         "adapter_config.json",
         "adapter.safetensors",
         "pytorch_adapter.bin",
@@ -251,10 +256,11 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     }
     card = (folder / "README.md").read_text()
     assert "# 0.50 · en + 0.50 · fr" in card
-    assert f"base_model: {base}" in card
+    assert f"- base model: `{base}`\n" in card
+    assert "base_model" not in ModelCard(card).data.to_dict()  # a local folder
     for split, score in scores.items():
         assert f"| ner | es | {split} | f1 | {score:.2f} | 40 |" in card
-    recipe = json.loads((folder / "recipe.json").read_text())
+    recipe = json.loads((folder / "lineage.json").read_text())
     assert recipe["operands"][1]["path"] == f"{LANGUAGE.format('fr')}/adapter.safetensors"
     assert {job["rule"] for job in recipe["lineage"]} == {
         "initialise_adapters",
@@ -262,11 +268,66 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     }
 
 
+@pytest.mark.parametrize("merge", MERGES, ids=" ".join)
+def test_merging_from_the_exported_recipe_gives_equal_bytes(here, merge, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    selected = f"{CELLS[merge]}/selected.json"
+    assert cli.main(["export", "--selected", selected, "--to", str(first)]) == 0
+    recipe = (first / "recipe.yml").read_text()
+    assert "adapter: results/adapters/tiny/language/en@full/seed1\n" in recipe  # no machine's path
+    assert recipe.strip() in (first / "README.md").read_text()
+    assert cli.main(["merge", f"{first}/recipe.yml", "--to", str(second)]) == 0
+    for name in (*ADAPTER_FILES, "pytorch_adapter.bin", "recipe.yml"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    metadata = [ModelCard((folder / "README.md").read_text()).data for folder in (first, second)]
+    assert metadata[0].language == metadata[1].language == merge[1].split("+")
+    (kind,) = {result.task_type for result in metadata[0].eval_results}
+    assert kind == "token-classification"
+
+
+def test_a_card_has_the_gains_of_its_own_pair_at_the_chosen_point(here, tmp_path):
+    cell = json.loads(Path(f"{CELLS['la', 'en+fr']}/selected.json").read_text())
+    place = {"model": "tiny", "task": "ner", "target": "es", "method": "la", "budget": "full"}
+    gain = place | {"rule": "validation", "over": "better proxy", "gain": 1.2, "low": -0.3}
+    gain |= {"high": 2.7, "metric": "f1", "seeds": 2}
+    others = [gain | {"over": "ties20", "gain": 9.0}, gain | {"target": "avg.", "gain": 8.0}]
+    tables = Path("results/tables")
+    tables.mkdir()
+    graph, choice = (
+        lineage.of(Path("results")),
+        export.choice_of(Path(f"{CELLS['la', 'en+fr']}/selected.json")),
+    )
+    elsewhere = next(p for p in map(parse_point, LAMBDAS) if p != choice.point)
+
+    def gains(point, operands=("en+fr",)) -> list[float]:
+        chosen = {"seed": cell["seed"], "selected": True, "lambda": choice.point[0]}
+        rows = [place | chosen | {"operands": pair} for pair in operands]
+        pd.DataFrame(rows).to_csv(tables / "zero_shot.csv", index=False)
+        pd.DataFrame([gain, *others]).to_csv(tables / "zero_shot_gains.csv", index=False)
+        found = scores.evaluation(graph, replace(choice, point=point)).gains
+        return [one.gain for one in found]
+
+    try:
+        assert gains(choice.point) == [1.2]
+        assert gains(elsewhere) == []  # the gain is of another λ
+        assert gains(choice.point, ["en+fr", "en+de"]) == []  # and may be of another pair
+        assert gains(choice.point, ["en+de"]) == []
+        gains(choice.point)
+        export.export(graph, choice, tmp_path / "merged")
+    finally:
+        shutil.rmtree(tables)
+    results = ModelCard((tmp_path / "merged/README.md").read_text()).data.eval_results
+    (told,) = [result for result in results if result.metric_args]
+    assert (told.metric_value, told.metric_args["interval"]) == (1.2, [-0.3, 2.7])
+    lineage_told = json.loads((tmp_path / "merged/lineage.json").read_text())
+    assert [one["gain"] for one in lineage_told["gains"]] == [1.2]
+
+
 def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     graph = lineage.of(Path("results"))
-    recipe = export.Recipe("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
-    export.export(graph, recipe, tmp_path / "merged")
-    assert "has not evaluated this pair at this λ" in (tmp_path / "merged/README.md").read_text()
+    choice = export.Choice("tiny", (Operand("en"), Operand("fr")), (0.65,), "1")
+    export.export(graph, choice, tmp_path / "merged")
+    assert "has not been evaluated at this λ" in (tmp_path / "merged/README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -307,4 +368,4 @@ def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     assert export.main(asked) == 1
     assert "exists already" in capsys.readouterr().err
     with pytest.raises(InputError):
-        export.recipe_of(Path("nowhere.json"))
+        export.choice_of(Path("nowhere.json"))

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from langarith.audit import merge
 from langarith.cluster import check, doctor, plan
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
@@ -118,6 +119,9 @@ def run(arguments: list[str]) -> int:
     planning.add_argument("--jobs", type=int, default=2, help="cores that jobs share (2)")
     for name, (_, help_text) in OWN_OPTIONS.items():
         commands.add_parser(name, help=f"{help_text}: langarith {name} --help")
+    merging = commands.add_parser("merge", help="merge the adapters of a recipe, without a study")
+    merging.add_argument("recipe", type=Path, help="a YAML file: docs/merging_without_a_study.md")
+    merging.add_argument("--to", type=Path, required=True, help="the folder to write")
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
     counting.add_argument("repository", help="owner/name of a dataset")
     counting.add_argument("config", help="a configuration, or a pattern with {language}")
@@ -129,6 +133,7 @@ def run(arguments: list[str]) -> int:
     command: dict[str, Callable[[], Sequence[str]]] = {
         "check": lambda: check_study(chosen.study),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
+        "merge": lambda: merge.from_recipe(chosen.recipe, chosen.to),
         "plan": lambda: plan.of_study(chosen.study, chosen.targets, chosen.jobs),
         "results": lambda: results(chosen.folder),
         "shards": lambda: shards(

@@ -91,6 +91,16 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write into a folder that holds files, or in the place of a file.
+
+    Raises:
+        InputError: names it.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise InputError(f"{folder}: exists already; name a new folder")
+
+
 def _follow_umask(path: Path) -> None:
     """Give a new file the mode that the umask leaves: safetensors writes files of mode 0600."""
     if path.is_file() and not path.is_symlink():

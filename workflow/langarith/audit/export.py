@@ -6,118 +6,119 @@ Plain `adapters` loads it: `model.load_adapter(folder)`.
 from __future__ import annotations
 
 import argparse
-import re
+import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langarith import merging
 from langarith.audit import lineage
-from langarith.audit.explain import selection
+from langarith.audit.card import card
 from langarith.audit.lineage import Job, Lineage
+from langarith.audit.scores import Choice, evaluation
+from langarith.data import hub
 from langarith.errors import InputError
-from langarith.files import read_json, sha256, whole_folder, write_json, write_text
-from langarith.operands import Operand, Point, parse_operands, parse_point, point_text, point_value
-
-if TYPE_CHECKING:
-    import torch
+from langarith.files import read_json, refuse_existing, sha256
+from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, draws, numbers
+from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
 TRAINED, INITIALISED = "train_language_adapter", "initialise_adapters"
 WEIGHTS = "adapter.safetensors"
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What is merged: adapters of a study's operands by a method at a point."""
-
-    model: str
-    operands: tuple[Operand, ...]
-    point: Point
-    seed: str
-    method: str = "la"
-
-    @property
-    def name(self) -> str:
-        """The adapter's name: a part of parameter names, so without dots and signs."""
-        parts = (self.method, *map(str, self.operands), point_text(self.point))
-        return re.sub(r"\W", "_", "_".join(parts))
-
-    @property
-    def formula(self) -> str:
-        """The merge in words, such as `0.65 · en + 0.35 · fr`."""
-        return merging.get(self.method).describe([str(o) for o in self.operands], self.point)
-
-
-def recipe_of(selected: Path) -> Recipe:
-    """The recipe of a sweep's choice, from its `selected.json`."""
+def choice_of(selected: Path) -> Choice:
+    """The choice of a sweep, from its `selected.json`."""
     if not selected.is_file():
         raise InputError(f"{selected}: no such file; name a sweep's selected.json")
-    return _recipe(read_json(selected))
+    return Choice.of(read_json(selected))
 
 
-def _recipe(cell: Mapping[str, Any], point: Point | None = None) -> Recipe:
-    """The recipe of a sweep's content at a point, by default at the chosen one."""
-    return Recipe(
-        cell["model"],
-        parse_operands(cell["operands"]),
-        point or parse_point(cell["selected"]),
-        str(cell["seed"]),
-        cell["method"],
-    )
+def export(graph: Lineage, choice: Choice, folder: Path) -> str:
+    """Merge and write: weights, configuration, recipe, `lineage.json` and a card (README.md).
 
-
-def export(graph: Lineage, recipe: Recipe, folder: Path) -> None:
-    """Merge and write: weights, config, `recipe.json` and a model card (README.md).
-
-    The weights are written twice: as safetensors, and as the `pytorch_adapter.bin` that
-    `load_adapter` reads unless `use_safetensors=True` is passed.
+    Returns:
+        The merge in words, and the adapter's name.
 
     Raises:
         InputError: an operand was not trained in this study; the folder exists already.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: exists already; name a new folder")
-    operands = [_operand(graph, recipe, operand) for operand in recipe.operands]
-    merged = _merge(graph, recipe, operands)
-    source = _folder(graph, operands[0])
-    config = read_json(source / "adapter_config.json")
-    base = base_model(graph, recipe.model)
-    scores = list(_scores(graph, recipe))
+    from langarith.models import merged
+
+    refuse_existing(folder)
+    operands = [_operand(graph, choice, operand) for operand in choice.operands]
+    for job in operands:
+        _refuse_other_bytes(graph, job)
+    result = merged.merge(_recipe(graph, choice, operands))
+    known = evaluation(graph, choice)
     jobs = graph.upstream(operands)
-    with whole_folder(folder) as staging:
-        _write_weights(source / WEIGHTS, config["name"], recipe.name, merged, staging)
-        config |= {"name": recipe.name, "model_name": base["name"]}
-        write_json(staging / "adapter_config.json", config)
-        write_json(
-            staging / "recipe.json",
-            {
-                "recipe": recipe.formula,
-                "model": recipe.model,
-                "base_model": base,
-                "method": recipe.method,
-                "lambda": point_value(recipe.point),
-                "seed": int(recipe.seed),
-                "operands": [
-                    {"operand": str(operand), **_weights_of(job)}
-                    for operand, job in zip(recipe.operands, operands, strict=True)
-                ],
-                "scores": scores,
-                "lineage": [_lineage_entry(graph, job) for job in jobs],
-                "sha256": {WEIGHTS: sha256(staging / WEIGHTS)},
-            },
-        )
-        card = _card(graph, recipe, base, scores, jobs, folder.name)
-        write_text(staging / "README.md", card)
+    facts = [f"study: `{graph.study['name']}`, model `{choice.model}`, seed {choice.seed}"]
+    name = folder.resolve().name
+    lineage_told = {
+        "recipe": result.formula,
+        "model": choice.model,
+        "base_model": base_model(graph, choice.model),
+        "method": choice.method,
+        "lambda": point_value(choice.point),
+        "seed": int(choice.seed),
+        "operands": [
+            {"operand": str(operand), **_weights_of(job)}
+            for operand, job in zip(choice.operands, operands, strict=True)
+        ],
+        "scores": [asdict(score) for score in known.scores],
+        "gains": [asdict(gain) for gain in known.gains],
+        "lineage": [_lineage_entry(graph, job) for job in jobs],
+    }
+    documents = {
+        "lineage.json": json.dumps(lineage_told, indent=1, ensure_ascii=False) + "\n",
+        "README.md": card(result, name, known, facts, _lineage(graph, jobs)),
+    }
+    merged.write(result, folder, documents)
+    return f"{result.formula}, as adapter '{result.name}'"
 
 
-def _operand(graph: Lineage, recipe: Recipe, operand: Operand) -> Job:
+def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRecipe:
+    """The same merge as a recipe, which needs no study."""
+    base = base_model(graph, choice.model)
+    method, origin = merging.get(choice.method), None
+    parameters: dict[str, Any] = {"lambda": list(choice.point)}
+    if draws(method):
+        parameters["seed"] = int(choice.seed)
+    if method.needs_origin:
+        initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
+        origin = _place(_folder(graph, initial, "language"))
+    return MergeRecipe(
+        method=choice.method,
+        parameters=Parameters.model_validate(parameters),
+        operands=tuple(
+            MergeOperand(
+                adapter=_place(_folder(graph, job)),
+                name=None if operand.budget == "full" else str(operand),
+                language=operand.language,
+                sha256=_weights_of(job)["sha256"],
+            )
+            for operand, job in zip(choice.operands, operands, strict=True)
+        ),
+        origin=origin,
+        base_model="@".join(base.values()),
+        license=graph.study.get("license"),
+    )
+
+
+def _place(folder: Path) -> str:
+    """A folder relative to the current one, where it lies in it."""
+    path, here = Path(os.path.abspath(folder)), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _operand(graph: Lineage, choice: Choice, operand: Operand) -> Job:
     names = {
-        "model": recipe.model,
+        "model": choice.model,
         "language": operand.language,
         "budget": operand.budget,
-        "seed": recipe.seed,
+        "seed": choice.seed,
     }
     trained = [job for job in graph.jobs if job.rule == TRAINED]
     for job in trained:
@@ -126,11 +127,11 @@ def _operand(graph: Lineage, recipe: Recipe, operand: Operand) -> Job:
     trained_operands = {
         str(Operand(job.wildcards["language"], job.wildcards["budget"]))
         for job in trained
-        if (job.wildcards["model"], job.wildcards["seed"]) == (recipe.model, recipe.seed)
+        if (job.wildcards["model"], job.wildcards["seed"]) == (choice.model, choice.seed)
     }
     raise InputError(
-        f"{graph.results}: no adapter of {operand} with model {recipe.model} and seed "
-        f"{recipe.seed}; there are {', '.join(sorted(trained_operands)) or 'none'}"
+        f"{graph.results}: no adapter of {operand} with model {choice.model} and seed "
+        f"{choice.seed}; there are {', '.join(sorted(trained_operands)) or 'none'}"
     )
 
 
@@ -144,72 +145,25 @@ def _weights_of(job: Job) -> dict[str, str]:
     return {"path": name, "sha256": job.outputs[name]["sha256"]}
 
 
-def _merge(graph: Lineage, recipe: Recipe, operands: Sequence[Job]) -> dict[str, torch.Tensor]:
-    from langarith.models.adapters import read_adapter
-
-    for job in operands:
-        recorded = _weights_of(job)
-        if sha256(graph.locate(recorded["path"])) != recorded["sha256"]:
-            raise InputError(
-                f"{recorded['path']}: not the file that its training wrote; `langarith audit "
-                "verify` gives details"
-            )
-    method, origin = merging.get(recipe.method), None
-    if method.needs_origin:
-        initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
-        origin = read_adapter(_folder(graph, initial, "language"))
-    adapters = [read_adapter(_folder(graph, job)) for job in operands]
-    return method.merger(adapters, origin, seed=int(recipe.seed))(recipe.point)
-
-
-def _write_weights(
-    like: Path, old: str, new: str, merged: dict[str, torch.Tensor], folder: Path
-) -> None:
-    """Write tensors by the names that `adapters` gave those of another file, renamed."""
-    import torch
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    tensors = {}
-    with safe_open(like, "pt") as file:
-        for raw in file.keys():  # noqa: SIM118  it is no dict
-            plain = raw.replace(f"adapters.{old}.", "adapters.")
-            # the library's own names lack the prefix with the model's name
-            tensor = merged[plain if plain in merged else plain.partition(".")[2]]
-            tensors[raw.replace(f"adapters.{old}.", f"adapters.{new}.")] = tensor.contiguous()
-    save_file(tensors, folder / WEIGHTS)
-    torch.save(tensors, folder / "pytorch_adapter.bin")
+def _refuse_other_bytes(graph: Lineage, job: Job) -> None:
+    recorded = _weights_of(job)
+    if sha256(graph.locate(recorded["path"])) != recorded["sha256"]:
+        raise InputError(
+            f"{recorded['path']}: not the file that its training wrote; `langarith audit "
+            "verify` gives details"
+        )
 
 
 def base_model(graph: Lineage, model: str) -> dict[str, str]:
     """The base model of adapters: its `name` on the hub or its local path, and its revision."""
     spec = graph.study["models"][model]
     if spec["source"] == "hub":
-        return {"name": spec["path"], "revision": spec["revision"]}
+        key = hub.lock_key("models", spec["path"], spec["revision"])
+        commit = graph.study.get("revisions", {}).get(key, spec["revision"])
+        return {"name": spec["path"], "revision": commit}
     if spec["source"] == "files":
         return {"name": spec["path"]}
     return {"name": f"{graph.study['results_dir']}/models/{model}/encoder"}
-
-
-def _scores(graph: Lineage, recipe: Recipe) -> Iterable[dict[str, Any]]:
-    """Scores of the study's sweeps of this pair at this lambda, per task, target and split."""
-    for job in graph.jobs:
-        if job.parameters.get("method") != recipe.method:
-            continue
-        cell = selection(graph, job)
-        if not cell or recipe != _recipe(cell, recipe.point):
-            continue
-        for split in ("validation", "test"):
-            for entry in cell[split]:
-                if parse_point(entry["lambda"]) == recipe.point:
-                    yield {
-                        "task": cell["task"],
-                        "target": cell["target"],
-                        "split": split,
-                        "chosen": parse_point(cell["selected"]) == recipe.point,
-                        "examples": cell["examples"][split],
-                        **entry["metrics"],
-                    }
 
 
 def _lineage_entry(graph: Lineage, job: Job) -> dict[str, Any]:
@@ -220,63 +174,9 @@ def _lineage_entry(graph: Lineage, job: Job) -> dict[str, Any]:
     return entry
 
 
-def _card(
-    graph: Lineage,
-    recipe: Recipe,
-    base: dict[str, str],
-    scores: Sequence[dict[str, Any]],
-    jobs: Sequence[Job],
-    folder: str,
-) -> str:
-    languages = dict.fromkeys(operand.language for operand in recipe.operands)
-    revision = f" at revision `{base['revision']}`" if "revision" in base else ""
-    lines = [
-        "---",
-        "library_name: adapters",
-        f"base_model: {base['name']}",
-        f"language: [{', '.join(languages)}]",
-        "tags: [adapter-transformers, language-arithmetic]",
-        "---",
-        "",
-        f"# {recipe.formula}",
-        "",
-        "A language adapter merged without training by language arithmetic (Klimaszewski, "
-        "Andruszkiewicz and Birch, *No Train but Gain*, COLING 2025).",
-        "",
-        f"- base model: `{base['name']}`{revision}",
-        f"- method: `{recipe.method}`, λ = {point_text(recipe.point)}",
-        f"- operands: {', '.join(f'`{o}`' for o in recipe.operands)}, all of seed {recipe.seed}",
-        f"- study: `{graph.study['name']}`",
-        "",
-        "## Use",
-        "",
-        "```python",
-        "from adapters import AutoAdapterModel, Stack",
-        "",
-        f'model = AutoAdapterModel.from_pretrained("{base["name"]}"'
-        + (f', revision="{base["revision"]}")' if "revision" in base else ")"),
-        f'language = model.load_adapter("{folder}")',
-        'task = model.load_adapter("TASK_ADAPTER", use_safetensors=True)  # trained on top of one',
-        "model.set_active_adapters(Stack(language, task))",
-        "```",
-        "",
-        "## Scores",
-        "",
-    ]
-    if scores:
-        lines += ["| task | target | split | metric | score (%) | examples |"]
-        lines += ["|---|---|---|---|---|---|"]
-        shown = ("task", "target", "split", "chosen", "examples")
-        lines += [
-            f"| {row['task']} | {row['target']} | {row['split']} | {metric} | {score:.2f} | "
-            f"{row['examples']} |"
-            for row in scores
-            for metric, score in row.items()
-            if metric not in shown
-        ]
-    else:
-        lines += ["The study has not evaluated this pair at this λ."]
-    lines += ["", "## Lineage", "", "Jobs behind this adapter; `recipe.json` has every hash.", ""]
+def _lineage(graph: Lineage, jobs: Sequence[Job]) -> list[str]:
+    """The jobs behind an adapter, as a section of its card."""
+    lines = ["## Lineage", "", "Jobs behind this adapter; `lineage.json` has every hash.", ""]
     lines += ["| job | of | seed | code | commit | gave (SHA-256) |", "|---|---|---|---|---|---|"]
     for job in jobs:
         git = job.record_data.get("git") or {}
@@ -287,9 +187,10 @@ def _card(
             f"{job.parameters.get('code', '')} | {git.get('commit', '')[:12]} | "
             f"`{given[0]}` {given[1]['sha256'][:12]} |"
         )
-    sources = graph.sources(jobs)
-    lines += [f"- `{name}`, made by no job" for name in sources]
-    return "\n".join([*lines, ""])
+    if sources := graph.sources(jobs):
+        lines += ["", "Files behind it that no job has made:", ""]
+        lines += [f"- `{name}`" for name in sources]
+    return lines
 
 
 def _only(what: str, candidates: Iterable[str], given: str | None) -> str:
@@ -318,7 +219,7 @@ def _point(text: str, method: str, operands: int) -> Point:
         point = parse_point(text)
     except ValueError as error:
         raise InputError(f"--lambda {text}: not a number, nor numbers joined by commas") from error
-    wanted = len(merging.get(method).points([0.0], operands)[0])
+    wanted = numbers(merging.get(method), operands)
     if len(point) != wanted:
         raise InputError(
             f"--lambda {text}: {method} of {operands} operands needs {wanted} "
@@ -347,7 +248,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.selected:
-            graph, recipe = lineage.of(chosen.selected), recipe_of(chosen.selected)
+            graph, choice = lineage.of(chosen.selected), choice_of(chosen.selected)
         else:
             operands = _operands(chosen)
             merging.get(chosen.method)
@@ -358,16 +259,16 @@ def main(arguments: Sequence[str]) -> int:
                     f"--results {chosen.results}: no language adapter was trained there; "
                     f"{lineage.which_study(chosen.results)}"
                 )
-            recipe = Recipe(
+            choice = Choice(
                 _only("model", (names["model"] for names in trained), chosen.model),
                 operands,
                 _point(chosen.point, chosen.method, len(operands)),
                 _only("seed", (names["seed"] for names in trained), chosen.seed),
                 chosen.method,
             )
-        export(graph, recipe, chosen.to)
+        told = export(graph, choice, chosen.to)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{chosen.to}: {recipe.formula}, as adapter '{recipe.name}'")
+    print(f"{chosen.to}: {told}")
     return 0

@@ -19,7 +19,8 @@ from pydantic import (
 from langarith.data import hub
 from langarith.errors import did_you_mean
 
-HUB_ADAPTER = re.compile(r"^([\w.-]+/[\w.-]+)@(.+)$")
+HUB_ADAPTER = re.compile(r"^(\w[\w.-]*/[\w.-]+)@(.+)$")
+"""`owner/name@revision`; a folder of that form is written with `./` before it."""
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -120,3 +121,7 @@ def _owner_and_name(repository: str) -> str:
 
 
 Repository = Annotated[str, AfterValidator(_owner_and_name)]
+
+
+License = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+"""A licence by the identifier that the hub gives it: `apache-2.0`, `cc-by-sa-4.0`."""

@@ -75,7 +75,7 @@ def _repeated_keys(
                 )
 
 
-def _parsed(path: Path) -> Any:
+def parsed_yaml(path: Path) -> Any:
     """What a YAML file holds.
 
     Raises:
@@ -106,7 +106,7 @@ def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
     if not path.is_file():
         where = f"'extends' in {extended_by}" if extended_by else "the path after --configfile"
         raise InputError(f"{path}: no such study file; check {where}")
-    data = _parsed(path)
+    data = parsed_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: a study is a YAML mapping of keys; this file holds none")
     return data
@@ -129,7 +129,8 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     return chain
 
 
-def _sentence(file: Path, error: Mapping[str, Any]) -> str:
+def sentence(file: Path, error: Mapping[str, Any]) -> str:
+    """One error of pydantic as a sentence that names the file and the key."""
     tags = {"hub", "files", "pretrain", "miniature"}
     loc = [str(part) for part in error["loc"]]
     # pydantic puts the union's tag before the key: models.tiny.pretrain.vocabulary
@@ -176,7 +177,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        raise InputError("\n".join(_sentence(path, e) for e in error.errors())) from error
+        raise InputError("\n".join(sentence(path, e) for e in error.errors())) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     mistakes = [f"{path}: {problem}" for problem in problems(study)]
     if mistakes:

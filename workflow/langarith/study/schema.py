@@ -27,6 +27,7 @@ from pydantic import (
 
 from langarith.study.blocks import (
     Bool,
+    License,
     LocalPath,
     OwnFolder,
     Repository,
@@ -371,6 +372,7 @@ class Study(Strict):
 
     name: str
     note: str = ""
+    license: License | None = None
     results_dir: Annotated[OwnFolder, Field(min_length=1)]
     checkpoint_dir: OwnFolder | None = None
     languages: list[str] = Field(min_length=2)

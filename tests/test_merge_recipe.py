@@ -1,0 +1,76 @@
+"""Recipes of merges: what they may say, and what is refused; without torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from langarith.errors import InputError
+from langarith.models import merge_recipe
+from langarith.models.merge_recipe import MergeRecipe
+
+GUIDE = Path(__file__).parents[1] / "docs/merging_without_a_study.md"
+
+LA = {"method": "la", "operands": [{"adapter": "a"}, {"adapter": "b"}]}
+HALF = {"parameters": {"lambda": 0.5}}
+
+
+def weighted(*weights: float | None) -> list[dict[str, Any]]:
+    return [{"adapter": "a"} | ({"weight": w} if w is not None else {}) for w in weights]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({**LA, **HALF, "operand": []}, "unknown key 'operand' (did you mean 'operands'?)"),
+        ({**LA, "parameters": {"lamda": 0.5}}, "unknown key 'lamda' (did you mean 'lambda'?)"),
+        ({**LA, "operands": [{"adaptor": "a"}] * 2}, "did you mean 'adapter'?"),
+        ({**LA, **HALF, "method": "slrp"}, "unknown merge method 'slrp' (did you mean 'slerp'?)"),
+        ({**LA, **HALF, "method": "ties"}, "write ties and a number"),
+        ({**LA, **HALF, "method": "ties20"}, "name its folder as 'origin'"),
+        ({**LA, **HALF, "origin": "a"}, "'origin' has no effect with la; remove it"),
+        ({**LA, "parameters": {"lambda": 0.5, "seed": 1}}, "parameters.seed has no effect with la"),
+        (LA, "give parameters.lambda, or the weight of every operand"),
+        ({**LA, **HALF, "operands": weighted(0.5, 0.5)}, "say the same; give one of them"),
+        ({**LA, "operands": weighted(0.5, None)}, "operand 2 has no weight"),
+        ({**LA, "operands": weighted(0.5, 0.6)}, "the weights sum to 1.1 and not to 1"),
+        (
+            {"method": "ties20", "origin": "o", "operands": weighted(0.5, 0.5)},
+            "operands have no weights with ties20; give parameters.lambda (1 number)",
+        ),
+        ({**LA, "parameters": {"lambda": [0.5, 0.2]}}, "needs 1 number and not 2"),
+        ({**LA, "parameters": {"lambda": "half"}}, "'half' is neither a number nor a list"),
+        (
+            {"method": "slerp", "origin": "o", **HALF, "operands": weighted(None, None, None)},
+            "slerp merges 2 adapters and not 3",
+        ),
+        ({**LA, **HALF, "operands": [{"adapter": "a"}]}, "operands: "),
+        ({**HALF, "operands": LA["operands"]}, "method is missing; add it"),
+    ],
+)  # fmt: skip
+def test_a_wrong_recipe_is_refused_in_one_sentence(tmp_path, recipe, sentence):
+    file = tmp_path / "recipe.yml"
+    file.write_text(yaml.safe_dump(recipe))
+    with pytest.raises(InputError) as caught:
+        merge_recipe.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert sentence in str(caught.value)
+
+
+def test_the_recipe_of_the_guide_is_one(tmp_path):
+    file = tmp_path / "recipe.yml"
+    told = GUIDE.read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(.*?)```", told, re.S)
+    file.write_text(written)
+    recipe = merge_recipe.read(file)
+    assert recipe.point == (0.65,)
+    file.write_text(merge_recipe.text(recipe))
+    assert merge_recipe.read(file) == recipe
+    for key in MergeRecipe.model_fields:
+        assert f"`{key}" in told
+    for key in merge_recipe.MergeOperand.model_fields:
+        assert f"`operands[].{key}`" in told

@@ -1,0 +1,30 @@
+"""A merged adapter from a recipe alone: no study, no Snakemake."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from langarith.audit.card import card
+from langarith.files import refuse_existing
+from langarith.models import merge_recipe
+
+
+def from_recipe(file: Path, folder: Path) -> list[str]:
+    """Write the merged adapter of a recipe into a new folder, with its recipe and card.
+
+    Returns:
+        What was written, one line.
+
+    Raises:
+        InputError: the recipe is wrong; an adapter is missing or does not fit; the folder holds
+            files.
+    """
+    refuse_existing(folder)
+    recipe = merge_recipe.read(file)
+    recipe = merge_recipe.fetched(recipe, lambda line: print(line, file=sys.stderr))
+    from langarith.models import merged  # once the files of the hub are here
+
+    result = merged.merge(recipe)
+    merged.write(result, folder, {"README.md": card(result, folder.resolve().name)})
+    return [f"{folder}: {result.formula}, as adapter '{result.name}'"]
