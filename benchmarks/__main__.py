@@ -18,6 +18,7 @@ ORDER = (
     "train_step",
     "sweep_lambda",
     "train_epoch",
+    "train_memory",
     "tokenize_corpus",
     "start_job",
     "plan_study",

@@ -47,7 +47,7 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
 
 # On a CPU in bf16, oneDNN keeps compiled kernels for each shape of a batch, 1024 by default: 120 steps of a
 # small encoder on batches of 193 lengths grew from 256 to 1075 MB, and with 64 to 771 MB, no slower; with one
-# length they stayed at 305 MB.
+# length they stayed at 305 MB. Task trainings also round lengths up (training/batching.py, CPU_MULTIPLE).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 # OpenMP threads sleep while they wait: on a machine with other work, threads that spin slow each other

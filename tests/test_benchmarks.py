@@ -101,6 +101,7 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
         "train_step",
         "sweep_lambda",
         "train_epoch",
+        "train_memory",
         "tokenize_corpus",
         "plan_study",
         "bootstrap_gain",
@@ -110,7 +111,7 @@ def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
 def test_both_sides_of_a_benchmark_agree(scripts: Any, name: str) -> None:
     module = scripts(name)
     asked = argparse.Namespace(
-        tiny=True, count=12, documents=200, sentences=None, whole=False, size=""
+        tiny=True, steps=4, length=32, count=12, documents=200, sentences=None, whole=False, size=""
     )
     for case in module.cases(asked):
         given = json.loads(json.dumps(case.given | {"repeat": 0}))

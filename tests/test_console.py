@@ -43,8 +43,11 @@ def study(folder: Path, text: str) -> Path:
     ("text", "sentence"),
     [
         ("related: {es: en, fr: es}", "related.es: en is the task language"),
-        ("lambdas: {la: {step: 1.0e-9}}", "lambdas.la.step: Input should be greater"),
-        ("lambdas: {la: {step: .inf}}", "lambdas.la.step: Input should be a valid number"),
+        (
+            "lambdas: {la: {step: 1.0e-9}}",
+            "lambdas.la.step is 1e-09; write a number of at least 0.01",
+        ),
+        ("lambdas: {la: {step: .inf}}", "lambdas.la.step is '.inf'; write a number"),
         ("lambdas: {la: {step: 0.5}, ties20: {stop: 1.0e+9, step: 0.01}}", "at most 1001"),
         ("name: a/b", "name: 'a/b' is no name of a file"),
         ("name: my {x}", "name: 'my {x}' is no name of a file"),

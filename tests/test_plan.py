@@ -67,6 +67,23 @@ def test_times_of_80_steps_are_scaled_to_a_study_of_800(nano):
     assert adapters(with_steps(nano, 80)).seconds == pytest.approx(10.0 + plan.LOAD)
 
 
+@pytest.mark.parametrize(("device", "threads", "seconds"), [("cpu", 1, 8.0), ("cpu", 2, 80.0)])
+def test_what_a_job_waited_for_other_work_does_not_count(nano, device, threads, seconds):
+    """Of several threads the computing says nothing of how well they shared it."""
+    recipe = nano.training.language_adapter.model_dump()
+    put_record(
+        Path(nano.results_dir),
+        ADAPTER.format("en"),
+        "train_language_adapter",
+        seconds=80.0 + plan.LOAD,
+        cpu_seconds=8.0 + plan.LOAD,
+        threads=threads,
+        device=device,
+        parameters={"recipe": recipe},
+    )
+    assert adapters(nano).seconds == pytest.approx(seconds + plan.LOAD)
+
+
 def test_results_of_other_studies_below_do_not_count(nano, monkeypatch):
     """The paper's `results` holds the miniature's `results/miniature`."""
     inner = nano.model_copy(update={"results_dir": f"{nano.results_dir}/miniature"})
@@ -171,6 +188,31 @@ def test_epochs_of_raw_text_are_counted():
     same = recipe.model_copy(update={"epochs": None, "steps": 3 * 1280 // (4 * 32)})
     by_epochs, by_steps = (costs.language_modelling(r, shape, 2, 1280) for r in (recipe, same))
     assert by_epochs == by_steps > 0
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_measured_layer_has_the_adapters_of_its_job(passes):
+    case = speed.Case((2, 64, 128, 1500), 4, 16, passes, 0.0, 1, "fp32", (32, 16))
+    layer = speed._Layer(case, 4, "cpu")
+    shapes = [[tuple(w.shape) for w in adapter] for adapter in layer.adapters]
+    assert shapes == [[(32, 64), (64, 32)], [(16, 64), (64, 16)]]
+    layer.run()
+    trained = [all(w.grad is not None for w in adapter) for adapter in layer.adapters]
+    assert trained == [False, passes == 2]  # the language adapter is frozen, the base model too
+    assert all(w.grad is None for w in (*layer.square, layer.up, layer.down))
+
+
+def test_jobs_are_measured_with_their_adapters(nano):
+    counter = work.Counter(nano)
+    folder = "{}/adapters/tiny/{}/seed1/provenance.json".format
+    language = counter.planned(
+        "train_language_adapter", folder(nano.results_dir, "language/es@full")
+    )
+    task = counter.planned("train_task_adapter", folder(nano.results_dir, "task/ner"))
+    factors = nano.adapters.language.reduction_factor, nano.adapters.task.reduction_factor
+    widths = tuple(int(32 / factor) for factor in factors)
+    assert language.case.bottlenecks == widths[:1]
+    assert task.case.bottlenecks == widths
 
 
 # --- files of source `files` ---

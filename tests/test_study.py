@@ -682,7 +682,7 @@ REFUSED = [
     ({"models__tiny__training__epoch": 9}, "models.tiny.training", "(did you mean 'epochs'?)"),
     ({"corpora__document": 9}, "corpora", "(did you mean 'documents'?)"),
     ({"tasks__ner__target": ["es"]}, "tasks.ner", "(did you mean 'targets'?)"),
-    ({"tasks__ner__examples__dev": 9}, "tasks.ner.examples.dev", "'validation'"),
+    ({"tasks__ner__examples__dev": 9}, "tasks.ner.examples", "'validation'"),
     ({"lambdas__la__steps": 0.1}, "lambdas.la", "(did you mean 'step'?)"),
     ({"training__task_adapter__batchsize": 1}, "training.task_adapter", "'batch_size'?)"),
     ({"experiments__zero_shot": {"target": ["es"]}}, "experiments.zero_shot", "'targets'?)"),
@@ -691,9 +691,9 @@ REFUSED = [
     ({"corpora__source": REMOVED}, "corpora.source", "is missing; add it (hub, files,"),
     ({"corpora__source": "disk"}, "corpora.source", "'disk'; use one of 'hub', 'files',"),
     # values
-    ({"models__tiny__vocabulary": 9}, "models.tiny.vocabulary", "greater than or equal to 200"),
-    ({"seeds": ["one"]}, "seeds.0", "valid integer"),
-    ({"seeds": []}, "seeds", "at least 1 item"),
+    ({"models__tiny__vocabulary": 9}, "models.tiny.vocabulary", "is 9; write a number of at"),
+    ({"seeds": ["one"]}, "seeds (entry 1)", "is 'one'; write a whole number"),
+    ({"seeds": []}, "seeds", "is empty; give at least 1"),
     ({"models__tiny__attention_heads": 5}, "models.tiny.attention_heads", "does not divide"),
     ({"tasks__ner__type": "mer"}, "tasks.ner.type", "(did you mean 'ner'?)"),
     ({"budgets": {"es": ["lots"]}}, "budgets.es", "'lots' is not a token budget; write 10k"),
@@ -707,12 +707,12 @@ REFUSED = [
     ({"experiments__zero_shot": {"targets": ["ess"]}}, "experiments.zero_shot.targets", "'ess'"),
     # what stands without quotes
     ({"task_language": 1}, "task_language", "1 is a number and no text; put it into quotes"),
-    ({"languages": ["en", "es", True]}, "languages.2", "True is a truth value and no text; put"),
+    ({"languages": ["en", "es", True]}, "languages (entry 3)", "true is a truth value and no"),
     ({"allow_missing": "yes"}, "allow_missing", "write true or false instead of 'yes'"),
     ({"training__task_adapter__torch_compile": 1}, "training.task_adapter.torch_compile",
      "write true or false instead of 1"),
     ({"training__task_adapter__learning_rate": float("inf")},
-     "training.task_adapter.learning_rate", ""),
+     "training.task_adapter.learning_rate", "is '.inf'; write a number"),
     # names that must agree
     ({"languages": ["en", "es", "fr", "es"]}, "languages", "is listed twice; remove one"),
     ({"seeds": [1, 2, 1]}, "seeds", "is listed twice; remove one"),
@@ -722,7 +722,7 @@ REFUSED = [
     ({"experiments__zero_shot": {"models": ["tny"]}}, "experiments.zero_shot.models", "'tiny'?)"),
     # lambdas
     ({"lambdas__la__step": 0.3}, "lambdas.la", "step 0.3 does not divide the range 0.0 to 1.0"),
-    ({"lambdas__la__step": 0}, "lambdas.la.step", "greater than or equal to 0.01"),
+    ({"lambdas__la__step": 0}, "lambdas.la.step", "is 0; write a number of at least 0.01"),
     ({"lambdas__la__stop": -1}, "lambdas.la", "stop -1.0 lies below start 0.0; swap them"),
     ({"lambdas__la__step": 0.125}, "lambdas.la", "written with two decimals"),
     ({"lambdas__la__stop": 2}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),
@@ -738,9 +738,9 @@ REFUSED = [
      "question; set stride to 42 or less"),
     ({"tasks": {"qa": HUB_TASK | {"max_length": 32}}}, "tasks.qa.stride", "or raise max_length"),
     # numbers and names that libraries refuse after hours
-    ({"seeds": [2**32]}, "seeds.0", "less than 4294967296"),
-    ({"models__tiny__seed": -1}, "models.tiny.seed", "greater than or equal to 0"),
-    ({"adapters": {"init_seed": 2**64}}, "adapters.init_seed", "less than 4294967296"),
+    ({"seeds": [2**32]}, "seeds (entry 1)", "write a number below 4294967296"),
+    ({"models__tiny__seed": -1}, "models.tiny.seed", "is -1; write a number of at least 0"),
+    ({"adapters": {"init_seed": 2**64}}, "adapters.init_seed", "write a number below 4294967296"),
     ({"adapters": {"language": {"non_linearity": "gelux"}}}, "adapters.language.non_linearity",
      "'gelu_new'"),
     # sources
@@ -798,7 +798,7 @@ REFUSED = [
      "the miniature has no data for tasks of type pos; use files or hub"),
     # what would fail later, in Snakemake's words or in none
     ({"models": {"files": LITTLE["models"]["tiny"] | {"vocabulary": 9}}}, "models.files.vocabulary",
-     "greater than or equal to 200"),
+     "write a number of at least 200"),
     ({"seeds": [-1]}, "seeds", "-1"),  # no path pattern takes a sign
     ({"languages": ["en", "es", "fr", "zh@Hant"]}, "languages", "'zh@Hant' is no language code"),
     ({"languages": ["en", "es", "fr", "-"]}, "languages", "begin it with a letter and use letters"),
@@ -949,7 +949,7 @@ def test_words_of_the_command_line_are_read_as_those_of_the_file(tmp_path: Path)
     assert study.lambdas["la"].step == 0.5
     assert study.budgets == {"es": ["10", "1k"]}
     (line,) = refusal(path, parse_config(["task_language=False"]))
-    assert line == f"{path}: task_language: False is a truth value and no text; put it into quotes"
+    assert line == f"{path}: task_language: false is a truth value and no text; put it into quotes"
 
 
 @pytest.mark.parametrize("code", ["sr_Latn", "zh-Hant", "es-419", "no", "ast", "nan"])
@@ -1005,6 +1005,93 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_all_unknown_keys_are_told_at_once(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "study.yaml", changed(seed=1, language=["en"])))
     assert set(re.findall(r"unknown key '(\w+)'", " ".join(lines))) == {"language", "seed"}
+
+
+def test_an_unknown_key_hides_no_other_mistake(tmp_path: Path) -> None:
+    changes = {
+        "seed": 1,
+        "seeds": ["one", 2.5, True],
+        "models__tiny__layer": 2,
+        "models__tiny__vocabulary": "many",
+        "models__tiny__training__epoch": 3,
+        "models__tiny__training__schedule": "quick",
+        "lambdas__la": {"stepp": 0.1},
+    }
+    path = write(tmp_path / "study.yaml", changed(**changes))
+    said = {line.removeprefix(f"{path}: ") for line in refusal(path)}
+    assert said == {
+        "unknown key 'seed' (did you mean 'seeds'?)",
+        "seeds: true is a truth value; write a number",
+        "seeds (entry 1) is 'one'; write a whole number",
+        "seeds (entry 2) is 2.5; write a whole number",
+        "models.tiny: unknown key 'layer' (did you mean 'layers'?)",
+        "models.tiny.vocabulary is 'many'; write a whole number",
+        "models.tiny.training: unknown key 'epoch' (did you mean 'epochs'?)",
+        "models.tiny.training.schedule is 'quick'; write 'linear', 'constant' or 'cosine'",
+        "lambdas.la: unknown key 'stepp' (did you mean 'step'?)",
+        "lambdas.la.step is missing; add it",
+    }
+
+
+# key | value | what is said of it: one of each of pydantic's types of error that the schema raises
+WRONG_TYPES = [
+    ("seeds", 3, "seeds is 3; write a list, such as [a, b]"),
+    ("seeds", None, "seeds is empty; write a list, such as [a, b]"),
+    ("seeds", [None], "seeds (entry 1) is empty; write a whole number"),
+    ("seeds", ["9" * 5000], f"seeds (entry 1) is '{'9' * 56}...; write a whole number"),
+    ("languages", "en", "languages is 'en'; write a list, such as [a, b]"),
+    ("languages", ["en"], "languages has too few entries (1); give at least 2"),
+    ("languages", ["en", ["es"]], "languages (entry 2) is a list; write text"),
+    ("models", ["tiny"], "models is a list; write a block of keys"),
+    ("models", {}, "models is empty; give at least 1"),
+    ("models__tiny", "x", "models.tiny is 'x'; write a block of keys"),
+    ("models__tiny__source", ["x"], "models.tiny.source is a list; use one of"),
+    ("models__tiny__layers", 2.5, "models.tiny.layers is 2.5; write a whole number"),
+    ("models__tiny__layers", True, "models.tiny.layers: true is a truth value; write a number"),
+    ("models__tiny__dropout", 1.0, "models.tiny.dropout is 1.0; write a number below 1"),
+    ("models__tiny__dropout", "x", "models.tiny.dropout is 'x'; write a number"),
+    ("models__tiny__dropout", [0.1], "models.tiny.dropout is a list; write a number"),
+    ("models__tiny__training", None, "models.tiny.training is empty; write a block of keys"),
+    ("corpora", "x", "corpora is 'x'; write a block of keys"),
+    ("corpora", {"source": "files", "path": 3}, "corpora.path is 3; write text or a list of texts"),
+    (
+        "corpora",
+        {"source": "files", "path": ["{language}", None]},
+        "corpora.path (entry 2) is empty; write text",
+    ),
+    ("tasks__ner__labels", "x", "tasks.ner.labels is 'x'; write a list, such as [a, b]"),
+    (
+        "tasks",
+        {"nli": HUB_TASK | {"train": 3}},
+        "tasks.nli.train is 3; write text or a block of keys",
+    ),
+    (
+        "tasks",
+        {"nli": HUB_TASK | {"train": {"repository": "a/b", "file": "c"}}},
+        "tasks.nli.train.revision is missing; add it",
+    ),
+    ("tasks__ner__examples__train", "x", "tasks.ner.examples.train is 'x'; write a whole number"),
+    ("tasks__ner__examples__dev", 9, "tasks.ner.examples: the key 'dev' is unknown; write "),
+    ("related", ["es"], "related is a list; write a block of keys"),
+    ("related", {1: "es"}, "related: the key 1 is no text; put it into quotes"),
+    ("budgets", {"es": "10k"}, "budgets.es is '10k'; write a list, such as [a, b]"),
+    ("lambdas", {"la": 0.05}, "lambdas.la is 0.05; write a block of keys"),
+    ("experiments", {"zero_shot": []}, "experiments.zero_shot is an empty list; write a block"),
+    ("experiments", {"sparsity": {"layers": [-1]}}, "experiments.sparsity.layers (entry 1) is -1;"),
+    ("name", 3, "name: 3 is a number and no text; put it into quotes"),
+    ("name", None, "name is empty; write text"),
+    ("results_dir", "", "results_dir is empty; write text"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "says"), WRONG_TYPES)
+def test_a_value_of_a_wrong_type_is_one_plain_sentence(
+    tmp_path: Path, key: str, value: Any, says: str
+) -> None:
+    path = write(tmp_path / "study.yaml", changed(**{key: value}))
+    (line,) = refusal(path)
+    assert line.startswith(f"{path}: {says}")
+    assert not re.search("Input should|Value error|validation,|dictionary|function-", line)
 
 
 @pytest.mark.parametrize("budgets", ["10k", 1000, None])

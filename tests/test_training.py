@@ -859,6 +859,47 @@ def test_labels_of_whole_examples_are_not_padded() -> None:
     assert batch["attention_mask"].sum().item() == 4
 
 
+def test_lengths_of_batches_in_half_precision_on_a_cpu_are_multiples() -> None:
+    """Each further length costs some megabytes there; in fp32 no bit may change."""
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [batching.length_multiple(p, cpu) for p in ("auto", "fp32")] == [1, 1]
+    half = [batching.length_multiple(p, cpu) for p in ("bf16", "fp16")]
+    assert half == [batching.CPU_MULTIPLE] * 2
+    assert batching.length_multiple("bf16", gpu) == 1
+    rows = [{"input_ids": [5] * n, "labels": [3] * n} for n in (9, 4)]
+    for at_most, length in ((None, 16), (20, 16), (12, 12), (8, 9)):
+        batch = batching.PadRows(1, 8, at_most)(rows)
+        assert {tuple(tensor.shape) for tensor in batch.values()} == {(2, length)}
+        assert batch["attention_mask"].sum(1).tolist() == [9, 4]
+        assert (batch["labels"][:, 9:] == -100).all() and (batch["input_ids"][:, 9:] == 1).all()
+
+
+@pytest.mark.parametrize("head", ["tagging", "qa"])
+def test_longer_padding_changes_losses_and_gradients_by_rounding_alone(
+    base: Path, head: str
+) -> None:
+    model = encoders.load_encoder(base)
+    helpers.add_adapter(model, "task", 1, task_config(helpers.TASK_SHAPE))
+    set_seed(1)
+    encoders.add_head(model, "task", head, ["O", "B-LOC", "I-LOC"])
+    model.train_adapter("task")
+    model.eval()  # without dropout, whose draws follow the shape
+    labels = {
+        "tagging": lambda n: {"labels": [i % 3 for i in range(n)]},
+        "qa": lambda n: {"start_positions": 1, "end_positions": n - 1},
+    }
+    rows = [{"input_ids": list(range(5, 5 + n)), **labels[head](n)} for n in (9, 4)]
+    found = []
+    for multiple in (1, 8):
+        model.zero_grad()
+        loss = batching.task_loss(model, batching.PadRows(1, multiple)(rows))
+        loss.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((loss.detach(), torch.cat(gradients)))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
+
+
 def test_metrics_log_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
     log = metrics.MetricsLog(tmp_path / "new" / "metrics.jsonl")
     for step in (1, 2, 3):

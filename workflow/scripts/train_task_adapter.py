@@ -69,7 +69,11 @@ with record.job(snakemake) as warnings:
         model,
         recipe,
         data=data,
-        collate=batching.PadRows(int(tokenizer.pad_token_id)),
+        collate=batching.PadRows(
+            int(tokenizer.pad_token_id),
+            multiple=batching.length_multiple(recipe["precision"], devices.device()),
+            at_most=reading["max_length"],
+        ),
         loss=batching.task_loss,
         validate=lambda: held_out.score(model).metrics,
         metric=task.metrics[0],

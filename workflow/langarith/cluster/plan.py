@@ -245,8 +245,8 @@ def _recorded(study: schema.Study, counter: work.Counter, rules: set[str]) -> Re
     found = Recorded()
     kinds = {work.kind(rule) for rule in rules}
     for record, path in records(Path(study.results_dir)):
-        rule, seconds = record["rule"], record.get("seconds")
-        if work.kind(rule) not in kinds or not isinstance(seconds, int | float):
+        rule, seconds = record["rule"], _seconds(record)
+        if work.kind(rule) not in kinds or seconds is None:
             continue
         if work.kind(rule) not in work.KINDS:
             found.means[rule].append(seconds)
@@ -256,6 +256,20 @@ def _recorded(study: schema.Study, counter: work.Counter, rules: set[str]) -> Re
             key = (work.kind(rule), done.model, str(record["device"]), str(record["precision"]))
             found.rates[key].add(seconds, done.operations)
     return found
+
+
+def _seconds(record: Mapping[str, Any]) -> float | None:
+    """Seconds of a recorded job; of a model on one CPU thread those of its computing.
+
+    To its wall time a busy machine, or one that sleeps, adds what no later run will take.
+    """
+    seconds, computed = record.get("seconds"), record.get("cpu_seconds")
+    if not isinstance(seconds, int | float):
+        return None
+    alone = work.kind(record["rule"]) in work.KINDS and record.get("threads") == 1
+    if alone and record.get("device") == "cpu" and isinstance(computed, int | float):
+        return min(seconds, computed)
+    return seconds
 
 
 def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:

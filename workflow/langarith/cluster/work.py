@@ -93,7 +93,15 @@ class Counter:
             return self._masked_lm(names["model"], shape, len(points), tokens)
         corpus = costs.corpus_tokens(self.study, names["language"], names["budget"])
         recipe = self.study.training.language_adapter
-        return _language_model(names["model"], shape, recipe, 2, corpus)
+        adapters = self._bottlenecks(shape)[:1]
+        return _language_model(names["model"], shape, recipe, 2, corpus, adapters)
+
+    def _bottlenecks(self, shape: costs.Shape) -> tuple[int, int]:
+        """Widths of the language adapter and the task adapter in a layer."""
+        shapes = self.study.adapters
+        factors = (shapes.language.reduction_factor, shapes.task.reduction_factor)
+        language, task = (max(1, int(shape[1] / factor)) for factor in factors)
+        return language, task
 
     def _planned_for_task(
         self, rule: str, names: Mapping[str, str], shape: costs.Shape
@@ -104,7 +112,7 @@ class Counter:
             return None
         if rule == "train_task_adapter":
             recipe = sources.task_training(self.study, task)
-            return _task_adapter(model, shape, recipe, *counted)
+            return _task_adapter(model, shape, recipe, *counted, self._bottlenecks(shape))
         method, operands = names["method"], len(parse_operands(names["operands"]))
         points = grid.search(self.study, method, operands).most
         return self._sweep(model, shape, points, *counted)
@@ -119,7 +127,8 @@ class Counter:
     ) -> Work:
         passes, how = costs.sweep_passes(points, counts), self.study.evaluation
         rows = max(1, int(how.tokens_per_batch / length))
-        case = Case(shape, rows, math.ceil(length), 1, 0.0, how.threads, how.precision)
+        adapters = self._bottlenecks(shape)
+        case = Case(shape, rows, math.ceil(length), 1, 0.0, how.threads, how.precision, adapters)
         return Work(model, case, passes * costs.example(shape, length), 0, passes)
 
     def _masked_lm(self, model: str, shape: costs.Shape, points: int, tokens: float) -> Work:
@@ -235,6 +244,7 @@ def _language_model(
     recipe: recipes.LanguageModelRecipe,
     passes: int,
     corpus: float,
+    adapters: tuple[int, ...] = (),
 ) -> Work:
     rows = costs.step_rows(recipe)
     steps = recipe.steps or (recipe.epochs or 0) * corpus / (rows * recipe.chunk_length)
@@ -246,6 +256,7 @@ def _language_model(
         masked=recipe.mask_probability,
         threads=recipe.threads,
         precision=recipe.precision,
+        bottlenecks=adapters,
     )
     operations = costs.language_modelling(recipe, shape, passes, corpus)
     return Work(model, case, operations, steps * recipe.accumulation, 0)
@@ -257,6 +268,7 @@ def _task_adapter(
     recipe: recipes.TaskRecipe,
     counts: costs.Counts,
     length: float,
+    adapters: tuple[int, ...] = (),
 ) -> Work:
     seen, scored = costs.task_passes(recipe, counts)
     case = Case(
@@ -267,6 +279,7 @@ def _task_adapter(
         masked=0.0,
         threads=recipe.threads,
         precision=recipe.precision,
+        bottlenecks=adapters,
     )
     operations = (2 * seen + scored) * costs.example(shape, length)
     return Work(model, case, operations, seen / recipe.batch_size, scored)

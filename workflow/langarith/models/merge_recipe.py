@@ -23,7 +23,7 @@ from langarith import layout, merging
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point
-from langarith.study import loading
+from langarith.study import loading, mistakes, mistakes
 from langarith.study.blocks import HUB_ADAPTER, License, Seed, Strict, adapter_place
 
 NAME = "recipe.yml"
@@ -161,7 +161,8 @@ def read(path: Path) -> MergeRecipe:
     try:
         return MergeRecipe.model_validate(data)
     except ValidationError as error:
-        raise InputError("\n".join(loading.sentence(path, e) for e in error.errors())) from error
+        found = mistakes.sentences(data, error.errors())
+        raise InputError("\n".join(f"{path}: {sentence}" for sentence in found)) from error
 
 
 def text(recipe: MergeRecipe) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,8 +13,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langarith.data import hub
 from langarith.errors import did_you_mean
@@ -89,15 +92,38 @@ class Strict(BaseModel):
     what: ClassVar[str] = ""
     """The block in words, for the refusal of keys that only its siblings have."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            known = {f.alias or name for name, f in cls.model_fields.items()}
-            unknown = [cls._refusal(str(k), known) for k in values if k not in known]
-            if unknown:
-                raise ValueError("; ".join(unknown))
-        return values
+    def _known_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse unknown keys, and truth values for numbers, with all else that is wrong."""
+        if not isinstance(values, Mapping):
+            return handler(values)
+        known = {f.alias or name for name, f in cls.model_fields.items()}
+        unknown = [
+            InitErrorDetails(type=_refused(cls._refusal(str(k), known)), input=values)
+            for k in values
+            if k not in known
+        ]
+        errors = [*unknown, *cls._truth_values(values)]
+        if not errors:
+            return handler(values)
+        try:
+            handler({k: v for k, v in values.items() if k in known})
+        except ValidationError as error:
+            errors += map(_detail, error.errors())
+        raise ValidationError.from_exception_data(cls.__name__, errors)
+
+    @classmethod
+    def _truth_values(cls, values: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """Truth values for numbers: pydantic would read true as 1."""
+        for name in cls.model_fields.keys() & values.keys():
+            kinds = set(re.findall(r"\w+", str(cls.model_fields[name].annotation)))
+            given = values[name]
+            if kinds & {"int", "float"} and "bool" not in kinds:
+                for item in _items(given):
+                    if isinstance(item, bool):
+                        sentence = f"{str(item).lower()} is a truth value; write a number"
+                        yield InitErrorDetails(type=_refused(sentence), loc=(name,), input=item)
 
     @classmethod
     def _refusal(cls, key: str, known: set[str]) -> str:
@@ -112,6 +138,28 @@ class Strict(BaseModel):
         for base in cls.__bases__:
             if cls.what and issubclass(base, Strict):
                 yield from (c for c in base.__subclasses__() if c is not cls and c.what)
+
+
+def _refused(sentence: str) -> PydanticCustomError:
+    # braces in it would be places to fill in
+    return PydanticCustomError("value_error", "{sentence}", {"sentence": sentence})
+
+
+def _detail(error: ErrorDetails) -> InitErrorDetails:
+    """An error to raise again."""
+    kind = error["type"]
+    return InitErrorDetails(
+        type=_refused(error["msg"]) if kind == "value_error" else kind,
+        loc=error["loc"],
+        input=error["input"],
+        ctx=error.get("ctx", {}),
+    )
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else [value]
 
 
 def _owner_and_name(repository: str) -> str:

@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from langarith.errors import InputError
+from langarith.study import mistakes
 from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
 from langarith.study.resolved import read_study
@@ -129,35 +130,6 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     return chain
 
 
-def sentence(file: Path, error: Mapping[str, Any]) -> str:
-    """One error of pydantic as a sentence that names the file and the key."""
-    tags = {"hub", "files", "pretrain", "miniature"}
-    loc = [str(part) for part in error["loc"]]
-    # pydantic puts the union's tag before the key: models.tiny.pretrain.vocabulary
-    place = {"models": 2, "tasks": 2, "corpora": 1}.get(loc[0] if loc else "")
-    if place is not None and len(loc) > place and loc[place] in tags:
-        del loc[place]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    value = error.get("input")
-    if error["type"] == "missing":
-        return f"{file}: {'.'.join(loc)} is missing; add it"
-    if error["type"] == "union_tag_invalid":
-        expected = error["ctx"]["expected_tags"]
-        return f"{file}: {'.'.join(loc)}.source is {error['ctx']['tag']!r}; use one of {expected}"
-    if error["type"] == "union_tag_not_found":
-        return (
-            f"{file}: {'.'.join(loc)}.source is missing; add it (hub, files, pretrain, miniature)"
-        )
-    if error["type"] == "string_type" and isinstance(value, bool | int | float):
-        kind = "truth value" if isinstance(value, bool) else "number"
-        return f"{file}: {'.'.join(loc)}: {value!r} is a {kind} and no text; put it into quotes"
-    shown = (
-        "" if isinstance(value, dict | list) or error["type"] == "value_error" else f" {value!r}"
-    )
-    key = ".".join(loc) + ": " if loc else ""
-    return f"{file}: {key}{message}{' (found' + shown + ')' if shown else ''}"
-
-
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """Read, extend and validate a study.
 
@@ -177,11 +149,12 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        raise InputError("\n".join(sentence(path, e) for e in error.errors())) from error
+        found = mistakes.sentences(data, error.errors())
+        raise InputError("\n".join(f"{path}: {sentence}" for sentence in found)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
-    mistakes = [f"{path}: {problem}" for problem in problems(study)]
-    if mistakes:
-        raise InputError("\n".join(mistakes))
+    found = [f"{path}: {problem}" for problem in problems(study)]
+    if found:
+        raise InputError("\n".join(found))
     return study
 
 

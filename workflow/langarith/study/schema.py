@@ -396,7 +396,9 @@ class Study(Strict):
     @field_validator("experiments", mode="before")
     @classmethod
     def _empty_means_all(cls, value: Any) -> Any:
-        return {k: v or {} for k, v in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        return {k: {} if v is None else v for k, v in value.items()}
 
 
 def json_schema() -> dict[str, Any]:

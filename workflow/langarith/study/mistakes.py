@@ -1,0 +1,162 @@
+"""What pydantic finds wrong with a study, as sentences that name the key, its value and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number with fewer digits",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "list_type": "a list, such as [a, b]",
+    "tuple_type": "a list, such as [a, b]",
+    "dict_type": "a block of keys",
+    "model_type": "a block of keys",
+    "model_attributes_type": "a block of keys",
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+}
+"""What must be written, by pydantic's type of error; {name} is of the error's context."""
+
+SOURCES = frozenset({"hub", "files", "pretrain", "miniature"})
+"""Pydantic puts the `source` of a block before its keys: models.tiny.pretrain.vocabulary."""
+
+BLOCK = "function-wrap"
+FORMS: dict[str, tuple[type, str]] = {
+    "str": (str, "text"),
+    "list[str]": (list, "a list of texts"),
+    BLOCK: (dict, "a block of keys"),
+}
+"""So it does with the forms that a value may have: corpora.files.path.list[str]. A block is named
+by its validator."""
+
+Place = tuple[str | int, ...]
+"""Keys, and positions in lists, from the outside in."""
+
+
+def sentences(data: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each mistake, without repetitions.
+
+    Args:
+        data: the study as it was read.
+        errors: what `ValidationError.errors()` gives.
+    """
+    told: dict[str, None] = {}
+    forms: dict[Place, set[str]] = {}
+    for error in errors:
+        parts, form, place = _place(data, error["loc"])
+        if form:
+            forms.setdefault(place, set()).add(form)
+        # of the forms that a value may have, the one that it has says what is wrong
+        if form is None or isinstance(_value(data, place), FORMS[form][0]):
+            told[_sentence(_key(data, parts), error)] = None
+    for place, names in forms.items():
+        value = _value(data, place)
+        if not any(isinstance(value, FORMS[form][0]) for form in names):
+            words = " or ".join(FORMS[form][1] for form in FORMS if form in names)
+            told[f"{_key(data, place)} is {shown(value)}; write {words}"] = None
+    return list(told)
+
+
+def shown(value: Any) -> str:
+    """A value as a reader of the file finds it, short."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a block of keys"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
+    key: str, error: Mapping[str, Any]
+) -> str:
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == "missing":
+        return f"{key} is missing; add it"
+    if kind == "union_tag_invalid":
+        return f"{key}.source is {shown(_source(value))}; use one of {context['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{key}.source is missing; add it (hub, files, pretrain, miniature)"
+    if error["loc"] and error["loc"][-1] == "[key]":
+        if "expected" in context:
+            return f"{key}: the key {shown(value)} is unknown; write {context['expected']}"
+        return f"{key}: the key {shown(value)} is no text; put it into quotes"
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        noun = "truth value" if isinstance(value, bool) else "number"
+        return f"{key}: {shown(value)} is a {noun} and no text; put it into quotes"
+    if kind in ("too_short", "string_too_short"):
+        if isinstance(value, str):
+            return f"{key} is empty; write text"
+        noun = "keys" if isinstance(value, Mapping) else "entries"
+        given = f"has too few {noun} ({len(value)})" if value else "is empty"
+        return f"{key} {given}; give at least {context['min_length']}"
+    if kind in EXPECTED:
+        # limits of floats are floats: 1.0
+        limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
+        expected = EXPECTED[kind].format(**limits)
+        return f"{key} is {shown(value)}; write {expected}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _place(data: Any, loc: Sequence[str | int]) -> tuple[Place, str | None, Place]:
+    """The keys of an error, without what pydantic puts between them; a form, and its place."""
+    parts: list[str | int] = []
+    form, place = None, ()
+    for part in loc:
+        here = _value(data, parts)
+        inside = isinstance(here, Mapping) and part in here
+        named = BLOCK if str(part).startswith(BLOCK) else str(part)
+        if inside or not (named in FORMS or (part in SOURCES and part == _source(here))):
+            parts.append(part)
+        elif named in FORMS:
+            form, place = named, tuple(parts)
+    return tuple(parts[:-2] if parts[-1:] == ["[key]"] else parts), form, place
+
+
+def _source(block: Any) -> Any:
+    return block.get("source") if isinstance(block, Mapping) else None
+
+
+def _value(data: Any, parts: Iterable[str | int]) -> Any:
+    """What stands at some keys; None where nothing does."""
+    for part in parts:
+        if (isinstance(data, Mapping) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
+            data = data[part]
+        else:
+            return None
+    return data
+
+
+def _key(data: Any, parts: Sequence[str | int]) -> str:
+    return ".".join(_words(data, parts))
+
+
+def _words(data: Any, parts: Sequence[str | int]) -> Iterator[str]:
+    """Keys as words; positions in lists count from 1 and stand with the list: seeds (entry 2)."""
+    last = ""
+    for i, part in enumerate(parts):
+        if isinstance(part, int) and isinstance(_value(data, parts[:i]), list):
+            last = f"{last} (entry {part + 1})"
+            continue
+        if last:
+            yield last
+        last = str(part)
+    if last:
+        yield last
