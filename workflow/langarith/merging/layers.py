@@ -39,7 +39,7 @@ def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
 
     def merge(point: Point) -> dict[str, Any]:
         bottom, top = point
-        merged = {}
+        merged: dict[str, Any] = {}
         for level, there in names.items():
             first, second = weights((bottom + (top - bottom) * (level / last),))
             merged |= weighted_sum(
