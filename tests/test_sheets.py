@@ -264,7 +264,7 @@ def test_points_of_two_numbers_are_printed_as_the_mean_of_each() -> None:
         ["en adapter", "40.00 ± 0.00", "", ""],
         ["related adapter", "50.00 ± 0.00", "", ""],
         ["LA", "60.00 ± 0.00", "0.50", "+10.00"],
-        ["LA by layers", "**62.00 ± 0.00**", "0.38, 1.00", "+12.00"],
+        ["LA by layers", "**62.00** ± 0.00", "0.38, 1.00", "+12.00"],
     ]
     assert "missing" not in made.note
 

@@ -23,7 +23,7 @@ from langarith import layout, merging
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point
-from langarith.study import loading, mistakes, mistakes
+from langarith.study import loading, mistakes
 from langarith.study.blocks import HUB_ADAPTER, License, Seed, Strict, adapter_place
 
 NAME = "recipe.yml"
