@@ -51,6 +51,7 @@ CELL = f"{R}/{layout.CELL}"
 CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
+CHOICES = f"{R}/{layout.CHOICES}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LOGS = f"{R}/logs"
 restore_study_file()
@@ -217,9 +218,12 @@ def cell_inputs(wildcards):
 
 
 def sweep_outputs(method, operands):
-    """Files of the cells of a method: a score per point, the chosen one, predictions, record."""
+    """Files of the cells of a method: a score per point, the chosen one, predictions, record.
+
+    A refined search has more points, which only the job can know; its record names their files.
+    """
     folder = CELL.replace("{method}", method)
-    points = map(point_text, grid.points(STUDY, method, operands))
+    points = map(point_text, grid.search(STUDY, method, operands).first)
     return {
         "selected": f"{folder}/selected.json",
         "curve": [f"{folder}/lambda={point}.json" for point in points],
@@ -310,10 +314,31 @@ def gains_table(wildcards):
     return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
 
 
+def choices_table(wildcards):
+    """How sure the choices of an experiment are; none where it shows no chosen lambda."""
+    return [CHOICES.format(**wildcards)] if wildcards.experiment in experiments.CHOICES else []
+
+
 def task_types(wildcards):
     """The type of each task of an experiment."""
     shown = cells(wildcards.experiment)
     return {cell.task: sources.task_type(STUDY, cell.task) for cell in shown}
+
+
+def compared():
+    """Experiments whose scores are compared with the paper's."""
+    wanted = [name for name in ("relatedness", "ties") if name in STUDY.experiments]
+    return [SimpleNamespace(experiment=name) for name in wanted]
+
+
+def compared_outcomes(_):
+    """The counts behind the scores that are compared with the paper's."""
+    return list(dict.fromkeys(path for named in compared() for path in outcomes_of_cells(named)))
+
+
+def compared_types():
+    """The type of each task whose scores are compared with the paper's."""
+    return {task: kind for named in compared() for task, kind in task_types(named).items()}
 
 
 def missing_cells(wildcards):
@@ -356,7 +381,7 @@ def new_points(wildcards):
         if "selected.json" in made and not STUDY.allow_missing:
             points = [
                 f"lambda={point_text(point)}.json"
-                for point in grid.points(STUDY, cell.method, len(cell.operands))
+                for point in grid.search(STUDY, cell.method, len(cell.operands)).first
             ]
             found += [f"{folder}/{point}" for point in points if point not in made]
     return found
@@ -447,6 +472,8 @@ def experiment_results(name):
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
     if name in experiments.GAINS:
         files.append(GAINS.format(experiment=name))
+    if name in experiments.CHOICES:
+        files.append(CHOICES.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
     return files

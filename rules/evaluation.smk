@@ -20,6 +20,7 @@ for method, count in SWEEPS:
         params:
             method=method,
             lambdas=STUDY.lambdas[method].values(),
+            search=STUDY.lambdas[method].search,
             reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.target),
             batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
             code=code_of_sweep(method),

@@ -82,6 +82,30 @@ rule estimate_gains:
         "../workflow/scripts/estimate_gains.py"
 
 
+rule estimate_choices:
+    message:
+        "Estimating how sure the choices of {wildcards.experiment} are"
+    localrule: True
+    input:
+        outcomes=outcomes_of_cells,
+    output:
+        table=CHOICES,
+        record=f"{CHOICES}.provenance.json",
+    log:
+        f"{LOGS}/estimate_choices/{{experiment}}.log",
+    params:
+        types=task_types,
+        code=lambda wildcards: fingerprint(
+            "estimate_choices", *map(tasks.part, task_types(wildcards).values())
+        ),
+    wildcard_constraints:
+        experiment="|".join(experiments.CHOICES),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_choices.py"
+
+
 rule compare_vectors:
     message:
         "Comparing language vectors"
@@ -137,6 +161,12 @@ rule compare_with_paper:
             for name in STUDY.experiments
             if name not in ("reproduction", "sparsity", "low_resource")
         ],
+        gains=[
+            GAINS.format(experiment=name)
+            for name in ("zero_shot", "enhancement")
+            if name in STUDY.experiments
+        ],
+        outcomes=compared_outcomes,
     output:
         table=TABLE.format(experiment="reproduction"),
         record=f"{TABLE.format(experiment='reproduction')}.provenance.json",
@@ -145,8 +175,11 @@ rule compare_with_paper:
     params:
         study=STUDY.name,
         task_language=STUDY.task_language,
+        types=lambda _: compared_types(),
         paper=PAPER,
-        code=fingerprint("compare_with_paper"),
+        code=lambda _: fingerprint(
+            "compare_with_paper", *map(tasks.part, compared_types().values())
+        ),
     conda:
         ENVIRONMENT
     script:
@@ -160,6 +193,7 @@ rule format_table:
     input:
         table=TABLE,
         gains=gains_table,
+        choices=choices_table,
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",
@@ -188,6 +222,7 @@ rule draw_figure:
     input:
         table=TABLE,
         gains=gains_table,
+        choices=choices_table,
     output:
         pdf=report(
             f"{FIGURE}.pdf",

@@ -63,9 +63,7 @@ def house(root, tmp_path_factory) -> Path:
             house = workspace.copy_project(root, folder / "nano-running")
             workspace.run(house, *workspace.NANO)
             house.rename(finished)
-    return Path(
-        shutil.copytree(finished, tmp_path_factory.mktemp("nano") / "house", symlinks=True)
-    )
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("nano") / "house", symlinks=True))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langarith import layout
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.selection import Swept
 from langarith.results import gains, label_free, statistics, tables
@@ -129,7 +130,7 @@ def test_regrets_have_intervals(cells, tmp_path: Path) -> None:
     path = tmp_path / "label_free.csv"
     tables.write(label_free.rows(cells), path, label_free.COLUMNS)
     found = gains.gains("label_free", tables.read(path), "en")
-    outcomes_of = gains.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
+    outcomes_of = layout.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
     table = gains.estimate("label_free", found, outcomes_of, {"nli": "nli"})
     assert set(table["rule"]) == set(selection.names()) - {"validation"}
     regrets = tables.read(path).groupby(["rule", "target"])["regret"].mean()

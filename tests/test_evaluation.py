@@ -112,7 +112,7 @@ def swept(request, base: Path, saved: Path, tiny_tokenizer) -> SimpleNamespace:
     result = sweep(
         model,
         method.merger(ends),
-        POINTS,
+        method.search(LAMBDAS, 2),
         validation,
         test,
         method,
@@ -180,7 +180,7 @@ def test_half_is_evaluated_on_test_where_the_grid_lacks_it(swept, base: Path, sa
     again = sweep(
         swept.model,
         method.merger(swept.ends),
-        [(0.0,), (1.0,)],
+        method.search((0.0, 1.0), 2),
         swept.validation,
         swept.test,
         method,
@@ -189,6 +189,44 @@ def test_half_is_evaluated_on_test_where_the_grid_lacks_it(swept, base: Path, sa
     assert list(again.scores["validation"]) == [(0.0,), (1.0,)]
     assert again.kept[0.5,] == swept.result.kept[0.5,]
     assert again.selected != (0.5,)
+
+
+def test_a_refined_sweep_evaluates_few_points_and_then_those_near_the_best(
+    swept, tmp_path: Path
+) -> None:
+    method = merging.get("la")
+    values = [round(0.05 * i, 2) for i in range(21)]
+    search = method.search(values, 2, "refine")
+    again = sweep(
+        swept.model,
+        method.merger(swept.ends),
+        search,
+        swept.validation,
+        swept.test,
+        method,
+        "a test",
+    )
+    metric = tasks.get(swept.task).metrics[0]
+    curve = {p: scored.metrics[metric] for p, scored in again.scores["validation"].items()}
+    best = selection.select({point: curve[point] for point in search.first}, 0.5)
+    assert again.refined == tuple(search.near(best)) != ()
+    assert list(curve) == sorted({*search.first, *again.refined}) == list(again.scores["test"])
+    assert again.selected == selection.select(curve, 0.5)
+    assert set(again.kept) == {(0.0,), (0.5,), (1.0,), again.selected}
+    # a point is scored alike, whenever it is evaluated
+    for split, points in swept.result.scores.items():
+        for point in points.keys() & curve.keys():
+            assert again.scores[split][point].metrics == points[point].metrics
+
+    (tmp_path / "lambda=0.01.json").write_text("{}")  # of an earlier, finer search
+    cell = {"model": "tiny", "task": swept.task, "target": "fr", "method": "la"}
+    cell |= {"operands": "en+es", "seed": "1"}
+    write(tmp_path, cell, again, swept.validation, swept.test, references={})
+    names = {path.name for path in tmp_path.glob("lambda=*.json")}
+    assert names == {f"lambda={weight:.2f}.json" for (weight,) in curve}
+    chosen = json.loads((tmp_path / "selected.json").read_text())
+    assert [(weight,) for weight in chosen["refined"]] == list(again.refined)
+    assert list(outcomes.read(tmp_path / "outcomes.parquet")["validation"]) == list(curve)
 
 
 @pytest.mark.parametrize(

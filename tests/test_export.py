@@ -29,7 +29,14 @@ LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"
 TASK = "results/adapters/tiny/task/ner/seed1"
 CELL = "results/evaluation/tiny/ner/es/{}/{}/seed1"
-MERGES = [("la", "en+fr"), ("ties20", "en+fr"), ("slerp", "en+fr"), ("la", "en+fr+de")]
+MERGES = [
+    ("la", "en+fr"),
+    ("ties20", "en+fr"),
+    ("slerp", "en+fr"),
+    ("la", "en+fr+de"),
+    ("dare50", "en+fr"),
+    ("layers", "en+fr"),
+]
 CELLS = {merge: CELL.format(*merge) for merge in MERGES}
 
 
@@ -99,6 +106,7 @@ def study(base, tmp_path_factory) -> Path:
             names | {"method": method},
             merge,
             LAMBDAS,
+            "grid",
             Path(cell),
             encoder=base,
             tokenizer=Path("tokenizer"),

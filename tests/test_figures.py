@@ -14,8 +14,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.text import Text
 
 import made_up
-from langarith.results import analysis, figures, palette, sheets, tables
-from langarith.results.figures import style
+from langarith.results import analysis, figures, intervals, palette, sheets, tables
+from langarith.results.figures import dots, style
 from langarith.results.figures.bars import MARKERS
 
 CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr"]}
@@ -248,6 +248,39 @@ def test_ties_have_one_sign_in_figure_and_table() -> None:
     assert "LA minus the method" in sheet.note and "averaged over 2 targets." in sheet.note
     (sheet,) = sheets.ties(table[table["target"] == "es"], caption)
     assert "averaged over 1 target." in sheet.note
+    plt.close(drawn)
+
+
+def test_methods_are_rows_sorted_by_their_average_gain() -> None:
+    scores = {"la": 60.0, "isoc": 45.0, "layers": 63.0}
+    cells = [
+        made_up.cell(
+            target,
+            "en+fr",
+            1,
+            {0.0: 50, 1.0: 55, 0.5: score} if method == "la" else {point: score},
+            chosen=point,
+            method=method,
+        )
+        for target in ("es", "de")
+        for method, score in scores.items()
+        for point in ["0.25,0.75" if method == "layers" else 0.5]
+    ]
+    place = intervals.key("tiny", "ner", analysis.AVERAGE, intervals.BETTER_PROXY, method="isoc")
+    caption = CAPTION | {"seeds": [1], "intervals": {place: (-12.0, -8.0)}}
+    drawn = figures.DRAW["methods"](made_up.table(cells), caption)
+    (axis,) = drawn.axes
+    rows = [label.get_text() for label in axis.get_yticklabels()]
+    assert rows == ["LA by layers", "LA", "en adapter", "related adapter", "Iso-C"]
+    averages = {
+        round(line.get_ydata()[0] + 0.1): line.get_xdata()[0]
+        for line in axis.lines
+        if line.get_markersize() == dots.AVERAGE["markersize"] and line.get_marker() == "o"
+    }
+    assert averages == {0: 8.0, 1: 5.0, 2: 0.0, 3: -5.0, 4: -10.0}
+    (interval,) = [line for line in axis.lines if list(line.get_xdata()) == [-12.0, -8.0]]
+    assert list(interval.get_ydata()) == [3.9, 3.9]
+    assert axis.get_title("left") == "NER (F1, points)"
     plt.close(drawn)
 
 

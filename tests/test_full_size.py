@@ -127,7 +127,7 @@ def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
     assert {record["rule"] for record in records} == {
         "check_task_data", "tokenize_shard", "initialise_adapters", "train_language_adapter",
         "train_task_adapter", "sweep_la", "sweep_ties20", "tabulate", "estimate_gains",
-        "compare_vectors", "format_table", "draw_figure",
+        "estimate_choices", "compare_vectors", "format_table", "draw_figure",
     }  # fmt: skip
     for model, parameters in (("xlm-r", 278e6), ("mbert", 178e6)):
         weights = 4 * parameters / 2**20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 import made_up
-from langarith import tasks
+from langarith import layout, tasks
 from langarith.evaluation import outcomes
 from langarith.files import write_json
 from langarith.results import analysis, gains, statistics, tables
@@ -51,7 +53,7 @@ def table_of(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
 
 def estimated(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
     found = gains.gains(experiment, table_of(results, experiment), "en")
-    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
     return gains.estimate(experiment, found, paths, {"nli": "nli"})
 
 
@@ -119,6 +121,29 @@ def test_low_resource_gains_are_over_the_adapter_used_directly(results: Path) ->
     assert set(found["over"]) == {gains.DIRECT}
 
 
+def test_every_method_is_compared_with_the_better_proxy_and_with_la(results: Path) -> None:
+    for path in list(results.rglob("selected.json")):
+        cell = json.loads(path.read_text())
+        folder = Path(str(path.parent).replace("/la/", "/slerp/"))
+        shutil.copytree(path.parent, folder)
+        write_json(folder / "selected.json", cell | {"method": "slerp", "selected": 1.0})
+    found = estimated(results, "methods").set_index(["method", "over", "target"]).sort_index()
+    assert set(found.index.droplevel("target")) == {
+        ("la", "slerp"),
+        ("la", gains.BEST_OTHER),
+        ("la", gains.BETTER_PROXY),
+        ("slerp", gains.BETTER_PROXY),
+    }
+    columns = ["gain", "low", "high", "p", "seeds"]
+    la = found.loc["la", gains.BETTER_PROXY][columns]
+    pd.testing.assert_frame_equal(la, estimated(results).set_index("target").loc[la.index, columns])
+    scores = analysis.beside_proxies(table_of(results, "methods"))
+    for target, rows in scores.groupby("target"):
+        printed = analysis.gain(rows, "slerp", analysis.PROXIES)
+        assert found.loc["slerp", gains.BETTER_PROXY, target]["gain"] == pytest.approx(printed)
+        assert printed <= 0  # the left proxy itself
+
+
 def test_an_experiment_without_gains_has_none(results: Path) -> None:
     assert gains.gains("lambda_impact", table_of(results), "en") == []
 
@@ -132,7 +157,7 @@ def test_an_average_needs_every_target(results: Path) -> None:
     rows = tables.rows("zero_shot", sorted(results.rglob("selected.json")), [], missing)
     table = tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
     found = gains.gains("zero_shot", table, "en")
-    paths = gains.cell_paths(map(str, results.rglob("outcomes.parquet")))
+    paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
     estimates = gains.estimate("zero_shot", found, paths, {"nli": "nli"})
     assert estimates["target"].tolist() == ["de"]
 

@@ -312,7 +312,7 @@ def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
     (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
     assert planned_jobs(copy, "zero_shot", "--cores", "2", "--configfile", "studies/hub.yaml") == {
         "download_hub_file": 2, "check_adapters": 1, "sweep_la": 1, "tabulate": 1,
-        "estimate_gains": 1, "format_table": 1, "draw_figure": 1,
+        "estimate_gains": 1, "estimate_choices": 1, "format_table": 1, "draw_figure": 1,
     }  # fmt: skip
     snakemake(copy, server, "zero_shot")
     # the same bytes by another way: the same scores; where they started from is not known

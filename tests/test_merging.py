@@ -196,7 +196,13 @@ def test_one_new_file_is_a_method(copy: Path) -> None:
     )
     options = ("--cores", "2", "--configfile", study)
     plan = workspace.planned_jobs(copy, "methods", *options)
-    drawn = {"tabulate": 1, "estimate_gains": 1, "format_table": 1, "draw_figure": 1}
+    drawn = {
+        "tabulate": 1,
+        "estimate_gains": 1,
+        "estimate_choices": 1,
+        "format_table": 1,
+        "draw_figure": 1,
+    }
     assert plan == {"sweep_middle": 1, **drawn}
     langarith = [sys.executable, "-m", "langarith"]
     environment = {**os.environ, "PYTHONPATH": str(copy / "workflow")}

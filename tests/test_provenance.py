@@ -488,7 +488,7 @@ snakemake = SimpleNamespace(
     threads=2,
     resources=SimpleNamespace(attempt=3),
 )
-with record.job(snakemake):
+with record.job(snakemake, also="more=*.json"):
     print("a library talks")
     progress.say("half way")
     BODY
@@ -545,6 +545,12 @@ def test_job_leaves_a_record_of_what_it_read_wrote_and_ran_on(tmp_path: Path) ->
     assert record["seconds"] >= 0
     assert record["cpu_seconds"] > 0
     assert record["peak_memory_mb"] > 1
+
+
+def test_a_record_names_outputs_that_only_the_job_could_know(tmp_path: Path) -> None:
+    assert run_job(tmp_path, "open('more=2.json', 'w').write('{}')").returncode == 0
+    record = json.loads((tmp_path / "out.txt.provenance.json").read_text())
+    assert list(record["outputs"]) == ["out.txt", "more=2.json"]
 
 
 def test_versions_are_those_that_the_packages_tell() -> None:

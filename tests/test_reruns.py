@@ -31,8 +31,12 @@ PARTS = {
     "train_task_adapter": ["tasks"],
     "sweep": ["merging", "tasks"],
     "estimate_gains": ["tasks"],
+    "estimate_choices": ["tasks"],
 }
-TOGETHER = {"compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()]}
+TOGETHER = {
+    "compare_rules": [f"evaluation.selection.{rule}" for rule in selection.names()],
+    "compare_with_paper": [tasks.part(name) for name in TYPES],
+}
 """Scripts whose one job names all parts of a kind."""
 
 
@@ -156,7 +160,7 @@ BOUNDARIES = {
     "check_task_data*": "merging* evaluation* training* models* results*",
     "sweep*": "training* results* data.streams",
     "tabulate": "tasks* merging* training* models* data* evaluation*",
-    "compare_with_paper": "tasks* merging.* training* models* data* results.figures*",
+    "compare_with_paper": "merging.* training* models* data.streams results.figures*",
     "format_table": "tasks* merging.* training* models* data* results.figures*",
     "draw_*": "tasks* merging.* training.[!m]* models* data* results.sheets results.paper*",
     "compare_vectors": "tasks* training* evaluation* data.*",

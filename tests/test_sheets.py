@@ -56,17 +56,19 @@ def test_zero_shot_as_a_reader_sees_it(zero_shot: pd.DataFrame) -> None:
     # seed 1 has en 37, related 50, LA 56 over two targets; 2 lacks fr, so it has no average
     assert text == (
         "## Zero-shot, tiny, NER (F1)\n\n"
-        "| target | related | en adapter | related adapter | LA(en, related) | λ | gain |\n"
-        "| :-- | :-- | --: | --: | --: | --: | --: |\n"
-        "| es | fr | 46.00 ± 2.83 | 41.00 ± 1.41 | **53.00** ± 4.24 | 0.50 | +7.00 |\n"
-        "| fr | es | 30.00 † | 60.00 † | **62.00** † | 0.50 † | +2.00 † |\n"
-        "| average |  | 37.00 † | 50.00 † | **56.00** † | 0.50 † | +6.00 † |\n"
-        "| mean of gains |  |  |  |  |  | +4.50 † |\n"
+        "| target | related | examples | en adapter | related adapter | LA(en, related) "
+        "| λ | gain |\n"
+        "| :-- | :-- | --: | --: | --: | --: | --: | --: |\n"
+        "| es | fr | 10 | 46.00 ± 2.83 | 41.00 ± 1.41 | **53.00** ± 4.24 | 0.50 | +7.00 |\n"
+        "| fr | es | 10 | 30.00 † | 60.00 † | **62.00** † | 0.50 † | +2.00 † |\n"
+        "| average |  | 20 | 37.00 † | 50.00 † | **56.00** † | 0.50 † | +6.00 † |\n"
+        "| mean of gains |  |  |  |  |  |  | +4.50 † |\n"
         "\n"
-        "Test scores in percent, mean ± standard deviation over seeds; the best in bold. The "
-        "average is that of each seed over its targets; its gain is that of the averages. λ weighs "
-        "en. The gain, in points, is over the better of the two single adapters. †: of fewer runs "
-        "than the study has. Study: little. Seeds: 1, 2. Made up.\n"
+        "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
+        "Examples: of the test split. The average is that of each seed over its targets; "
+        "its gain is that of the averages. λ weighs en. The gain, in points, is over the better of "
+        "the two single adapters. †: of fewer runs than the study has. Study: little. Seeds: 1, 2. "
+        "Made up.\n"
         "\n"
         "## Missing cells\n\n"
         "| cell | log |\n"
@@ -87,18 +89,19 @@ def test_target_without_any_result_is_told_to_be_missing(zero_shot: pd.DataFrame
     lost = zero_shot[zero_shot["target"] == "es"]
     lost = pd.concat([lost, table([gone("fr", "en+es", seed) for seed in (1, 2)])])
     (made,) = sheets.zero_shot(lost, CAPTION)
-    assert texts(made)[1] == ["fr", "es", "--", "--", "--", "--", "--"]
+    assert texts(made)[1] == ["fr", "es", "--", "--", "--", "--", "--", "--"]
     # an average over the other target alone would pass for one over both
-    assert texts(made)[2][2:5] == ["--", "--", "--"]
+    assert texts(made)[2][3:6] == ["--", "--", "--"]
     assert "--: missing." in made.note
 
 
 def test_seed_that_failed_as_a_whole_is_noticed(zero_shot: pd.DataFrame) -> None:
     first = zero_shot[zero_shot["seed"] == 1]
     (made,) = sheets.zero_shot(first, CAPTION)
-    assert all(number.partial for row in made.rows for number in row if isinstance(number, Number))
+    numbers = [number for row in made.rows for number in row[3:] if isinstance(number, Number)]
+    assert all(number.partial for number in numbers)
     (made,) = sheets.zero_shot(first, CAPTION | {"seeds": [1]})
-    assert texts(made)[0] == ["es", "fr", "44.00", "40.00", "**50.00**", "0.50", "+6.00"]
+    assert texts(made)[0] == ["es", "fr", "10", "44.00", "40.00", "**50.00**", "0.50", "+6.00"]
 
 
 def test_models_tasks_and_languages_keep_the_order_of_the_study() -> None:
@@ -139,10 +142,10 @@ def test_enhancement_names_the_pairing() -> None:
         CAPTION | {"seeds": [1]},
     )
     assert texts(made[0]) == [
-        ["es", "fr", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
-        ["fr", "es", "**50.00**", "48.00", "47.00", "48.00", "en", "-2.00"],
-        ["average", "", "40.00", "44.00", "44.50", "**45.00**", "", "+5.00"],
-        ["mean of gains", *[""] * 6, "+5.00"],
+        ["es", "fr", "10", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
+        ["fr", "es", "10", "**50.00**", "48.00", "47.00", "48.00", "en", "-2.00"],
+        ["average", "", "20", "40.00", "44.00", "44.50", "**45.00**", "", "+5.00"],
+        ["mean of gains", *[""] * 7, "+5.00"],
     ]
 
 
@@ -159,10 +162,10 @@ def test_enhancement_with_a_pairing_missing_has_no_average() -> None:
         CAPTION | {"seeds": [1]},
     )
     assert texts(made[0]) == [
-        ["es", "fr", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
-        ["fr", "es", "**50.00**", "48.00", "--", "--", "--", "--"],
-        ["average", "", "--", "--", "--", "--", "", "--"],
-        ["mean of gains", *[""] * 6, "--"],
+        ["es", "fr", "10", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "+12.00"],
+        ["fr", "es", "10", "**50.00**", "48.00", "--", "--", "--", "--"],
+        ["average", "", "20", "--", "--", "--", "--", "", "--"],
+        ["mean of gains", *[""] * 7, "--"],
     ]
 
 
@@ -172,9 +175,9 @@ def test_gain_of_the_average_is_over_the_runs_that_are_averaged() -> None:
     cells += [enhanced("fr", "es", 1, 30, 40), enhanced("fr", "es", 2, 30, 90)]
     made = sheets.enhancement(table(cells), CAPTION)
     assert texts(made[0]) == [
-        ["es", "fr", "30.00 ± 0.00", "31.00 †", *["**65.00** ± 35.36"] * 2, "fr", "+35.00"],
-        ["average", "", "30.00 †", "31.00 †", "**40.00** †", "**40.00** †", "", "+10.00 †"],
-        ["mean of gains", *[""] * 6, "+35.00 †"],
+        ["es", "fr", "10", "30.00 ± 0.00", "31.00 †", *["**65.00** ± 35.36"] * 2, "fr", "+35.00"],
+        ["average", "", "10", "30.00 †", "31.00 †", "**40.00** †", "**40.00** †", "", "+10.00 †"],
+        ["mean of gains", *[""] * 7, "+35.00 †"],
     ]
 
 
@@ -190,10 +193,10 @@ def test_low_resource_has_budgets_in_the_order_of_their_size() -> None:
     ]
     (made,) = sheets.low_resource(table(cells), CAPTION | {"seeds": [1]})
     assert texts(made) == [
-        ["fr", "10k", "10.00", "**11.00**", "0.50", "+1.00"],
-        ["sw", "10k", "10.00", "**12.00**", "0.50", "+2.00"],
-        ["sw", "1M", "10.00", "**13.00**", "0.50", "+3.00"],
-        ["sw", "full", "**10.00**", "9.50", "0.50", "-0.50"],
+        ["fr", "10k", "10", "10.00", "**11.00**", "0.50", "+1.00"],
+        ["sw", "10k", "10", "10.00", "**12.00**", "0.50", "+2.00"],
+        ["sw", "1M", "10", "10.00", "**13.00**", "0.50", "+3.00"],
+        ["sw", "full", "10", "**10.00**", "9.50", "0.50", "-0.50"],
     ]
     assert [len(block) for block in made.blocks] == [1, 3]
 
@@ -211,11 +214,11 @@ def test_lambda_impact_has_mean_and_worst_regret_and_what_is_saved() -> None:
     )
     # ner: seeds have 2 and 4 on average; all: (1 + 3 + 4) / 3 and (2 + 6 + 4) / 3
     assert texts(made[0]) == [
-        [task, grid, mean, worst, evaluations, saved]
-        for task, mean, worst in [
-            ("NER", "3.00 ± 1.41", "6.00"),
-            ("NLI", "4.00 ± 0.00", "4.00"),
-            ("all", "3.33 ± 0.94", "6.00"),
+        [task, examples, grid, mean, worst, evaluations, saved]
+        for task, examples, mean, worst in [
+            ("NER", "20", "3.00 ± 1.41", "6.00"),
+            ("NLI", "10", "4.00 ± 0.00", "4.00"),
+            ("all", "30", "3.33 ± 0.94", "6.00"),
         ]
         for grid, evaluations, saved in [("0.5", "3", "2"), ("λ = 0.5", "0", "5")]
     ]
@@ -228,7 +231,7 @@ def test_lambda_impact_of_a_missing_cell_is_marked() -> None:
     (made,) = sheets.lambda_impact(
         table([*cells, cell("de", "en+fr", 1, curve, chosen=0.25), gone("de", "en+fr", 2)]), CAPTION
     )
-    assert texts(made)[0] == ["NER", "0.5", "1.00 †", "1.00 †", "3", "2"]
+    assert texts(made)[0] == ["NER", "20", "0.5", "1.00 †", "1.00 †", "3", "2"]
 
 
 def test_relatedness_is_table_1() -> None:
@@ -243,11 +246,27 @@ def test_relatedness_is_table_1() -> None:
         ),
         CAPTION | {"seeds": [1]},
     )
-    assert made[0].header == ("task", "t", "es", "fr", "it", "range")
+    assert made[0].header == ("task", "t", "examples", "es", "fr", "it", "range")
     assert texts(made[0]) == [
-        ["NER (F1)", "es", "", "75.06", "--", "0.00 †"],
-        ["NER (F1)", "fr", "75.76", "", "**75.82**", "0.06"],
+        ["NER (F1)", "es", "10", "", "75.06", "--", "0.00 †"],
+        ["NER (F1)", "fr", "10", "75.76", "", "**75.82**", "0.06"],
     ]
+
+
+def test_points_of_two_numbers_are_printed_as_the_mean_of_each() -> None:
+    cells = [cell("es", "en+fr", s, {0.0: 50, 0.5: 60, 1.0: 40}, chosen=0.5) for s in (1, 2)]
+    cells += [
+        cell("es", "en+fr", s, {"0.00,0.50": 50, top: 62}, chosen=top, method="layers")
+        for s, top in ((1, "0.50,1.00"), (2, "0.25,1.00"))
+    ]
+    (made,) = sheets.SHEETS["methods"](table(cells), CAPTION)
+    assert [row[:4] for row in texts(made)] == [
+        ["en adapter", "40.00 ± 0.00", "", ""],
+        ["related adapter", "50.00 ± 0.00", "", ""],
+        ["LA", "60.00 ± 0.00", "0.50", "+10.00"],
+        ["LA by layers", "**62.00 ± 0.00**", "0.38, 1.00", "+12.00"],
+    ]
+    assert "missing" not in made.note
 
 
 def test_ties_are_averaged_over_seeds_that_all_methods_have_whole() -> None:

@@ -82,6 +82,8 @@ def shown(study: schema.Study, *experiments: str) -> Counter[str]:
         found["format_table"] += 1
         if EXPERIMENTS[name].gains:
             found["estimate_gains"] += 1
+        if EXPERIMENTS[name].choices:
+            found["estimate_choices"] += 1
         if EXPERIMENTS[name].figure:
             found["draw_figure"] += 1
     return found
@@ -122,7 +124,7 @@ def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
         "sweep_ties80": 13 * 3,
     }
     assert (plan["tabulate"], plan["format_table"], plan["draw_figure"]) == (6, 10, 8)
-    assert plan["estimate_gains"] == 4
+    assert plan["estimate_gains"] == plan["estimate_choices"] == 4
     assert (plan["download_hub_file"], plan["tokenize_shard"], plan["check_task_data"]) == (
         164 + 2 * 4 + (14 * 2 + 3) + (13 * 2 + 3) + 2 + 9 + 1 + 1,
         164 + 141,
@@ -222,6 +224,7 @@ def test_adding_a_language_computes_its_cells_alone(copy, nano):
         sweep_la=1,
         tabulate=1,
         estimate_gains=1,
+        estimate_choices=1,
         format_table=1,
         draw_figure=1,
     )
@@ -252,6 +255,7 @@ def test_adding_a_budget_trains_its_adapter_on_tokens_that_are_there(copy):
         sweep_la=1,
         tabulate=1,
         estimate_gains=1,
+        estimate_choices=1,
         format_table=1,
         draw_figure=1,
         draw_learning_curves=1,
@@ -266,7 +270,8 @@ def test_adding_an_experiment_computes_its_cells_alone(copy, nano):
 
 def test_an_experiment_on_cells_that_are_there_computes_none(copy, nano):
     plan, counted = grown(copy, experiments=nano["experiments"] | {"lambda_impact": {}})
-    assert plan == counted == Counter(tabulate=1, format_table=1, draw_figure=1)
+    assert plan == counted
+    assert plan == Counter(tabulate=1, estimate_choices=1, format_table=1, draw_figure=1)
 
 
 def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano):
@@ -277,6 +282,15 @@ def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano)
     la = [cell for cell in all_cells(told) if cell.method == "la"]
     sweeps = Counter(sweep_la=len(la))
     assert planned_jobs(copy, *options(study)) == sweeps + shown(told, *told.experiments)
+
+
+def test_a_refined_search_recomputes_the_sweeps_of_its_method_and_nothing_above(copy, nano):
+    refined = {"start": 0.8, "stop": 1.8, "step": 0.1, "search": "refine"}
+    study = overlay(copy, "refined", lambdas=nano["lambdas"] | {"ties20": refined})
+    told = loading.load(copy / study)
+    sweeps = Counter(f"sweep_{c.method}" for c in all_cells(told) if c.method == "ties20")
+    # only `ties` shows them
+    assert planned_jobs(copy, *options(study)) == sweeps + shown(told, "ties")
 
 
 def test_a_comment_reruns_nothing(copy):
@@ -351,7 +365,14 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
 
     asked = (*NANO, "--config", "allow_missing=true")
     plan = planned_jobs(copy, *asked)
-    drawing = {"tabulate", "estimate_gains", "format_table", "draw_figure", "draw_learning_curves"}
+    drawing = {
+        "tabulate",
+        "estimate_gains",
+        "estimate_choices",
+        "format_table",
+        "draw_figure",
+        "draw_learning_curves",
+    }
     assert set(plan) <= drawing
     run(copy, "all", *asked)
     table = pd.read_csv(copy / "results/nano/tables/zero_shot.csv", keep_default_na=False)

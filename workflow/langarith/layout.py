@@ -8,9 +8,10 @@ that takes a path apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Literal
 
 from langarith.operands import Operand, join_operands
@@ -28,6 +29,7 @@ SYNTHETIC_CORPUS = "miniature/raw/{language}"
 SYNTHETIC_TASK = "miniature/{task}/{language}"
 TABLE = "tables/{experiment}.csv"
 GAINS = "tables/{experiment}_gains.csv"
+CHOICES = "tables/{experiment}_choices.csv"
 FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -80,6 +82,18 @@ def parse(pattern: str, path: str | PurePath) -> dict[str, str] | None:
     """
     match = _expression(pattern).fullmatch(str(path))
     return {k: v for k, v in match.groupdict().items() if v is not None} if match else None
+
+
+def cell_paths(paths: Iterable[str]) -> dict[tuple[str, ...], Path]:
+    """Files of cells by (model, task, target, method, operands, seed)."""
+    found: dict[tuple[str, ...], Path] = {}
+    for path in paths:
+        names = parse(CELL, path)
+        if names is None:
+            raise ValueError(f"{path} is not a file of a cell")
+        keys = ("model", "task", "target", "method", "operands", "seed")
+        found[tuple(names[key] for key in keys)] = Path(path)
+    return found
 
 
 # --- what is trained and evaluated ----------------------------------------------------------------

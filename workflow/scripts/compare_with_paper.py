@@ -4,16 +4,34 @@ from langarith.jobs import warm
 
 warm.hand_over(start=False)  # run in the warm process if there is one
 
+from functools import partial
 from pathlib import Path
 
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import tables
-    from langarith.results.paper import reproduction
+    from langarith import layout
+    from langarith.results import gains, tables
+    from langarith.results.paper import certainty, reproduction
 
     tidy = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
+    of_gains = {
+        Path(path).stem.removesuffix("_gains"): tables.read(Path(path))
+        for path in snakemake.input.gains
+    }
     compared = reproduction.compare(
-        tidy, snakemake.params.study, task_language=snakemake.params.task_language
+        tidy,
+        snakemake.params.study,
+        task_language=snakemake.params.task_language,
+        estimate=partial(
+            certainty.estimate,
+            tables=tidy,
+            gains=of_gains,
+            score_interval=partial(
+                gains.score_interval,
+                cells=layout.cell_paths(snakemake.input.outcomes),
+                types=snakemake.params.types,
+            ),
+        ),
     )
     tables.write(compared.to_dict("records"), Path(snakemake.output.table), reproduction.COLUMNS)

@@ -13,6 +13,10 @@ with record.job(snakemake):
 
     draw = figures.DRAW[snakemake.wildcards.experiment]
     gains = [tables.read(Path(path)) for path in snakemake.input.gains]
-    caption = snakemake.params.caption | {"intervals": intervals.intervals(gains)}
+    choices = [tables.read(Path(path)) for path in snakemake.input.choices]
+    caption = snakemake.params.caption | {
+        "intervals": intervals.intervals(gains),
+        "choices": intervals.choices(choices),
+    }
     figure = draw(tables.read(Path(snakemake.input.table)), caption)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -9,6 +9,7 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
+    from langarith import layout
     from langarith.results import gains, tables
 
     experiment = snakemake.wildcards.experiment
@@ -17,7 +18,7 @@ with record.job(snakemake):
         gains.estimate(
             experiment,
             gains.gains(experiment, table, snakemake.params.task_language),
-            gains.cell_paths(snakemake.input.outcomes),
+            layout.cell_paths(snakemake.input.outcomes),
             snakemake.params.types,
         ).to_dict("records"),
         Path(snakemake.output.table),

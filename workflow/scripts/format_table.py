@@ -16,9 +16,11 @@ with record.job(snakemake):
     makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
     make = makers[snakemake.wildcards.experiment]
     gains = [tables.read(Path(path)) for path in snakemake.input.gains]
+    choices = [tables.read(Path(path)) for path in snakemake.input.choices]
     caption = snakemake.params.caption | {
         "missing": snakemake.params.missing,
         "intervals": intervals.intervals(gains),
+        "choices": intervals.choices(choices),
     }
     made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))

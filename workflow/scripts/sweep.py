@@ -8,7 +8,7 @@ from pathlib import Path
 
 from langarith.jobs import record
 
-with record.job(snakemake):
+with record.job(snakemake, also="lambda=*.json"):
     import torch
 
     from langarith import merging
@@ -21,6 +21,7 @@ with record.job(snakemake):
         dict(snakemake.wildcards.items()) | {"method": params.method},
         merging.get(params.method),
         params.lambdas,
+        params.search,
         Path(snakemake.output.selected).parent,
         encoder=Path(given.encoder[0]).parent,
         tokenizer=Path(given.tokenizer[0]).parent,

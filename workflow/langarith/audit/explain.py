@@ -12,7 +12,7 @@ from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.files import read_json
-from langarith.operands import parse_point
+from langarith.operands import parse_point, point_text
 
 HIDDEN = ("code", "checkpoints")
 """Parameters that the tree shows elsewhere, or that do not affect results."""
@@ -155,11 +155,15 @@ def choice(selected: Mapping[str, Any]) -> str:
         key=lambda point: -point[1],
     )
     best = next(score for weight, score in curve if weight == selected["selected"])
-    others = [f"{w:.2f} ({s:.2f})" for w, s in curve if w != selected["selected"]][:2]
+    others = [f"{_point(w)} ({s:.2f})" for w, s in curve if w != selected["selected"]][:2]
     return (
-        f"lambda {selected['selected']:.2f} chosen on validation ({metric} {best:.2f}); "
+        f"lambda {_point(selected['selected'])} chosen on validation ({metric} {best:.2f}); "
         f"next {', '.join(others) or 'none'}"
     )
+
+
+def _point(value: float | str) -> str:
+    return point_text(parse_point(value))
 
 
 def _tree(graph: Lineage, job: Job, parents: Sequence[Job], used: str) -> list[str]:

@@ -238,7 +238,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--right", help="second operand")
     parser.add_argument("--operands", help="all operands, instead of both: en+fr+de")
     parser.add_argument(
-        "--lambda", dest="point", help="weight of the first operand; of all but the last: 0.5,0.3"
+        "--lambda", dest="point", help="λ, or the numbers of a point joined by commas: 0.5,0.3"
     )
     parser.add_argument("--method", default="la", help="la, or like ties20")
     parser.add_argument("--model", help="where the study has several")

@@ -22,6 +22,7 @@ LABELS = {
     "train_task_adapter": "task adapters",
     "tabulate": "tidy tables",
     "estimate_gains": "intervals of gains",
+    "estimate_choices": "choices of resamples",
     "compare_rules": "rules that choose lambda",
     "format_table": "tables to read",
     "draw_figure": "figures",

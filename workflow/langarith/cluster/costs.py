@@ -6,7 +6,8 @@ masked token (V vocabulary). With a frozen base model a training step is a forwa
 again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
 once more. A sequence of a task is taken to be a third as long as `max_length`, one of the miniature
 0.6 of it; the plan counts those of files (:mod:`langarith.cluster.work`). A sweep is a forward
-pass over validation and test per point, and one over test without a language adapter.
+pass over validation and test per point, and one over test without a language adapter; of a refined
+search the greatest number of points is assumed.
 
 **Time.** Operations at `RATE` a second, and `START` to begin. A job requests `SLACK` times the
 operations plus `BEGIN`; twice as much on its second attempt, and so on. A training that reaches its
@@ -161,7 +162,7 @@ def sweep(
     study: schema.Study, task: str, method: str, operands: int, shape: Shape, counts: Counts
 ) -> float:
     """Operations of one cell of a task with so many examples."""
-    passes = sweep_passes(len(grid.points(study, method, operands)), counts)
+    passes = sweep_passes(grid.search(study, method, operands).most, counts)
     return passes * example(shape, typical_length(study, task))
 
 

@@ -99,7 +99,7 @@ class Counter:
             recipe = sources.task_training(self.study, task)
             return _task_adapter(model, shape, recipe, *counted)
         method, operands = names["method"], len(parse_operands(names["operands"]))
-        points = len(grid.points(self.study, method, operands))
+        points = grid.search(self.study, method, operands).most
         return self._sweep(model, shape, points, *counted)
 
     def _sweep(

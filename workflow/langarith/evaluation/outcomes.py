@@ -51,7 +51,14 @@ def write(path: Path, outcomes: Mapping[str, Mapping[Point, Counts]]) -> None:
         ]
         columns[name] = _small(np.concatenate(values))
     with whole(path) as partial:
-        pq.write_table(pa.table(columns), partial, compression="zstd")
+        # positions count up: as differences they take no space, as a dictionary half of the file
+        pq.write_table(
+            pa.table(columns),
+            partial,
+            compression="zstd",
+            use_dictionary=[name for name in columns if name != "example"],
+            column_encoding={"example": "DELTA_BINARY_PACKED"},
+        )
 
 
 def read(path: Path) -> dict[str, dict[Point, dict[str, np.ndarray]]]:

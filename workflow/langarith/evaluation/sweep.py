@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from langarith.evaluation import outcomes, selection
 from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
 from langarith.files import whole, write_json
 from langarith.merging import Merge, Method
+from langarith.merging.search import Search
 from langarith.merging.tensors import flatten, language_vector, write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
@@ -32,63 +33,82 @@ class Sweep:
 
     On test also the method's tested points that its grid lacks.
 
-    `selected`: the point that validation chooses. `kept`: the chosen point and the method's tested
-    points, whose predictions on test are kept; those of all other scores are empty.
+    `selected`: the point that validation chooses. `refined`: the points that were evaluated because
+    they are near the best of the first ones; none where the search is not refined. `kept`: the
+    chosen point and the method's tested points, whose predictions on test are kept; those of all
+    other scores are empty.
     """
 
     scores: dict[str, dict[Point, Scored]]
     selected: Point
     kept: dict[Point, Scored]
+    refined: tuple[Point, ...] = ()
 
 
 def sweep(
     model: PreTrainedModel,
     merge: Merge,
-    points: Sequence[Point],
+    search: Search,
     validation: Split,
     test: Split,
     method: Method,
     title: str,
 ) -> Sweep:
-    """Evaluate every merge on validation and on test, and choose one on validation.
+    """Evaluate the merges of a search on validation and on test, and choose one on validation.
 
     Args:
         model: a model with Stack(language, task) active; the language adapter is overwritten.
         merge: gives the merged language adapter at a point, named as in `read_adapter`.
+        search: which points are evaluated.
         method: says how equal scores are settled and of which points predictions are kept, too.
         title: what the progress lines call the sweep.
     """
     parameters = named_parameters(model, LANGUAGE)
     metric = validation.task.metrics[0]
-    neutral = selection.neutral(method, points[0])
-    progress = Progress(title, len(points), "point")
+    neutral = selection.neutral(method, search.grid[0])
+    progress = Progress(title, search.most, "point")
     scores: dict[str, dict[Point, Scored]] = {"validation": {}, "test": {}}
     values: dict[Point, float] = {}
     kept: dict[Point, Scored] = {}
-    tested = {(number,) for number in method.tested} if len(points[0]) == 1 else set()
-    for count, point in enumerate(points, 1):
-        write_in_place(parameters, merge(point))
-        on_validation = validation.score(model)
-        values[point] = on_validation.metrics[metric]
-        scores["validation"][point] = replace(on_validation, predictions=[])
-        kept[point] = test.score(model)
-        scores["test"][point] = replace(kept[point], predictions=[])
-        selected = selection.select(values, neutral)  # the best so far
-        kept = {point: scored for point, scored in kept.items() if point in {selected, *tested}}
-        progress.update(count, f"{metric} {values[point]:.1f}")
-    for point in sorted(tested - set(points)):
+    alone = len(search.grid[0]) == 1
+    tested: set[Point] = {(number,) for number in method.tested} if alone else set()
+
+    def evaluate(points: Iterable[Point]) -> Point:
+        """Score some more points; returns the best so far."""
+        for point in points:
+            write_in_place(parameters, merge(point))
+            on_validation = validation.score(model)
+            values[point] = on_validation.metrics[metric]
+            scores["validation"][point] = replace(on_validation, predictions=[])
+            kept[point] = test.score(model)
+            scores["test"][point] = replace(kept[point], predictions=[])
+            best = selection.select(values, neutral)
+            for other in kept.keys() - {best, *tested}:
+                del kept[other]
+            progress.update(len(values), f"{metric} {values[point]:.1f}")
+        return selection.select(values, neutral)
+
+    refined = search.near(evaluate(search.first))
+    progress.total = len(search.first) + len(refined)
+    selected = evaluate(refined)
+    scores = {
+        split: {point: found[point] for point in search.grid if point in found}
+        for split, found in scores.items()
+    }
+    for point in sorted(tested - set(search.grid)):
         write_in_place(parameters, merge(point))
         kept[point] = test.score(model)
     for point, scored in sorted(kept.items()):
         kept[point] = test.report(scored)
         scores["test"][point] = replace(kept[point], predictions=[])
-    return Sweep(scores, selected, kept)
+    return Sweep(scores, selected, kept, tuple(refined))
 
 
 def run_cell(
     cell: Mapping[str, str],
     method: Method,
     values: Sequence[float],
+    search: str,
     folder: Path,
     *,
     encoder: Path,
@@ -105,6 +125,7 @@ def run_cell(
     Args:
         cell: the cell's wildcards, `method` included.
         values: the numbers of `lambdas.{method}`, from which the method makes its points.
+        search: `lambdas.{method}.search`.
         folder: where :func:`write` writes.
         encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
             initialisation, None where an operand was trained elsewhere and the method does without.
@@ -114,7 +135,7 @@ def run_cell(
     """
     adapters = [read_adapter(operand) for operand in operands]
     start = read_adapter(origin) if origin else None
-    merge = method.merger(adapters, start, device())
+    merge = method.merger(adapters, start, device(), int(cell["seed"]))
     norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)
@@ -134,7 +155,7 @@ def run_cell(
     swept = sweep(
         model,
         merge,
-        method.points(values, len(operands)),
+        method.search(values, len(operands), search),
         validation,
         test,
         method,
@@ -174,7 +195,7 @@ def write(
     curve = swept.scores["validation"]
     files = {folder / f"lambda={point_text(point)}.json": point for point in curve}
     for path in set(folder.glob("lambda=*.json")) - set(files):
-        path.unlink()  # a point of a finer grid that the study has no longer
+        path.unlink()  # of an earlier sweep, at a point that this one has not
     for path, point in files.items():
         write_json(
             path,
@@ -188,6 +209,7 @@ def write(
             **cell,
             "metric": validation.task.metrics[0],
             "selected": point_value(swept.selected),
+            "refined": [point_value(point) for point in swept.refined],
             "examples": counts,
             "validation": [
                 entry | {"entropy": scored.entropy}

@@ -181,13 +181,17 @@ def _full_disk(error: BaseException) -> str | None:
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[list[InputWarning]]:
+def job(snakemake: Any, also: str = "") -> Iterator[list[InputWarning]]:
     """Run a script's work: log its output, record its inputs and outputs, and report its errors.
 
     Yields the warnings about its data, which grow while it runs and are in the log.
 
     The console gets progress and, for a user's mistake, one sentence; everything goes to the log.
     The record is written last, to the output named `record`: it exists only for a complete job.
+
+    Args:
+        also: a glob pattern of outputs next to the record that the rule cannot declare, since the
+            job decides which it writes.
     """
     progress.redirect_to(snakemake.log[0])
     remove_partial(map(str, snakemake.output))
@@ -206,6 +210,9 @@ def job(snakemake: Any) -> Iterator[list[InputWarning]]:
         sys.exit(1)
     seconds, ended = time.perf_counter() - clock, datetime.now(UTC)
     outputs = [str(path) for path in snakemake.output if str(path) != str(snakemake.output.record)]
+    if also:
+        beside = map(str, sorted(Path(snakemake.output.record).parent.glob(also)))
+        outputs = list(dict.fromkeys([*outputs, *beside]))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     wildcards = dict(snakemake.wildcards.items())
     parameters = plain(dict(snakemake.params.items()))

@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
+from langarith.merging.search import Search, coarse
 from langarith.operands import Point
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from langarith.merging.tensors import Tensors
 
-SHARED = frozenset({"tensors", "compare"})
+SHARED = frozenset({"tensors", "compare", "search"})
 """Modules of this package that are no methods."""
 
 Merge = Callable[[Point], "dict[str, torch.Tensor]"]
@@ -53,7 +54,7 @@ class Method:
     """`prepare(operands, origin=..., parameter=..., device=...)` does once what does not depend on
     the point, and returns the merge. `operands` are adapters (names to tensors) on the CPU, in the
     cell's order, `origin` is the common initialisation θ_pre, None where `needs_origin` is false;
-    merged tensors are on `device`."""
+    merged tensors are on `device`. Where `draws` is true, it gets `seed=...`, too."""
     describe: Callable[[Sequence[str], Point], str]
     """The recipe in words, from the names of the operands and a point: for a card."""
     points: Callable[[Sequence[float], int], list[Point]] = one_number
@@ -64,28 +65,53 @@ class Method:
     """The numbers that may stand after the name; None: the name stands alone."""
     needs_origin: bool = False
     """Whether it subtracts θ_pre, which an adapter trained elsewhere does not tell."""
+    draws: bool = False
+    """Whether it draws at random. Then it depends on the seed of the run as well."""
     ends: tuple[float, float] | None = None
-    """The range that λ must span; its ends are then the single adapters. None: any range."""
-    neutral: float = 0.5
-    """Of equal validation scores the point nearest to this value wins."""
+    """The range that λ must span, for methods that weigh operands by it. None: any range."""
+    neutral: float | None = 0.5
+    """Of equal validation scores the point nearest to this value wins. None, where the numbers of a
+    point are weights of all operands but the last: equal weights."""
     tested: tuple[float, ...] = ()
-    """λ that are evaluated on test even where the grid lacks them, and whose test predictions are
-    kept whichever is chosen."""
+    """λ that are evaluated on test even where the grid lacks them, that a refined search of a grid
+    that has them starts with, and whose test predictions are kept whichever is chosen."""
     name: str = ""
     """The name in studies, parameter included; set by :func:`get`."""
     parameter: int | None = None
 
+    def search(self, values: Sequence[float], operands: int, kind: str = "grid") -> Search:
+        """The points that a sweep evaluates, of the grid that some values make.
+
+        Args:
+            values: the numbers of `lambdas.{method}`, ascending.
+            kind: `lambdas.{method}.search`: `grid`, every point; `refine`, those of a coarse grid
+                with the tested λ, then the points of the grid near the best of these.
+        """
+        first = tuple(values) if kind == "grid" else coarse(values, self.tested)
+        return Search(
+            tuple(self.points(values, operands)), tuple(self.points(first, operands)), first
+        )
+
     def merger(
-        self, operands: Sequence[Tensors], origin: Tensors | None = None, device: Any = "cpu"
+        self,
+        operands: Sequence[Tensors],
+        origin: Tensors | None = None,
+        device: Any = "cpu",
+        seed: int = 0,
     ) -> Merge:
         """The merge of some operands, whose tensors have equal names and shapes.
+
+        `seed` is that of the run, which only methods that draw at random depend on.
 
         Raises:
             ValueError: there are fewer or more operands than the method takes, or they differ.
         """
         if not 2 <= len(operands) <= (self.most_operands or len(operands)):
             raise ValueError(f"{self.name} does not merge {len(operands)} adapters")
-        return self.prepare(operands, origin=origin, parameter=self.parameter, device=device)
+        drawn = {"seed": seed} if self.draws else {}
+        return self.prepare(
+            operands, origin=origin, parameter=self.parameter, device=device, **drawn
+        )
 
 
 @cache

@@ -59,6 +59,6 @@ METHOD = Method(
     points=simplex,
     most_operands=None,
     ends=(0.0, 1.0),
-    neutral=0.5,
+    neutral=None,
     tested=(0.0, 0.5, 1.0),
 )

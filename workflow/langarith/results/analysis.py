@@ -16,6 +16,7 @@ import pandas as pd
 from langarith import merging
 from langarith.evaluation import selection
 from langarith.operands import Point, budget_tokens
+from langarith.results import searches
 
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """Columns that identify a cell of an experiment."""
@@ -30,6 +31,17 @@ def selection_metric(task_rows: pd.DataFrame) -> str:
 def metrics(table: pd.DataFrame) -> dict[str, str]:
     """The selection metric of each task of a table, in the order of the table."""
     return {str(task): selection_metric(rows) for task, rows in table.groupby("task", sort=False)}
+
+
+def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """How many test examples the scores of each model, task and target are computed from."""
+    rows = table[(table["split"] == "test") & table["value"].notna()]
+    found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
+    places = (tuple(map(str, place)) for place in found.index.to_flat_index())
+    return {
+        (model, task, target): int(count)
+        for (model, task, target), count in zip(places, found, strict=True)
+    }
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,10 +186,12 @@ FIXED = "λ = 0.5"
 def regret(table: pd.DataFrame) -> pd.DataFrame:
     """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
 
-    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `λ = 0.5`).
-    Columns: those; `lambda`, its choice; `regret`, the test score of the full grid's choice minus
-    that of this one, in points; `evaluations` of this grid and `full_evaluations`. A grid that is
-    not part of the full one, or is all of it, has no rows.
+    A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `refine`, `λ =
+    0.5`). Columns: those; `lambda`, its choice; `regret`, the test score of the study's choice
+    minus that of this one, in points; `evaluations` of this grid and `full_evaluations`, those of
+    the study; `grid_size`, points of the full grid, which are more than the latter where the study
+    itself searched by `refine`. A grid that is not part of what the study evaluated, or is all of
+    it, has no rows.
     """
     score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
     rows = []
@@ -187,7 +201,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
         fine = _choice(values)
         grids = {
             f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
-        }
+        } | {searches.REFINE: searches.refined(values)}
         coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
         chosen = {
             name: _choice({w: values[w] for w in points}) for name, points in coarse.items()
@@ -196,8 +210,9 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
             lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
             told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
             told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
-            rows.append(told | {"full_evaluations": len(values)})
-    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations"]
+            told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
+            rows.append(told)
+    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations", "grid_size"]
     found = pd.DataFrame(rows, columns=columns)
     # a missing cell keeps its rows
     places = cells(table).query("method == 'la'")[CELL]
@@ -207,7 +222,7 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
 def _choice(curve: Mapping[float, float]) -> float:
     """The λ that language arithmetic chooses on a validation curve."""
     points: dict[Point, float] = {(weight,): score for weight, score in curve.items()}
-    return selection.select(points, merging.get("la").neutral)[0]
+    return selection.select(points, selection.neutral(merging.get("la"), (0.5,)))[0]
 
 
 def relatedness(table: pd.DataFrame) -> pd.DataFrame:
@@ -225,10 +240,25 @@ def relatedness(table: pd.DataFrame) -> pd.DataFrame:
 def methods(table: pd.DataFrame) -> pd.DataFrame:
     """Merge methods on the zero-shot pairs: a row per model, task, target, method and seed.
 
-    Columns: those, lambda and `merged`.
+    Columns: those, lambda and `point`, as in :func:`cells`, and `merged`.
     """
-    keep = ["model", "task", "target", "method", "seed", "lambda", "merged"]
+    keep = ["model", "task", "target", "method", "seed", "lambda", "point", "merged"]
     return cells(table)[keep].reset_index(drop=True)
+
+
+PROXIES = ["task_language", "related"]
+"""The single adapters of a zero-shot pair, the ends of its language arithmetic."""
+
+
+def beside_proxies(table: pd.DataFrame) -> pd.DataFrame:
+    """Merge methods and both proxies: a row per model, task, target and seed.
+
+    Columns: those, the test scores `PROXIES`, and one of each method by its name.
+    """
+    place = ["model", "task", "target", "seed"]
+    wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
+    proxies = zero_shot(table).set_index(place)[PROXIES]
+    return wide.join(proxies).reset_index()
 
 
 def pool_range(means: Iterable[float]) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from langarith import layout, tasks
+from langarith import tasks
 from langarith.evaluation import outcomes
 from langarith.operands import Point, parse_point
 from langarith.results import analysis, statistics
@@ -133,6 +133,35 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Those of :func:`_methods`, and every method over the better proxy, an end of `la`."""
+    found = _methods(table, task_language)
+    for place, rows in _cells(table, ["model", "task", "target", "budget"]):
+        parts = {str(method): part for method, part in rows.groupby("method", sort=False)}
+        for method, part in parts.items() if "la" in parts else ():
+            la, chosen = parts["la"], _chosen(part)
+            seeds = chosen.keys() & _chosen(la).keys()
+            if seeds:
+                merged, left, right = (
+                    Score(of, str(operands["operands"].iloc[0]), points).only(seeds)
+                    for of, operands, points in (
+                        (method, part, chosen),
+                        ("la", la, _at(la, 1.0)),
+                        ("la", la, _at(la, 0.0)),
+                    )
+                )
+                found.append(
+                    Gain(
+                        **place,
+                        method=method,
+                        over=BETTER_PROXY,
+                        merged=merged,
+                        others=(left, right),
+                    )
+                )
+    return found
+
+
 def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
     found = []
@@ -167,7 +196,7 @@ GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "enhancement": _enhancement,
     "low_resource": _low_resource,
     "ties": _methods,
-    "methods": _methods,
+    "methods": _all_methods,
     "label_free": _label_free,
 }
 """The experiments that state gains."""
@@ -304,13 +333,27 @@ def _row(experiment: str, gain: Gain, estimated: _Estimate) -> dict[str, Any]:
     )
 
 
-def cell_paths(paths: Iterable[str]) -> dict[tuple[str, ...], Path]:
-    """Files of cells by (model, task, target, method, operands, seed)."""
-    found = {}
-    for path in paths:
-        names = layout.parse(layout.CELL, path)
-        if names is None:
-            raise ValueError(f"{path} is not a file of a cell")
-        keys = ("model", "task", "target", "method", "operands", "seed")
-        found[tuple(names[key] for key in keys)] = Path(path)
-    return found
+def score_interval(
+    chosen: pd.DataFrame, cells: Mapping[tuple[str, ...], Path], types: Mapping[str, str]
+) -> tuple[float, float]:
+    """The 95 % interval of a test score, in percent: the average over targets and seeds.
+
+    A bootstrap over test examples and seeds as that of gains. Targets are resampled independently,
+    but with the same seeds.
+
+    Args:
+        chosen: rows of `analysis.cells` of one model, task and method: one per target and seed.
+        cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
+        types: the type of each task.
+    """
+    read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
+    found = []
+    for place, rows in chosen.groupby(["model", "task", "target", "method", "operands"]):
+        model, task, target, method, operands = map(str, place)
+        score = Score(method, operands, _chosen(rows))
+        alone = Gain(model, task, target, method, "full", "", score, ())
+        found.append(
+            _resample(alone, cells, read, tasks.get(types[task]), statistics.RESAMPLES).resampled[0]
+        )
+    ends = statistics.interval(np.mean(found, axis=0))
+    return ends.low, ends.high

@@ -33,7 +33,7 @@ def _markdown_cell(cell: Cell) -> str:
         return MISSING
     value = f"**{cell.written()}**" if cell.best else cell.written()
     spread = "" if math.isnan(cell.spread) else f" ± {cell.spread:.{cell.digits}f}"
-    return f"{value}{spread}{' †' if cell.partial else ''}"
+    return f"{value}{spread}{cell.brackets()}{' †' if cell.partial else ''}"
 
 
 def escaped(text: str) -> str:
@@ -123,10 +123,10 @@ def _label(title: str) -> str:
 def _tex_cell(cell: Cell) -> str:
     if isinstance(cell, str) or cell.missing:
         return _tex(_plain(cell))
-    value = cell.written().replace("-", "$-$")
+    value, brackets = (text.replace("-", "$-$") for text in (cell.written(), cell.brackets()))
     value = f"\\textbf{{{value}}}" if cell.best else value
     spread = "" if math.isnan(cell.spread) else f" $\\pm$ {cell.spread:.{cell.digits}f}"
-    return f"{value}{spread}{_TEX['†'] if cell.partial else ''}"
+    return f"{value}{spread}{brackets}{_TEX['†'] if cell.partial else ''}"
 
 
 def _tex(text: str) -> str:

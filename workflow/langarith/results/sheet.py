@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from langarith.operands import parse_point
 from langarith.results import analysis, intervals
 from langarith.results.names import metric_title
 
@@ -24,7 +25,8 @@ class Number:
 
     `value` is NaN where it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
     where there is one seed, or none is meant. `partial` marks a number of fewer runs than the study
-    has, `best` the best of those it is compared with. `interval`: 95 % interval of a gain.
+    has, `best` the best of those it is compared with. `interval`: what `INTERVALS` says of
+    `measure`.
     """
 
     value: float
@@ -34,6 +36,7 @@ class Number:
     partial: bool = False
     best: bool = False
     interval: tuple[float, float] | None = None
+    measure: Literal["gain", "score", "choice"] = "gain"
 
     @property
     def missing(self) -> bool:
@@ -42,12 +45,14 @@ class Number:
 
     def written(self) -> str:
         """The value alone, with the digits that are printed."""
-        if self.missing:
-            return MISSING
-        if self.interval:
-            low, high = (self._rounded(end) for end in self.interval)
-            return f"{self._rounded(self.value)} [{low}, {high}]"
-        return self._rounded(self.value)
+        return MISSING if self.missing else self._rounded(self.value)
+
+    def brackets(self) -> str:
+        """The interval, as it is printed after the value and its spread."""
+        if self.missing or self.interval is None:
+            return ""
+        low, high = (self._rounded(end) for end in self.interval)
+        return f" [{low}, {high}]"
 
     def _rounded(self, value: float) -> str:
         rounded = round(value, self.digits) + 0.0  # a zero has no sign
@@ -80,7 +85,15 @@ class Sheet:
         return tuple(row for block in self.blocks for row in block)
 
 
-INTERVALS = "In brackets: the 95 % interval of a paired bootstrap over test examples and seeds."
+INTERVALS = {
+    "gain": "In brackets after a gain: the 95 % interval of a paired bootstrap over test examples "
+    "and seeds.",
+    "score": "In brackets after a score: the 95 % interval of a bootstrap over test examples and "
+    "seeds.",
+    "choice": "In brackets after λ: where the central 95 % of the choices on resampled validation "
+    "examples lie.",
+}
+"""What brackets after a number hold, by what it measures."""
 
 
 def sheet(
@@ -94,12 +107,13 @@ def sheet(
     made = tuple(tuple(block) for block in blocks)
     cells = [cell for block in made for row in block for cell in row]
     numbers = [cell for cell in cells if isinstance(cell, Number) and not cell.missing]
+    measures = {number.measure for number in numbers if number.interval}
     absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
     parts = (
         note,
         f"{MISSING}: missing." if absent else "",
         "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
-        INTERVALS if any(n.interval for n in numbers) else "",
+        *(text for kind, text in INTERVALS.items() if kind in measures),
         source(caption),
     )
     return Sheet(title, " ".join(filter(None, parts)), tuple(header), tuple(filter(None, made)))
@@ -151,17 +165,18 @@ def gain(
     target: str,
     over: str,
     of: Sequence[str] = (),
+    method: str = "la",
 ) -> Number:
     """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
 
     An average is over the runs that have all scores it compares, or all those that `of` names.
-    `over`: as the column of the table of gains names it, which has the interval.
+    `over`, `method`: as those columns of the table of gains have them, which has the interval.
     """
     found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
     budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
     model, task = map(str, runs[["model", "task"]].iloc[0])
-    place = intervals.key(model, task, target, over, budget)
+    place = intervals.key(model, task, target, over, budget, method=method)
     return Number(
         float(found[target]),
         signed=True,
@@ -186,8 +201,20 @@ def average_gains(
     return average, mean_gain
 
 
+def examples(runs: pd.DataFrame, table: pd.DataFrame) -> Number:
+    """The number of test examples behind some runs, summed over their targets."""
+    counts = analysis.examples(table)
+    places = runs[["model", "task", "target"]].drop_duplicates().itertuples(index=False)
+    return Number(sum(counts.get((m, k, t), math.nan) for m, k, t in places), digits=0)
+
+
 def weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:
-    return replace(mean(runs, "lambda", caption), spread=math.nan)
+    """The mean of the chosen λ over targets and seeds, with the interval of the choices."""
+    chosen = caption.get("choices")
+    of_runs = runs.dropna(subset=["lambda"])
+    ends = None if chosen is None else intervals.central(intervals.of_cells(chosen, of_runs))
+    number = mean(runs, "lambda", caption)
+    return replace(number, spread=math.nan, interval=ends, measure="choice")
 
 
 def best(numbers: Sequence[Number]) -> list[Number]:
@@ -197,6 +224,14 @@ def best(numbers: Sequence[Number]) -> list[Number]:
         replace(n, best=len(there) > 1 and not n.missing and float(n.written()) == max(there))
         for n in numbers
     ]
+
+
+def point(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Cell:
+    """As :func:`weight`; where points have several numbers the mean of each, in one text."""
+    numbers = [parse_point(text) for text in runs["point"] if isinstance(text, str) and text]
+    if not numbers or len(numbers[0]) == 1:
+        return weight(runs, caption)
+    return ", ".join(f"{sum(of_runs) / len(numbers):.2f}" for of_runs in zip(*numbers, strict=True))
 
 
 def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, str, pd.DataFrame]]:

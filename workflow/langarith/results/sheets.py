@@ -10,7 +10,14 @@ from typing import Any
 import pandas as pd
 
 from langarith import merging
-from langarith.results import analysis, intervals, sheets_label_free
+from langarith.results import (
+    analysis,
+    intervals,
+    searches,
+    sheets_choices,
+    sheets_label_free,
+    sheets_methods,
+)
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
@@ -20,6 +27,7 @@ from langarith.results.sheet import (
     average_gains,
     best,
     by,
+    examples,
     gain,
     mean,
     measured,
@@ -32,6 +40,9 @@ from langarith.results.sheet import (
 )
 
 SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
+
+
+EXAMPLES = "Examples: of the test split."
 
 
 AVERAGE = "The average is that of each seed over its targets; its gain is that of the averages."
@@ -49,6 +60,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             (
                 target,
                 str(runs["right"].iloc[0]),
+                examples(runs, table),
                 *scores(runs, kinds, caption),
                 weight(runs, caption),
                 gain(runs, "merged", proxies, caption, target, intervals.BETTER_PROXY),
@@ -62,18 +74,19 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             (
                 "average",
                 "",
+                examples(part, table),
                 *scores(part, kinds, caption, together=True),
                 weight(part, caption),
                 of_averages,
             ),
-            ("mean of gains", *[""] * 5, mean_gain),
+            ("mean of gains", *[""] * 6, mean_gain),
         ]
         sheets.append(
             sheet(
                 f"Zero-shot, {model}, {measured(task, table)}",
-                f"{SCORES} {AVERAGE} λ weighs {source}. The gain, in points, is over the better of "
-                "the two single adapters.",
-                ("target", "related", *adapters, "λ", "gain"),
+                f"{SCORES} {EXAMPLES} {AVERAGE} λ weighs {source}. The gain, in points, is over "
+                "the better of the two single adapters.",
+                ("target", "related", "examples", *adapters, "λ", "gain"),
                 [rows, average],
                 caption,
             )
@@ -93,6 +106,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             (
                 target,
                 str(runs["related"].iloc[0]) or source,
+                examples(runs, table),
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
                 gain(runs, "la_better", ["madx"], caption, target, intervals.MADX),
@@ -103,16 +117,23 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             part, "la_better", ["madx"], caption, intervals.MADX, kinds
         )
         average: list[Row] = [
-            ("average", "", *scores(part, kinds, caption, together=True), "", of_averages),
-            ("mean of gains", *[""] * 6, mean_gain),
+            (
+                "average",
+                "",
+                examples(part, table),
+                *scores(part, kinds, caption, together=True),
+                "",
+                of_averages,
+            ),
+            ("mean of gains", *[""] * 7, mean_gain),
         ]
         sheets.append(
             sheet(
                 f"Enhancement, {model}, {measured(task, table)}",
-                f"{SCORES} {AVERAGE} MAD-X is the adapter of the target t alone. {better} is the "
-                "pairing that is better on validation; the column after it names its other "
-                f"language. The gain, in points, is that of {better} over MAD-X.",
-                ("t", "rel", *methods, f"{source}/rel", "gain"),
+                f"{SCORES} {EXAMPLES} {AVERAGE} MAD-X is the adapter of the target t alone. "
+                f"{better} is the pairing that is better on validation; the column after it "
+                f"names its other language. The gain, in points, is that of {better} over MAD-X.",
+                ("t", "rel", "examples", *methods, f"{source}/rel", "gain"),
                 [rows, average],
                 caption,
             )
@@ -130,6 +151,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
                 (
                     target,
                     budget,
+                    examples(runs, table),
                     *scores(runs, ["direct", "merged"], caption),
                     weight(runs, caption),
                     gain(runs, "merged", ["direct"], caption, target, intervals.DIRECT),
@@ -141,9 +163,9 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
         sheets.append(
             sheet(
                 f"Low resource, {model}, {measured(task, table)}",
-                f"{SCORES} Budgets are in tokens of the target t. Direct: the adapter of that "
-                f"budget alone. λ weighs {source}. The gain is in points.",
-                ("t", "budget", "direct", f"LA(t, {source})", "λ", "gain"),
+                f"{SCORES} {EXAMPLES} Budgets are in tokens of the target t. Direct: the "
+                f"adapter of that budget alone. λ weighs {source}. The gain is in points.",
+                ("t", "budget", "examples", "direct", f"LA(t, {source})", "λ", "gain"),
                 blocks,
                 caption,
             )
@@ -157,29 +179,33 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
     for model, of_model in by(analysis.regret(table), "model", caption["models"]):
         parts = [(task.upper(), part) for task, part in by(of_model, "task")]
         parts += [("all", of_model)] if len(parts) > 1 else []
-        full = Number(float(of_model["full_evaluations"].max()), digits=0)
         blocks: list[list[Row]] = []
         for task, part in parts:
             blocks.append([])
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
-                taken = replace(full, value=float(runs["evaluations"].max()))
-                saved = replace(full, value=full.value - taken.value)
+                taken = _evaluations(runs["evaluations"])
+                saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
-                blocks[-1].append((task, grid, cost, worst, taken, saved))
+                blocks[-1].append((task, examples(runs, table), grid, cost, worst, taken, saved))
         sheets.append(
             sheet(
                 f"Lambda impact, {model}",
                 "Regret: the test score of the λ that the full grid chooses on validation minus "
                 "that of the coarser grid's choice, in points; below zero where the coarser one "
                 "did better. Mean over targets ± standard deviation over seeds, and the worst of "
-                f"all targets and seeds. The full grid takes {full.written()} evaluations.",
-                ("task", "step", "mean regret", "worst regret", "evaluations", "saved"),
+                f"all targets and seeds. {searches.note(of_model)} {EXAMPLES}",
+                ("task", "examples", "step", "mean regret", "worst regret", "evaluations", "saved"),
                 blocks,
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return [*sheets, *sheets_choices.choices(table, caption), *missing_cells(caption)]
+
+
+def _evaluations(counts: pd.Series) -> Number:
+    """The mean over cells, with a decimal where cells differ, as those of a refined search do."""
+    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
 def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
@@ -199,13 +225,14 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     partial=any(number.partial or number.missing for number in numbers),
                 )
                 cells = (found.get(other, "" if other == target else MISSING) for other in pool)
-                blocks[-1].append((measured(task, table), target, *cells, span))
+                count = examples(of_target, table)
+                blocks[-1].append((measured(task, table), target, count, *cells, span))
         sheets.append(
             sheet(
                 f"Relatedness, {model}",
-                f"{SCORES} LA(t, l) in t: the adapter of the evaluated language t with that of "
-                "another, l, a column each. The range is best minus worst, in points.",
-                ("task", "t", *pool, "range"),
+                f"{SCORES} {EXAMPLES} LA(t, l) in t: the adapter of the evaluated language t "
+                "with that of another, l, a column each. The range is best minus worst, in points.",
+                ("task", "t", "examples", *pool, "range"),
                 blocks,
                 caption,
             )
@@ -215,17 +242,6 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
 
 def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """Table 3: language arithmetic and TIES-Merging, averaged over targets."""
-    return _compare_methods(table, caption, "TIES-Merging", "λ scales the sum in TIES-Merging; the")
-
-
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Table 3 for every merge method of the study."""
-    return _compare_methods(table, caption, "Merge methods", "The")
-
-
-def _compare_methods(
-    table: pd.DataFrame, caption: Mapping[str, Any], title: str, note: str
-) -> list[Sheet]:
     sheets = []
     for model, task, part in panels(analysis.methods(table), caption):
         by_method = dict(by(part, "method"))
@@ -246,9 +262,10 @@ def _compare_methods(
         ]
         sheets.append(
             sheet(
-                f"{title}, {model}, {measured(task, table)}",
-                f"{SCORES} Zero-shot, averaged over {_targets(part)}. {note} "
-                "last column is LA minus the method, in points.",
+                f"TIES-Merging, {model}, {measured(task, table)}",
+                f"{SCORES} Zero-shot, averaged over {_targets(part)}. Test examples of all "
+                f"targets: {examples(part, table).written()}. λ scales the sum in TIES-Merging; "
+                "the last column is LA minus the method, in points.",
                 ("method", "average", "λ", "LA minus it"),
                 [rows],
                 caption,
@@ -385,7 +402,7 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "lambda_impact": lambda_impact,
     "relatedness": relatedness,
     "ties": ties,
-    "methods": methods,
+    "methods": sheets_methods.methods,
     "label_free": sheets_label_free.compare_rules,
     "related_languages": related_languages,
     "similarity": similarity,

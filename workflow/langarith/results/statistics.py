@@ -69,8 +69,12 @@ def seed_weights(seeds: int, resamples: int = RESAMPLES) -> np.ndarray:
     return (drawn[:, :, None] == np.arange(seeds)).mean(axis=1)
 
 
+Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""`Task.scores`."""
+
+
 def resampled(
-    scores: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    scores: Scores,
     metric: str,
     counts: Sequence[Counts],
     examples: np.ndarray,
@@ -84,14 +88,35 @@ def resampled(
         examples: weights of `example_weights`.
         seeds: weights of `seed_weights`, one column for each of `counts`.
     """
+    found = resampled_scores(scores, metric, counts, examples)
+    return np.asarray((found * seeds).sum(axis=1))
+
+
+def resampled_scores(
+    scores: Scores, metric: str, counts: Sequence[Counts], examples: np.ndarray
+) -> np.ndarray:
+    """A metric of each of `counts` in each resample: shape (resamples, len(counts)).
+
+    Equal counts give equal scores to the last bit, so that ties are ties: sums are exact, in single
+    precision where that holds every sum of whole numbers, else in double precision.
+
+    Args:
+        scores: `Task.scores`.
+        counts: counts of all examples, of a seed or of a point each.
+        examples: weights, shape (resamples, examples): how often a resample has an example.
+    """
     names = list(dict.fromkeys(name for one in counts for name in one))
     size = examples.shape[1]
     table = np.stack(
         [one.get(name, np.zeros(size)) for one in counts for name in names], axis=1
     ).astype(np.float32)
+    drawn = examples.sum(axis=1, dtype=float)[:, None]
+    largest = drawn.max() * table.max(initial=0)
+    if largest >= 2**24 or not np.array_equal(table, np.rint(table)):
+        examples, table = examples.astype(float), table.astype(float)
     sums = (examples @ table).astype(float).reshape(len(examples), len(counts), len(names))
-    found = scores({name: sums[:, :, i] for i, name in enumerate(names)} | {"examples": size})
-    return np.asarray((np.asarray(found[metric]) * seeds).sum(axis=1))
+    found = scores({name: sums[:, :, i] for i, name in enumerate(names)} | {"examples": drawn})
+    return np.asarray(found[metric])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

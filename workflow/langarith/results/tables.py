@@ -122,7 +122,9 @@ def read(path: Path) -> pd.DataFrame:
     A table of cells has one more column, `point`, the text of what `lambda` holds; `lambda` is NaN
     where a point has several numbers.
     """
-    numbers = "lambda,value,cosine,x,ours,sd,regret,rank,gain,low,high,p,p_holm".split(",")
+    numbers = (
+        "lambda,value,cosine,x,ours,sd,regret,rank,gain,low,high,p,p_holm,share,examples"
+    ).split(",")
     frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
     return with_points(frame) if "lambda" in frame else frame
 

@@ -13,6 +13,7 @@ from typing import Any
 from langarith import merging, tasks
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
+from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
 from langarith.study import file_checks
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
@@ -72,6 +73,10 @@ def _names(study: Study) -> Iterator[str]:
                 )
 
 
+MOST_POINTS = 1001
+"""Of a sweep. Methods with several numbers have more points than `lambdas` has values."""
+
+
 def _methods(study: Study) -> Iterator[str]:
     """Methods that do not exist, and grids that do not span the range that a method needs."""
     for name, grid in study.lambdas.items():
@@ -85,6 +90,21 @@ def _methods(study: Study) -> Iterator[str]:
             yield (
                 f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
                 f"and stop: {last}"
+            )
+        points = len(method.points(grid.values(), 2))
+        if points > MOST_POINTS:
+            yield (
+                f"lambdas.{name}: step {grid.step:g} makes {points} points; take a larger step, so "
+                f"that there are at most {MOST_POINTS}"
+            )
+        values = grid.values()
+        if grid.search == "refine" and method.search(values, 2, "refine").first == (
+            method.search(values, 2).grid
+        ):
+            yield (
+                f"lambdas.{name}.search: refine starts with steps of about {COARSE:g}, so with "
+                f"step {grid.step:g} it leaves out no point; take a smaller step, or leave out "
+                "search"
             )
 
 

@@ -90,6 +90,8 @@ class View:
     figure: bool = True
     gains: bool = False
     """Whether it states gains: `results.gains` says which."""
+    choices: bool = False
+    """Whether it shows chosen λ: `results.choices` says how sure they are."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -102,6 +104,7 @@ EXPERIMENTS: dict[str, View] = {
         "2 and 6). The number above a group is the gain over the better proxy.",
         zero_shot,
         gains=True,
+        choices=True,
     ),
     "enhancement": View(
         "The target's own adapter (MAD-X) against its language arithmetic with the task language, "
@@ -115,11 +118,14 @@ EXPERIMENTS: dict[str, View] = {
         "arithmetic with the task language (section 4.4, Figure 4).",
         low_resource,
         gains=True,
+        choices=True,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
-        "curve (section 5.1, Figures 5 and 8).",
+        "curve (section 5.1, Figures 5 and 8). Bars below a curve: how often resampled validation "
+        "examples choose each lambda.",
         zero_shot,
+        choices=True,
     ),
     "relatedness": View(
         "Language arithmetic of the target's adapter with each language of a pool (section 5.2, "
@@ -132,12 +138,14 @@ EXPERIMENTS: dict[str, View] = {
         "The number above a group is language arithmetic minus the best TIES.",
         ties,
         gains=True,
+        choices=True,
     ),
     "methods": View(
-        "Language arithmetic against every other merge method of the study on the zero-shot pairs. "
-        "The number above a group is language arithmetic minus the best of the others.",
+        "Every merge method of the study on the zero-shot pairs, beside both single adapters: the "
+        "gain over the better of them, per target and on average.",
         methods,
         gains=True,
+        choices=True,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -169,6 +177,9 @@ EXPERIMENTS: dict[str, View] = {
 
 GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
 """Experiments that state gains, whose intervals are estimated."""
+
+CHOICES = tuple(name for name, view in EXPERIMENTS.items() if view.choices)
+"""Experiments that show chosen λ."""
 
 TABULATED = tuple(n for n, view in EXPERIMENTS.items() if view.cells and n != "label_free")
 """Experiments whose table has a row per cell, point, split and metric."""

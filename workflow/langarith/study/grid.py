@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from langarith import merging
 from langarith.errors import InputError
 from langarith.layout import Cell
-from langarith.operands import Operand, Point
+from langarith.merging.search import Search
+from langarith.operands import Operand
 
 if TYPE_CHECKING:
     from langarith.study.schema import Study  # its classes take pydantic 0.2 s to build
@@ -64,6 +66,12 @@ def other_methods(study: Study, family: str | None = None) -> list[str]:
     ]
 
 
-def points(study: Study, method: str, operands: int) -> list[Point]:
+def search(study: Study, method: str, operands: int) -> Search:
     """Where a method is evaluated in every cell of so many operands."""
-    return merging.get(method).points(study.lambdas[method].values(), operands)
+    lambdas = study.lambdas[method]
+    return _search(method, lambdas.values(), operands, lambdas.search)
+
+
+@cache
+def _search(method: str, values: tuple[float, ...], operands: int, kind: str) -> Search:
+    return merging.get(method).search(values, operands, kind)

@@ -301,11 +301,12 @@ _MOST_LAMBDAS = 1000
 
 
 class Lambdas(Strict):
-    """An evenly spaced lambda grid: both ends are in it."""
+    """An evenly spaced lambda grid, both ends in it, and how a sweep searches it."""
 
     start: float = 0.0
     stop: float = 1.0
     step: float = Field(ge=0.01)
+    search: Literal["grid", "refine"] = "grid"
 
     def values(self) -> tuple[float, ...]:
         """Every lambda of the grid, in order."""

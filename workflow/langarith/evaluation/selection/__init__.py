@@ -6,7 +6,7 @@ A rule is one file of this package, with `RULE`. It sees what a sweep leaves in 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -20,26 +20,28 @@ COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
 """Steps that section 5.1 weighs against the full grid."""
 
 
-def select(curve: Mapping[Point, float], neutral: float) -> Point:
-    """The point with the highest score.
+def preferred(points: Iterable[Point], neutral: float) -> list[Point]:
+    """Points in the order in which they are chosen where their scores are equal.
 
-    Of equal scores the point nearest to `neutral` wins, by the sum of the distances of its
-    numbers, then the one with the larger numbers.
+    The point nearest to `neutral` comes first, by the sum of the distances of its numbers; of
+    equally near ones the one with the larger numbers.
     """
 
-    def rank(point: Point) -> tuple[float, float, Point]:
+    def rank(point: Point) -> tuple[float, Point]:
         distance = sum(abs(number - neutral) for number in point)
-        return -curve[point], round(distance, 6), tuple(-number for number in point)
+        return round(distance, 6), tuple(-number for number in point)
 
-    return min(curve, key=rank)
+    return sorted(points, key=rank)
+
+
+def select(curve: Mapping[Point, float], neutral: float) -> Point:
+    """The point with the highest score, of equal scores the first of :func:`preferred`."""
+    return max(preferred(curve, neutral), key=lambda point: curve[point])
 
 
 def neutral(method: merging.Method, point: Point) -> float:
-    """The number that is preferred where scores are equal, for points like this one.
-
-    Several numbers are weights: equal weights are preferred.
-    """
-    return method.neutral if len(point) == 1 else 1 / (len(point) + 1)
+    """The number that is preferred where scores are equal, for points like this one."""
+    return 1 / (len(point) + 1) if method.neutral is None else method.neutral
 
 
 def coarser(lambdas: Sequence[float], step: float) -> list[float]:
@@ -59,7 +61,8 @@ class Swept:
 
     validation, test: the task's first metric, in percent. entropy: mean entropy of the predictions
     on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is
-    not known. neutral: the preferred number where scores are equal.
+    not known. neutral: the preferred number where scores are equal. refined: the points that were
+    evaluated because the target's validation labels said that they are near the best.
     """
 
     model: str
@@ -73,6 +76,15 @@ class Swept:
     test: Mapping[Point, float]
     norms: tuple[float, ...]
     neutral: float
+    refined: frozenset[Point] = frozenset()
+
+    @property
+    def unlabelled(self) -> list[Point]:
+        """The points that were evaluated whatever their scores: no label chose them.
+
+        A rule that does without labels of the target chooses among these.
+        """
+        return [point for point in self.validation if point not in self.refined]
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> Swept:
@@ -103,6 +115,8 @@ class Swept:
             entropy={_point(entry): entry["entropy"] for entry in cell["validation"]},
             norms=tuple(cell["norms"]),
             neutral=neutral(merging.get(cell["method"]), next(iter(curves["validation"]))),
+            # before searches could be refined, every point was evaluated
+            refined=frozenset(map(parse_point, cell.get("refined", ()))),
         )
 
 
@@ -118,7 +132,7 @@ class Rule:
     """For tables and figures."""
     labels: Literal["target", "other targets", "none", "test"]
     """Whose labels it needs: validation labels of the target or of the study's other targets,
-    none, or the target's test labels, which no choice may use in earnest."""
+    none, or the target's test labels, which only an upper bound may use."""
     choose: Callable[[Swept, Sequence[Swept]], Point | None]
     """The point of a cell's grid, given the cell and the cells of the other targets (same model,
     task, method and seed); None where the rule cannot say."""

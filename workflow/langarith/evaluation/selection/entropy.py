@@ -14,7 +14,7 @@ from langarith.operands import Point
 
 def choose(cell: Swept, others: Sequence[Swept]) -> Point:
     """Ties as in the paper's rule."""
-    return select({point: -entropy for point, entropy in cell.entropy.items()}, cell.neutral)
+    return select({point: -cell.entropy[point] for point in cell.unlabelled}, cell.neutral)
 
 
 RULE = Rule(title="least entropy", labels="none", choose=choose, order=2)

@@ -5,6 +5,6 @@ from langarith.evaluation.selection import Rule, nearest
 RULE = Rule(
     title="λ = 0.5",
     labels="none",
-    choose=lambda cell, others: nearest(0.5, list(cell.validation)),
+    choose=lambda cell, others: nearest(0.5, cell.unlabelled),
     order=4,
 )

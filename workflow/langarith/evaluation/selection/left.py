@@ -5,6 +5,6 @@ from langarith.evaluation.selection import Rule, nearest
 RULE = Rule(
     title="λ = 1 (left alone)",
     labels="none",
-    choose=lambda cell, others: nearest(1.0, list(cell.validation)),
+    choose=lambda cell, others: nearest(1.0, cell.unlabelled),
     order=5,
 )

@@ -17,7 +17,7 @@ def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
     if len(cell.norms) != 2 or not any(cell.norms):
         return None
     left, right = (norm**2 for norm in cell.norms)
-    return nearest(left / (left + right), list(cell.validation))
+    return nearest(left / (left + right), cell.unlabelled)
 
 
 RULE = Rule(title="norms", labels="none", choose=choose, order=3)

@@ -1,4 +1,4 @@
-"""The best score on test: a bound on what any choice can reach, and no choice in earnest."""
+"""The best score on test: an upper bound for all rules, not a rule to use."""
 
 from langarith.evaluation.selection import Rule, select
 

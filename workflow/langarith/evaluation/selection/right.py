@@ -5,6 +5,6 @@ from langarith.evaluation.selection import Rule, nearest
 RULE = Rule(
     title="λ = 0 (right alone)",
     labels="none",
-    choose=lambda cell, others: nearest(0.0, list(cell.validation)),
+    choose=lambda cell, others: nearest(0.0, cell.unlabelled),
     order=6,
 )

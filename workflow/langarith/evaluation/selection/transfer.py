@@ -15,7 +15,7 @@ from langarith.operands import Point
 def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
     """None where the study has no other target of the task."""
     points = [
-        point for point in cell.validation if all(point in other.validation for other in others)
+        point for point in cell.unlabelled if all(point in other.unlabelled for other in others)
     ]
     if not others or not points:
         return None

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from langarith.results.figures.bars import enhancement, methods, zero_shot
+from langarith.results.figures.bars import enhancement, ties, zero_shot
 from langarith.results.figures.curves import learning_curves
 from langarith.results.figures.density import sparsity
-from langarith.results.figures.dots import compare_rules
+from langarith.results.figures.dots import compare_rules, methods
 from langarith.results.figures.lines import lambda_impact, low_resource
 from langarith.results.figures.matrices import relatedness, similarity
 from langarith.results.figures.style import TEXT_WIDTH, save
@@ -24,7 +24,7 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "low_resource": low_resource,
     "lambda_impact": lambda_impact,
     "relatedness": relatedness,
-    "ties": methods,
+    "ties": ties,
     "methods": methods,
     "label_free": compare_rules,
     "similarity": similarity,

@@ -114,7 +114,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return _draw(table, scores, bars, gain, caption)
 
 
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Table 3 by target: language arithmetic and every other merge method of the table.
 
     Above each group is language arithmetic minus the best of the others, in points.

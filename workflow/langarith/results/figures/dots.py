@@ -1,4 +1,4 @@
-"""What λ costs without labels: the regret of every rule for each target and on average."""
+"""Rows of dots, for each target and on average: rules that choose λ, and merge methods."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from langarith import merging
 from langarith.evaluation import selection
 from langarith.results import analysis, label_free, palette
 from langarith.results.figures import style
-from langarith.results.intervals import LABELS, Intervals, key
+from langarith.results.intervals import BETTER_PROXY, LABELS, Intervals, key
 from langarith.results.names import metric_title
 
 ROW = 0.27  # inches
@@ -57,7 +58,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 for i, target in enumerate(targets):
                     if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
                         offset = 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
-                        ends = found.get(key(model, str(task), target, LABELS, rule=rule))
+                        ends = _negated(found, key(model, str(task), target, LABELS, rule=rule))
                         _dot(
                             axis,
                             of_targets[model, task, target, rule],
@@ -66,7 +67,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                             TARGET,
                         )
                 average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
-                ends = found.get(average)
+                ends = _negated(found, average)
                 average_regret = averages.get((model, task, rule), math.nan)
                 _dot(axis, average_regret, place - 0.1, ends, AVERAGE)
             axis.axvline(0, color="black", linewidth=0.6)
@@ -108,6 +109,93 @@ def _cells(table: pd.DataFrame) -> int:
     return len(table[table["rule"] == "validation"])
 
 
+def _negated(found: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
+    """The interval of a regret, which is that of a gain with the other sign."""
+    ends = found.get(place)
+    return (-ends[1], -ends[0]) if ends else None
+
+
+def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+    """Gain in points of every merge method over the better proxy; the best on average is on top.
+
+    Both proxies are rows of their own: the better one of a target, or on average, is at 0. Lines
+    are 95 % intervals of a paired bootstrap.
+    """
+    scores = analysis.beside_proxies(table)
+    found: Intervals = caption.get("intervals", {})
+    names = {
+        "task_language": f"{caption['task_language']} adapter",
+        "related": "related adapter",
+        **{m: merging.get(m).title for m in dict.fromkeys(analysis.methods(table)["method"])},
+    }
+    gains = {kind: _over_better_proxy(scores, kind) for kind in names}
+    averages = {kind: of_kind.xs(analysis.AVERAGE, level=2) for kind, of_kind in gains.items()}
+    rows = sorted(names, key=lambda kind: -averages[kind].fillna(-math.inf).mean())
+    panels = list(style.panels(scores, analysis.metrics(table), caption))
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    with mpl.rc_context(style.STYLE):
+        figure, axes = plt.subplots(
+            lines,
+            columns,
+            figsize=(style.TEXT_WIDTH, 0.75 + lines * (0.5 + ROW * len(rows))),
+            layout="constrained",
+            sharey=True,
+            squeeze=False,
+        )
+        for axis, (title, part) in zip(axes.flat, panels, strict=False):
+            model, task = map(str, part[["model", "task"]].iloc[0])
+            targets = style.ordered(part["target"], caption["languages"])
+            for place, kind in enumerate(rows):
+                heights = {
+                    target: place + 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
+                    for i, target in enumerate(targets)
+                } | {analysis.AVERAGE: place - 0.1}
+                for target, y in heights.items():
+                    value = gains[kind].get((model, task, target), math.nan)
+                    average = target == analysis.AVERAGE
+                    if average or not math.isnan(value):
+                        ends = found.get(key(model, task, target, BETTER_PROXY, method=kind))
+                        look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
+                        _dot(axis, value, y, ends, look if average else TARGET)
+            axis.axvline(0, color="black", linewidth=0.6)
+            axis.set_title(title.replace(", %)", ", points)"), loc="left")
+            axis.set_yticks(range(len(rows)), [names[kind] for kind in rows])
+            axis.set_ylim(len(rows) - 0.4, -0.6)
+            axis.set_xlabel("gain (points)")
+            axis.xaxis.grid(True, color="0.9", linewidth=0.6)
+            axis.set_axisbelow(True)
+            axis.tick_params(axis="y", length=0)
+        for axis in axes.flat[len(panels) :]:
+            axis.set_visible(False)
+        entries: dict[str, Artist] = {
+            "merge, average over targets": Line2D([], [], **{**AVERAGE, "linestyle": ""}),
+            "one target": Line2D([], [], **{**TARGET, "linestyle": ""}),
+        }
+        style.legend(figure, entries)
+        style.foot(
+            figure,
+            caption,
+            scores,
+            key="Gain: points on test over the better of both single adapters, λ chosen on the "
+            "target's labelled validation data. Means over seeds; lines are 95 % intervals of a "
+            "paired bootstrap. An average gain is that of the averages over targets. Rows are in "
+            "the order of their average gain, over all panels.",
+            missing=style.count(analysis.missing(table), "cells", MARKS),
+        )
+    return figure
+
+
+LOOKS = {"task_language": palette.TASK_LANGUAGE, "related": palette.RELATED}
+
+
+def _over_better_proxy(scores: pd.DataFrame, kind: str) -> pd.Series:
+    """The gains of a method, or of a proxy, by model, task and target, the average included."""
+    others = [proxy for proxy in analysis.PROXIES if proxy != kind]
+    gains = analysis.gains(scores, kind, others).set_index(["model", "task", "target"])["gain"]
+    return gains.clip(upper=0) if kind in analysis.PROXIES else gains
+
+
 def _dot(
     axis: Axes,
     value: float,
@@ -115,10 +203,10 @@ def _dot(
     ends: tuple[float, float] | None,
     look: Mapping[str, Any],
 ) -> None:
-    """A regret with the interval of its gain, which has the other sign; or a mark of none."""
+    """A value with its interval; or a mark of none."""
     if math.isnan(value):
         axis.text(0, y, style.ABSENT, ha="center", va="center", fontsize=style.SMALL, clip_on=True)
         return
     if ends:
-        axis.plot([-ends[1], -ends[0]], [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
+        axis.plot(ends, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
     axis.plot([value], [y], **look, linestyle="", zorder=2.5)

@@ -13,9 +13,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from langarith.results import analysis, palette
+from langarith.results import analysis, intervals, palette
 from langarith.results.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
@@ -200,19 +201,22 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 
     The thick line is the mean over seeds, a thin one each seed; dashed are both adapters alone, the
     ends of the mean; circles, on the lines of their seeds, are the lambdas that these chose. Dotted
-    is the test score of the most frequent class, where it is in view.
+    is the test score of the most frequent class, where it is in view. Bars below a curve are from
+    the table of choices, `choices` in the caption, where that is given.
     """
     chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
     cells = analysis.cells(table)
     cells = cells[cells["method"] == "la"]
     place = ["model", "task", "target", "left", "right"]
     of_cell = dict(iter(analysis.curves(table).groupby(place)))
+    choices = caption.get("choices")
     blocks = style.panels(cells, analysis.metrics(table), caption)
     lines = _packed([part.drop_duplicates(place) for _, part in blocks])
     heights = [rows for _, rows, _ in lines]
+    panel = 1.15 if choices is None else 1.4  # inches
     with mpl.rc_context(style.STYLE):
         figure = plt.figure(
-            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(lines) + 1.15 * sum(heights)),
+            figsize=(style.TEXT_WIDTH, 0.9 + 0.3 * len(lines) + panel * sum(heights)),
             layout="constrained",
         )
         drawn_chance = False
@@ -227,6 +231,9 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     for name, one in part[part["target"] == target].groupby(place, sort=False):
                         axis = next(axes)
                         _curve(axis, of_cell.get(name), one)
+                        if choices is not None:
+                            there = intervals.of_cells(choices, one.dropna(subset=["merged"]))
+                            _strip(axis, there)
                         drawn_chance |= _chance(axis, chance.get(name[:3]))
                         there = one["merged"].notna()
                         partly = style.PARTLY if there.any() and not there.all() else ""
@@ -234,7 +241,8 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 for axis in axes:
                     axis.remove()
                 for axis in sub.axes[-columns:]:  # the lowest of each column
-                    axis.tick_params(labelbottom=True)
+                    lowest = axis.child_axes[0] if axis.child_axes else axis
+                    lowest.tick_params(labelbottom=True)
                 sub.supxlabel("λ", fontsize=8)
             parts[0].supylabel("validation score (%)", fontsize=8)
         several = cells["seed"].nunique() > 1
@@ -249,13 +257,15 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         }
         if drawn_chance:
             entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+        if choices is not None:
+            entries["choices of resamples"] = Patch(**SHARES)
         style.legend(figure, entries)
         style.foot(
             figure,
             caption,
             cells,
             key="λ is the weight of the first language of a panel. Thick line: mean over seeds. "
-            "Circle: a seed's choice.",
+            f"Circle: a seed's choice.{'' if choices is None else RESAMPLED}",
             missing=style.count(
                 analysis.missing(table),
                 "cells",
@@ -285,6 +295,29 @@ def _packed(blocks: Sequence[pd.DataFrame]) -> list[tuple[list[int], int, list[i
     return lines
 
 
+SHARES: dict[str, Any] = {"color": palette.tint(palette.MERGED, 0.35), "linewidth": 0}
+RESAMPLED = (
+    " Bars: the share of resamples of the validation examples that choose each λ, mean over seeds; "
+    "the highest bar of a panel has full height."
+)
+BAR = 0.08  # of λ: the widest bar
+
+
+def _strip(axis: Axes, choices: pd.DataFrame) -> None:
+    """Bars below a curve: how often resamples choose each λ."""
+    strip = axis.inset_axes((0, -0.27, 1, 0.2), sharex=axis)
+    strip.set_yticks([])
+    strip.tick_params(axis="x", labelsize=style.SMALL, pad=1.5, labelbottom=False)
+    strip.spines["left"].set_visible(False)
+    axis.tick_params(axis="x", length=0)
+    if choices.empty:
+        return
+    shares = intervals.choice_shares(choices)
+    apart = np.diff(np.sort(shares.index.to_numpy(dtype=float))).min(initial=BAR / 0.8)
+    strip.bar(shares.index, shares, width=0.8 * apart, **SHARES)
+    strip.set_ylim(0, shares.max())
+
+
 SEED: dict[str, Any] = {"color": palette.tint(palette.MERGED, 0.45), "linewidth": 0.5}
 
 
@@ -299,7 +332,9 @@ def _curve(axis: Axes, curve: pd.DataFrame | None, cells: pd.DataFrame) -> None:
         style.hatched(axis, 0.0, 0.0, 1.0, 1.0, told=True)
         axis.set_ylim(0, 1)
         return
-    mean = curve.groupby("lambda")["value"].mean()
+    at = curve.groupby("lambda")["value"]
+    # a refined search evaluates other points for each seed: a mean is of all seeds, or none
+    mean = at.mean()[at.size() == at.size().max()]
     ends = ((1.0, palette.TASK_LANGUAGE, "--"), (0.0, palette.RELATED, "-."))
     for end, colour, dash in ends:
         for value in mean[mean.index == end]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,7 +21,7 @@ STUDY = "no-train-but-gain"
 VERDICTS = ["within", "above", "below", "one seed", "same", "differs", "not run", "not comparable"]
 """In the order in which they are counted; what they mean: see `compare`."""
 
-COLUMNS = "id what source model unit paper ours sd seeds verdict note".split()
+COLUMNS = "id what source model unit paper ours sd low high seeds examples verdict note".split()
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,21 @@ class Ours:
     seeds: int = 0
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """The ends of the 95 % interval of a value, and from how many test examples it is computed."""
+
+    low: float
+    high: float
+    examples: int
+
+
 def compare(
-    tables: Mapping[str, pd.DataFrame], study: str, *, task_language: str = "en"
+    tables: Mapping[str, pd.DataFrame],
+    study: str,
+    *,
+    task_language: str = "en",
+    estimate: Callable[[Stated, str | None, float], Estimate | None] = lambda *_: None,
 ) -> pd.DataFrame:
     """A row per number of the paper: `COLUMNS`, in the order in which the paper's file has them.
 
@@ -55,9 +68,13 @@ def compare(
 
     A number whose model the paper does not name has a row for each model that we have it of.
 
+    `low` and `high` are the ends of the 95 % interval of ours, and `examples` the number of test
+    examples, where `estimate` gives them.
+
     Args:
         tables: tidy tables by experiment; those that are not there have not run.
         study: the name of the study that they are of.
+        estimate: given a number, a model and our value, how sure that is; see `certainty`.
     """
     views = {
         name: _VIEWS[name](table, task_language) for name, table in tables.items() if name in _VIEWS
@@ -70,7 +87,11 @@ def compare(
             continue
         for model in [number.model] if number.model else _models(view):
             found = None if view is None else _ours(number, model, view)
-            rows.append(_row(number, model, found, verdict(number.value, found)))
+            row = _row(number, model, found, verdict(number.value, found))
+            if found and isinstance(found.value, float):
+                sure = estimate(number, model, found.value)
+                row |= asdict(sure) if sure else {}
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -183,12 +204,10 @@ _QUANTITIES: dict[str, Quantity] = {
     "average": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
     "merged": _over_seeds(["merged"], lambda scores: float(scores["merged"].mean())),
     "greatest_range": _over_seeds(["merged"], _greatest_range),
-    "evaluations": _over_seeds(
-        ["full_evaluations"], lambda counts: float(counts["full_evaluations"].max())
-    ),
+    "evaluations": _over_seeds(["grid_size"], lambda counts: float(counts["grid_size"].max())),
     "times_fewer": _over_seeds(
-        ["full_evaluations", "evaluations"],
-        lambda counts: float((counts["full_evaluations"] / counts["evaluations"]).max()),
+        ["grid_size", "evaluations"],
+        lambda counts: float((counts["grid_size"] / counts["evaluations"]).max()),
     ),
     "cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].mean())),
     "least_cosine": _over_seeds(["cosine"], lambda pairs: float(pairs["cosine"].min())),
@@ -241,12 +260,14 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     ]
     for part, rows in compared.groupby(parts, sort=False):
         notes = " ".join(dict.fromkeys(note for note in rows["note"] if note))
+        counted = bool(rows["examples"].notna().any())
         made.append(
             sheet(
                 f"Reproduction: {part}",
-                f"Ours ± one standard deviation over seeds. {notes}",
-                ("number", "model", "paper", "ours", "seeds", "verdict"),
-                [[_sheet_row(row) for row in rows.to_dict("records")]],
+                "Ours ± one standard deviation over seeds. "
+                f"{'Examples: of the test split. ' if counted else ''}{notes}",
+                ("number", "model", "paper", "ours", "seeds", *(["examples"] * counted), "verdict"),
+                [[_sheet_row(row, counted) for row in rows.to_dict("records")]],
                 caption,
             )
         )
@@ -258,20 +279,31 @@ def _in_print(source: str) -> bool:
     return source.startswith(("Table", "Figure"))
 
 
-def _sheet_row(row: Mapping[Any, Any]) -> Row:
+def _sheet_row(row: Mapping[Any, Any], counted: bool) -> Row:
+    """The row of a number; `counted`: with its number of examples."""
     what = row["what"] if _in_print(row["source"]) else f"{row['what']} ({row['source']})"
     start = (what, row["model"])
     if row["unit"] == "language":
         ours = row["ours"] if isinstance(row["ours"], str) else MISSING
-        return (*start, row["paper"], ours, "", row["verdict"])
+        return (*start, row["paper"], ours, "", *([""] * counted), row["verdict"])
     theirs = float(row["paper"])
     # as the paper prints it: two decimals in its tables and Figure 10, what it takes in its text
     decimals = 2 if row["unit"] in {"percent", "cosine"} else len(f"{theirs:g}".partition(".")[2])
     digits = {"cosine": 3, "count": 0}.get(row["unit"], 2)
+    ends = float(row["low"]), float(row["high"])
+    interval = None if math.isnan(ends[0]) else ends
+    examples = float(row["examples"])
     return (
         *start,
         Number(theirs, digits=decimals),
-        Number(float(row["ours"]), float(row["sd"]), digits=digits),
+        Number(
+            float(row["ours"]),
+            float(row["sd"]),
+            digits=digits,
+            interval=interval,
+            measure="gain" if row["unit"] == "points" else "score",
+        ),
         Number(float(row["seeds"]) or math.nan, digits=0),
+        *([MISSING if math.isnan(examples) else Number(examples, digits=0)] * counted),
         row["verdict"],
     )

@@ -1,0 +1,85 @@
+"""Language arithmetic whose λ changes from layer to layer (after Bandarkar et al. 2024)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from langarith.merging import Merge, Method
+from langarith.merging.la import weights
+from langarith.operands import Point
+
+if TYPE_CHECKING:
+    from langarith.merging.tensors import Tensors
+
+_LAYER = re.compile(r"\blayer\.(\d+)\.")
+
+
+def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
+    """λ_d · τ_left + (1−λ_d) · τ_right at every depth d, λ_d on a line between two numbers.
+
+    A point is λ at the embeddings and λ at the top: λ_d = bottom + (top − bottom) · d / D. The
+    invertible adapter, and any tensor outside a layer, has depth 0, layer i (from 0) depth i + 1, D
+    is the depth of the topmost adapter. Both numbers equal give language arithmetic, bitwise.
+
+    Layer swapping takes the lowest and highest layers from one model, those between from another,
+    with averages at the transitions; this is its continuous counterpart for one transition.
+    """
+    from langarith.merging.tensors import check_same, moved, weighted_sum
+
+    check_same(operands)
+    names = defaultdict(list)
+    for name in operands[0]:
+        names[depth(name)].append(name)
+    last = max(names) or 1
+    left, right = (moved(operand, device) for operand in operands)
+
+    def merge(point: Point) -> dict[str, Any]:
+        bottom, top = point
+        merged: dict[str, Any] = {}
+        for level, there in names.items():
+            first, second = weights((bottom + (top - bottom) * (level / last),))
+            merged |= weighted_sum(
+                [
+                    (first, {name: left[name] for name in there}),
+                    (second, {name: right[name] for name in there}),
+                ]
+            )
+        return {name: merged[name] for name in left}
+
+    return merge
+
+
+def depth(name: str) -> int:
+    """The depth of a tensor by its name: 0 outside the layers, 1 in the lowest layer."""
+    found = _LAYER.search(name)
+    return int(found[1]) + 1 if found else 0
+
+
+def pairs(values: Sequence[float], operands: int) -> list[Point]:
+    """Every pair of grid values: λ at the embeddings, λ at the top."""
+    return list(product(sorted(values), repeat=2))
+
+
+def describe(operands: Sequence[str], point: Point) -> str:
+    """`λ · en + (1−λ) · fr, λ from 0.25 at the embeddings to 0.75 at the top`."""
+    left, right = operands
+    bottom, top = point
+    return (
+        f"λ · {left} + (1−λ) · {right}, λ from {bottom:.2f} at the embeddings to {top:.2f} at the "
+        "top"
+    )
+
+
+METHOD = Method(
+    title="LA by layers",
+    reference="after Bandarkar et al. 2024, arXiv 2410.01335",
+    prepare=prepare,
+    describe=describe,
+    points=pairs,
+    ends=(0.0, 1.0),
+    neutral=0.5,
+)
