@@ -117,7 +117,7 @@ class MergeRecipe(Strict):
             raise ValueError(
                 "parameters.lambda and the weights of operands say the same; give one of them"
             )
-        # λ = 1 and λ = 0 are the operands themselves: then λ is the weight of the first
+        # where λ runs from one operand to the other, it is the weight of the first
         if method.ends != (0.0, 1.0) or wanted != len(weights) - 1:
             raise ValueError(
                 f"operands have no weights with {self.method}; give parameters.lambda "
