@@ -23,7 +23,7 @@ from hub_server import HubServer
 from langarith import cli, merging
 from langarith.audit.card import Dataset, Evaluation, Gain, Score, card
 from langarith.errors import InputError
-from langarith.models import encoders, merge_recipe, merged
+from langarith.models import encoders, merged
 from langarith.models.adapters import language_config, read_adapter, save_adapter
 from langarith.models.merge_recipe import MergeRecipe
 
@@ -128,7 +128,7 @@ def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
     method = merging.get(name)
     point = method.points([0.5], 2)[0]
     keys: dict[str, Any] = {"origin": "adapters/initial"} if method.needs_origin else {}
-    seed = {"seed": 7} if merge_recipe.draws(method) else {}
+    seed = {"seed": 7} if method.draws else {}
     parameters = {"lambda": list(point)} | seed
     merge(capsys, "a", method=name, parameters=parameters, operands=operands(None, None), **keys)
     adapters = [read_adapter(f"adapters/{language}") for language in ("en", "fr")]

@@ -22,7 +22,7 @@ from langarith.audit.scores import Choice, evaluation
 from langarith.data import hub
 from langarith.errors import InputError
 from langarith.files import read_json, refuse_existing, sha256
-from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, draws, numbers
+from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, numbers
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
 TRAINED, INITIALISED = "train_language_adapter", "initialise_adapters"
@@ -84,7 +84,7 @@ def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRec
     base = base_model(graph, choice.model)
     method, origin = merging.get(choice.method), None
     parameters: dict[str, Any] = {"lambda": list(choice.point)}
-    if draws(method):
+    if method.draws:
         parameters["seed"] = int(choice.seed)
     if method.needs_origin:
         initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)

@@ -94,9 +94,9 @@ class MergeRecipe(Strict):
             )
         if self.origin is not None and not method.needs_origin:
             raise ValueError(f"'origin' has no effect with {self.method}; remove it")
-        if draws(method) and self.parameters.seed is None:
+        if method.draws and self.parameters.seed is None:
             raise ValueError(f"{self.method} draws at random; give parameters.seed")
-        if self.parameters.seed is not None and not draws(method):
+        if self.parameters.seed is not None and not method.draws:
             raise ValueError(f"parameters.seed has no effect with {self.method}; remove it")
         self._refuse_other_numbers(method)
         return self
@@ -117,7 +117,7 @@ class MergeRecipe(Strict):
             raise ValueError(
                 "parameters.lambda and the weights of operands say the same; give one of them"
             )
-        # λ = 1 and λ = 0 are the operands themselves: then λ is the weight of the first
+        # where λ runs from one operand to the other, it is the weight of the first
         if method.ends != (0.0, 1.0) or wanted != len(weights) - 1:
             raise ValueError(
                 f"operands have no weights with {self.method}; give parameters.lambda "
@@ -135,11 +135,6 @@ class MergeRecipe(Strict):
         if self.parameters.point is not None:
             return self.parameters.point
         return tuple(operand.weight or 0.0 for operand in self.operands[:-1])
-
-
-def draws(method: merging.Method) -> bool:
-    """Whether a method depends on a seed."""
-    return bool(getattr(method, "draws", False))
 
 
 def numbers(method: merging.Method, operands: int) -> int:
