@@ -220,8 +220,10 @@ CONFIG = layout.ENCODER_FILES[0]
 
 def _names(path: str) -> dict[str, str]:
     """The wildcards of a job with a model, by the path of its record."""
-    patterns = (layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER, layout.CELL)
-    patterns += (layout.MASKED_LM,)
+    patterns = (
+        *(layout.ENCODER, layout.LANGUAGE_ADAPTER, layout.TASK_ADAPTER),
+        *(layout.CELL, layout.MASKED_LM),
+    )
     return next(filter(None, (layout.parse(pattern, path) for pattern in patterns)))
 
 
