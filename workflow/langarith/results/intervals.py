@@ -29,7 +29,7 @@ def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
     names = ["model", "task", "target", "over", "budget", "rule"]
     return {
-        key(*map(str, place), rule=rule if place[3] == LABELS else ""): (float(low), float(high))
+        key(*map(str, [*place, rule if place[3] == LABELS else ""])): (float(low), float(high))
         for table in tables
         for *place, rule, low, high in table[[*names, "low", "high"]].itertuples(index=False)
     }
