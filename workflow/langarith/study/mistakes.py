@@ -116,7 +116,8 @@ def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
 def _place(data: Any, loc: Sequence[str | int]) -> tuple[Place, str | None, Place]:
     """The keys of an error, without what pydantic puts between them; a form, and its place."""
     parts: list[str | int] = []
-    form, place = None, ()
+    form: str | None = None
+    place: Place = ()
     for part in loc:
         here = _value(data, parts)
         inside = isinstance(here, Mapping) and part in here
@@ -135,12 +136,11 @@ def _source(block: Any) -> Any:
 def _value(data: Any, parts: Iterable[str | int]) -> Any:
     """What stands at some keys; None where nothing does."""
     for part in parts:
-        if (isinstance(data, Mapping) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-        else:
+        if isinstance(data, list):
+            data = dict(enumerate(data))
+        if not isinstance(data, Mapping) or part not in data:
             return None
+        data = data[part]
     return data
 
 
