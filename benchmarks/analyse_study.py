@@ -16,11 +16,9 @@ To reach: ten minutes and 4 GiB on two cores. `cpu_seconds` is what a busy machi
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,7 +29,7 @@ import harness
 from langarith import layout, merging, tasks
 from langarith.evaluation import outcomes, selection
 from langarith.operands import Point, point_value
-from langarith.results import gains, label_free, label_price, statistics, tables
+from langarith.results import choices, gains, label_free, label_price, statistics, tables
 from langarith.study import experiments, grid, loading, schema, sources
 
 RESULTS = "results"
@@ -65,7 +63,7 @@ def write_study(study: schema.Study, folder: Path, examples: int) -> None:
     for cell in experiments.all_cells(study):
         kind = sources.task_type(study, cell.task)
         if (kind, cell.method, cell.seed) not in made:
-            points = grid.points(study, cell.method, len(cell.operands))
+            points = grid.search(study, cell.method, len(cell.operands)).grid
             of_split = {
                 split: {point: counts(kind, point, cell.seed, examples, split) for point in points}
                 for split in ("validation", "test")
@@ -146,7 +144,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
         table = tables.read(path)
         timed("tables", since)
         since = time.perf_counter()
-        paths = gains.cell_paths(map(str, files(study, folder, name, "outcomes.parquet")))
+        paths = layout.cell_paths(map(str, files(study, folder, name, "outcomes.parquet")))
         found = gains.gains(name, table, study.task_language)
         made[name] = gains.estimate(name, found, paths, types)
         timed("gains", since)
@@ -156,9 +154,8 @@ def ours(given: harness.Given) -> dict[str, Any]:
     since = time.perf_counter()
     # every cell, although experiments show the choice of the zero-shot cells, budgets and TIES
     every = [layout.CELL.format(**cell.wildcards) for cell in experiments.all_cells(study)]
-    paths = gains.cell_paths(f"{folder}/{cell}/outcomes.parquet" for cell in every)
-    if find_spec("langarith.results.choices"):
-        importlib.import_module("langarith.results.choices").rows("all", paths, types)
+    paths = layout.cell_paths(f"{folder}/{cell}/outcomes.parquet" for cell in every)
+    choices.rows("all", paths, types)
     timed("choices", since)
     place, gain = given["place"], made["zero_shot"]
     model, task, target = place[:3]

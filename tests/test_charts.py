@@ -64,7 +64,13 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
     name, gains = (f"results/tables/label_free{part}.csv" for part in ("", "_gains"))
     record = f"{name}.provenance.json"
     made_up.job("compare_rules", cell_files, {name: table.to_csv(index=False)}, record)
-    interval = {"model": "tiny", "task": "ner", "target": "es", "over": "validation"}
+    interval = {
+        "model": "tiny",
+        "task": "ner",
+        "target": "es",
+        "over": "validation",
+        "method": "la",
+    }
     interval |= {"budget": "full", "rule": "right", "low": -15.0, "high": -4.0}
     text = pd.DataFrame([interval]).to_csv(index=False)
     made_up.job(
@@ -80,7 +86,10 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
 def test_dots_are_the_regrets_of_rules_with_their_intervals(rules: lineage.Lineage) -> None:
     number = {job: i for i, job in enumerate(rules.jobs)}
     found = {dot["kind"]: dot for dot in charts.dots(rules, rules.jobs, number)}
-    assert set(found) == set(selection.names()) - {"validation", "transfer"}  # no other target
+    assert set(found) == set(selection.without_own_jobs()) - {
+        "validation",
+        "transfer",
+    }  # no other target
     right = found["right"]
     assert (right["group"], right["name"]) == ("es", "λ = 0 (right alone)")
     assert (right["mean"], right["regret"], right["interval"]) == (39, 10, [4, 15])

@@ -28,7 +28,9 @@ def curve(values: list[int]) -> dict[tuple[float, ...], float]:
 def swept(target: str, validation: list[int], entropy: list[int], test: list[int]) -> Swept:
     curves = [curve(values) for values in (validation, entropy, test)]
     losses = curve([abs(i - 8) for i in range(21)])
-    return Swept("tiny", "ner", target, "la", "en+fr", 1, *curves, (3.0, 4.0), 0.5, losses)
+    return Swept(
+        "tiny", "ner", target, "la", "en+fr", 1, *curves, (3.0, 4.0), 0.5, masked_lm=losses
+    )
 
 
 def choices(cell: Swept, others: list[Swept]) -> dict[str, object]:

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import made_up
-from langarith import tasks
+from langarith import layout, tasks
 from langarith.evaluation import outcomes, selection
-from langarith.results import figures, gains, label_free, label_price, sheets, tables
+from langarith.results import figures, label_free, label_price, sheets, tables
 
 # coarse at the left, fine around 0.6: a search refines near the best point
 GRID = [(p,) for p in (0.0, 0.25, 0.5, 0.55, 0.6, 0.65, 0.75, 1.0)]
@@ -52,7 +52,7 @@ def cells(tmp_path: Path) -> dict[tuple[str, ...], Path]:
                 paths.append(f"{folder}/outcomes.parquet")
                 splits = {"validation": made(kind, examples, rng), "test": made(kind, 80, rng)}
                 outcomes.write(Path(paths[-1]), splits)
-    return gains.cell_paths(paths)
+    return layout.cell_paths(paths)
 
 
 TYPES = {"ner": "ner", "nli": "nli", "qa": "qa"}

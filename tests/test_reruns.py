@@ -167,7 +167,7 @@ BOUNDARIES = {
     "check_task_data*": "merging* evaluation* training* models* results*",
     "sweep*": "training* results* data.streams",
     "score_masked_lm*": "tasks.[!s]* evaluation.sweep evaluation.selection* results* data.readers",
-    "choose_lambda*": "tasks* merging.* training* models* evaluation.[!s]* evaluation.sc*",
+    "choose_lambda*": f"tasks* {MERGES} training* models* evaluation.[!s]* evaluation.sc*",
     "tabulate": "tasks* merging* training* models* data* evaluation*",
     "compare_with_paper": f"{MERGES} training* models* data.streams results.figures*",
     "format_table": f"tasks* {MERGES} training* models* data* results.figures*",

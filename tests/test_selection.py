@@ -58,7 +58,8 @@ def test_choice_stays_when_others_are_left_out(curve, centre, data) -> None:
 
 
 def test_neutral_point_of_each_method() -> None:
-    assert merging.get("la").neutral == merging.get("slerp").neutral == 0.5
+    for name in ("la", "slerp"):
+        assert selection.neutral(merging.get(name), (0.0,)) == 0.5
     assert merging.get("ties20").neutral == merging.get("ties80").neutral == 1.0
 
 

@@ -44,7 +44,10 @@ def study(folder: Path, text: str):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("selection: oracle", "selection: oracle looks at test labels and chooses nothing"),
+        (
+            "selection: oracle",
+            "selection: oracle looks at test labels and is shown for comparison only",
+        ),
         ("selection: left", "selection: left is one adapter and is shown for comparison only"),
         ("selection: right", "name one of validation, transfer, entropy, mlm, norm, fixed"),
         ("selection: entopy", "selection: there is no rule 'entopy' (did you mean 'entropy'?)"),
@@ -168,7 +171,7 @@ def test_gains_name_the_studys_rule_and_tables_find_their_intervals() -> None:
     table["point"] = ["" if pd.isna(x) else f"{x:.2f}" for x in table["lambda"]]
     (gain,) = gains.gains("zero_shot", table, "en", "entropy")
     assert gain.rule == "entropy"
-    names = {"model": "tiny", "task": "ner", "target": "es", "over": "better proxy"}
+    names = {"model": "tiny", "task": "ner", "target": "es", "over": "better proxy", "method": "la"}
     row = names | {"budget": "full", "rule": "entropy", "low": 1.0, "high": 8.0}
     found = intervals.intervals([pd.DataFrame([row])])
     caption = made_up.CAPTION | {"seeds": [1], "intervals": found, "choice": "λ was chosen so."}
@@ -198,6 +201,7 @@ def test_losses_equal_an_independent_computation(base, tmp_path, tiny_tokenizer)
         names,
         merging.get("la"),
         (0.0, 0.25, 1.0),
+        "grid",
         tmp_path / "out",
         encoder=base,
         tokenizer=tmp_path / "tokenizer",
