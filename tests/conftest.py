@@ -52,7 +52,7 @@ def tiny_tokenizer():
 
 
 @pytest.fixture(scope="session")
-def house(root, tmp_path_factory) -> Path:
+def project(root, tmp_path_factory) -> Path:
     """A copy of the project in which the nano study has run to its end, once for all workers."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -60,16 +60,18 @@ def house(root, tmp_path_factory) -> Path:
     finished = folder / "nano"
     with FileLock(folder / "nano.lock"):
         if not finished.exists():
-            house = workspace.copy_project(root, folder / "nano-running")
-            workspace.run(house, *workspace.NANO)
-            house.rename(finished)
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("nano") / "house", symlinks=True))
+            project = workspace.copy_project(root, folder / "nano-running")
+            workspace.run(project, *workspace.NANO)
+            project.rename(finished)
+    return Path(
+        shutil.copytree(finished, tmp_path_factory.mktemp("nano") / "project", symlinks=True)
+    )
 
 
 @pytest.fixture
-def copy(house, tmp_path) -> Path:
+def copy(project, tmp_path) -> Path:
     """A copy of it for one test's edits; times are kept, so nothing in it is stale."""
-    return Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    return Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +108,8 @@ def open_page(browser):
         page.set_viewport_size({"width": width, "height": height})
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
-            "console", lambda told: problems.append(told.text) if told.type == "error" else None
+            "console",
+            lambda output: problems.append(output.text) if output.type == "error" else None,
         )
         page.goto(path.resolve().as_uri())
         return page

@@ -84,8 +84,8 @@ class HubServer:
         self, kind: str, name: str, files: dict[str, bytes], *, branch: str = "main", **keys: Any
     ) -> str:
         """Put files into a repository as a new commit of a branch; its hash."""
-        told = json.dumps({path: _sha256(data) for path, data in sorted(files.items())})
-        commit = hashlib.sha1(f"{name}{told}".encode(), usedforsecurity=False).hexdigest()
+        output = json.dumps({path: _sha256(data) for path, data in sorted(files.items())})
+        commit = hashlib.sha1(f"{name}{output}".encode(), usedforsecurity=False).hexdigest()
         repository = self.repositories.setdefault((kind, name), Repository({}, {}))
         repository.commits[commit] = files
         repository.branches[branch] = commit

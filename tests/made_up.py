@@ -205,7 +205,7 @@ def job(
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
     script = script or rule
-    told = {
+    output = {
         "rule": rule,
         "script": script,
         "study": "little",
@@ -231,7 +231,7 @@ def job(
         "cpu_seconds": 2.0,
         "peak_memory_mb": 100.0,
     }
-    write_json(record, told)
+    write_json(record, output)
 
 
 def study_table() -> pd.DataFrame:

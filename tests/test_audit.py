@@ -78,10 +78,10 @@ def test_one_changed_byte_is_found_with_what_stands_on_it(results, capsys, path,
     one_byte(path)
     assert found(results) == {("changed", path): downstream}
     assert verify.main(["verify", "results", "--all"]) == 1
-    told = capsys.readouterr().out
-    assert f"changed    {path}" in told
+    output = capsys.readouterr().out
+    assert f"changed    {path}" in output
     for file in (TABLE, FIGURE):
-        assert (f"\n             {file}" in told) == (file in downstream)
+        assert (f"\n             {file}" in output) == (file in downstream)
 
 
 def test_a_missing_file_is_found(results):
@@ -110,10 +110,10 @@ def test_adapters_of_two_seeds_that_were_swapped_are_found(results):
 def test_folders_of_two_seeds_that_were_swapped_with_their_records_are_found(results):
     one, two = (Path(ADAPTER.format("fr", seed)).parent for seed in (1, 2))
     one.rename("aside"), two.rename(one), Path("aside").rename(two)
-    told = found(results)
-    assert told["changed", ADAPTER.format("fr", 1)] == cell(1) | {TABLE, FIGURE}
-    assert told["changed", ADAPTER.format("fr", 2)] == cell(2) | {TABLE, FIGURE}
-    assert ("record", f"{one}/provenance.json") in told
+    output = found(results)
+    assert output["changed", ADAPTER.format("fr", 1)] == cell(1) | {TABLE, FIGURE}
+    assert output["changed", ADAPTER.format("fr", 2)] == cell(2) | {TABLE, FIGURE}
+    assert ("record", f"{one}/provenance.json") in output
 
 
 def test_a_record_that_was_edited_to_hide_a_change_is_found(results):
@@ -124,8 +124,8 @@ def test_a_record_that_was_edited_to_hide_a_change_is_found(results):
     old["outputs"] = describe([path])
     old["outputs"][path]["sha256"] = sha256(path)
     Path(path).with_name("provenance.json").write_text(json.dumps(old))
-    told = found(results)
-    assert told == {("stale", f"{CELL.format(1)}/selected.json"): cell(1) | {TABLE, FIGURE}}
+    output = found(results)
+    assert output == {("stale", f"{CELL.format(1)}/selected.json"): cell(1) | {TABLE, FIGURE}}
 
 
 def test_a_job_that_read_an_older_version_of_the_users_file_is_stale(results):
@@ -147,9 +147,9 @@ def test_a_job_that_read_an_older_version_of_the_users_file_is_stale(results):
 
 def test_a_record_that_cannot_be_read_is_told(results):
     Path(f"{TABLE}.provenance.json").write_text("{")
-    told = found(results)
-    assert ("record", f"{TABLE}.provenance.json") in told
-    assert told["unrecorded", TABLE] == {FIGURE}
+    output = found(results)
+    assert ("record", f"{TABLE}.provenance.json") in output
+    assert output["unrecorded", TABLE] == {FIGURE}
 
 
 def test_a_file_of_no_record_is_told_and_what_describes_the_study_is_not(results):
@@ -169,9 +169,9 @@ def test_a_folder_of_another_study_is_left_out(results):
 def test_code_that_has_changed_since_is_told_with_all_that_it_made(results):
     for seed in (1, 2):
         record = Path(f"{CELL.format(seed)}/provenance.json")
-        told = json.loads(record.read_text())
-        told["parameters"]["code"] = "0" * 16
-        record.write_text(json.dumps(told))
+        output = json.loads(record.read_text())
+        output["parameters"]["code"] = "0" * 16
+        record.write_text(json.dumps(output))
     assert found(results) == {("stale", "code of sweep"): cell(1) | cell(2) | {TABLE, FIGURE}}
 
 
@@ -231,14 +231,14 @@ def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
 
 def test_a_row_is_explained_down_to_the_users_files(results, capsys):
     assert verify.main(["explain", TABLE, "--row", *ROW]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("49.0: experiment zero_shot")
-    assert "lambda 0.50 chosen on validation (f1 50.00); next 1.00 (44.00), 0.00 (40.00)" in told
+    output = capsys.readouterr().out
+    assert output.startswith("49.0: experiment zero_shot")
+    assert "lambda 0.50 chosen on validation (f1 50.00); next 1.00 (44.00), 0.00 (40.00)" in output
     for part in ("raw/fr.txt", "raw/en.txt", "recipe {steps 20}", "seed 1; code", "fr@full/seed1"):
-        assert part in told
+        assert part in output
     # the other seed has no part in it
-    assert "seed 2" not in told and "seed2" not in told
-    assert "a different value" not in told
+    assert "seed 2" not in output and "seed2" not in output
+    assert "a different value" not in output
 
 
 def test_a_row_is_found_by_its_line(results):
@@ -249,8 +249,8 @@ def test_a_row_is_found_by_its_line(results):
         .splitlines()
         .index("zero_shot,tiny,ner,es,la,en,fr,en+fr,full,2,0.5,test,True,f1,49.0,10")
     )
-    told = explain.lines(Path(TABLE), [str(line + 1)])
-    assert "seed 2" in told[0] and f"line {line + 1}" in told[1]
+    output = explain.lines(Path(TABLE), [str(line + 1)])
+    assert "seed 2" in output[0] and f"line {line + 1}" in output[1]
 
 
 def test_a_row_whose_value_the_sweep_does_not_tell_is_marked(results):
@@ -275,8 +275,8 @@ def test_a_row_that_is_none_or_several_is_refused(results, row, sentence):
 
 
 def test_any_file_is_explained(results):
-    told = "\n".join(explain.lines(Path(ADAPTER.format("en", 2))))
-    assert "raw/en.txt" in told and "raw/fr.txt" not in told
+    output = "\n".join(explain.lines(Path(ADAPTER.format("en", 2))))
+    assert "raw/en.txt" in output and "raw/fr.txt" not in output
 
 
 # --- diff ---
@@ -311,30 +311,30 @@ def test_differences_come_most_upstream_first(results, other):
 
     def edit(path: str, change) -> None:
         record = other / path
-        told = json.loads(record.read_text())
-        change(told)
-        record.write_text(json.dumps(told))
+        output = json.loads(record.read_text())
+        change(output)
+        record.write_text(json.dumps(output))
 
     edit(
         "tokens/tiny/fr/part.arrow.provenance.json",
-        lambda told: told["inputs"]["raw/fr.txt"].update(sha256="f" * 64),
+        lambda output: output["inputs"]["raw/fr.txt"].update(sha256="f" * 64),
     )
     edit(
         "evaluation/tiny/ner/es/la/en+fr/seed1/provenance.json",
-        lambda told: told["parameters"].update(code="new"),
+        lambda output: output["parameters"].update(code="new"),
     )
     edit(
         "tables/zero_shot.csv.provenance.json",
-        lambda told: told["versions"].update(torch="2.14.0"),
+        lambda output: output["versions"].update(torch="2.14.0"),
     )
-    told = [line for line in diff.lines(results, other) if line[0] != " "]
-    assert [line.split()[0] for line in told[:-1]] == ["data", "config", "code", "versions"]
-    assert "raw/fr.txt" in told[0] and "torch: 2.13.0 | 2.14.0" in told[3]
+    output = [line for line in diff.lines(results, other) if line[0] != " "]
+    assert [line.split()[0] for line in output[:-1]] == ["data", "config", "code", "versions"]
+    assert "raw/fr.txt" in output[0] and "torch: 2.13.0 | 2.14.0" in output[3]
 
 
 def test_two_seeds_differ_in_their_seed_alone(results):
-    told = diff.lines(*(Path(CELL.format(seed), "selected.json") for seed in (1, 2)))
-    assert {line for line in told if line[0] != " "} == {
+    output = diff.lines(*(Path(CELL.format(seed), "selected.json") for seed in (1, 2)))
+    assert {line for line in output if line[0] != " "} == {
         "seed      seed: 1 | 2",
         "3 of 5 jobs on both sides gave other bytes",
     }
@@ -344,9 +344,9 @@ def test_other_bytes_from_equal_inputs_are_told(results, other):
     shutil.rmtree(other)
     shutil.copytree(results, other)
     record = other / "tables/zero_shot.csv.provenance.json"
-    told = json.loads(record.read_text())
-    told["outputs"][TABLE]["sha256"] = "0" * 64
-    record.write_text(json.dumps(told))
+    output = json.loads(record.read_text())
+    output["outputs"][TABLE]["sha256"] = "0" * 64
+    record.write_text(json.dumps(output))
     lines = diff.lines(results, other)
     assert lines[0].startswith("result    other bytes from the same inputs")
     assert "tables/zero_shot.csv" in lines[0]
@@ -355,12 +355,12 @@ def test_other_bytes_from_equal_inputs_are_told(results, other):
 # --- on a study that has really run ---
 
 
-def audited(house: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The audit as a user starts it, with the library of that house."""
+def audited(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The audit as a user starts it, with the library of that project."""
     return subprocess.run(
         [sys.executable, "-m", "langarith", "audit", *arguments],
-        cwd=house,
-        env={**os.environ, "PYTHONPATH": str(house / "workflow")},
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project / "workflow")},
         capture_output=True,
         text=True,
         check=False,

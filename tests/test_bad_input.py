@@ -79,7 +79,7 @@ def own_study() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """The data of the study, told by the miniature and then treated as a user's own files."""
+    """The data of the study, written by the miniature and then treated as a user's own files."""
     import pyarrow.parquet as pq
 
     folder = tmp_path_factory.mktemp("data")
@@ -255,8 +255,8 @@ def test_a_warning_is_in_the_log_and_the_json_of_the_job(root, place):
 def test_what_trains_on_files_waits_until_they_are_read(root, place):
     (place / "own.yaml").write_text(yaml.safe_dump(own_study()))
     adapter = "results/adapters/tiny/task/nli/seed1/adapter.safetensors"
-    told = snakemake(root, place, adapter, "--d3dag").stdout
-    graph = json.loads(told)
+    output = snakemake(root, place, adapter, "--d3dag").stdout
+    graph = json.loads(output)
     rules = {node["id"]: node["value"]["rule"] for node in graph["nodes"]}
     below = {(rules[edge["u"]], rules[edge["v"]]) for edge in graph["edges"]}
     assert ("check_task_data", "train_task_adapter") in below

@@ -267,8 +267,10 @@ def test_every_printed_gain_has_the_interval_of_the_table_of_gains(
 
 
 def stated(quantity: str, experiment: str, **names: object) -> certainty.Stated:
-    told = {"id": "x", "what": "x", "source": "x", "value": 1.0, "unit": "points"}
-    return certainty.Stated(**told, model="tiny", experiment=experiment, quantity=quantity, **names)
+    output = {"id": "x", "what": "x", "source": "x", "value": 1.0, "unit": "points"}
+    return certainty.Stated(
+        **output, model="tiny", experiment=experiment, quantity=quantity, **names
+    )
 
 
 def sure(cells: Path, number: certainty.Stated, value: float, table: pd.DataFrame, of_gains=None):

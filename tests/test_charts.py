@@ -15,7 +15,7 @@ from langarith.evaluation import selection
 from langarith.results import palette
 
 
-def told(experiment: str, *cells) -> list[tuple[str, str, float, str]]:
+def output(experiment: str, *cells) -> list[tuple[str, str, float, str]]:
     table = made_up.table(cells)
     found = [bar for _, bar in charts._bars(experiment, table, "en")]
     return [(bar.group, bar.legend, bar.value, bar.point) for bar in found]
@@ -27,7 +27,7 @@ def cell(operands: str, right: float, merged: float, target: str = "es", seed=1,
 
 
 def test_bars_of_enhancement_are_those_of_its_figure() -> None:
-    assert told("enhancement", cell("en+es", 40, 45), cell("fr+es", 40, 47)) == [
+    assert output("enhancement", cell("en+es", 40, 45), cell("fr+es", 40, 47)) == [
         ("es", "MAD-X (target alone)", 40, "λ = 0.00"),
         ("es", "LA(en, target)", 45, "λ = 0.50"),
         ("es", "LA(related, target)", 47, "λ = 0.50"),
@@ -36,16 +36,16 @@ def test_bars_of_enhancement_are_those_of_its_figure() -> None:
 
 
 def test_bars_of_budgets_pools_and_methods() -> None:
-    assert told("low_resource", cell("en+es@10k", 20, 25)) == [
+    assert output("low_resource", cell("en+es@10k", 20, 25)) == [
         ("es@10k", "target's adapter alone", 20, "λ = 0.00"),
         ("es@10k", "language arithmetic", 25, "λ = 0.50"),
     ]
-    assert told("relatedness", cell("fr+es", 20, 25), cell("de+es", 20, 26)) == [
+    assert output("relatedness", cell("fr+es", 20, 25), cell("de+es", 20, 26)) == [
         ("es", "with fr", 25, "λ = 0.50"),
         ("es", "with de", 26, "λ = 0.50"),
     ]
     both = [cell("en+fr", 20, 25), cell("en+fr", 20, 24, method="ties20")]
-    assert told("methods", *both) == [
+    assert output("methods", *both) == [
         ("es", "LA", 25, "λ = 0.50"),
         ("es", "TIES (top-K% 20)", 24, "λ = 0.50"),
     ]

@@ -47,11 +47,11 @@ def cache(tmp_path: Path) -> Path:
     from requests_cache import CachedSession
     from urllib3 import HTTPResponse
 
-    told = json.loads(importlib.resources.files("rocrate").joinpath(SHIPPED).read_text("utf-8"))
+    output = json.loads(importlib.resources.files("rocrate").joinpath(SHIPPED).read_text("utf-8"))
     for name in ("ComputationalWorkflow", "FormalParameter"):
-        assert told["@context"][name] == f"https://bioschemas.org/terms/{name}"
-        told["@context"][name] = f"https://bioschemas.org/{name}"
-    text = json.dumps(told).encode()
+        assert output["@context"][name] == f"https://bioschemas.org/terms/{name}"
+        output["@context"][name] = f"https://bioschemas.org/{name}"
+    text = json.dumps(output).encode()
 
     class Shelf(BaseAdapter):
         """Answers with what is at hand."""
@@ -95,8 +95,8 @@ def validated(path: Path, cache: Path, profile: str) -> tuple[bool, str]:
     "profile", ["ro-crate-1.1", "process-run-crate", "workflow-ro-crate", "workflow-run-crate"]
 )
 def test_the_public_validator_accepts_the_crate(packed, cache, profile):
-    passed, told = validated(packed, cache, profile)
-    assert passed, told
+    passed, output = validated(packed, cache, profile)
+    assert passed, output
 
 
 def test_the_validator_refuses_a_crate_without_its_run(packed, cache, tmp_path):
@@ -106,24 +106,24 @@ def test_the_validator_refuses_a_crate_without_its_run(packed, cache, tmp_path):
         for name in old.namelist():
             text = old.read(name)
             if name == "ro-crate-metadata.json":
-                told = json.loads(text)
-                told["@graph"] = [e for e in told["@graph"] if e["@type"] != "CreateAction"]
-                text = json.dumps(told).encode()
+                output = json.loads(text)
+                output["@graph"] = [e for e in output["@graph"] if e["@type"] != "CreateAction"]
+                text = json.dumps(output).encode()
             new.writestr(name, text)
-    passed, told = validated(broken, cache, "workflow-run-crate")
-    assert not passed and "reference the root data entity's mainEntity" in " ".join(told.split())
+    passed, output = validated(broken, cache, "workflow-run-crate")
+    assert not passed and "reference the root data entity's mainEntity" in " ".join(output.split())
 
 
 def entities(path: Path) -> dict[str, dict]:
     with zipfile.ZipFile(path) as file:
-        told = json.loads(file.read("ro-crate-metadata.json"))
-    return {entity["@id"]: entity for entity in told["@graph"]}
+        output = json.loads(file.read("ro-crate-metadata.json"))
+    return {entity["@id"]: entity for entity in output["@graph"]}
 
 
 def test_the_crate_tells_who_ran_what_on_what(packed):
-    told = entities(packed)
-    assert {p["@id"] for p in told["./"]["conformsTo"]} == set(crate.PROFILES)
-    (run,) = [e for e in told.values() if e["@type"] == "CreateAction"]
+    output = entities(packed)
+    assert {p["@id"] for p in output["./"]["conformsTo"]} == set(crate.PROFILES)
+    (run,) = [e for e in output.values() if e["@type"] == "CreateAction"]
     assert run["instrument"] == {"@id": "Snakefile"}
     assert (run["startTime"], run["endTime"]) == (
         "2026-01-01T00:00:00+00:00",
@@ -131,15 +131,15 @@ def test_the_crate_tells_who_ran_what_on_what(packed):
     )
     objects = {e["@id"] for e in run["object"]}
     assert objects == {"study/nano.yaml", "#input/raw/en.txt", "#input/raw/fr.txt"}
-    shard = told["#input/raw/fr.txt"]
+    shard = output["#input/raw/fr.txt"]
     assert shard["sha256"] == sha256("raw/fr.txt")
     results = {e["@id"] for e in run["result"]}
     assert {"results/tables/zero_shot.csv", "results/figures/zero_shot.pdf"} <= results
     assert len(results) == 4  # and what both sweeps chose
-    assert told["https://pypi.org/project/torch/2.13.0/"]["softwareVersion"] == "2.13.0"
-    authors = [told[e["@id"]] for e in told["./"]["author"]]
+    assert output["https://pypi.org/project/torch/2.13.0/"]["softwareVersion"] == "2.13.0"
+    authors = [output[e["@id"]] for e in output["./"]["author"]]
     assert [a["name"] for a in authors] == ["The language-arithmetic authors"]
-    assert told["./"]["datePublished"] == "2026-01-01T00:00:02+00:00"
+    assert output["./"]["datePublished"] == "2026-01-01T00:00:02+00:00"
 
 
 def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
@@ -203,9 +203,9 @@ def test_a_download_is_named_by_its_revision(root, tmp_path, monkeypatch):
     tokens = "results/tokens/tiny/it/part.arrow"
     made_up.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
     built = crate.build(lineage.of(Path("results")), root, root / "studies/nano.yaml", Path("none"))
-    told = built.get(f"#input/{file}")
-    assert told["version"] == "b10c"
-    assert told["url"] == "https://huggingface.co/datasets/wiki/pedia/resolve/b10c/a.parquet"
+    output = built.get(f"#input/{file}")
+    assert output["version"] == "b10c"
+    assert output["url"] == "https://huggingface.co/datasets/wiki/pedia/resolve/b10c/a.parquet"
 
 
 def test_people_are_those_of_the_citation_file():
@@ -223,8 +223,8 @@ def test_snakemake_crate_packs_a_finished_study(copy, cache, root):
     for name in ("CITATION.cff", "README.md", "LICENSE"):
         shutil.copy2(root / name, copy / name)
     run(copy, "crate", *NANO)
-    passed, told = validated(copy / "results/nano/crate.zip", cache, "workflow-run-crate")
-    assert passed, told
+    passed, output = validated(copy / "results/nano/crate.zip", cache, "workflow-run-crate")
+    assert passed, output
     # what is in the zip is all that a reader needs to run it again, to the report
     shutil.unpack_archive(copy / "results/nano/crate.zip", copy / "unpacked")
     run(copy / "unpacked", "-n", "report", *NANO)

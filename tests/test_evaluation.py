@@ -404,11 +404,11 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
     assert chosen["examples"] == {"validation": 40, "test": 40}
     assert chosen["references"] == references
 
-    told = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
-    assert set(told[0]) == {"lambda", "id", "prediction", "gold"}
-    assert len(told) == 40 * len(swept.result.kept)
+    output = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
+    assert set(output[0]) == {"lambda", "id", "prediction", "gold"}
+    assert len(output) == 40 * len(swept.result.kept)
     for (weight,), scored in swept.result.kept.items():
-        rows = [row for row in told if row["lambda"] == weight]
+        rows = [row for row in output if row["lambda"] == weight]
         assert [row["id"] for row in rows] == [example.id for example in swept.test.examples]
         predictions = [json.loads(row["prediction"]) for row in rows]
         # the file alone gives the score again

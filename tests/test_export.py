@@ -1,4 +1,4 @@
-"""A merged adapter leaves the house: plain `adapters` loads it and gets the recorded score."""
+"""A merged adapter leaves the project: plain `adapters` loads it and gets the recorded score."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def study(base, tmp_path_factory) -> Path:
     os.chdir(folder)
     Path("results").mkdir()
     spec = {"source": "files", "path": str(base)}
-    told = {"name": "little", "results_dir": "results", "models": {"tiny": spec}}
-    Path("results/study.json").write_text(json.dumps(told))
+    output = {"name": "little", "results_dir": "results", "models": {"tiny": spec}}
+    Path("results/study.json").write_text(json.dumps(output))
     helpers.make_tokenizer().save_pretrained("tokenizer")
     model = encoders.load_encoder(base)
 
@@ -161,16 +161,16 @@ for folder in merged:
     model.eval()
     labels = model.heads[task].config["label2id"]
     labels = {number: label for label, number in labels.items()}
-    gold, told = [], []
+    gold, predicted = [], []
     for block in open(file).read().strip().split("\\n\\n"):
         words, tags = zip(*(line.split("\\t") for line in block.splitlines()))
         encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
         with torch.no_grad():
             classes = model(**encoded).logits[0].argmax(-1).tolist()
         places = encoded.word_ids()
-        told.append([labels[classes[places.index(i)]] for i in range(len(words))])
+        predicted.append([labels[classes[places.index(i)]] for i in range(len(words))])
         gold.append(list(tags))
-    found.append({"f1": 100 * f1_score(gold, told), "told": told, "name": language})
+    found.append({"f1": 100 * f1_score(gold, predicted), "predicted": predicted, "name": language})
 assert not any(name.startswith("langarith") for name in sys.modules)
 print(json.dumps(found))
 """
@@ -213,7 +213,7 @@ def test_stock_adapters_gets_the_recorded_score(here, stranger, merge):
     for row in rows:
         by_point.setdefault(row["lambda"], []).append(json.loads(row["prediction"]))
     chosen = by_point.pop(selected["selected"])
-    assert exported["told"] == chosen
+    assert exported["predicted"] == chosen
     if merge == ("la", "en+fr"):  # another lambda predicts otherwise
         assert any(other != chosen for other in by_point.values())
     text = point_text(parse_point(selected["selected"]))
@@ -249,9 +249,9 @@ def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     for name, tensor in merged.items():
         torch.testing.assert_close(tensor, (ends[0][name] + ends[1][name]) / 2)
 
-    told = json.loads(Path(f"{CELLS['la', 'en+fr']}/selected.json").read_text())
+    output = json.loads(Path(f"{CELLS['la', 'en+fr']}/selected.json").read_text())
     scores = {
-        split: next(p["metrics"]["f1"] for p in told[split] if p["lambda"] == 0.5)
+        split: next(p["metrics"]["f1"] for p in output[split] if p["lambda"] == 0.5)
         for split in ("validation", "test")
     }
     card = (folder / "README.md").read_text()
@@ -317,8 +317,8 @@ def test_a_card_has_the_gains_of_its_own_pair_at_the_chosen_point(here, tmp_path
     finally:
         shutil.rmtree(tables)
     results = ModelCard((tmp_path / "merged/README.md").read_text()).data.eval_results
-    (told,) = [result for result in results if result.metric_args]
-    assert (told.metric_value, told.metric_args["interval"]) == (1.2, [-0.3, 2.7])
+    (output,) = [result for result in results if result.metric_args]
+    assert (output.metric_value, output.metric_args["interval"]) == (1.2, [-0.3, 2.7])
     lineage_told = json.loads((tmp_path / "merged/lineage.json").read_text())
     assert [one["gain"] for one in lineage_told["gains"]] == [1.2]
 

@@ -190,8 +190,10 @@ def test_learning_curves_from_metrics_logs(tmp_path: Path) -> None:
     # seeds of one adapter share a colour and a line of the legend
     assert lines[2].get_color() == lines[3].get_color()
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 3
-    told = drawn.get_supxlabel().replace("\n", " ")
-    assert "A line per seed." in told and "on validation data of en, the source language" in told
+    output = drawn.get_supxlabel().replace("\n", " ")
+    assert (
+        "A line per seed." in output and "on validation data of en, the source language" in output
+    )
     plt.close(drawn)
 
 
@@ -219,8 +221,8 @@ def test_gains_above_an_average_are_those_that_the_table_prints() -> None:
     ]
     table = made_up.table(cells)
     drawn = figures.zero_shot(table, CAPTION | {"languages": ["en", "es", "de", "sw"]})
-    told = [text.get_text() for text in drawn.axes[0].texts]
-    assert told == ["+10.0", "+4.0", "0.0", "+8.0"]  # no sign before a rounded zero
+    output = [text.get_text() for text in drawn.axes[0].texts]
+    assert output == ["+10.0", "+4.0", "0.0", "+8.0"]  # no sign before a rounded zero
     assert "Mean of the gains over targets: NER +4.7." in drawn.get_label()
     (sheet,) = sheets.zero_shot(table, CAPTION)
     printed = {row[0]: row[-1].written() for row in sheet.rows}
@@ -474,8 +476,8 @@ def test_relatedness_matrix_has_means_spreads_and_dashes() -> None:
     axis = drawn.axes[0]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["es", "fr", "ca"]
     assert [t.get_text() for t in axis.get_yticklabels()] == ["es", "fr"]
-    told = {(int(x), int(y)): text for text in axis.texts for x, y in [text.get_position()]}
-    assert {place: text.get_text() for place, text in told.items()} == {
+    output = {(int(x), int(y)): text for text in axis.texts for x, y in [text.get_position()]}
+    assert {place: text.get_text() for place, text in output.items()} == {
         (0, 0): "–",
         (1, 0): "75.00\n± 0.00",
         (2, 0): "71.00\n± 1.41",
@@ -484,7 +486,7 @@ def test_relatedness_matrix_has_means_spreads_and_dashes() -> None:
         (2, 1): "61.00\n± 1.41",
     }
     assert axis.get_ylim() == (2, 0)  # the first row is the upper one
-    best = [place for place, text in told.items() if text.get_fontweight() == "bold"]
+    best = [place for place, text in output.items() if text.get_fontweight() == "bold"]
     assert sorted(best) == [(0, 1), (1, 0)]
     plt.close(drawn)
 
@@ -528,8 +530,8 @@ def test_similarity_matrices_are_means_of_cosines() -> None:
     assert language.get_title() == "language vectors\nSD ≤ 0.01"
     assert task.get_title() == "task vectors\nSD ≤ 0.00"
     assert [t.get_text() for t in language.get_xticklabels()] == ["en", "es", "fr"]
-    told = {text.get_position(): text.get_text() for text in language.texts}
-    assert [[told[x + 0.5, y + 0.5] for x in range(3)] for y in range(3)] == [
+    output = {text.get_position(): text.get_text() for text in language.texts}
+    assert [[output[x + 0.5, y + 0.5] for x in range(3)] for y in range(3)] == [
         ["1.00", "0.22", "0.20"],
         ["0.22", "1.00", "0.31"],
         ["0.20", "0.31", "1.00"],
@@ -651,9 +653,9 @@ def test_missing_budgets_are_told_at_their_place() -> None:
         sweep("ner", "fr", "en", "fr@1M", 2, None),
     ]
     drawn = figures.DRAW["low_resource"](made_up.table(cells), CAPTION)
-    told = [(text.get_text(), text.xy[0]) for text in drawn.axes[0].texts]
-    assert [text for text, _ in told] == ["†", "†", "n/a"]
-    assert told[2][1] == 1e4
+    output = [(text.get_text(), text.xy[0]) for text in drawn.axes[0].texts]
+    assert [text for text, _ in output] == ["†", "†", "n/a"]
+    assert output[2][1] == 1e4
     assert "3 of 4 cells are missing (marked n/a; †" in foot(drawn)
     plt.close(drawn)
 
@@ -842,11 +844,11 @@ def words(figure) -> list[Text]:
 @pytest.mark.parametrize("name", figures.DRAW)
 def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> None:
     drawn = figures.DRAW[name](tables_of(name, missing=missing), LARGE)
-    told = words(drawn)
-    assert min(text.get_fontsize() for text in told) >= 7
+    output = words(drawn)
+    assert min(text.get_fontsize() for text in output) >= 7
     # mathematics has smaller letters than its text
-    assert not any("$" in text.get_text() for text in told)
-    boxes = [(text.get_text(), text.get_window_extent().padded(-0.5)) for text in told]
+    assert not any("$" in text.get_text() for text in output)
+    boxes = [(text.get_text(), text.get_window_extent().padded(-0.5)) for text in output]
     clashes = [
         (first, second)
         for i, (first, box) in enumerate(boxes)

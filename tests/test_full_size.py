@@ -108,21 +108,21 @@ def write_data(folder: Path) -> None:
 
 
 def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
-    house = copy_project(root, tmp_path / "house")
-    write_data(house / "data")
+    project = copy_project(root, tmp_path / "project")
+    write_data(project / "data")
     # in processes of their own, whose memory is given back
     for model in ("xlm_r", "mbert"):
         code = f"import sys; sys.path.insert(0, {str(root / 'tests')!r})\n"
         code += f"import test_full_size as t; from pathlib import Path\nt.write_{model}("
-        code += f"Path({str(house / 'data' / model.replace('_', '-'))!r}))"
+        code += f"Path({str(project / 'data' / model.replace('_', '-'))!r}))"
         subprocess.run([sys.executable, "-c", code], check=True)
-    (house / "studies/full_size.yaml").write_text(yaml.safe_dump(STUDY))
+    (project / "studies/full_size.yaml").write_text(yaml.safe_dump(STUDY))
     targets = ("zero_shot", "ties", "similarity")
-    run(house, *targets, "--cores", "2", "--configfile", "studies/full_size.yaml")
+    run(project, *targets, "--cores", "2", "--configfile", "studies/full_size.yaml")
 
     records: list[dict[str, Any]] = [
         json.loads(path.read_text())
-        for path in (house / "results/full-size").rglob("*provenance.json")
+        for path in (project / "results/full-size").rglob("*provenance.json")
     ]
     assert {record["rule"] for record in records} == {
         "check_task_data", "tokenize_shard", "initialise_adapters", "train_language_adapter",
@@ -139,5 +139,5 @@ def test_both_base_models_run_at_full_size(root: Path, tmp_path: Path) -> None:
         print(model, peaks)
         # all weights were there, and less than three times as much at any moment
         assert all(weights < peak < 3 * weights + 1000 for peak in peaks.values()), peaks
-    selected = house / "results/full-size/evaluation/xlm-r/qa/fr/la/en+es/seed1/selected.json"
+    selected = project / "results/full-size/evaluation/xlm-r/qa/fr/la/en+es/seed1/selected.json"
     assert len(json.loads(selected.read_text())["validation"]) == 3

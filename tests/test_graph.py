@@ -30,11 +30,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
 
 
 def test_prov_tells_what_was_used_and_generated_by_what(study):
-    told = prov(study, study.jobs)
-    assert set(told["prefix"]) >= {"prov", "file", "job", "code"}
-    assert len(told["activity"]) == 10
-    assert len(told["entity"]) == 18
-    shard = told["entity"][f"file:{SHARD}"]
+    output = prov(study, study.jobs)
+    assert set(output["prefix"]) >= {"prov", "file", "job", "code"}
+    assert len(output["activity"]) == 10
+    assert len(output["entity"]) == 18
+    shard = output["entity"][f"file:{SHARD}"]
     assert shard["la:sha256"] == sha256(SHARD)
     # both ends of every arrow are there
     ends = {
@@ -43,22 +43,22 @@ def test_prov_tells_what_was_used_and_generated_by_what(study):
         "wasInformedBy": ("prov:informed", "prov:informant"),
         "wasAssociatedWith": ("prov:activity", "prov:agent"),
     }
-    nodes = told["entity"] | told["activity"] | told["agent"]
+    nodes = output["entity"] | output["activity"] | output["agent"]
     for kind, keys in ends.items():
-        assert told[kind]
-        for link in told[kind].values():
+        assert output[kind]
+        for link in output[kind].values():
             assert all(link[key] in nodes for key in keys)
-    used = {(link["prov:activity"], link["prov:entity"]) for link in told["used"].values()}
+    used = {(link["prov:activity"], link["prov:entity"]) for link in output["used"].values()}
     table = f"job:{TABLE}.provenance.json"
     cell = "file:results/evaluation/tiny/ner/es/la/en+fr/seed{}/selected.json"
     assert {entity for job, entity in used if job == table} == {cell.format(1), cell.format(2)}
-    generated = {v["prov:entity"]: v["prov:activity"] for v in told["wasGeneratedBy"].values()}
+    generated = {v["prov:entity"]: v["prov:activity"] for v in output["wasGeneratedBy"].values()}
     assert generated[f"file:{TABLE}"] == table
     assert f"file:{SHARD}" not in generated
     names = {
-        key.partition(":")[0] for part in ("entity", "activity", "agent") for key in told[part]
+        key.partition(":")[0] for part in ("entity", "activity", "agent") for key in output[part]
     }
-    assert names <= set(told["prefix"])
+    assert names <= set(output["prefix"])
 
 
 def test_another_version_of_a_file_is_another_entity(study):
@@ -67,9 +67,9 @@ def test_another_version_of_a_file_is_another_entity(study):
     old = json.loads(record.read_text())
     old["inputs"][TABLE]["sha256"] = "f" * 64
     record.write_text(json.dumps(old))
-    told = prov(lineage.of(Path("results")), lineage.of(Path("results")).jobs)
-    assert f"file:{TABLE}" in told["entity"]
-    assert told["entity"][f"file:{TABLE}#ffffffffffff"]["prov:location"] == TABLE
+    output = prov(lineage.of(Path("results")), lineage.of(Path("results")).jobs)
+    assert f"file:{TABLE}" in output["entity"]
+    assert output["entity"][f"file:{TABLE}#ffffffffffff"]["prov:location"] == TABLE
 
 
 def test_a_target_brings_what_it_stands_on_and_no_more(study):
@@ -175,24 +175,24 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
     assert "mean of 2 seeds" in text(page)
 
     page.click("#here a:has-text('seed 2: 49.00 at λ = 0.50')")
-    told = text(page)
-    assert "sweep_la" in told and "λ = 0.50 was chosen on validation (50.00)" in told
-    assert "next: 1.00 (44.00), 0.00 (40.00)" in told
+    output = text(page)
+    assert "sweep_la" in output and "λ = 0.50 was chosen on validation (50.00)" in output
+    assert "next: 1.00 (44.00), 0.00 (40.00)" in output
     assert page.locator("#curve circle").count() == 3
     # the number of the bar is there, before the others that are of this sweep
     assert page.locator("#numbers strong").all_inner_texts() == [
         "49.00 at λ = 0.50: Zero shot, tiny, NER (F1, %): es, language arithmetic, seed 2"
     ]
     assert "39.00 at λ = 0.00: Zero shot" in page.inner_text("#numbers")
-    assert page.locator("dt:has-text('code')").count() and "0" * 40 in told
+    assert page.locator("dt:has-text('code')").count() and "0" * 40 in output
 
     page.click("#here a:has-text('model tiny, language fr, budget full, seed 2')")
     assert '"steps": 20' in text(page)
     page.click("#here a:has-text('tokenize_shard: model tiny, language fr, shard part')")
     page.click("#here a:has-text('raw/fr.txt')")
-    told = text(page)
-    assert sha256(SHARD) in told
-    assert "no job: an external file" in told
+    output = text(page)
+    assert sha256(SHARD) in output
+    assert "no job: an external file" in output
     assert page.inner_text("#trail").count("→") == 4
 
     # what stands on this shard: both seeds' adapters and sweeps, the table, the figure
@@ -252,9 +252,9 @@ def test_snakemake_provenance_gathers_a_finished_study(copy, open_page):
         "stages.svg",
         "stages.pdf",
     }
-    told = json.loads((folder / "graph.json").read_text())
+    output = json.loads((folder / "graph.json").read_text())
     records = list((copy / "results/nano").rglob("*provenance.json"))
-    assert len(told["activity"]) == len(records)
+    assert len(output["activity"]) == len(records)
     page = open_page(folder / "index.html")
     page.click("rect.bar.merged")
     page.click("#here a:has-text('seed 1')")

@@ -2,7 +2,7 @@
 
 After every fault: either the right bytes, or one clear sentence; never a part of a file under its
 name. The client runs in a process of its own, as in a job, for it reads its settings when it is
-imported. Its pauses are told instead of slept.
+imported. Its pauses are reported instead of slept.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from pathlib import Path
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 call, *arguments = json.loads(sys.argv[1])
-told = []
+said = []
 try:
     if call == "download":
         *place, destination = arguments
-        result = hub_download.download(*place, Path(destination), say=told.append)
+        result = hub_download.download(*place, Path(destination), say=said.append)
     else:
         result = getattr(hub_download if hasattr(hub_download, call) else hub, call)(*arguments)
-    print(json.dumps({"result": result, "told": told, "slept": slept}))
+    print(json.dumps({"result": result, "said": said, "slept": slept}))
 except InputError as error:
-    print(json.dumps({"refused": str(error), "told": told, "slept": slept}))
+    print(json.dumps({"refused": str(error), "said": said, "slept": slept}))
 """
 
 
@@ -146,7 +146,7 @@ def test_a_file_comes_whole_and_nothing_else_stays(
     server: HubServer, client: Client, commit: str, file: str
 ) -> None:
     answer = client.download("datasets", WIKIPEDIA, commit, file)
-    assert answer["told"] == []
+    assert answer["said"] == []
     data = server.repositories["datasets", WIKIPEDIA].commits[commit][file]
     assert client.files() == {Path(file).name: data}
     assert not list(client.folder.rglob(".*.partial*"))
@@ -287,7 +287,7 @@ def test_pauses_grow_and_heed_what_the_hub_asks(
     server.faults += [Fault(FILE, status=429, headers={"Retry-After": "90"}), Fault(FILE, 429)]
     answer = client.download("datasets", WIKIPEDIA, commit, FILE)
     assert answer["slept"] == [1, 2, 90, 8]
-    assert answer["told"][2] == f"{FILE} of {WIKIPEDIA}: the hub answers 429; once more in 90 s"
+    assert answer["said"][2] == f"{FILE} of {WIKIPEDIA}: the hub answers 429; once more in 90 s"
 
 
 # ---------------------------------------------------------------- what goes wrong, and stays

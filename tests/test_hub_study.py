@@ -1,7 +1,7 @@
 """A small study whose model, corpora and task data all come from the hub, end to end.
 
-The hub is the one of hub_server.py; what it holds is told by the miniature world and put into the
-layouts that the paper's sources have.
+The hub is the one of hub_server.py; it holds text and tasks of the miniature in the layouts that the
+paper's sources have.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ TOKEN = "hf_good"
 STUDY = {
     "extends": "nano.yaml",
     "results_dir": "results/hub",
-    "models": {"tiny": {"source": "hub", "path": "told/tiny", "revision": "main"}},
+    "models": {"tiny": {"source": "hub", "path": "sample/tiny", "revision": "main"}},
     "corpora": {
         "source": "hub",
-        "path": "told/wikipedia",
+        "path": "sample/wikipedia",
         "config": "20231101.{language}",
         "revision": "main",
         "validation_documents": 20,
@@ -46,13 +46,13 @@ STUDY = {
     "tasks": {
         "ner": {
             "source": "hub",
-            "repository": "told/wikiann",
+            "repository": "sample/wikiann",
             "revision": "main",
             "train": "{language}/train-00000-of-00001.parquet",
             "validation": "{language}/{split}-00000-of-00001.parquet",
             "test": "{language}/{split}-00000-of-00001.parquet",
             "languages": {
-                "fr": {"repository": "told/other", "revision": "refs/convert/parquet",
+                "fr": {"repository": "sample/other", "revision": "refs/convert/parquet",
                        "test": "{language}/{split}/0000.parquet"}
             },
             "targets": ["es", "fr"],
@@ -97,11 +97,11 @@ def fill(server: HubServer, folder: Path) -> None:
             path = folder / language / f"{split}.conll"
             miniature.write_task("ner", language, path, split=split, examples=examples)
             ner[f"{language}/{split}-00000-of-00001.parquet"] = wikiann(path)
-    server.add("datasets", "told/wikipedia", corpus, private=True)
+    server.add("datasets", "sample/wikipedia", corpus, private=True)
     other = {"fr/test/0000.parquet": ner.pop("fr/test-00000-of-00001.parquet")}
     other["fr/validation-00000-of-00001.parquet"] = ner.pop("fr/validation-00000-of-00001.parquet")
-    server.add("datasets", "told/wikiann", ner)
-    server.add("datasets", "told/other", other, branch="refs/convert/parquet")
+    server.add("datasets", "sample/wikiann", ner)
+    server.add("datasets", "sample/other", other, branch="refs/convert/parquet")
     everything = [folder / language / name for language in LANGUAGES for name in shards]
     tokenizer.train(everything, folder / "model", vocabulary=1000, max_length=128,
                     text_column="text")  # fmt: skip
@@ -110,7 +110,7 @@ def fill(server: HubServer, folder: Path) -> None:
     model = encoders.new_masked_lm(spec, encoders.load_tokenizer(folder / "model"))
     encoders.save_base(model, folder / "model")
     files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
-    server.add("models", "told/tiny", files | {"pytorch_model.bin": b"pickled"})
+    server.add("models", "sample/tiny", files | {"pytorch_model.bin": b"pickled"})
 
 
 @pytest.fixture(scope="module")
@@ -127,71 +127,71 @@ def environment(server: HubServer, home: Path) -> dict[str, str]:
                    "NO_PROXY": "127.0.0.1", "PYTHONPATH": ""}  # fmt: skip
 
 
-def run(house: Path, server: HubServer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of the environment, in a house, with the server as the hub."""
+def run(project: Path, server: HubServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of the environment, in a project, with the server as the hub."""
     program, *rest = arguments
     return subprocess.run(
         [str(Path(sys.executable).with_name(program)), *rest],
-        cwd=house,
-        env=environment(server, house.parent)
-        | ({"PYTHONPATH": str(house / "workflow")} if program != "snakemake" else {}),
+        cwd=project,
+        env=environment(server, project.parent)
+        | ({"PYTHONPATH": str(project / "workflow")} if program != "snakemake" else {}),
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def snakemake(house: Path, server: HubServer, *arguments: str) -> str:
-    done = run(house, server, "snakemake", *arguments, "--cores", "2",
+def snakemake(project: Path, server: HubServer, *arguments: str) -> str:
+    done = run(project, server, "snakemake", *arguments, "--cores", "2",
                "--configfile", "studies/hub.yaml")  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def house(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A house with that study, its shards counted, its revisions locked, its files fetched."""
-    house = copy_project(root, tmp_path_factory.mktemp("hub-study") / "house")
-    (house / "studies/hub.yaml").write_text(yaml.safe_dump(STUDY))
+def project(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with that study, its shards counted, its revisions locked, its files fetched."""
+    project = copy_project(root, tmp_path_factory.mktemp("hub-study") / "project")
+    (project / "studies/hub.yaml").write_text(yaml.safe_dump(STUDY))
     counted = run(
-        house, server, "python", "-m", "langarith", "shards", "told/wikipedia",
+        project, server, "python", "-m", "langarith", "shards", "sample/wikipedia",
         "20231101.{language}", "--languages", *LANGUAGES,
     )  # fmt: skip
     assert counted.stdout.splitlines() == [f"20231101.{x}: 2 (was unknown)" for x in LANGUAGES]
-    unlocked = run(house, server, "snakemake", "fetch", "--cores", "2", "--configfile",
+    unlocked = run(project, server, "snakemake", "fetch", "--cores", "2", "--configfile",
                    "studies/hub.yaml")  # fmt: skip
     assert unlocked.returncode == 1
     assert "'main' is no commit but a branch or tag" in unlocked.stdout + unlocked.stderr
-    snakemake(house, server, "lock_revisions")
+    snakemake(project, server, "lock_revisions")
     server.faults += [Fault(f"20231101.{x}/train-00000-of-00002.parquet", cut=5) for x in LANGUAGES]
-    snakemake(house, server, "fetch")
+    snakemake(project, server, "fetch")
     assert server.faults == []
-    return house
+    return project
 
 
 @pytest.fixture(scope="module")
 def finished(
-    house: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory
+    project: Path, server: HubServer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Any]]:
-    """A copy of that house in which the study has run, and what it asked the hub meanwhile."""
-    there = tmp_path_factory.mktemp("hub-finished") / "house"
-    shutil.copytree(house, there, symlinks=True)
+    """A copy of that project in which the study has run, and what it asked the hub meanwhile."""
+    there = tmp_path_factory.mktemp("hub-finished") / "project"
+    shutil.copytree(project, there, symlinks=True)
     server.requests.clear()
     snakemake(there, server, "zero_shot")
     return there, list(server.requests)
 
 
 @pytest.fixture
-def study(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[schema.Study]:
-    """The study as the house has it, by the house's own table of shards."""
-    monkeypatch.setattr(hub, "SHARD_TABLE", house / "workflow/langarith/data/hub_shards.yaml")
+def study(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[schema.Study]:
+    """The study as the project has it, by the project's own table of shards."""
+    monkeypatch.setattr(hub, "SHARD_TABLE", project / "workflow/langarith/data/hub_shards.yaml")
     hub.shard_table.cache_clear()
-    yield loading.load(house / "studies/hub.yaml")
+    yield loading.load(project / "studies/hub.yaml")
     hub.shard_table.cache_clear()
 
 
-def test_the_lock_holds_the_commit_of_every_branch(house: Path, server: HubServer) -> None:
-    lock = yaml.safe_load((house / "studies/hub.revisions.yaml").read_text())
+def test_the_lock_holds_the_commit_of_every_branch(project: Path, server: HubServer) -> None:
+    lock = yaml.safe_load((project / "studies/hub.revisions.yaml").read_text())
     assert lock == {
         f"{kind}/{name}@{branch}": commit
         for (kind, name), repository in server.repositories.items()
@@ -199,23 +199,23 @@ def test_the_lock_holds_the_commit_of_every_branch(house: Path, server: HubServe
     }
 
 
-def test_only_the_lock_is_used_from_then_on(house: Path, server: HubServer) -> None:
-    repository = server.repositories["datasets", "told/wikiann"]
+def test_only_the_lock_is_used_from_then_on(project: Path, server: HubServer) -> None:
+    repository = server.repositories["datasets", "sample/wikiann"]
     before = dict(repository.branches)
-    server.add("datasets", "told/wikiann", {"a": b"new"})
+    server.add("datasets", "sample/wikiann", {"a": b"new"})
     try:
-        snakemake(house, server, "lock_revisions")
-        assert "Nothing to be done" in snakemake(house, server, "fetch")
+        snakemake(project, server, "lock_revisions")
+        assert "Nothing to be done" in snakemake(project, server, "fetch")
     finally:
         repository.branches = before
 
 
 def test_fetch_brings_what_the_experiments_need_and_nothing_else(
-    house: Path, study: schema.Study
+    project: Path, study: schema.Study
 ) -> None:
     there = {
-        str(path.relative_to(house))
-        for path in (house / "resources").rglob("*")
+        str(path.relative_to(project))
+        for path in (project / "resources").rglob("*")
         if path.is_file() and not path.name.endswith("provenance.json")
     }
     names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -227,7 +227,7 @@ def test_fetch_brings_what_the_experiments_need_and_nothing_else(
         for split in sources.needed_splits(study, language)
     }
     assert there == model | shards | files
-    assert not (house / "results/hub/tables").exists()
+    assert not (project / "results/hub/tables").exists()
 
 
 def test_the_study_runs_to_its_table_without_asking_the_hub(
@@ -257,10 +257,12 @@ def test_the_token_is_in_no_file(finished: tuple[Path, list[Any]]) -> None:
     assert found == []
 
 
-def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+def test_a_job_that_asks_the_hub_is_stopped(
+    project: Path, server: HubServer, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
     script = copy / "workflow/scripts/initialise_adapters.py"
-    asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('told/tiny')\n"
+    asks = "    import huggingface_hub\n\n    huggingface_hub.model_info('sample/tiny')\n"
     head = "    from langarith.models import encoders\n"
     edit(script, head, head + asks)
     server.requests.clear()
@@ -273,11 +275,11 @@ def test_a_job_that_asks_the_hub_is_stopped(house: Path, server: HubServer, tmp_
 
 
 def test_downloads_are_bounded_and_their_number_can_be_chosen(
-    house: Path, server: HubServer, tmp_path: Path
+    project: Path, server: HubServer, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(house, tmp_path / "house", symlinks=True))
+    copy = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
     shards = [f"20231101.{x}/train-0000{i}-of-00002.parquet" for x in LANGUAGES for i in (0, 1)]
-    shutil.rmtree(copy / "resources/hub/datasets/told/wikipedia")
+    shutil.rmtree(copy / "resources/hub/datasets/sample/wikipedia")
     server.faults += [Fault(shard, trickle=4.0) for shard in shards]
     server.most_sending = 0
     fetch = ("snakemake", "fetch", "--cores", "8", "--configfile", "studies/hub.yaml")
@@ -295,19 +297,19 @@ def test_downloads_are_bounded_and_their_number_can_be_chosen(
 def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
     finished: tuple[Path, list[Any]], server: HubServer, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(finished[0], tmp_path / "house", symlinks=True))
+    copy = Path(shutil.copytree(finished[0], tmp_path / "project", symlinks=True))
     results = copy / "results/hub"
     trained = results / "adapters/tiny/language/fr@full/seed1"
     files = {name: (trained / name).read_bytes() for name in
              ("adapter_config.json", "adapter.safetensors")}  # fmt: skip
-    commit = server.add("models", "told/adapter-fr", files)
+    commit = server.add("models", "sample/adapter-fr", files)
     cell = results / "evaluation/tiny/ner/es/la/en+fr/seed1/selected.json"
     before = json.loads(cell.read_text())
     shutil.rmtree(trained)
     cell.unlink()
 
     study = yaml.safe_load((copy / "studies/hub.yaml").read_text())
-    study["models"]["tiny"]["adapters"] = {"fr": f"told/adapter-fr@{commit}"}
+    study["models"]["tiny"]["adapters"] = {"fr": f"sample/adapter-fr@{commit}"}
     study["experiments"] = {"zero_shot": {}}  # nano's ties would need to know where it started
     (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
     assert planned_jobs(copy, "zero_shot", "--cores", "2", "--configfile", "studies/hub.yaml") == {
@@ -324,8 +326,8 @@ def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
     # of another configuration, it is refused before the sweep
     other = files | {"adapter_config.json": files["adapter_config.json"].replace(
         b'"gelu_new"', b'"relu"')}  # fmt: skip
-    commit = server.add("models", "told/adapter-fr", other)
-    study["models"]["tiny"]["adapters"] = {"fr": f"told/adapter-fr@{commit}"}
+    commit = server.add("models", "sample/adapter-fr", other)
+    study["models"]["tiny"]["adapters"] = {"fr": f"sample/adapter-fr@{commit}"}
     (copy / "studies/hub.yaml").write_text(yaml.safe_dump(study))
     done = run(copy, server, "snakemake", "zero_shot", "--cores", "2", "--configfile",
                "studies/hub.yaml")  # fmt: skip

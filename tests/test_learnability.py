@@ -21,14 +21,14 @@ def study(root) -> schema.Study:
 @pytest.fixture(scope="module")
 def results(root, study, tmp_path_factory) -> Path:
     """The results of the miniature study, with an adapter of every language."""
-    house = copy_project(root, tmp_path_factory.mktemp("miniature") / "house")
+    project = copy_project(root, tmp_path_factory.mktemp("miniature") / "project")
     adapters = [
         f"{study.results_dir}/adapters/tiny/language/{language}@full/seed{study.seeds[0]}/"
         "adapter.safetensors"
         for language in study.languages
     ]
-    run(house, "--profile", "profiles/local", "all", *adapters)
-    return house / study.results_dir
+    run(project, "--profile", "profiles/local", "all", *adapters)
+    return project / study.results_dir
 
 
 @pytest.fixture(scope="module")

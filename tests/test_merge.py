@@ -163,8 +163,8 @@ def only_a_pickle() -> None:
         ),
         (
             ("en", "fr"),
-            lambda: describe("adapters/fr", model_name="told/other"),
-            "adapters/fr was trained on told/other, and adapters/en on ",
+            lambda: describe("adapters/fr", model_name="sample/other"),
+            "adapters/fr was trained on sample/other, and adapters/en on ",
         ),
     ],
 )
@@ -182,12 +182,12 @@ def test_the_base_model_of_the_recipe_settles_names_of_folders_alone(here, capsy
     describe("adapters/fr", model_name="/elsewhere/encoder")
     keys: dict[str, Any] = {"method": "la", "operands": operands(0.5, 0.5)}
     assert "was trained on /elsewhere/encoder" in merge(capsys, "a", **keys)
-    assert "was trained on xlm-roberta-base and not on told/mbert" in (
-        merge(capsys, "a", base_model="told/mbert", **keys)
+    assert "was trained on xlm-roberta-base and not on sample/mbert" in (
+        merge(capsys, "a", base_model="sample/mbert", **keys)
     )
     merge(capsys, "a", base_model=f"FacebookAI/xlm-roberta-base@{COMMIT}", **keys)
-    told = json.loads(Path("a/adapter_config.json").read_text())
-    assert told["model_name"] == "FacebookAI/xlm-roberta-base"
+    output = json.loads(Path("a/adapter_config.json").read_text())
+    assert output["model_name"] == "FacebookAI/xlm-roberta-base"
     text = Path("a/README.md").read_text()
     assert ModelCard(text).data.base_model == "FacebookAI/xlm-roberta-base"
     assert f'from_pretrained("FacebookAI/xlm-roberta-base", revision="{COMMIT}")' in text
@@ -198,9 +198,9 @@ def test_an_adapter_of_the_hub_is_pinned_and_not_fetched_twice(here):
     try:
         names = ("adapter_config.json", "adapter.safetensors")
         files = {name: Path("adapters/fr", name).read_bytes() for name in names}
-        commit = server.add("models", "told/fr", files)
+        commit = server.add("models", "sample/fr", files)
         recipe = {"method": "la", "operands": operands(0.5, 0.5)}
-        recipe["operands"][1]["adapter"] = "told/fr@main"
+        recipe["operands"][1]["adapter"] = "sample/fr@main"
         Path("recipe.yml").write_text(yaml.safe_dump(recipe))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {
             "HF_ENDPOINT": server.endpoint,
@@ -220,8 +220,8 @@ def test_an_adapter_of_the_hub_is_pinned_and_not_fetched_twice(here):
     finally:
         server.close()
     assert done.stdout.splitlines()[-1] == "0 0 False"
-    assert f"told/fr@main is commit {commit}" in done.stderr
-    assert f"adapter: told/fr@{commit}" in Path("a/recipe.yml").read_text()
+    assert f"sample/fr@main is commit {commit}" in done.stderr
+    assert f"adapter: sample/fr@{commit}" in Path("a/recipe.yml").read_text()
     assert len([path for path in server.asked("content") if "adapter.safetensors" in path]) == 1
     assert bytes_of("a") == bytes_of("b")
     for name, tensor in read_adapter("a").items():
@@ -304,8 +304,8 @@ def made_card(*languages: str, evaluation: Evaluation | None = None, **keys: Any
 def test_a_card_has_what_the_hub_lists_adapters_by():
     text = made_card("no", "zh-Hant", license="cc-by-sa-4.0")
     assert "language:\n- 'no'\n- zh\n" in text
-    told = ModelCard(text).data.to_dict()
-    assert told == {
+    output = ModelCard(text).data.to_dict()
+    assert output == {
         "language": ["no", "zh"],
         "language_bcp47": ["zh-Hant"],
         "license": "cc-by-sa-4.0",
@@ -315,13 +315,13 @@ def test_a_card_has_what_the_hub_lists_adapters_by():
         "base_model_relation": "adapter",
     }
     # a folder is no repository, and what is not known is left out
-    told = ModelCard(made_card("en", "fr", base_model="results/x/models/tiny/encoder")).data
-    assert not {"base_model", "base_model_relation", "license", "datasets"} & set(told.to_dict())
+    output = ModelCard(made_card("en", "fr", base_model="results/x/models/tiny/encoder")).data
+    assert not {"base_model", "base_model_relation", "license", "datasets"} & set(output.to_dict())
 
 
 def test_a_card_has_scores_and_intervals_in_the_form_of_the_hub():
     data = {
-        ("ner", "es"): Dataset("ner (es)", "token-classification", "told/ner", COMMIT),
+        ("ner", "es"): Dataset("ner (es)", "token-classification", "sample/ner", COMMIT),
         ("qa", "es"): Dataset("qa (es)", "question-answering"),
     }
     scores = [
@@ -331,19 +331,19 @@ def test_a_card_has_scores_and_intervals_in_the_form_of_the_hub():
         Score("qa", "es", "test", "f1", 40.0, 10),
     ]
     gain = Gain("zero_shot", "ner", "es", "f1", "better proxy", "validation", 1.2, 0.31, 2.04, 2)
-    text = made_card("en", "fr", evaluation=Evaluation(scores, [gain], data, ["told/raw"]))
-    told = ModelCard(text).data
-    assert told.datasets == ["told/raw"]
+    text = made_card("en", "fr", evaluation=Evaluation(scores, [gain], data, ["sample/raw"]))
+    output = ModelCard(text).data
+    assert output.datasets == ["sample/raw"]
     found = [
-        (r.task_type, r.dataset_type, r.metric_type, r.metric_value) for r in told.eval_results
+        (r.task_type, r.dataset_type, r.metric_type, r.metric_value) for r in output.eval_results
     ]
     assert found == [
-        ("token-classification", "told/ner", "f1", 60.46),
-        ("token-classification", "told/ner", "f1_strict", 58.0),
-        ("token-classification", "told/ner", "f1", 1.2),
+        ("token-classification", "sample/ner", "f1", 60.46),
+        ("token-classification", "sample/ner", "f1_strict", 58.0),
+        ("token-classification", "sample/ner", "f1", 1.2),
         ("question-answering", "qa", "f1", 40.0),
     ]
-    with_gain = told.eval_results[2]
+    with_gain = output.eval_results[2]
     assert with_gain.metric_name == "gain over the better single adapter (points, mean of 2 seeds)"
     assert with_gain.metric_args["interval"] == [0.31, 2.04]
     assert (with_gain.dataset_config, with_gain.dataset_split) == ("es", "test")

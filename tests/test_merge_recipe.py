@@ -63,14 +63,14 @@ def test_a_wrong_recipe_is_refused_in_one_sentence(tmp_path, recipe, sentence):
 
 def test_the_recipe_of_the_guide_is_one(tmp_path):
     file = tmp_path / "recipe.yml"
-    told = GUIDE.read_text(encoding="utf-8")
-    (written,) = re.findall(r"```yaml\n(.*?)```", told, re.S)
+    output = GUIDE.read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(.*?)```", output, re.S)
     file.write_text(written)
     recipe = merge_recipe.read(file)
     assert recipe.point == (0.65,)
     file.write_text(merge_recipe.text(recipe))
     assert merge_recipe.read(file) == recipe
     for key in MergeRecipe.model_fields:
-        assert f"`{key}" in told
+        assert f"`{key}" in output
     for key in merge_recipe.MergeOperand.model_fields:
-        assert f"`operands[].{key}`" in told
+        assert f"`operands[].{key}`" in output

@@ -404,11 +404,11 @@ def test_operands_stay_as_they_are_and_share_nothing(name: str) -> None:
 
 def test_a_choice_of_two_numbers_is_explained() -> None:
     points = {"0.00,0.50": 60.0, "0.25,1.00": 61.5}
-    told = explain.choice(
+    output = explain.choice(
         {
             "metric": "f1",
             "selected": "0.25,1.00",
             "validation": [{"lambda": p, "metrics": {"f1": s}} for p, s in points.items()],
         }
     )
-    assert told == "lambda 0.25,1.00 chosen on validation (f1 61.50); next 0.00,0.50 (60.00)"
+    assert output == "lambda 0.25,1.00 chosen on validation (f1 61.50); next 0.00,0.50 (60.00)"

@@ -171,15 +171,15 @@ def test_gpus_of_a_cluster_are_assumed_and_said(nano):
     recipe = with_steps(nano, 10**9).training.language_adapter
     operations = costs.language_modelling(recipe, shape, 2, 0)
     assert stage.seconds == pytest.approx(costs.START + operations / costs.RATE)
-    told = "\n".join(plan.plan_lines([stage], 100, CLUSTER))
-    assert "on GPUs of a cluster" in told and "at 100 TFLOP/s" in told
-    assert f"{stage.seconds / 3600:.1f} GPU-hours" in told
+    output = "\n".join(plan.plan_lines([stage], 100, CLUSTER))
+    assert "on GPUs of a cluster" in output and "at 100 TFLOP/s" in output
+    assert f"{stage.seconds / 3600:.1f} GPU-hours" in output
 
 
 def test_threads_count_as_cpu_hours_and_share_the_cores():
     stage = plan.Stage("train_task_adapter", 4, "", 3600.0, "measured", gpu=False, threads=2)
-    told = list(plan.plan_lines([stage], 4, HERE))[3]
-    assert "0.0 GPU-hours and 8.0 CPU-hours; 2.0 h with 4 cores" in told
+    output = list(plan.plan_lines([stage], 4, HERE))[3]
+    assert "0.0 GPU-hours and 8.0 CPU-hours; 2.0 h with 4 cores" in output
 
 
 def test_epochs_of_raw_text_are_counted():

@@ -364,8 +364,8 @@ def test_normal_form_is_the_same_under_every_python(tmp_path: Path) -> None:
     """A constant, so that it says something also where no other Python is installed."""
     (tmp_path / "sample.py").write_text(SAMPLE)
     pythons = [sys.executable, *other_pythons()]
-    told = {python: hashes(python, [tmp_path / "sample.py"]) for python in pythons}
-    assert told == {python: [NORMAL_FORM] for python in pythons}
+    output = {python: hashes(python, [tmp_path / "sample.py"]) for python in pythons}
+    assert output == {python: [NORMAL_FORM] for python in pythons}
 
 
 def test_fingerprints_of_the_library_are_the_same_under_every_python() -> None:
@@ -384,9 +384,9 @@ def test_files_are_described_by_size_time_and_hash(tmp_path: Path) -> None:
     for name in ("b", "a", "folder/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    told = describe([f"{tmp_path}/b", f"{tmp_path}/folder", f"{tmp_path}/b"])
-    assert list(told) == [f"{tmp_path}/b", f"{tmp_path}/folder/c"]
-    assert told[f"{tmp_path}/b"] == {
+    output = describe([f"{tmp_path}/b", f"{tmp_path}/folder", f"{tmp_path}/b"])
+    assert list(output) == [f"{tmp_path}/b", f"{tmp_path}/folder/c"]
+    assert output[f"{tmp_path}/b"] == {
         "sha256": hashlib.sha256(b"b").hexdigest(),
         "size": 1,
         "mtime_ns": (tmp_path / "b").stat().st_mtime_ns,
@@ -398,12 +398,12 @@ def test_what_a_record_knows_is_not_read_again(tmp_path: Path, record: str) -> N
     """Large inputs are hashed once, by the job that wrote them, while size and time agree."""
     data = tmp_path / "data"
     data.write_text("x" * 10)
-    told = describe([str(data)])[str(data)] | {"sha256": "as recorded"}
-    write_json(tmp_path / record, {"outputs": {str(data): told}})
+    output = describe([str(data)])[str(data)] | {"sha256": "as recorded"}
+    write_json(tmp_path / record, {"outputs": {str(data): output}})
     assert describe([str(data)])[str(data)]["sha256"] == "as recorded"
 
     data.write_text("y" * 10)
-    os.utime(data, ns=(0, told["mtime_ns"] + 1))
+    os.utime(data, ns=(0, output["mtime_ns"] + 1))
     new = describe([str(data)])[str(data)]
     assert new["sha256"] == hashlib.sha256(b"y" * 10).hexdigest()
 
@@ -455,8 +455,8 @@ def test_json_is_written_not_at_all_where_it_cannot_be_whole(
 
 
 def test_parameters_become_plain_json() -> None:
-    told = plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None, "d": {True}})
-    assert told == {"a": [1, 2.5], "b": {"c": "x"}, "3": None, "d": [True]}
+    output = plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None, "d": {True}})
+    assert output == {"a": [1, 2.5], "b": {"c": "x"}, "3": None, "d": [True]}
 
 
 # ---------------------------------------------------------------- jobs
@@ -556,9 +556,9 @@ def test_a_record_names_outputs_that_only_the_job_could_know(tmp_path: Path) -> 
 def test_versions_are_those_that_the_packages_tell() -> None:
     from importlib.metadata import version
 
-    told = _versions()
-    assert set(told) == {"python", *_PACKAGES}
-    assert all(told[name] == version(name) for name in _PACKAGES)
+    output = _versions()
+    assert set(output) == {"python", *_PACKAGES}
+    assert all(output[name] == version(name) for name in _PACKAGES)
 
 
 def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:

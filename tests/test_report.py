@@ -113,9 +113,9 @@ def test_warnings_about_the_data_are_shown_once(graph):
 
 def test_run_times_are_those_of_the_records(graph):
     record = Path("results/evaluation/tiny/ner/es/la/en+fr/seed1/provenance.json")
-    told = json.loads(record.read_text())
-    told |= {"device": "cuda", "seconds": 7200.0, "peak_memory_mb": 2000.0}
-    record.write_text(json.dumps(told))
+    output = json.loads(record.read_text())
+    output |= {"device": "cuda", "seconds": 7200.0, "peak_memory_mb": 2000.0}
+    record.write_text(json.dumps(output))
     times = {t.rule: t for t in report.run_times(lineage.of(Path("results")).jobs)}
     assert times["sweep_la"].jobs == 2
     assert times["sweep_la"].gpu_hours == 2.0

@@ -1,4 +1,4 @@
-"""What jobs ask a scheduler for, what is refused, what is told; and the plan of a cluster run.
+"""What jobs ask a scheduler for, what is refused, what is said; and the plan of a cluster run.
 
 Real runs are in test_slurm_cluster.py. Here SLURM's commands are stood for by scripts.
 """
@@ -71,25 +71,25 @@ def test_a_sweep_of_a_finer_grid_takes_longer(root):
 @pytest.mark.slow
 def test_the_papers_study_is_hundreds_of_slurm_jobs(root, tmp_path):
     """`snakemake --profile slurm -n`, where no SLURM is installed: the counts of docs/slurm.md."""
-    house = workspace.copy_project(root, tmp_path / "house")
-    shutil.copy(root / "config.yaml", house)
-    (house / "slurm").symlink_to("profiles/slurm")
+    project = workspace.copy_project(root, tmp_path / "project")
+    shutil.copy(root / "config.yaml", project)
+    (project / "slurm").symlink_to("profiles/slurm")
     bare = tmp_path / "bin"
     bare.mkdir()
     for name in ("git", "bash", "sh", "which"):
         (bare / name).symlink_to(shutil.which(name))
     done = subprocess.run(
         [Path(sys.executable).with_name("snakemake"), "--profile", "slurm", "-n"],
-        cwd=house,
+        cwd=project,
         env={**os.environ, "PYTHONPATH": "", "PATH": str(bare)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = done.stdout + done.stderr
-    groups = Counter(re.findall(r"Group job (sweeps|tokens)_", told))
-    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", told, re.M | re.S)
+    output = done.stdout + done.stderr
+    groups = Counter(re.findall(r"Group job (sweeps|tokens)_", output))
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.M | re.S)
     jobs = {name: int(n) for name, n in (line.split() for line in table[1].splitlines())}
     alone = ("train_language_adapter", "train_task_adapter", "initialise_adapters")
     counted = {rule: jobs[rule] for rule in (*alone, "rank_related_languages")} | dict(groups)
@@ -122,14 +122,14 @@ def test_gpu_settings_stand_once_in_the_profile(root):
 @pytest.mark.slow
 def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path):
     """In a dry run; an entry of one rule overrides key by key."""
-    house = workspace.copy_project(root, tmp_path / "house")
-    (house / "slurm").symlink_to("profiles/slurm")
-    profile = house / "profiles/slurm/config.yaml"
+    project = workspace.copy_project(root, tmp_path / "project")
+    (project / "slurm").symlink_to("profiles/slurm")
+    profile = project / "profiles/slurm/config.yaml"
     settings = yaml.safe_load(profile.read_text())
     settings["set-resources"]["sweep"] = {"slurm_partition": "gpus", "qos": "day", "mem_mb": 7000}
     settings["set-resources"]["sweep_ties80"] = {"mem_mb": 9000}
     profile.write_text(yaml.safe_dump(settings))
-    with (house / "Snakefile").open("a") as snakefile:
+    with (project / "Snakefile").open("a") as snakefile:
         snakefile.write(
             "\nfor rule in workflow.rules:\n"
             "    print('resources of', rule.name, {key: resource.raw for key, resource in"
@@ -137,12 +137,12 @@ def test_methods_that_no_profile_names_get_the_settings_of_sweep(root, tmp_path)
             " file=sys.stderr)\n"
         )
     study = workspace.overlay(
-        house,
+        project,
         "methods",
         lambdas={m: {"start": 0, "stop": 1, "step": 0.5} for m in ("la", "ties55", "ties80")},
         experiments={"ties": {}},
     )
-    text = workspace.run(house, "-n", "--profile", "slurm", "--configfile", study)
+    text = workspace.run(project, "-n", "--profile", "slurm", "--configfile", study)
     asked = {
         rule: ast.literal_eval(found)
         for rule, found in re.findall(r"^resources of (\w+) (.+)$", text, re.M)
@@ -205,7 +205,7 @@ def test_jobs_of_a_kind_are_asked_about_once_with_the_most_they_need():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told", "sentence"),
+    ("setting", "output", "sentence"),
     [
         (
             {"slurm_partition": "gpus"},
@@ -237,8 +237,8 @@ def test_jobs_of_a_kind_are_asked_about_once_with_the_most_they_need():
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_refused_request_is_one_sentence(commands, setting, told, sentence):
-    commands("sbatch", error=told, code=1)
+def test_a_refused_request_is_one_sentence(commands, setting, output, sentence):
+    commands("sbatch", error=output, code=1)
     with pytest.raises(InputError) as error:
         slurm.refuse(slurm.requests([("train_task_adapter", KIND | setting)]))
     assert sentence in str(error.value)
@@ -312,7 +312,7 @@ def test_signals_reach_a_script_below_snakemake(tmp_path, number):
         "from langarith.cluster import slurm\n"
         "slurm.pass_signals_on()\n"
         # set later, as Snakemake sets its own
-        "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('ready', flush=True))\n"
         "shells = ['sh', '-c', '\"$@\"; true', 'sh'] * 2\n"
         f"subprocess.Popen([*shells, sys.executable, '-c', {script!r}])\n"
         "time.sleep(30)\n"
@@ -328,14 +328,14 @@ def test_signals_reach_a_script_below_snakemake(tmp_path, number):
             time.sleep(0.05)
         assert heard.exists()
         if number == signal.SIGTERM:
-            assert process.stdout.readline() == "told\n"
+            assert process.stdout.readline() == "ready\n"
         assert process.poll() is None
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-# --- what is told ---
+# --- what is said ---
 
 
 def test_last_lines_are_those_of_the_job(tmp_path):
@@ -371,7 +371,7 @@ def record(rule: str, job: str, seconds: float, **more: object) -> dict[str, obj
 
 
 def test_the_summary_sets_what_was_used_against_what_was_asked():
-    told = slurm.summary(
+    output = slurm.summary(
         [
             record("train_task_adapter", "3", 3600.0, attempt=2),
             record("train_task_adapter", "4", 1800.0),
@@ -379,24 +379,24 @@ def test_the_summary_sets_what_was_used_against_what_was_asked():
             record("tokenize_shard", "1", 70.0),
         ]
     )
-    rows = [re.split(r"  +", line) for line in told[:-1]]
+    rows = [re.split(r"  +", line) for line in output[:-1]]
     assert rows[1] == ["tokenize_shard", "2", "1", "-", "70 s", "1.5 h", "1001 MB", "6500 MB"]
     assert rows[2] == [
         "train_task_adapter", "2", "2", "1.5", "60 min", "1.5 h", "1004 MB", "6500 MB",
     ]  # fmt: skip
-    assert told[-1] == (
+    assert output[-1] == (
         "4 jobs in 3 of SLURM, 1.50 GPU-hours of computing; 1 job needed more than one attempt"
     )
     assert slurm.summary([]) == []
 
 
 def test_a_gpu_that_a_job_held_and_did_not_use_is_no_gpu_hour():
-    told = slurm.summary(
+    output = slurm.summary(
         [
             record("train_task_adapter", "3", 3600.0),
             record("train_task_adapter", "4", 1800.0, device="cpu"),
         ]
     )
-    assert re.split(r"  +", told[1])[3] == "1.0"
-    assert told[-2] == "2 jobs in 2 of SLURM, 1.00 GPU-hours of computing"
-    assert told[-1].startswith("1 job held a GPU and computed on the CPU")
+    assert re.split(r"  +", output[1])[3] == "1.0"
+    assert output[-2] == "2 jobs in 2 of SLURM, 1.00 GPU-hours of computing"
+    assert output[-1].startswith("1 job held a GPU and computed on the CPU")

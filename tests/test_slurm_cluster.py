@@ -52,13 +52,13 @@ def cluster():
     subprocess.run([SANDBOX / "stop"], check=True, timeout=60)
 
 
-def start(house: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
     """A run through the profile; jobs are asked for their state every second or two."""
     command = [Path(sys.executable).with_name("snakemake"), "--profile", "slurm", *arguments]
     options = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
     return subprocess.Popen(
         [str(word) for word in [*command, *options, "--configfile", "studies/nano.yaml"]],
-        cwd=house,
+        cwd=project,
         env={**os.environ, "PYTHONPATH": "", "LANGARITH_SLURM_PAUSE": "2"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,16 +74,16 @@ def console(started: subprocess.Popen[str], patience: float = 240) -> str:
     except subprocess.TimeoutExpired:
         started.send_signal(signal.SIGINT)
         try:
-            told = started.communicate(timeout=30)[0]
+            output = started.communicate(timeout=30)[0]
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
-            told = started.communicate()[0]
-        return f"did not end within {patience} s\n{told}"
+            output = started.communicate()[0]
+        return f"did not end within {patience} s\n{output}"
 
 
-def jobs_of(told: str) -> list[str]:
+def jobs_of(output: str) -> list[str]:
     """SLURM ids of the jobs that a run submitted, in order."""
-    return re.findall(r"has been submitted with SLURM jobid (\d+)", told)
+    return re.findall(r"has been submitted with SLURM jobid (\d+)", output)
 
 
 def record_of_slurm(job: str) -> dict[str, str]:
@@ -101,37 +101,37 @@ def queued(job: str) -> str:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, str]:
-    """A house in which the zero-shot figure of nano was made on the cluster, and what was said."""
-    house = workspace.copy_project(ROOT, tmp_path_factory.mktemp("cluster") / "house")
-    (house / "slurm").symlink_to("profiles/slurm")
+    """A project in which nano's zero-shot figure was made on the cluster, and the output."""
+    project = workspace.copy_project(ROOT, tmp_path_factory.mktemp("cluster") / "project")
+    (project / "slurm").symlink_to("profiles/slurm")
     # --configfile takes all words that follow
-    run = start(house, "results/nano/figures/zero_shot.pdf")
-    told = console(run, 900)
-    assert run.returncode == 0, told
-    return house, told
+    run = start(project, "results/nano/figures/zero_shot.pdf")
+    output = console(run, 900)
+    assert run.returncode == 0, output
+    return project, output
 
 
-def records(house: Path) -> list[dict]:
-    return [json.loads(p.read_text()) for p in (house / "results").rglob("*provenance.json")]
+def records(project: Path) -> list[dict]:
+    return [json.loads(p.read_text()) for p in (project / "results").rglob("*provenance.json")]
 
 
 def test_the_zero_shot_figure_is_made_on_the_cluster(finished):
-    house, told = finished
-    assert (house / "results/nano/figures/zero_shot.pdf").stat().st_size > 1000
-    on_slurm = [record for record in records(house) if record["slurm_job"]]
-    assert {record["slurm_job"] for record in on_slurm} == set(jobs_of(told))
+    project, output = finished
+    assert (project / "results/nano/figures/zero_shot.pdf").stat().st_size > 1000
+    on_slurm = [record for record in records(project) if record["slurm_job"]]
+    assert {record["slurm_job"] for record in on_slurm} == set(jobs_of(output))
     assert {record["rule"] for record in on_slurm} > GPU_RULES
     # 21 jobs in 12 of SLURM: raw text and examples are one, each language's tokens, all sweeps
-    assert len(on_slurm) == 21 and len(jobs_of(told)) == 12
+    assert len(on_slurm) == 21 and len(jobs_of(output)) == 12
     # the GPUs are pretended, so none of them computed
-    assert "21 jobs in 12 of SLURM, 0.00 GPU-hours" in told
-    assert "jobs held a GPU and computed on the CPU" in told
+    assert "21 jobs in 12 of SLURM, 0.00 GPU-hours" in output
+    assert "jobs held a GPU and computed on the CPU" in output
 
 
 def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
     """Read back from SLURM's own record of each job."""
-    house, _ = finished
-    for record in records(house):
+    project, _ = finished
+    for record in records(project):
         if record["slurm_job"]:
             held = record_of_slurm(record["slurm_job"])
             gpu = record["rule"] in GPU_RULES
@@ -143,9 +143,9 @@ def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
 
 def test_a_group_asks_for_the_time_of_all_and_the_rest_of_one(finished):
     """Two sweeps do not ask for two GPUs and twice the memory; members take turns."""
-    house, _ = finished
+    project, _ = finished
     members = defaultdict(list)
-    for record in records(house):
+    for record in records(project):
         if record["slurm_job"]:
             members[record["slurm_job"]].append(record)
     sizes = Counter(len(jobs) for jobs in members.values())
@@ -163,13 +163,13 @@ def test_a_group_asks_for_the_time_of_all_and_the_rest_of_one(finished):
 
 
 def test_every_log_names_its_job(finished):
-    house, told = finished
-    for record in records(house):
+    project, output = finished
+    for record in records(project):
         if record["slurm_job"]:
-            log = (house / record["log"]).read_text()
+            log = (project / record["log"]).read_text()
             assert f"--- SLURM job {record['slurm_job']} on node" in log
-    of_slurm = {path.stem for path in (house / "results/nano/logs/slurm").rglob("*.log")}
-    assert of_slurm == set(jobs_of(told))
+    of_slurm = {path.stem for path in (project / "results/nano/logs/slurm").rglob("*.log")}
+    assert of_slurm == set(jobs_of(output))
 
 
 # --- a training is interrupted ------------------------------------------------------------------
@@ -179,32 +179,32 @@ def test_every_log_names_its_job(finished):
 class Interrupted:
     """A run whose training was interrupted: where, how it ended, what it said."""
 
-    house: Path
+    project: Path
     code: int
-    told: str
+    output: str
 
     def job(self) -> str:
-        return jobs_of(self.told)[0]
+        return jobs_of(self.output)[0]
 
     def went_on(self) -> int:
         """The step from which the last attempt went on."""
-        said = "\n".join(p.read_text() for p in (self.house / "results/nano/logs").rglob("*.log"))
+        said = "\n".join(p.read_text() for p in (self.project / "results/nano/logs").rglob("*.log"))
         found = re.findall(r"goes on from step (\d+)", said)
-        assert found, self.told + said
+        assert found, self.output + said
         return int(found[-1])
 
 
-def slow_house(finished: Path, folder: Path, pace: float) -> Path:
+def slow_project(finished: Path, folder: Path, pace: float) -> Path:
     """A copy without the adapter of French, in which a step of its training takes longer.
 
     The file `pace` holds the seconds of a step and may be changed on the way; while there is a file
     `hoard`, the fifth step takes a gigabyte.
     """
-    house = Path(shutil.copytree(finished, folder, symlinks=True))
-    shutil.rmtree(house / ADAPTER)
-    shutil.rmtree(house / "results/nano/logs")
-    (house / "pace").write_text(str(pace))
-    progress = house / "workflow/langarith/progress.py"
+    project = Path(shutil.copytree(finished, folder, symlinks=True))
+    shutil.rmtree(project / ADAPTER)
+    shutil.rmtree(project / "results/nano/logs")
+    (project / "pace").write_text(str(pace))
+    progress = project / "workflow/langarith/progress.py"
     head = '    def update(self, done: int, note: str = "") -> None:\n'
     assert head in progress.read_text()
     wait = (
@@ -214,7 +214,7 @@ def slow_house(finished: Path, folder: Path, pace: float) -> Path:
         "            time.sleep(len(hoard) / 10**8)\n"
     )
     progress.write_text(progress.read_text().replace(head, head + wait))
-    return house
+    return project
 
 
 def until(what: Callable[[], object], patience: float = 120) -> bool:
@@ -227,97 +227,97 @@ def until(what: Callable[[], object], patience: float = 120) -> bool:
     return False
 
 
-def at_step(house: Path, step: int) -> Callable[[], bool]:
+def at_step(project: Path, step: int) -> Callable[[], bool]:
     """Whether a training has left a checkpoint of a step, or a later one."""
 
     def there() -> bool:
-        found = (house / CHECKPOINTS).glob("checkpoint-*")
+        found = (project / CHECKPOINTS).glob("checkpoint-*")
         return any(int(path.name.split("-")[1]) >= step for path in found)
 
     return there
 
 
-def set_up(house: Path, **settings: object) -> None:
+def set_up(project: Path, **settings: object) -> None:
     """Edit the profile as a user does: how language adapters are trained on this cluster."""
-    profile = house / "profiles/slurm/config.yaml"
+    profile = project / "profiles/slurm/config.yaml"
     keys = yaml.safe_load(profile.read_text())
     gpu = keys["set-resources"]["train_language_adapter"]
     keys["set-resources"]["train_language_adapter"] = gpu | settings
     profile.write_text(yaml.safe_dump(keys))
 
 
-def train(house: Path, *options: str, **settings: object) -> subprocess.Popen[str]:
+def train(project: Path, *options: str, **settings: object) -> subprocess.Popen[str]:
     """Train the adapter of French on the cluster."""
-    set_up(house, **settings)
-    return start(house, f"{ADAPTER}/adapter.safetensors", *options)
+    set_up(project, **settings)
+    return start(project, f"{ADAPTER}/adapter.safetensors", *options)
 
 
-def submitted(house: Path) -> str:
+def submitted(project: Path) -> str:
     """Id of the first job that has an output file."""
-    until(lambda: list((house / "results/nano/logs/slurm").rglob("*.log")))
-    return min((p.stem for p in (house / "results/nano/logs/slurm").rglob("*.log")), key=int)
+    until(lambda: list((project / "results/nano/logs/slurm").rglob("*.log")))
+    return min((p.stem for p in (project / "results/nano/logs/slurm").rglob("*.log")), key=int)
 
 
-def time_limit(house: Path) -> Interrupted:
+def time_limit(project: Path) -> Interrupted:
     """One minute is too short for 20 steps of 5 seconds. No clock saves here, only signals."""
     # the next attempt has three, as its start alone takes half a minute on a busy machine
-    run = train(house, runtime="1 if attempt == 1 else 3", slurm_extra="'--signal=URG@20'")
+    run = train(project, runtime="1 if attempt == 1 else 3", slurm_extra="'--signal=URG@20'")
     # SLURM looks at time limits every half minute
-    first = submitted(house)
+    first = submitted(project)
     until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 150)
-    (house / "pace").write_text("0")
-    told = console(run)
-    return Interrupted(house, run.returncode, told)
+    (project / "pace").write_text("0")
+    output = console(run)
+    return Interrupted(project, run.returncode, output)
 
 
-def requeue(house: Path) -> Interrupted:
-    run = train(house, checkpoint_minutes=0)
-    until(at_step(house, 3))
-    subprocess.run(["scontrol", "requeue", submitted(house)], check=True)
-    until(lambda: queued(submitted(house)) == "PENDING", 30)
-    (house / "pace").write_text("0")
-    return Interrupted(house, told=console(run), code=run.wait())
+def requeue(project: Path) -> Interrupted:
+    run = train(project, checkpoint_minutes=0)
+    until(at_step(project, 3))
+    subprocess.run(["scontrol", "requeue", submitted(project)], check=True)
+    until(lambda: queued(submitted(project)) == "PENDING", 30)
+    (project / "pace").write_text("0")
+    return Interrupted(project, output=console(run), code=run.wait())
 
 
-def node_down(house: Path) -> Interrupted:
+def node_down(project: Path) -> Interrupted:
     """The node of the job is lost; nothing else runs there."""
-    run = train(house, checkpoint_minutes=0, constraint="second")
-    until(at_step(house, 3))
+    run = train(project, checkpoint_minutes=0, constraint="second")
+    until(at_step(project, 3))
     subprocess.run(
         ["scontrol", "update", "nodename=node2", "state=down", "reason=a test"], check=True
     )
-    until(lambda: queued(submitted(house)) == "PENDING", 30)
-    (house / "pace").write_text("0")
+    until(lambda: queued(submitted(project)) == "PENDING", 30)
+    (project / "pace").write_text("0")
     # it may have come back by itself
     subprocess.run(
         ["scontrol", "update", "nodename=node2", "state=resume"], check=False, capture_output=True
     )
-    return Interrupted(house, told=console(run), code=run.wait())
+    return Interrupted(project, output=console(run), code=run.wait())
 
 
-def memory(house: Path) -> Interrupted:
+def memory(project: Path) -> Interrupted:
     """The fifth step takes more memory than the job has asked for."""
-    (house / "hoard").touch()
-    run = train(house, checkpoint_minutes=0, mem_mb=1000)
-    until(lambda: queued(submitted(house)) not in {"PENDING", "RUNNING"})
-    (house / "hoard").unlink()
-    (house / "pace").write_text("0")
-    return Interrupted(house, told=console(run), code=run.wait())
+    (project / "hoard").touch()
+    run = train(project, checkpoint_minutes=0, mem_mb=1000)
+    until(lambda: queued(submitted(project)) not in {"PENDING", "RUNNING"})
+    (project / "hoard").unlink()
+    (project / "pace").write_text("0")
+    return Interrupted(project, output=console(run), code=run.wait())
 
 
-def cancelled(house: Path) -> Interrupted:
+def cancelled(project: Path) -> Interrupted:
     """Somebody cancels the job; it is not tried again."""
-    run = train(house, "--retries", "0")
-    until((house / LOG).is_file)
-    subprocess.run(["scancel", submitted(house)], check=True)
-    return Interrupted(house, told=console(run, 60), code=run.wait())
+    run = train(project, "--retries", "0")
+    until((project / LOG).is_file)
+    subprocess.run(["scancel", submitted(project)], check=True)
+    return Interrupted(project, output=console(run, 60), code=run.wait())
 
 
-def ctrl_c(house: Path) -> Interrupted:
-    run = train(house)
-    until((house / LOG).is_file)
+def ctrl_c(project: Path) -> Interrupted:
+    run = train(project)
+    until((project / LOG).is_file)
     run.send_signal(signal.SIGINT)
-    return Interrupted(house, told=console(run, 60), code=run.wait())
+    return Interrupted(project, output=console(run, 60), code=run.wait())
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
     folder = tmp_path_factory.mktemp("interrupted")
     with ThreadPoolExecutor(len(ways)) as pool:
         started = {
-            way.__name__: pool.submit(way, slow_house(finished[0], folder / way.__name__, pace))
+            way.__name__: pool.submit(way, slow_project(finished[0], folder / way.__name__, pace))
             for way, pace in ways.items()
         }
         return {name: run.result() for name, run in started.items()}
@@ -337,52 +337,52 @@ def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
 def test_training_goes_on_to_the_same_adapter(finished, interrupted, way):
     """Bit by bit that of the run that nothing interrupted; and its checkpoints are gone."""
     found = interrupted[way]
-    assert found.code == 0, found.told
+    assert found.code == 0, found.output
     assert found.went_on() >= 3
-    whole, resumed = (h / ADAPTER / "adapter.safetensors" for h in (finished[0], found.house))
+    whole, resumed = (h / ADAPTER / "adapter.safetensors" for h in (finished[0], found.project))
     assert whole.read_bytes() == resumed.read_bytes()
-    assert not (found.house / CHECKPOINTS).exists()
+    assert not (found.project / CHECKPOINTS).exists()
     rows = [json.loads(line) for line in (resumed.parent / "metrics.jsonl").open()]
     assert [row["step"] for row in rows if "validation_loss" in row] == [10, 20]
 
 
 def test_time_limit_is_met_and_the_next_attempt_finishes(interrupted):
     found = interrupted["time_limit"]
-    first, second = jobs_of(found.told)
+    first, second = jobs_of(found.output)
     assert record_of_slurm(first)["JobState"] == "TIMEOUT"
-    assert "TIMEOUT" in found.told and "DUE TO TIME LIMIT" in found.told
-    record = json.loads((found.house / ADAPTER / "provenance.json").read_text())
+    assert "TIMEOUT" in found.output and "DUE TO TIME LIMIT" in found.output
+    record = json.loads((found.project / ADAPTER / "provenance.json").read_text())
     assert (record["slurm_job"], record["attempt"]) == (second, 2)
-    assert "1 job needed more than one attempt" in found.told
+    assert "1 job needed more than one attempt" in found.output
 
 
 def test_a_job_killed_for_memory_is_tried_again(interrupted):
     found = interrupted["memory"]
-    assert len(jobs_of(found.told)) == 2
-    assert "exceeded memory limit" in found.told
+    assert len(jobs_of(found.output)) == 2
+    assert "exceeded memory limit" in found.output
 
 
 @pytest.mark.parametrize("way", ["requeue", "node_down"])
 def test_a_job_that_slurm_starts_again_is_waited_for(interrupted, way):
     found = interrupted[way]
-    (job,) = set(jobs_of(found.told))
+    (job,) = set(jobs_of(found.output))
     assert int(record_of_slurm(job)["Restarts"]) == 1
 
 
 def test_a_job_that_is_cancelled_from_outside_ends_the_run(interrupted):
     found = interrupted["cancelled"]
     assert found.code == 1
-    assert "did not end" not in found.told
-    assert "CANCELLED" in found.told
+    assert "did not end" not in found.output
+    assert "CANCELLED" in found.output
     # the console names the log and shows its end
-    assert f"Last lines of {LOG}:" in found.told
-    assert f"--- SLURM job {found.job()} on node" in found.told
+    assert f"Last lines of {LOG}:" in found.output
+    assert f"--- SLURM job {found.job()} on node" in found.output
 
 
 def test_ctrl_c_leaves_no_job_behind(interrupted):
     found = interrupted["ctrl_c"]
     assert found.code != 0
-    assert "did not end" not in found.told
+    assert "did not end" not in found.output
     assert until(lambda: queued(found.job()) == "", 20)
     assert record_of_slurm(found.job())["JobState"] == "CANCELLED"
 
@@ -409,12 +409,12 @@ def test_ctrl_c_leaves_no_job_behind(interrupted):
 def test_what_slurm_would_not_take_is_a_sentence_before_anything_is_queued(
     finished, tmp_path, setting, sentence
 ):
-    house = Path(shutil.copytree(finished[0], tmp_path / "house", symlinks=True))
-    shutil.rmtree(house / ADAPTER)
-    run = train(house, **setting)
-    told = console(run, 60)
+    project = Path(shutil.copytree(finished[0], tmp_path / "project", symlinks=True))
+    shutil.rmtree(project / ADAPTER)
+    run = train(project, **setting)
+    output = console(run, 60)
     assert run.returncode == 1
-    assert sentence in told and "Traceback" not in told
-    assert not jobs_of(told)
+    assert sentence in output and "Traceback" not in output
+    assert not jobs_of(output)
     # and the folder is not left locked
-    assert not list((house / ".snakemake/locks").glob("*"))
+    assert not list((project / ".snakemake/locks").glob("*"))

@@ -490,9 +490,9 @@ def test_what_is_no_budget_is_refused() -> None:
 
 def test_identity_is_the_whole_study(tmp_path: Path) -> None:
     study = read(tmp_path)
-    told = json.loads(loading.identity(study))
-    assert next(iter(told)) == "name"
-    assert Study.model_validate(told) == study
+    output = json.loads(loading.identity(study))
+    assert next(iter(output)) == "name"
+    assert Study.model_validate(output) == study
 
 
 # ---------------------------------------------------------------- files that users bring

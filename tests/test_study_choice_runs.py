@@ -72,15 +72,15 @@ def test_another_rule_makes_tables_and_figures_anew_and_sweeps_nothing(copy: Pat
         losses = json.loads((folder / "losses.json").read_text())["losses"]
         best = float(choices[target, "mlm"]["lambda"])
         assert {p["lambda"]: p["loss"] for p in losses}[best] == min(p["loss"] for p in losses)
-        told = explain.lines(
+        output = explain.lines(
             results / "tables/zero_shot.csv",
             [f"target={target}", "split=test", "selected=True", "metric=f1"],
         )
         assert any(
-            f"lambda {chosen} chosen by the rule entropy (labels: none)" in line for line in told
+            f"lambda {chosen} chosen by the rule entropy (labels: none)" in line for line in output
         )
-        assert any("validation would choose lambda" in line for line in told)
-        assert not any("chosen on validation" in line for line in told)
+        assert any("validation would choose lambda" in line for line in output)
+        assert not any("chosen on validation" in line for line in output)
     note = "λ was chosen by the least entropy of the predictions on text of the target"
     assert note in (results / "tables/zero_shot.md").read_text()
     with (results / "tables/zero_shot_gains.csv").open() as file:

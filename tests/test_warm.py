@@ -77,8 +77,8 @@ print("torch" in sys.modules, "adapters" in sys.modules, __name__)
 print(os.getcwd(), sys.argv[1:], os.environ["HUE"], os.environ["LANGARITH_WARM"])
 print("to the other stream", file=sys.stderr)
 """
-    told, errors = job(tmp_path, run, work, "a", "b c", HUE="blue").communicate()
-    assert told.splitlines() == [
+    output, errors = job(tmp_path, run, work, "a", "b c", HUE="blue").communicate()
+    assert output.splitlines() == [
         "True True __main__",
         f"{tmp_path} ['a', 'b c'] blue off",
     ]
@@ -133,8 +133,8 @@ def test_a_job_that_dies_in_asking_harms_no_other(tmp_path, run, said):
             with open(os.devnull, "r+") as null:
                 socket.send_fds(asking, [b"\n"], [null.fileno()] * 3)
             asking.sendall(line.encode()[: None if said == "all" else len(line) // 2])
-    told, errors = job(tmp_path, run, "print('done')").communicate()
-    assert (told, errors) == ("done\n", "")
+    output, errors = job(tmp_path, run, "print('done')").communicate()
+    assert (output, errors) == ("done\n", "")
     assert beside.poll() is None
     beside.kill()
 
@@ -271,19 +271,19 @@ def test_a_job_without_a_model_starts_no_warm_process(tmp_path):
             "import sys\nfrom langarith.jobs import warm\nwarm.hand_over(start=False)\n"
             "print('torch' in sys.modules)"
         )
-        told = subprocess.check_output(
+        output = subprocess.check_output(
             [sys.executable, script],
             env={**os.environ, "PYTHONPATH": str(LIBRARY), "LANGARITH_WARM": str(owner.pid)},
             text=True,
         )
         owner.kill()
-    assert told == "False\n"
+    assert output == "False\n"
 
 
 def test_it_can_be_switched_off(tmp_path, run):
     work = "import sys; print('torch' in sys.modules)"
-    told, _ = job(tmp_path, run, work, LANGARITH_WARM="off").communicate()
-    assert told == "False\n"
+    output, _ = job(tmp_path, run, work, LANGARITH_WARM="off").communicate()
+    assert output == "False\n"
 
 
 SCRIPTS = sorted((LIBRARY / "scripts").glob("*.py"))

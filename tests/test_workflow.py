@@ -1,6 +1,6 @@
 """The workflow as users run it: what a dry run plans after each kind of change, and whole runs.
 
-Everything happens in copies of the house, so that a test may edit the code as a user would.
+Everything happens in copies of the project, so that a test may edit the code as a user would.
 """
 
 import filecmp
@@ -97,9 +97,9 @@ def newly(before: schema.Study, after: schema.Study) -> Counter[str]:
     New cells and adapters with what they stand on, the tables and figures that show them, and the
     learning curves where the adapters are others.
     """
-    told = {name: experiments.cells(before, name) for name in before.experiments}
+    output = {name: experiments.cells(before, name) for name in before.experiments}
     changed = [
-        name for name in after.experiments if experiments.cells(after, name) != told.get(name)
+        name for name in after.experiments if experiments.cells(after, name) != output.get(name)
     ]
     old, new = jobs(before), jobs(after)
     trained = {job for job in old ^ new if job[0].startswith("train_")}
@@ -108,15 +108,15 @@ def newly(before: schema.Study, after: schema.Study) -> Counter[str]:
 
 
 def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
-    house = copy_project(root, tmp_path / "house")
+    project = copy_project(root, tmp_path / "project")
     study = loading.load(root / "studies/miniature.yaml")
-    assert planned_jobs(house, "--profile", "profiles/local") == expected(study)
+    assert planned_jobs(project, "--profile", "profiles/local") == expected(study)
 
 
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
-    shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "house"))
-    plan = planned_jobs(tmp_path / "house")
+    shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "project"))
+    plan = planned_jobs(tmp_path / "project")
     assert {rule: plan[rule] for rule in plan if rule.startswith(("train", "sweep", "init"))} == {
         "initialise_adapters": 2,
         "train_language_adapter": (14 * 2 + 4 + 4 + 4 + 6) * 3,
@@ -143,47 +143,47 @@ def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     assert sum(map(int, rows)) == sum(plan.values())
 
 
-def test_a_finished_study_has_nothing_to_do(house):
-    assert "Nothing to be done" in run(house, "-n", *NANO)
+def test_a_finished_study_has_nothing_to_do(project):
+    assert "Nothing to be done" in run(project, "-n", *NANO)
 
 
-def test_every_job_left_a_record_and_a_log(house):
-    results = house / "results/nano"
+def test_every_job_left_a_record_and_a_log(project):
+    results = project / "results/nano"
     records = [json.loads(p.read_text()) for p in results.rglob("*provenance.json")]
     counted = Counter(record["rule"] for record in records)
-    assert counted == expected(loading.load(house / "studies/nano.yaml"))
+    assert counted == expected(loading.load(project / "studies/nano.yaml"))
     for record in records:
-        assert (house / record["log"]).is_file()
+        assert (project / record["log"]).is_file()
         assert record["outputs"]
-        for path, told in record["outputs"].items():
-            assert (house / path).stat().st_size == told["size"]
+        for path, output in record["outputs"].items():
+            assert (project / path).stat().st_size == output["size"]
 
 
-def test_nothing_is_written_outside_results(house, root):
-    there = {path.name for path in house.iterdir()}
+def test_nothing_is_written_outside_results(project, root):
+    there = {path.name for path in project.iterdir()}
     assert there == {*PARTS, "results", ".snakemake"}
-    left = [path for path in (house / "results/nano/checkpoints").rglob("*") if path.is_file()]
+    left = [path for path in (project / "results/nano/checkpoints").rglob("*") if path.is_file()]
     assert not left
-    assert not list(house.rglob(".*.partial*"))
+    assert not list(project.rglob(".*.partial*"))
 
 
-def test_two_fresh_runs_give_identical_tables(house, root, tmp_path):
-    again = copy_project(root, tmp_path / "house")
+def test_two_fresh_runs_give_identical_tables(project, root, tmp_path):
+    again = copy_project(root, tmp_path / "project")
     run(again, *NANO, "results/nano/tables/zero_shot.csv")
     table = "results/nano/tables/zero_shot.csv"
-    assert filecmp.cmp(house / table, again / table, shallow=False)
+    assert filecmp.cmp(project / table, again / table, shallow=False)
 
 
-def test_the_table_has_the_columns_and_rows_of_the_contract(house):
+def test_the_table_has_the_columns_and_rows_of_the_contract(project):
     import pandas as pd
 
-    table = pd.read_csv(house / "results/nano/tables/zero_shot.csv", keep_default_na=False)
+    table = pd.read_csv(project / "results/nano/tables/zero_shot.csv", keep_default_na=False)
     assert list(table.columns) == (
         "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,"
         "selected,metric,value,examples"
     ).split(",")
     la = table[(table.method == "la") & (table.metric == "f1") & (table.target == "es")]
-    lambdas = loading.load(house / "studies/nano.yaml").lambdas["la"].values()
+    lambdas = loading.load(project / "studies/nano.yaml").lambdas["la"].values()
     assert sorted(la[la.split == "validation"]["lambda"].astype(float)) == list(lambdas)
     assert {0.0, 0.5, 1.0} <= set(la[la.split == "test"]["lambda"].astype(float))
     assert set(table.method) == {"la", "none", "majority", "madx"}
@@ -279,20 +279,20 @@ def test_an_experiment_on_cells_that_are_there_computes_none(copy, nano):
 def test_a_finer_lambda_step_recomputes_the_sweeps_and_nothing_above(copy, nano):
     finer = nano["lambdas"] | {"la": {"start": 0, "stop": 1, "step": 0.05}}
     study = overlay(copy, "finer", lambdas=finer)
-    told = loading.load(copy / study)
+    output = loading.load(copy / study)
     # every sweep of language arithmetic, none of TIES; ties shows both
-    la = [cell for cell in all_cells(told) if cell.method == "la"]
+    la = [cell for cell in all_cells(output) if cell.method == "la"]
     sweeps = Counter(sweep_la=len(la))
-    assert planned_jobs(copy, *options(study)) == sweeps + shown(told, *told.experiments)
+    assert planned_jobs(copy, *options(study)) == sweeps + shown(output, *output.experiments)
 
 
 def test_a_refined_search_recomputes_the_sweeps_of_its_method_and_nothing_above(copy, nano):
     refined = {"start": 0.8, "stop": 1.8, "step": 0.1, "search": "refine"}
     study = overlay(copy, "refined", lambdas=nano["lambdas"] | {"ties20": refined})
-    told = loading.load(copy / study)
-    sweeps = Counter(f"sweep_{c.method}" for c in all_cells(told) if c.method == "ties20")
+    output = loading.load(copy / study)
+    sweeps = Counter(f"sweep_{c.method}" for c in all_cells(output) if c.method == "ties20")
     # only `ties` shows them
-    assert planned_jobs(copy, *options(study)) == sweeps + shown(told, "ties")
+    assert planned_jobs(copy, *options(study)) == sweeps + shown(output, "ties")
 
 
 def test_a_comment_reruns_nothing(copy):
@@ -382,9 +382,9 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
     assert lost[["task", "target", "method", "left", "right"]].to_numpy().tolist() == [
         ["ner", "es", "la", "en", "fr"]
     ]
-    told = (copy / "results/nano/tables/zero_shot.md").read_text()
-    assert "tiny/ner/es/la/en+fr/seed1" in told
-    assert "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log" in told
+    output = (copy / "results/nano/tables/zero_shot.md").read_text()
+    assert "tiny/ner/es/la/en+fr/seed1" in output
+    assert "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log" in output
     # the whole grid comes back without the key
     assert planned_jobs(copy, *NANO)["sweep_la"] >= 1
 
@@ -395,8 +395,8 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
 def test_plan_says_what_would_run_why_and_for_how_long(copy):
     assert "Nothing to be done" in run(copy, "plan", *NANO)
     study = overlay(copy, "more", seeds=[1, 2])
-    told = run(copy, "plan", *options(study))
-    (row,) = [line for line in told.splitlines() if line.startswith("train_task_adapter ")]
+    output = run(copy, "plan", *options(study))
+    (row,) = [line for line in output.splitlines() if line.startswith("train_task_adapter ")]
     assert "no output yet" in row and " 1 recorded " in row
     jobs = sum(planned_jobs(copy, *options(study)).values())
-    assert f"{jobs} jobs, " in told
+    assert f"{jobs} jobs, " in output
