@@ -341,7 +341,7 @@ def losses_file(cell):
 
 
 def choice_files(cell):
-    """What the study's rule looks at beside the cell: sweeps of other targets, losses."""
+    """What the study's rule looks at beside the cell, which are sweeps of other targets and losses."""
     others = [cell_file(other, "selected.json") for other in cells_in_place().get(cell, ())]
     wanted = "raw text" in selection.get(STUDY.selection).needs
     return others, [losses_file(cell)] if wanted else []

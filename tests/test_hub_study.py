@@ -1,7 +1,7 @@
 """A small study whose model, corpora and task data all come from the hub, end to end.
 
-The hub is the one of hub_server.py; it holds text and tasks of the miniature in the layouts that the
-paper's sources have.
+The hub is the one of hub_server.py; it holds text and tasks of the miniature in the layouts that
+the sources of the paper have.
 """
 
 from __future__ import annotations
