@@ -11,7 +11,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 
 include: "rules/runtime.smk"  # Snakemake's internals and this process
-include: "rules/common.smk"
+include: "rules/common.smk"  # the study, paths, what a job reads
+include: "rules/experiments.smk"  # what tables and figures are made from
 include: "rules/cluster.smk"  # what jobs request from a cluster
 
 

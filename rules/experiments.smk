@@ -1,0 +1,352 @@
+# Inputs and parameters of experiments: their cells, the choice of lambda, tables, figures, the report.
+
+# related languages are proposed before any experiment can run
+OFFERED = {*STUDY.experiments, "related_languages"}
+
+
+@cache
+def asked(found, *arguments):
+    """Call a grid function, mostly of an experiment; a mistake ends the run with one sentence."""
+    for name in arguments:
+        if name in experiments.EXPERIMENTS and name not in OFFERED:
+            missing_experiment(name)
+    try:
+        return found(STUDY, *arguments)
+    except InputError as error:
+        refuse(error)
+
+
+def cells(experiment):
+    return asked(experiments.cells, experiment)
+
+
+def cell_file(cell, name):
+    return f"{CELL.format(**cell.wildcards)}/{name}"
+
+
+def adapter_folder(run):
+    """The folder of a training's adapter."""
+    return f"{R}/{run.folder}"
+
+
+# With allow_missing the rules that train and evaluate are left out of the workflow, and a table is
+# made from the existing files. Without it, all files are required.
+def there(paths):
+    return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
+
+
+def is_swept(cell, experiment):
+    """Whether all exists that the rows of a cell in an experiment's table are made from."""
+    files = [cell_file(cell, name) for name in ("selected.json", "outcomes.parquet")]
+    if experiment != "label_free":  # where a rule that cannot choose has no row
+        files += [file for part in choice_files(cell) for file in part]
+    return all(map(os.path.exists, files))
+
+
+def swept_cells(experiment):
+    """Cells of an experiment; with allow_missing those that have been swept."""
+    shown = cells(experiment)
+    return [c for c in shown if not STUDY.allow_missing or is_swept(c, experiment)]
+
+
+# --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
+@cache
+def cells_in_place():
+    """For every cell the cells of other targets in the same place, where the rule looks at them."""
+    wanted = "other targets" in selection.get(STUDY.selection).needs
+    return asked(choice.others) if wanted else {}
+
+
+def losses_file(cell):
+    return f"{MASKED_LM.format(**cell.wildcards)}/losses.json"
+
+
+def choice_files(cell):
+    """What the study's rule looks at beside the cell, which are sweeps of other targets and losses."""
+    others = [cell_file(other, "selected.json") for other in cells_in_place().get(cell, ())]
+    wanted = "raw text" in selection.get(STUDY.selection).needs
+    return others, [losses_file(cell)] if wanted else []
+
+
+def sweeps_of_other_targets(wildcards):
+    """Sweeps that a choice of an experiment looks at, beside its own."""
+    own = set(selections(wildcards))
+    found = [file for c in swept_cells(wildcards.experiment) for file in choice_files(c)[0]]
+    return [file for file in dict.fromkeys(found) if file not in own]
+
+
+def losses_of_cells(wildcards):
+    """Masked-LM losses that the choices of an experiment are made by."""
+    if not choice.needs_losses(STUDY, wildcards.experiment):
+        return []
+    return there(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
+
+
+def chosen_points(wildcards):
+    """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
+    return [CHOSEN.format(**wildcards)] if STUDY.selection != "validation" else []
+
+
+def related_languages_of_choice(_):
+    """Which language is related to which, for a rule that looks at other targets."""
+    return STUDY.related if cells_in_place() else {}
+
+
+def selections(wildcards):
+    """The chosen lambda and scores of every cell of an experiment."""
+    return [cell_file(cell, "selected.json") for cell in swept_cells(wildcards.experiment)]
+
+
+def outcomes_of_cells(wildcards):
+    """The counts of every example of the cells of an experiment."""
+    return [cell_file(cell, "outcomes.parquet") for cell in swept_cells(wildcards.experiment)]
+
+
+def gains_table(wildcards):
+    """The intervals of the gains of an experiment; none where it states no gains."""
+    return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
+
+
+def choices_table(wildcards):
+    """How sure the choices on validation are; none where an experiment shows no such choice."""
+    shown = states_choices(wildcards.experiment)
+    return [CHOICES.format(**wildcards)] if shown else []
+
+
+def states_choices(experiment):
+    """Whether an experiment says how sure its choices are: those of the rule `validation`."""
+    view = experiments.EXPERIMENTS[experiment]
+    return view.choices and (STUDY.selection == "validation" or not view.chosen)
+
+
+def price_table(wildcards):
+    """What labels are worth, beside the rules that need none."""
+    shown = wildcards.experiment == "label_free"
+    return [TABLE.format(experiment=LABEL_PRICE)] if shown else []
+
+
+def task_types(wildcards):
+    """The type of each task of an experiment."""
+    shown = cells(wildcards.experiment)
+    return {cell.task: sources.task_type(STUDY, cell.task) for cell in shown}
+
+
+def compared():
+    """Experiments whose scores are compared with the paper's."""
+    wanted = [name for name in ("relatedness", "ties") if name in STUDY.experiments]
+    return [SimpleNamespace(experiment=name) for name in wanted]
+
+
+def compared_outcomes(_):
+    """The counts behind the scores that are compared with the paper's."""
+    return list(dict.fromkeys(path for named in compared() for path in outcomes_of_cells(named)))
+
+
+def compared_types():
+    """The type of each task whose scores are compared with the paper's."""
+    return {task: kind for named in compared() for task, kind in task_types(named).items()}
+
+
+def missing_cells(wildcards):
+    """Cells that a partial table lacks, each with the log of the job that did not succeed."""
+    return [
+        cell.wildcards
+        | {
+            "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
+            "metric": first_metric(cell.task),
+            "log": blamed_log(cell),
+        }
+        for cell in cells(wildcards.experiment)
+        if STUDY.allow_missing and not is_swept(cell, wildcards.experiment)
+    ]
+
+
+def first_metric(task):
+    """The metric of a task that chooses lambda."""
+    return tasks.get(sources.task_type(STUDY, task)).metrics[0]
+
+
+def blamed_log(cell):
+    """The log of the first upstream training that left no adapter, or else of the sweep."""
+    for run in experiments.runs_of(STUDY, [cell]):
+        if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
+            return f"{R}/{run.log}"
+    if os.path.exists(cell_file(cell, "selected.json")):
+        if not all(map(os.path.exists, choice_files(cell)[1])):
+            return MASKED_LM_LOG.format(**cell.wildcards)
+        for other in cells_in_place().get(cell, ()):
+            if not os.path.exists(cell_file(other, "selected.json")):
+                return blamed_log(other)
+    return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
+
+
+def new_points(wildcards):
+    """Lambdas that a finer grid adds to sweeps that have run.
+
+    Snakemake does not rerun a job because of an output that it never made and that no other job
+    needs, so a finer grid would go unnoticed without these inputs.
+    """
+    found = []
+    for cell in cells(wildcards.experiment):
+        folder = CELL.format(**cell.wildcards)
+        made = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        if "selected.json" in made and not STUDY.allow_missing:
+            points = [
+                f"lambda={point_text(point)}.json"
+                for point in grid.search(STUDY, cell.method, len(cell.operands)).first
+            ]
+            found += [f"{folder}/{point}" for point in points if point not in made]
+    return found
+
+
+def task_scores(wildcards):
+    """Scores of the task adapters on their own language: a reference row."""
+    runs = asked(experiments.runs, wildcards.experiment)
+    return there([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
+
+
+def vector_adapters(experiment):
+    """Adapters that an experiment on language vectors compares: (identity, path) pairs."""
+    return lambda _: [
+        ((run.model, run.kind, run.name, run.seed), f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}")
+        for run in asked(experiments.vectors, experiment)
+    ]
+
+
+def vector_origins(experiment):
+    """The initialisations that these adapters started from, with their model and kind."""
+    return lambda _: [
+        ((model, kind), f"{INITIAL.format(model=model, kind=kind)}/{ADAPTER_FILES[-1]}")
+        for model, kind in dict.fromkeys(
+            (run.model, run.kind) for run in asked(experiments.vectors, experiment)
+        )
+    ]
+
+
+def files_of(found):
+    """The paths of (identity, path) pairs, for a rule's input."""
+    return lambda wildcards: there([path for _, path in found(wildcards)])
+
+
+def trained_runs():
+    """Every adapter that the study's experiments need and that is trained here."""
+    runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
+    return [run for run in dict.fromkeys(runs) if not is_ready(run)]
+
+
+def training_logs(wildcards):
+    """Metrics logs of every base model and adapter that the study's experiments need."""
+    runs = trained_runs()
+    models = dict.fromkeys(run.model for run in runs)
+    pretrained = [m for m in models if STUDY.models[m].source == "pretrain"]
+    folders = [ENCODER.format(model=m) for m in pretrained] + [adapter_folder(r) for r in runs]
+    return there([f"{folder}/metrics.jsonl" for folder in folders])
+
+
+def is_ready(run):
+    """Whether a language adapter is ready-made: nothing is trained for it."""
+    operand = Operand.parse(run.name)
+    return (
+        run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
+    )
+
+
+def hub_files(_):
+    """Every file of the hub that the study's experiments need."""
+    wanted = []
+    for name in STUDY.experiments:
+        for run in asked(experiments.runs, name):
+            at = SimpleNamespace(model=run.model)
+            wanted += [*encoder(at), *tokenizer(at)]
+            if run.kind == "language":
+                wanted += operand_sources(run)
+        for cell in cells(name):
+            wanted += [
+                sources.task_file(STUDY, cell.task, language, split)
+                for language in (cell.target, STUDY.task_language)
+                for split in sources.needed_splits(STUDY, language)
+            ]
+    for cell in asked(choice.cells_with_losses):
+        wanted += sources.held_out_shards(STUDY, cell.target)
+    return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
+
+
+def operand_sources(run):
+    """Sources of a language adapter: raw shards, or its own files if it is ready-made."""
+    operand = Operand.parse(run.name)
+    if sources.ready_adapter(STUDY, run.model, operand, ""):
+        return language_adapter(run.model, run.name, run.seed)
+    return sources.shards(STUDY, operand.language, operand.budget)
+
+
+def experiment_results(name):
+    """Files of a named target; a function, so that only a requested target must be complete."""
+    if name not in OFFERED:
+        return lambda _: missing_experiment(name)
+    files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
+    if name in experiments.GAINS:
+        files.append(GAINS.format(experiment=name))
+    if states_choices(name):
+        files.append(CHOICES.format(experiment=name))
+    if experiments.EXPERIMENTS[name].figure:
+        files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
+    if name == "label_free":
+        files.append(TABLE.format(experiment=LABEL_PRICE))
+        files += multiext(FIGURE.format(experiment=LABEL_PRICE), ".pdf", ".png")
+    return files
+
+
+def missing_experiment(name):
+    refuse(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
+
+
+def learning_curves():
+    return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
+
+
+def caption(wildcards):
+    """What the caption of a figure or table states: where its numbers come from."""
+    name = getattr(wildcards, "experiment", None)
+    view = STUDY.experiments.get(name)
+    if name:
+        seen = asked(experiments.languages_of, name)
+    else:  # the learning curves
+        trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
+        seen = [language for language in STUDY.languages if language in trained]
+    own = view.caption if view else None
+    choices = name and experiments.EXPERIMENTS[name].chosen
+    return {
+        "about": experiments.EXPERIMENTS[name].about if name else "",
+        "study": STUDY.name,
+        "choice": f"λ was chosen {selection.get(STUDY.selection).how}." if choices else "",
+        "note": STUDY.note,
+        "models": view.models if view and view.models else list(STUDY.models),
+        "seeds": STUDY.seeds,
+        "task_language": STUDY.task_language,
+        # these alone: a new language must not redraw figures that do not show it
+        "languages": seen,
+        "foot": STUDY.caption if own is None else own,
+    }
+
+
+# --- inputs of the report and the crate ---
+def study_results(_):
+    """Every result of the study; with allow_missing those that exist."""
+    names = [path for name in STUDY.experiments for path in experiment_results(name)]
+    return there([*names, *learning_curves()])
+
+
+def report_parts(_):
+    """Caption and missing cells of each experiment, for the report."""
+    parts = []
+    for name in STUDY.experiments:
+        of = SimpleNamespace(experiment=name)
+        lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
+        further = [LABEL_PRICE] if name == "label_free" else []
+        parts.append({"name": name, "caption": caption(of), "missing": lost, "further": further})
+    return parts
+
+
+def template_hash(name):
+    """The hash of a page's template, which decides the page and is no Python."""
+    return sha256(f"{workflow.basedir}/workflow/report/{name}")[:16]
