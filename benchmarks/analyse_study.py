@@ -137,7 +137,9 @@ def ours(given: harness.Given) -> dict[str, Any]:
         if name == "label_free":
             cells = [json.loads(path.read_text("utf-8")) for path in selected]
             path = folder / "rules.csv"
-            tables.write(label_free.rows(cells), path, label_free.COLUMNS)
+            tables.write(
+                label_free.rows(cells, study.task_language, study.related), path, label_free.COLUMNS
+            )
         else:
             path = folder / "table.csv"
             tables.write(tables.rows(name, selected, []), path)

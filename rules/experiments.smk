@@ -38,7 +38,7 @@ def there(paths):
 def is_swept(cell, experiment):
     """Whether all exists that the rows of a cell in an experiment's table are made from."""
     files = [cell_file(cell, name) for name in ("selected.json", "outcomes.parquet")]
-    if experiment != "label_free":  # where a rule that cannot choose has no row
+    if choice.shows_choice(experiment):
         files += [file for part in choice_files(cell) for file in part]
     return all(map(os.path.exists, files))
 
@@ -50,11 +50,9 @@ def swept_cells(experiment):
 
 
 # --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
-@cache
-def cells_in_place():
-    """For every cell the cells of other targets in the same place, where the rule looks at them."""
-    wanted = "other targets" in selection.get(STUDY.selection).needs
-    return asked(choice.others) if wanted else {}
+def other_targets(cell):
+    """Sweeps of other targets in the place of a cell, see `selection.place`."""
+    return [cell_file(other, "selected.json") for other in asked(choice.others)[cell]]
 
 
 def losses_file(cell):
@@ -63,33 +61,31 @@ def losses_file(cell):
 
 def choice_files(cell):
     """What the study's rule looks at beside the cell, which are sweeps of other targets and losses."""
-    others = [cell_file(other, "selected.json") for other in cells_in_place().get(cell, ())]
-    wanted = "raw text" in selection.get(STUDY.selection).needs
-    return others, [losses_file(cell)] if wanted else []
+    needs = selection.get(STUDY.selection).needs
+    others = other_targets(cell) if "other targets" in needs else []
+    return others, [losses_file(cell)] if "raw text" in needs else []
 
 
 def sweeps_of_other_targets(wildcards):
     """Sweeps that a choice of an experiment looks at, beside its own."""
+    if "other targets" not in choice.needs(STUDY, wildcards.experiment):
+        return []
     own = set(selections(wildcards))
-    found = [file for c in swept_cells(wildcards.experiment) for file in choice_files(c)[0]]
-    return [file for file in dict.fromkeys(found) if file not in own]
+    found = [file for c in swept_cells(wildcards.experiment) for file in other_targets(c)]
+    return there([file for file in dict.fromkeys(found) if file not in own])
 
 
 def losses_of_cells(wildcards):
     """Masked-LM losses that the choices of an experiment are made by."""
-    if not choice.needs_losses(STUDY, wildcards.experiment):
+    if "raw text" not in choice.needs(STUDY, wildcards.experiment):
         return []
     return there(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
 
 
 def chosen_points(wildcards):
     """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
-    return [CHOSEN.format(**wildcards)] if STUDY.selection != "validation" else []
-
-
-def related_languages_of_choice(_):
-    """Which language is related to which, for a rule that looks at other targets."""
-    return STUDY.related if cells_in_place() else {}
+    own = STUDY.selection != "validation" and choice.shows_choice(wildcards.experiment)
+    return [CHOSEN.format(**wildcards)] if own else []
 
 
 def selections(wildcards):
@@ -116,7 +112,7 @@ def choices_table(wildcards):
 def states_choices(experiment):
     """Whether an experiment says how sure its choices are: those of the rule `validation`."""
     view = experiments.EXPERIMENTS[experiment]
-    return view.choices and (STUDY.selection == "validation" or not view.chosen)
+    return view.choices and (STUDY.selection == "validation" or not choice.shows_choice(experiment))
 
 
 def price_table(wildcards):
@@ -174,7 +170,7 @@ def blamed_log(cell):
     if os.path.exists(cell_file(cell, "selected.json")):
         if not all(map(os.path.exists, choice_files(cell)[1])):
             return MASKED_LM_LOG.format(**cell.wildcards)
-        for other in cells_in_place().get(cell, ()):
+        for other in asked(choice.others)[cell]:
             if not os.path.exists(cell_file(other, "selected.json")):
                 return blamed_log(other)
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)

@@ -54,10 +54,10 @@ rule choose_lambda:
     params:
         rule=STUDY.selection,
         task_language=STUDY.task_language,
-        related=related_languages_of_choice,
+        related=lambda _: STUDY.related,
         code=fingerprint("choose_lambda", f"evaluation.selection.{STUDY.selection}"),
     wildcard_constraints:
-        experiment="|".join(experiments.TABULATED),
+        experiment="|".join(filter(choice.shows_choice, experiments.EXPERIMENTS)),
     conda:
         ENVIRONMENT
     script:
@@ -70,6 +70,7 @@ rule compare_rules:
     localrule: True
     input:
         selected=lambda _: selections(SimpleNamespace(experiment="label_free")),
+        others=lambda _: sweeps_of_other_targets(SimpleNamespace(experiment="label_free")),
         losses=lambda _: losses_of_cells(SimpleNamespace(experiment="label_free")),
     output:
         table=TABLE.format(experiment="label_free"),
@@ -77,6 +78,8 @@ rule compare_rules:
     log:
         f"{LOGS}/compare_rules/{STUDY.name}.log",
     params:
+        task_language=STUDY.task_language,
+        related=lambda _: STUDY.related,
         missing=lambda _: missing_cells(SimpleNamespace(experiment="label_free")),
         rules=RULES,
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),

@@ -161,7 +161,8 @@ def rules(cells: Iterable[list[dict[str, Any]]]) -> pd.DataFrame:
             for split in ("validation", "test")
         }
         there.append(one | curves | {"norms": [1.0, 1.3], "examples": {"test": 10}})
-    found = label_free.rows(there, missing)
+    related = {one["target"]: one["operands"].split("+")[1] for one in [*there, *missing]}
+    found = label_free.rows(there, "en", related, missing)
     return tables.with_points(pd.DataFrame(found, columns=label_free.COLUMNS))
 
 

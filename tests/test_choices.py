@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import layout
+from langarith import layout, merging
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.selection import Swept
-from langarith.results import gains, label_free, statistics, tables
+from langarith.results import chosen, gains, label_free, statistics, tables
 
+RELATED = {"es": "fr", "de": "fr"}
 GRID = [(round(0.05 * i, 2),) for i in range(21)]
 scores = st.lists(st.integers(0, 40), min_size=21, max_size=21)
 
@@ -120,7 +121,7 @@ def cells(tmp_path: Path) -> list[dict]:
 
 
 def test_the_table_has_a_row_per_cell_and_rule_with_regret_and_rank(cells) -> None:
-    table = pd.DataFrame(label_free.rows(cells), columns=label_free.COLUMNS)
+    table = pd.DataFrame(label_free.rows(cells, "en", RELATED), columns=label_free.COLUMNS)
     assert set(table["rule"]) == set(selection.names()) - {"mlm"}  # which needs jobs of its own
     assert len(table) == 4 * len(selection.without_own_jobs())
     for _, rows in table.groupby(["target", "seed"]):
@@ -141,7 +142,9 @@ def test_the_table_has_the_rules_that_a_study_names(cells) -> None:
         for cell in cells
         if cell["target"] == "es"
     ]
-    table = pd.DataFrame(label_free.rows(cells, (), ["validation", "fixed", "mlm"], losses))
+    table = pd.DataFrame(
+        label_free.rows(cells, "en", RELATED, (), ["validation", "fixed", "mlm"], losses)
+    )
     assert set(table["rule"]) == {"validation", "fixed", "mlm"}
     by_losses = table[table["rule"] == "mlm"]
     assert by_losses["target"].tolist() == ["es", "es"]  # none without losses
@@ -150,7 +153,7 @@ def test_the_table_has_the_rules_that_a_study_names(cells) -> None:
 
 def test_regrets_have_intervals(cells, tmp_path: Path) -> None:
     path = tmp_path / "label_free.csv"
-    tables.write(label_free.rows(cells), path, label_free.COLUMNS)
+    tables.write(label_free.rows(cells, "en", RELATED), path, label_free.COLUMNS)
     found = gains.gains("label_free", tables.read(path), "en")
     outcomes_of = layout.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
     table = gains.estimate("label_free", found, outcomes_of, {"nli": "nli"})
@@ -162,3 +165,31 @@ def test_regrets_have_intervals(cells, tmp_path: Path) -> None:
     # comparisons of one rule are adjusted together
     of_left = table[(table["rule"] == "left") & (table["target"] != "avg.")]
     assert of_left["p_holm"].tolist() == statistics.holm(of_left["p"].tolist())
+
+
+@pytest.mark.parametrize("name", merging.examples())
+def test_every_number_of_a_point_is_near_what_a_closed_rule_says(name: str) -> None:
+    """`layers` has two numbers: norms of 3 and 4 give (0.36, 0.36), not (0.36, 0)."""
+    method = merging.get(name)
+    points = method.points([0.0, 0.25, 0.5, 0.75, 1.0], 2)
+    flat = dict.fromkeys(points, 1.0)
+    neutral = selection.neutral(method, points[0])
+    cell = Swept("tiny", "ner", "es", name, "en+fr", 1, flat, flat, flat, (3.0, 4.0), neutral)
+    found = {n: selection.get(n).choose(cell, []) for n in ("norm", "fixed", "left", "right")}
+    numbers = len(points[0])
+    assert found["norm"] == (0.25,) * numbers
+    assert found["left"] == (1.0,) * numbers
+    assert found["right"] == (0.0,) * numbers
+    assert found["fixed"] == (neutral,) * numbers
+
+
+def test_transfer_looks_at_the_same_cells_in_label_free_and_in_tables(cells) -> None:
+    """At other targets that the experiment does not show, too."""
+    shown = [cell for cell in cells if cell["target"] == "es"]
+    others = [cell for cell in cells if cell["target"] != "es"]
+    rows = label_free.rows(shown, "en", RELATED, others=others)
+    found = {row["seed"]: row["lambda"] for row in rows if row["rule"] == "transfer"}
+    swept = [Swept.read(cell) for cell in shown], [Swept.read(cell) for cell in others]
+    of_tables = chosen.rows("zero_shot", "transfer", *swept, "en", RELATED)
+    assert found == {row["seed"]: row["lambda"] for row in of_tables} and len(found) == 2
+    assert not [row for row in label_free.rows(shown, "en", RELATED) if row["rule"] == "transfer"]

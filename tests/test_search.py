@@ -240,7 +240,9 @@ def test_rules_are_compared_on_refined_sweeps() -> None:
             "refined": [w for w in evaluated if w not in first],
         }
 
-    rows = label_free.rows([content("es", 0.65), content("de", 0.1)])
+    rows = label_free.rows(
+        [content("es", 0.65), content("de", 0.1)], "en", {"es": "fr", "de": "fr"}
+    )
     chosen = {(row["target"], row["rule"]): row["lambda"] for row in rows}
     assert (chosen["es", "validation"], chosen["de", "validation"]) == (0.65, 0.1)
     assert (chosen["es", "transfer"], chosen["de", "transfer"]) == (0.2, 0.6)

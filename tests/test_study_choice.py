@@ -63,7 +63,7 @@ def study(folder: Path, text: str):
             "selection: transfer\nexperiments: {zero_shot: {}}\n"
             "tasks: {ner: {source: miniature, targets: [es], "
             "examples: {train: 9, validation: 9, test: 9}}}",
-            "transfer cannot choose for es (ner, la, en+fr): the study merges the like for no",
+            "transfer cannot choose for es (ner, la, en+fr): no other target of the",
         ),
         (
             "selection: norm\nlambdas: {la: {step: 0.5}, ties20: {step: 0.5}}\n"

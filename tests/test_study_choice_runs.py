@@ -34,7 +34,7 @@ def test_another_rule_makes_tables_and_figures_anew_and_sweeps_nothing(copy: Pat
     refused = snakemake(
         copy, "-n", *options(overlay(copy, "transfer", **named, selection="transfer"))
     )
-    assert refused.returncode and "the study merges the like for no other target" in (
+    assert refused.returncode and "no other target of the task has such a merge" in (
         refused.stdout + refused.stderr
     )
     experiments = {"zero_shot": {}, "label_free": compared}

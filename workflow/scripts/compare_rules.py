@@ -12,12 +12,18 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import label_free, tables
 
-    cells, losses = (
+    given, params = snakemake.input, snakemake.params
+    cells, losses, others = (
         [json.loads(Path(path).read_text("utf-8")) for path in paths]
-        for paths in (snakemake.input.selected, snakemake.input.losses)
+        for paths in (given.selected, given.losses, given.others)
     )
-    tables.write(
-        label_free.rows(cells, snakemake.params.missing, snakemake.params.rules, losses),
-        Path(snakemake.output.table),
-        label_free.COLUMNS,
+    rows = label_free.rows(
+        cells,
+        params.task_language,
+        params.related,
+        params.missing,
+        params.rules,
+        losses,
+        others,
     )
+    tables.write(rows, Path(snakemake.output.table), label_free.COLUMNS)

@@ -11,6 +11,7 @@ from typing import Any
 from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
+from langarith.evaluation.selection import get as get_rule
 from langarith.files import read_json
 from langarith.operands import parse_point, point_text
 from langarith.results.names import CELL
@@ -194,7 +195,7 @@ def _parents_of_choice(graph: Lineage, job: Job, row: Mapping[str, str]) -> list
 
     The latter have the row's model, task, method and seed.
     """
-    elsewhere = job.parameters.get("rule") == "transfer"
+    elsewhere = "other targets" in get_rule(str(job.parameters["rule"])).needs
     keys = [key for key in CELL if not (elsewhere and key in ("target", "operands"))]
 
     def agrees(parent: Job) -> bool:

@@ -24,8 +24,8 @@ from langarith.progress import duration, size_of
 class Part:
     """An experiment on the page.
 
-    `caption` is the caption of its figures, see `caption` in rules/experiments.smk; `missing` are the
-    cells that a partial grid lacks, each with the log of the job that did not succeed; `further`
+    `caption` is the caption of its figures, see `caption` in rules/experiments.smk; `missing` are
+    the cells that a partial grid lacks, each with the log of the job that did not succeed; `further`
     are names of figures and tables that it has beside its own.
     """
 

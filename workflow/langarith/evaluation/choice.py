@@ -29,12 +29,20 @@ def rules(study: Study, experiment: str) -> tuple[str, ...]:
     """The rules that choose in the cells of an experiment; none where no choice is shown."""
     if experiment == "label_free":
         return compared(study)
-    return (study.selection,) if experiments.EXPERIMENTS[experiment].cells else ()
+    return (study.selection,) if shows_choice(experiment) else ()
 
 
-def needs_losses(study: Study, experiment: str) -> bool:
-    """Whether an experiment needs the masked-LM losses of its merges on raw text of the target."""
-    return any("raw text" in selection.get(name).needs for name in rules(study, experiment))
+def shows_choice(experiment: str) -> bool:
+    """Whether an experiment shows the points that the study's `selection` chose in its cells."""
+    view = experiments.EXPERIMENTS[experiment]
+    return view.chosen and view.cells is not None
+
+
+def needs(study: Study, experiment: str) -> frozenset[selection.Need]:
+    """What the rules that choose in the cells of an experiment need beside each cell's sweep."""
+    return frozenset[selection.Need]().union(
+        *(selection.get(name).needs for name in rules(study, experiment))
+    )
 
 
 def cells_with_losses(study: Study) -> list[Cell]:
@@ -44,7 +52,7 @@ def cells_with_losses(study: Study) -> list[Cell]:
     """
     found: dict[tuple[object, ...], Cell] = {}
     for name in study.experiments:
-        if needs_losses(study, name):
+        if "raw text" in needs(study, name):
             for cell in experiments.cells(study, name):
                 names = cell.wildcards
                 del names["task"]
@@ -61,18 +69,13 @@ def others(study: Study) -> dict[Cell, list[Cell]]:
     groups: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     cells = experiments.all_cells(study)
     for cell in cells:
-        groups[_place(study, cell)].append(cell)
+        place = selection.place(cell.wildcards, study.task_language, study.related)
+        groups[place].append(cell)
     return {
-        cell: [other for other in groups[_place(study, cell)] if other.target != cell.target]
-        for cell in cells
+        cell: [other for other in group if other.target != cell.target]
+        for group in groups.values()
+        for cell in group
     }
-
-
-def _place(study: Study, cell: Cell) -> tuple[object, ...]:
-    related = study.related.get(cell.target)
-    operands = join_operands(cell.operands)
-    role = selection.role(operands, cell.target, study.task_language, related)
-    return cell.model, cell.task, cell.method, role, cell.seed
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -117,19 +120,19 @@ def _unfit_cells(study: Study, needs: frozenset[selection.Need]) -> Iterator[str
     """Experiments in which the study's rule cannot choose: one sentence each, with a cell."""
     alone = {cell for cell, found in others(study).items() if not found}
     for experiment in study.experiments:
-        if not experiments.EXPERIMENTS[experiment].cells or experiment == "label_free":
+        if not shows_choice(experiment):
             continue
         for cell in experiments.cells(study, experiment):
             where = f"experiments.{experiment}: {study.selection} cannot choose for {cell.target} "
             where += f"({cell.task}, {cell.method}, {join_operands(cell.operands)})"
             instead = "name another rule under 'selection', or leave this out of the experiment"
             if "other targets" in needs and cell in alone:
-                yield f"{where}: the study merges the like for no other target; {instead}"
+                yield f"{where}: no other target of the task has such a merge; {instead}"
                 break
             if "weights" in needs and not _weighs_vectors(study, cell):
                 yield (
-                    f"{where}: it weighs two language vectors, which were both trained here; "
-                    f"{instead}"
+                    f"{where}: it needs a method that weighs two language vectors, of adapters that "
+                    f"are trained here; {instead}"
                 )
                 break
 

@@ -35,6 +35,29 @@ def read_swept(
     return [Swept.read(cell, found.get(_of_losses(cell))) for cell in cells]
 
 
+def of_other_targets(
+    cells: Iterable[Swept], among: Iterable[Swept], task_language: str, related: Mapping[str, str]
+) -> list[list[Swept]]:
+    """For each cell the cells of other targets in its place, see `selection.place`.
+
+    Args:
+        among: cells of the study; one that is listed twice counts once.
+        related: the related language of each target.
+    """
+    groups: dict[tuple[str, ...], dict[tuple[Any, ...], Swept]] = defaultdict(dict)
+    for cell in among:
+        place = selection.place(vars(cell), task_language, related)
+        groups[place][tuple(getattr(cell, name) for name in CELL)] = cell
+    return [
+        [
+            other
+            for other in groups[selection.place(vars(cell), task_language, related)].values()
+            if other.target != cell.target
+        ]
+        for cell in cells
+    ]
+
+
 def rows(
     experiment: str,
     rule_name: str,
@@ -53,18 +76,10 @@ def rows(
         InputError: the rule cannot choose in a cell.
     """
     rule = selection.get(rule_name)
-
-    def place(cell: Swept) -> tuple[Any, ...]:
-        near = related.get(cell.target)
-        role = selection.role(cell.operands, cell.target, task_language, near)
-        return cell.model, cell.task, cell.method, role, cell.seed
-
-    groups: dict[tuple[Any, ...], list[Swept]] = defaultdict(list)
-    for cell in [*cells, *others]:
-        groups[place(cell)].append(cell)
+    elsewhere = of_other_targets(cells, [*cells, *others], task_language, related)
     found = []
-    for cell in cells:
-        point = rule.choose(cell, [o for o in groups[place(cell)] if o.target != cell.target])
+    for cell, in_place in zip(cells, elsewhere, strict=True):
+        point = rule.choose(cell, in_place)
         names = {name: getattr(cell, name) for name in CELL}
         if point is None:
             raise InputError(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.operands import point_value
-from langarith.results.chosen import read_swept
+from langarith.results.chosen import of_other_targets, read_swept
 
 COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,"
@@ -29,9 +29,12 @@ NEAR = 0.05
 
 def rows(
     cells: Iterable[Mapping[str, Any]],
+    task_language: str,
+    related: Mapping[str, str],
     missing: Iterable[Mapping[str, str]] = (),
     compared: Sequence[str] = (),
     losses: Iterable[Mapping[str, Any]] = (),
+    others: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """A row per cell and rule.
 
@@ -41,10 +44,13 @@ def rows(
 
     Args:
         cells: contents of `selected.json`.
+        task_language, related: say which cells of other targets are in the place of a cell, see
+            `selection.place`.
         missing: cells of a partial grid: a row of the rule `validation` without a value each.
         compared: names of rules, `validation` among them; by default those that choose from what
             sweeps leave.
         losses: contents of `losses.json` of the cells' merges.
+        others: contents of `selected.json` of other targets, which the experiment does not show.
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
@@ -52,18 +58,15 @@ def rows(
     swept = read_swept(cells, losses)
     rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
-    incomplete = {_group(lost) for lost in missing}
+    incomplete = {selection.place(lost, task_language, related) for lost in missing}
+    among = [*swept, *read_swept(others, ())]
+    elsewhere = of_other_targets(swept, among, task_language, related)
     found = []
-    for cell in swept:
-        group = (cell.model, cell.task, cell.method, str(cell.seed))
-        others = [
-            other
-            for other in swept
-            if (other.model, other.task, other.method, str(other.seed)) == group
-            and other.target != cell.target
-            and group not in incomplete  # a choice on fewer targets would not compare
-        ]
-        chosen = {name: rule.choose(cell, others) for name, rule in rules.items()}
+    for cell, in_place in zip(swept, elsewhere, strict=True):
+        # a choice on fewer targets than the study has would not compare
+        partial = selection.place(vars(cell), task_language, related) in incomplete
+        seen = [] if partial else in_place
+        chosen = {name: rule.choose(cell, seen) for name, rule in rules.items()}
         points = {name: point for name, point in chosen.items() if point is not None}
         scores = {name: cell.test[point] for name, point in points.items()}
         ranked = [score for name, score in scores.items() if name != "oracle"]
@@ -93,11 +96,6 @@ def rows(
         | {name: lost[name] for name in names}
         for lost in missing
     ]
-
-
-def _group(cell: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cells of all targets that share this are compared."""
-    return (cell["model"], cell["task"], cell["method"], str(cell["seed"]))
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:

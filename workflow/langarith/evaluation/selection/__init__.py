@@ -188,6 +188,22 @@ def role(operands: str, target: str, task_language: str, related: str | None) ->
     return "+".join(map(part, parse_operands(operands)))
 
 
+def place(
+    cell: Mapping[str, Any], task_language: str, related: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What a cell shares with those of other targets that a rule may look at.
+
+    Model, task, method and seed are the same, and the operands have the same :func:`role`.
+
+    Args:
+        cell: its names, those of its path.
+        related: the related language of each target.
+    """
+    target = cell["target"]
+    operands = role(cell["operands"], target, task_language, related.get(target))
+    return cell["model"], cell["task"], cell["method"], operands, str(cell["seed"])
+
+
 @cache
 def get(name: str) -> Rule:
     """A rule by its name."""
@@ -196,5 +212,13 @@ def get(name: str) -> Rule:
 
 
 def nearest(wanted: float, points: Sequence[Point]) -> Point:
-    """The point of a grid of λ nearest to a number; of equally near ones the larger."""
-    return min(points, key=lambda point: (round(abs(point[0] - wanted), 6), -point[0]))
+    """The point of a grid whose numbers are nearest to a number, by the sum of their distances.
+
+    Of equally near ones the one with the larger numbers.
+    """
+
+    def rank(point: Point) -> tuple[float, Point]:
+        distance = sum(abs(number - wanted) for number in point)
+        return round(distance, 6), tuple(-number for number in point)
+
+    return min(points, key=rank)

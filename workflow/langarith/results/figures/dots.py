@@ -178,10 +178,9 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             caption,
             scores,
-            key="Gain: points on test over the better of both single adapters, λ chosen on the "
-            "target's labelled validation data. Means over seeds; lines are 95 % intervals of a "
-            "paired bootstrap. An average gain is that of the averages over targets. Rows are in "
-            "the order of their average gain, over all panels.",
+            key="Gain: points on test over the better of both single adapters. Means over seeds; "
+            "lines are 95 % intervals of a paired bootstrap. An average gain is that of the "
+            "averages over targets. Rows are in the order of their average gain, over all panels.",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
     return figure
