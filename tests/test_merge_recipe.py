@@ -49,6 +49,7 @@ def weighted(*weights: float | None) -> list[dict[str, Any]]:
             "slerp merges 2 adapters and not 3",
         ),
         ({**LA, **HALF, "operands": [{"adapter": "a"}]}, "operands has too few"),
+        ({**LA, **HALF, "operands": [{"adapter": 1}, {"adapter": "b"}]}, "operands (entry 1)"),
         ({**HALF, "operands": LA["operands"]}, "method is missing; add it"),
     ],
 )  # fmt: skip

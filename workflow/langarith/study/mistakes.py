@@ -53,6 +53,8 @@ def sentences(data: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> l
     told: dict[str, None] = {}
     forms: dict[Place, set[str]] = {}
     for error in errors:
+        if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
+            continue  # of a tuple whose entries are wrong, which have sentences of their own
         parts, form, place = _place(data, error["loc"])
         if form:
             forms.setdefault(place, set()).add(form)
