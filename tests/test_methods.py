@@ -165,6 +165,14 @@ def test_dare_has_one_mask_at_every_point(left, right, origin, weight) -> None:
         assert torch.equal(first[name][~kept], origin[name][~kept])
 
 
+def test_dare_needs_a_seed() -> None:
+    operands, origin = [adapter(1), adapter(2)], adapter(3)
+    with pytest.raises(ValueError, match="dare60 draws at random and needs a seed"):
+        merging.get("dare60").merger(operands, origin)
+    merge = merging.get("dare60").merger(operands, origin, seed=0)
+    assert set(merge((0.5,))) == set(origin)
+
+
 def test_dare_drops_its_share_and_each_vector_by_a_mask_of_its_own() -> None:
     masks = {
         (seed, place): dare.kept("w", (400, 500), 0.1, seed, place)
@@ -390,7 +398,7 @@ def test_isoc_by_hand() -> None:
 def test_operands_stay_as_they_are_and_share_nothing(name: str) -> None:
     operands, origin = [adapter(1), adapter(2)], adapter(3)
     method = merging.get(name)
-    merge = method.merger(operands, origin)
+    merge = method.merger(operands, origin, seed=1)
     point = method.points([0.0, 0.5, 1.0], 2)[-1]
     first = merge(point)
     expected = {key: tensor.clone() for key, tensor in first.items()}
