@@ -100,12 +100,12 @@ def test_lambda_curves_have_a_line_per_seed_and_a_dot_where_lambda_was_chosen(
 
 
 def test_with_another_rule_the_dots_are_no_choice_of_the_study(graph):
-    assert "dots are the\n    chosen λ." in report.page(graph, [])
+    assert "dots are the chosen λ." in " ".join(report.page(graph, []).split())
     graph.study["selection"] = "entropy"
     (panel,) = report.lambda_curves(graph)
     assert "validation would choose lambda 0.50 (f1 50.00)" in panel["choices"][1]
-    page = report.page(graph, [])
-    assert "λ that validation would choose" in page and "rule is\n    entropy" in page
+    page = " ".join(report.page(graph, []).split())
+    assert "dots are the λ that validation would choose. The study's rule is entropy." in page
     assert "chosen λ." not in page and "chosen on validation" not in page
 
 
