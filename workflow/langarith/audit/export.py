@@ -258,7 +258,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--to", type=Path, required=True, help="the folder to write")
     chosen = parser.parse_args(arguments)
-    facts = []
+    facts: list[str] = []
     try:
         if chosen.selected:
             graph, choice = lineage.of(chosen.selected), choice_of(chosen.selected)
@@ -286,6 +286,6 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(f"{chosen.to}: {told}")
     if facts and graph.selection != "validation":
-        tables = graph.results / layout.CHOSEN.format(experiment="*")
+        tables = _place(graph.results / layout.CHOSEN.format(experiment="*"))
         print(f"{facts[0]}; pass the λ of that rule, from {tables}, with --lambda")
     return 0
