@@ -24,10 +24,6 @@ from langarith.merging.tensors import (
     write_in_place,
 )
 
-# No deadline: on a busy machine the first call of torch takes longer than hypothesis allows.
-settings.register_profile("arithmetic", deadline=None, max_examples=60)
-settings.load_profile("arithmetic")
-
 SHAPES = {"down.weight": (3, 4), "down.bias": (3,), "up.weight": (4, 3), "scalar": ()}
 SIZE = sum(math.prod(shape) for shape in SHAPES.values())
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from langarith.data.readers import read_documents, read_lines
-from langarith.data.streams import open_stream, read_chunks, tokenize_documents
+from langarith.data.streams import open_stream, read_chunks, read_held_out, tokenize_documents
 from langarith.errors import InputError
 
 TEXTS = ["Where is a pen?", "Öl\u2028ist\x85 teuer", "  spaced ", "ที่นี่"]
@@ -247,6 +247,20 @@ def test_smaller_budget_is_a_prefix(tmp_path: Path, budgets: tuple[int, int], le
     assert np.array_equal(large.train[: len(small.train)], small.train)
     assert np.array_equal(large.validation, small.validation)
     assert len(small.train) == -(-min(budgets) // length)
+
+
+def test_held_out_chunks_need_no_text_after_them(tmp_path: Path) -> None:
+    first = write_stream(tmp_path / "a.arrow", [[1] * 4, [2] * 5])
+    held_out = read_held_out([first], validation_documents=2, chunk_length=4)
+    assert held_out.dtype == np.int32
+    assert held_out.tolist() == [[1] * 4, [2] * 4]
+    # the documents end where a file ends: the next one is not opened
+    paths = [first, tmp_path / "not there.arrow"]
+    assert (
+        read_held_out(paths, validation_documents=2, chunk_length=4).tolist() == held_out.tolist()
+    )
+    with pytest.raises(InputError, match="the first 2 documents hold 9 tokens, less than one"):
+        read_held_out([first], validation_documents=2, chunk_length=10)
 
 
 def test_files_beyond_the_budget_are_not_opened(tmp_path: Path) -> None:

@@ -232,6 +232,22 @@ def test_a_merge_of_three_adapters_tries_every_weight_of_the_grid(here):
     assert selected["selected"] in points
 
 
+def test_the_rule_that_chose_lambda_is_named(here, tmp_path, capsys, monkeypatch):
+    selected = f"{CELLS['la', 'en+fr']}/selected.json"
+    fact = "λ chosen with validation labels of es (ner)"
+    assert export.main(["--selected", selected, "--to", str(tmp_path / "one")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert f"- {fact}\n" in (tmp_path / "one/README.md").read_text()
+
+    monkeypatch.setattr(lineage.Lineage, "selection", "entropy")
+    assert export.main(["--selected", selected, "--to", str(tmp_path / "two")]) == 0
+    fact += ", not by the study's rule, entropy"
+    assert capsys.readouterr().out.splitlines()[1] == (
+        f"{fact}; pass the λ of that rule, from results/tables/*_chosen.csv, with --lambda"
+    )
+    assert f"- {fact}\n" in (tmp_path / "two/README.md").read_text()
+
+
 def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     folder = tmp_path / "merged"
     asked = ["--left", "en", "--right", "fr", "--lambda", "0.5", "--results", "results"]

@@ -12,7 +12,7 @@ import made_up
 from langarith.audit import lineage
 from langarith.audit.page import targets, write
 from langarith.audit.picture import Stage, _layers, draw, reduced, stages
-from langarith.audit.prov import SOURCES, prov
+from langarith.audit.prov import SOURCES, label, prov
 from langarith.files import sha256
 from langarith.progress import size_of
 
@@ -27,6 +27,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
 
 
 # --- PROV ---
+
+
+def test_jobs_of_a_studys_own_rule_have_a_label():
+    assert label("choose_lambda") == "choices of the study's rule"
+    assert label("score_masked_lm") == "masked-LM losses"
 
 
 def test_prov_tells_what_was_used_and_generated_by_what(study):
@@ -165,6 +170,17 @@ def page(study, open_page):
 def text(page, place: str = "#here") -> str:
     page.wait_for_function("document.getElementById('here').dataset.shown === location.hash")
     return page.inner_text(place)
+
+
+def test_with_another_rule_the_curve_marks_what_validation_would_choose(study, open_page):
+    study.study["selection"] = "entropy"
+    write(study, study.jobs, Path("results/provenance"))
+    page = open_page(Path("results/provenance/index.html"))
+    page.click("rect.bar.merged")
+    page.click("#here a:has-text('seed 2: 49.00 at λ = 0.50')")
+    output = text(page)
+    assert "Validation would choose λ = 0.50 (50.00); next: 1.00" in output
+    assert "was chosen" not in output
 
 
 def test_from_a_bar_up_to_the_shards_and_down_again(page):

@@ -193,8 +193,11 @@ def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> N
     left_out = "50 (de), 100 (de), 250 (every target), 500 (every target)"
     assert f"Left out, for want of validation examples: {left_out}." in sheet.note
     # the right end scores 40, which 10 examples reach; the left end 44
-    assert "λ = 0 (right alone) 10" in sheet.note and "λ = 1 (left alone) 25" in sheet.note
-    assert "λ = 0.5 all (40 to 100)" in sheet.note
+    assert "λ = 0 (right alone): 10." in sheet.note and "λ = 1 (left alone): 25;" in sheet.note
+    assert "λ = 0.5: all (40 to 100)" in sheet.note
+    price = price_table(40).assign(value=lambda table: table["value"] - 8)
+    worse = sheets.SHEETS["label_free"](rule_table(), CAPTION | {"price": [price]})[-1]
+    assert "λ = 1 (left alone): not reached with all labels" in worse.note
 
 
 def test_the_figure_draws_averages_targets_and_levels() -> None:

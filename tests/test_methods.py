@@ -22,8 +22,7 @@ from langarith.models import encoders
 from langarith.models.adapters import named_parameters
 from langarith.study import loading
 
-settings.register_profile("methods", deadline=None, max_examples=30)
-settings.load_profile("methods")
+fewer = settings(max_examples=30)  # each example is computed a second time, slowly
 
 SHAPES = {
     "encoder.layer.0.output.adapters.adapter_up.weight": (5, 3),
@@ -138,6 +137,7 @@ def test_the_documentation_has_a_row_for_every_method(root: Path, column: str) -
 # ---------------------------------------------------------------- DARE
 
 
+@fewer
 @given(adapters, adapters, adapters, weights, st.integers(1, 99), st.integers(0, 2**32 - 1))
 def test_dare_by_numpy(left, right, origin, weight, drop, seed) -> None:
     merged = merging.get(f"dare{drop}").merger([left, right], origin, seed=seed)((weight,))
@@ -150,6 +150,7 @@ def test_dare_by_numpy(left, right, origin, weight, drop, seed) -> None:
         np.testing.assert_allclose(merged[name].numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
+@fewer
 @given(adapters, adapters, adapters, weights)
 def test_dare_has_one_mask_at_every_point(left, right, origin, weight) -> None:
     merge = merging.get("dare60").merger([left, right], origin, seed=7)
@@ -163,6 +164,14 @@ def test_dare_has_one_mask_at_every_point(left, right, origin, weight) -> None:
     for name in origin:
         kept = torch.isclose(first[name], grown[name], rtol=1e-4, atol=1e-5)
         assert torch.equal(first[name][~kept], origin[name][~kept])
+
+
+def test_dare_needs_a_seed() -> None:
+    operands, origin = [adapter(1), adapter(2)], adapter(3)
+    with pytest.raises(ValueError, match="dare60 draws at random and needs a seed"):
+        merging.get("dare60").merger(operands, origin)
+    merge = merging.get("dare60").merger(operands, origin, seed=0)
+    assert set(merge((0.5,))) == set(origin)
 
 
 def test_dare_drops_its_share_and_each_vector_by_a_mask_of_its_own() -> None:
@@ -185,6 +194,7 @@ def test_dare_draws_the_same_on_every_machine() -> None:
     assert "".join(str(int(kept)) for kept in mask) == "100110010100"
 
 
+@fewer
 @given(adapters, adapters, st.floats(0.1, 8))
 def test_dare_draws_without_looking_at_values(vector, other, factor) -> None:
     once = dare.dare(vector, 50, 3, 0)
@@ -216,6 +226,7 @@ def breadcrumbs_slowly(values: list[float], keep: int) -> list[float]:
 halves = st.integers(-5, 5).map(lambda n: n / 2)
 
 
+@fewer
 @given(st.lists(halves, min_size=1, max_size=350), st.integers(1, 99))
 def test_breadcrumbs_agrees_with_the_slow_version(values, keep) -> None:
     thinned = breadcrumbs.breadcrumbs({"w": torch.tensor(values)}, keep)["w"].tolist()
@@ -246,6 +257,7 @@ def test_breadcrumbs_is_per_tensor() -> None:
     assert [tensor.tolist() for tensor in thinned.values()] == [[10.0, 0.0], [2.0, 0.0]]
 
 
+@fewer
 @given(adapters, adapters, adapters, weights, st.integers(1, 99))
 def test_breadcrumbs_are_weighted_like_language_arithmetic(left, right, origin, weight, keep):
     method = merging.get(f"breadcrumbs{keep}")
@@ -259,6 +271,7 @@ def test_breadcrumbs_are_weighted_like_language_arithmetic(left, right, origin, 
     assert_close(swapped, merge((weight,)))
 
 
+@fewer
 @given(adapters, st.floats(0.1, 8), st.integers(1, 99))
 def test_breadcrumbs_scale(vector, factor, keep) -> None:
     thinned = breadcrumbs.breadcrumbs(vector, keep)
@@ -271,6 +284,7 @@ def test_breadcrumbs_scale(vector, factor, keep) -> None:
 DEPTHS = dict(zip(SHAPES, (1, 1, 2, 11, 0, 0), strict=True))
 
 
+@fewer
 @given(adapters, adapters, weights, weights)
 def test_layers_by_numpy(left, right, bottom, top) -> None:
     merged = merging.get("layers").merger([left, right])((bottom, top))
@@ -280,12 +294,14 @@ def test_layers_by_numpy(left, right, bottom, top) -> None:
         np.testing.assert_allclose(merged[name].numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+@fewer
 @given(adapters, adapters, weights)
 def test_layers_with_equal_numbers_is_language_arithmetic_bitwise(left, right, weight) -> None:
     merged = merging.get("layers").merger([left, right])((weight, weight))
     assert_bitwise(merged, merging.get("la").merger([left, right])((weight,)))
 
 
+@fewer
 @given(adapters, adapters, weights, weights)
 def test_layers_ends_and_permutation(left, right, bottom, top) -> None:
     merge = merging.get("layers").merger([left, right])
@@ -334,6 +350,7 @@ def polar(matrix: np.ndarray) -> np.ndarray:
     return matrix @ vectors @ np.diag(values**-0.5) @ vectors.T
 
 
+@fewer
 @given(
     st.lists(st.integers(0, 2**32), min_size=3, max_size=5, unique=True).map(
         lambda seeds: [adapter(seed) for seed in seeds]
@@ -356,6 +373,7 @@ def test_isoc_by_eigenvalues(different, scale) -> None:
         )
 
 
+@fewer
 @given(adapters, adapters, st.floats(0.2, 8))
 def test_isoc_flattens_and_keeps_the_nuclear_norm(one, two, factor) -> None:
     vector = isoc.isotropic([one, two])
@@ -390,7 +408,7 @@ def test_isoc_by_hand() -> None:
 def test_operands_stay_as_they_are_and_share_nothing(name: str) -> None:
     operands, origin = [adapter(1), adapter(2)], adapter(3)
     method = merging.get(name)
-    merge = method.merger(operands, origin)
+    merge = method.merger(operands, origin, seed=1)
     point = method.points([0.0, 0.5, 1.0], 2)[-1]
     first = merge(point)
     expected = {key: tensor.clone() for key, tensor in first.items()}

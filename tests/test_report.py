@@ -99,6 +99,16 @@ def test_lambda_curves_have_a_line_per_seed_and_a_dot_where_lambda_was_chosen(
     assert page.locator("#lambda_curves svg path").count() == 2
 
 
+def test_with_another_rule_the_dots_are_no_choice_of_the_study(graph):
+    assert "dots are the chosen λ." in " ".join(report.page(graph, []).split())
+    graph.study["selection"] = "entropy"
+    (panel,) = report.lambda_curves(graph)
+    assert "validation would choose lambda 0.50 (f1 50.00)" in panel["choices"][1]
+    page = " ".join(report.page(graph, []).split())
+    assert "dots are the λ that validation would choose. The study's rule is entropy." in page
+    assert "chosen λ." not in page and "chosen on validation" not in page
+
+
 def test_warnings_about_the_data_are_shown_once(graph):
     assert report.data_warnings(graph) == []
     assert 'id="warnings"' not in report.page(graph, [])

@@ -67,7 +67,7 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def console(started: subprocess.Popen[str], patience: float = 240) -> str:
+def console(started: subprocess.Popen[str], patience: float = 420) -> str:
     """What a run said until its end. One that does not end is ended, with its jobs."""
     try:
         return started.communicate(timeout=patience)[0]
@@ -217,7 +217,7 @@ def slow_project(finished: Path, folder: Path, pace: float) -> Path:
     return project
 
 
-def until(what: Callable[[], object], patience: float = 120) -> bool:
+def until(what: Callable[[], object], patience: float = 240) -> bool:
     """Wait for something; whether it came."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
@@ -259,12 +259,12 @@ def submitted(project: Path) -> str:
 
 
 def time_limit(project: Path) -> Interrupted:
-    """One minute is too short for 20 steps of 5 seconds. No clock saves here, only signals."""
-    # the next attempt has three, as its start alone takes half a minute on a busy machine
-    run = train(project, runtime="1 if attempt == 1 else 3", slurm_extra="'--signal=URG@20'")
+    """Two minutes are too short for 20 steps of 8 seconds. No clock saves here, only signals."""
+    # the start alone takes half a minute and more on a busy machine
+    run = train(project, runtime="2 if attempt == 1 else 4", slurm_extra="'--signal=URG@20'")
     # SLURM looks at time limits every half minute
     first = submitted(project)
-    until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 150)
+    until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 300)
     (project / "pace").write_text("0")
     output = console(run)
     return Interrupted(project, run.returncode, output)
@@ -323,7 +323,7 @@ def ctrl_c(project: Path) -> Interrupted:
 @pytest.fixture(scope="module")
 def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
     """All of these at once."""
-    ways = {time_limit: 5.0, requeue: 1.5, node_down: 1.5, memory: 1.0, cancelled: 6.0, ctrl_c: 6.0}
+    ways = {time_limit: 8.0, requeue: 1.5, node_down: 1.5, memory: 1.0, cancelled: 6.0, ctrl_c: 6.0}
     folder = tmp_path_factory.mktemp("interrupted")
     with ThreadPoolExecutor(len(ways)) as pool:
         started = {

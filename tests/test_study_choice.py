@@ -22,7 +22,7 @@ from langarith.evaluation import choice, raw_text, selection
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.results import chosen, gains, intervals, sheets, tables
-from langarith.study import experiments, loading
+from langarith.study import experiments, loading, sources
 from langarith.training import masking
 
 ROOT = Path(__file__).parents[1]
@@ -193,7 +193,7 @@ def test_losses_equal_an_independent_computation(base, tmp_path, tiny_tokenizer)
         save_adapter(model, name, folders[-1], with_head=False)
     tiny_tokenizer.save_pretrained(tmp_path / "tokenizer")
     words = np.random.default_rng(0).choice(helpers.WORDS, (30, 20))
-    documents = [" ".join(row) for row in words]
+    documents = [" ".join(row) for row in words][:12]  # there is no text after the held-out
     tokens = tmp_path / "shard.arrow"
     streams.tokenize_documents(documents, tiny_tokenizer, tokens)
     names = {"model": "tiny", "target": "es", "method": "la", "operands": "en+fr", "seed": "1"}
@@ -233,6 +233,14 @@ def test_losses_equal_an_independent_computation(base, tmp_path, tiny_tokenizer)
     assert found[0.25] == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_held_out_documents_that_fill_a_shard_need_no_other(tmp_path) -> None:
+    corpora = "corpora: {{source: miniature, documents: 40, shards: 2, validation_documents: {}}}"
+    one = study(tmp_path, corpora.format(20))
+    assert len(sources.held_out_shards(one, "es")) == 1
+    two = study(tmp_path, corpora.format(21))
+    assert len(sources.held_out_shards(two, "es")) == 2
+
+
 def test_losses_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     asked = study(tmp_path, "experiments: {label_free: {rules: [validation, mlm]}}")
     cell = choice.cells_with_losses(asked)[0]
@@ -240,6 +248,9 @@ def test_losses_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     planned = work.Counter(asked).planned("score_masked_lm", path)
     need = costs.Needs(asked).masked_lm(cell.model, cell.target, "la", 2)
     assert planned.operations == pytest.approx(need.seconds * costs.RATE)
+    width = costs.shape(asked, cell.model)[1]
+    factor = asked.adapters.language.reduction_factor
+    assert planned.case.bottlenecks == (int(width / factor),)  # no task adapter
     longer = study(
         tmp_path,
         "experiments: {label_free: {rules: [validation, mlm]}}\nlambdas: {la: {step: 0.05}}",

@@ -43,6 +43,8 @@ def test_another_rule_makes_tables_and_figures_anew_and_sweeps_nothing(copy: Pat
         "score_masked_lm": 2,
         "choose_lambda": 1,
         "compare_rules": 1,
+        "estimate_label_price": 1,
+        "draw_label_price": 1,
         "tabulate": 1,
         "estimate_gains": 2,
         "format_table": 2,

@@ -260,7 +260,7 @@ def facts(graph: Lineage, job: Job) -> Iterator[str]:
     """What determines a job's outputs, a line each."""
     record = job.record_data
     if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
-        yield choice(selected, graph.study.get("selection", "validation"))
+        yield choice(selected, graph.selection)
     parameters = {k: v for k, v in job.parameters.items() if k not in HIDDEN}
     if parameters:
         text = ", ".join(f"{key} {_short(value)}" for key, value in parameters.items())

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from langarith import merging
+from langarith import layout, merging
 from langarith.audit import lineage
 from langarith.audit.card import card
 from langarith.audit.lineage import Job, Lineage
@@ -36,8 +36,20 @@ def choice_of(selected: Path) -> Choice:
     return Choice.of(read_json(selected))
 
 
-def export(graph: Lineage, choice: Choice, folder: Path) -> str:
+def chosen_by(graph: Lineage, selected: Path) -> str:
+    """Which rule chose the λ of a `selected.json`: validation, whatever the study's rule."""
+    cell = read_json(selected)
+    found = f"λ chosen with validation labels of {cell['target']} ({cell['task']})"
+    if graph.selection != "validation":
+        found += f", not by the study's rule, {graph.selection}"
+    return found
+
+
+def export(graph: Lineage, choice: Choice, folder: Path, facts: Sequence[str] = ()) -> str:
     """Merge and write: weights, configuration, recipe, `lineage.json` and a card (README.md).
+
+    Args:
+        facts: further entries of the list at the head of the card.
 
     Returns:
         The merge in words, and the adapter's name.
@@ -54,7 +66,7 @@ def export(graph: Lineage, choice: Choice, folder: Path) -> str:
     result = merged.merge(_recipe(graph, choice, operands))
     known = evaluation(graph, choice)
     jobs = graph.upstream(operands)
-    facts = [f"study: `{graph.study['name']}`, model `{choice.model}`, seed {choice.seed}"]
+    facts = [*facts, f"study: `{graph.study['name']}`, model `{choice.model}`, seed {choice.seed}"]
     name = folder.resolve().name
     lineage_told = {
         "recipe": result.formula,
@@ -246,9 +258,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--to", type=Path, required=True, help="the folder to write")
     chosen = parser.parse_args(arguments)
+    facts: list[str] = []
     try:
         if chosen.selected:
             graph, choice = lineage.of(chosen.selected), choice_of(chosen.selected)
+            facts.append(chosen_by(graph, chosen.selected))
         else:
             operands = _operands(chosen)
             merging.get(chosen.method)
@@ -266,9 +280,12 @@ def main(arguments: Sequence[str]) -> int:
                 _only("seed", (names["seed"] for names in trained), chosen.seed),
                 chosen.method,
             )
-        told = export(graph, choice, chosen.to)
+        told = export(graph, choice, chosen.to, facts)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{chosen.to}: {told}")
+    if facts and graph.selection != "validation":
+        tables = _place(graph.results / layout.CHOSEN.format(experiment="*"))
+        print(f"{facts[0]}; pass the λ of that rule, from {tables}, with --lambda")
     return 0

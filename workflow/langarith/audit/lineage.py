@@ -99,6 +99,11 @@ class Lineage:
                 self.users[file].append(job)
         self.jobs = self._in_order(jobs)
 
+    @property
+    def selection(self) -> str:
+        """The rule that chooses λ; studies written before there was a choice used validation."""
+        return str(self.study.get("selection", "validation"))
+
     # --- reading ---
     def files(self) -> Iterator[str]:
         """Every file of the study by its name, in order.

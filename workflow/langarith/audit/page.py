@@ -69,6 +69,7 @@ def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
     return {
         "study": graph.study.get("name", ""),
         "note": graph.study.get("note", ""),
+        "selection": graph.selection,
         "jobs": entries,
         "files": about,
         "bars": bars(graph, jobs, number) + dots(graph, jobs, number),

@@ -20,6 +20,8 @@ LABELS = {
     "initialise_adapters": "initial adapters",
     "train_language_adapter": "language adapters",
     "train_task_adapter": "task adapters",
+    "score_masked_lm": "masked-LM losses",
+    "choose_lambda": "choices of the study's rule",
     "tabulate": "tidy tables",
     "estimate_gains": "intervals of gains",
     "estimate_choices": "choices of resamples",

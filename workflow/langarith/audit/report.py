@@ -25,8 +25,8 @@ class Part:
     """An experiment on the page.
 
     `caption` is the caption of its figures, see `caption` in rules/experiments.smk; `missing` are
-    the cells that a partial grid lacks, each with the log of the job that did not succeed; `further`
-    are names of figures and tables that it has beside its own.
+    the cells that a partial grid lacks, each with the log of the job that did not succeed;
+    `further` are names of figures and tables that it has beside its own.
     """
 
     name: str
@@ -97,6 +97,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         learning_foot=_foot(graph, "learning_curves", parts[0].caption if parts else {}),
         provenance=graph.results / "provenance" / "index.html",
         curves=lambda_curves(graph),
+        selection=graph.selection,
         warnings=data_warnings(graph),
         times=times,
         total={
@@ -312,10 +313,10 @@ def lambda_curves(graph: Lineage) -> list[dict[str, Any]]:
                 continue  # several numbers make no curve
             keys = ("model", "task", "target", "method", "operands")
             panels[tuple(selected[key] for key in keys)].append(selected)
-    return [_panel(cell, sweeps) for cell, sweeps in panels.items()]
+    return [_panel(cell, sweeps, graph.selection) for cell, sweeps in panels.items()]
 
 
-def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]], rule: str) -> dict[str, Any]:
     model, task, target, method, operands = cell
     metric = sweeps[0]["metric"]
     curves = [
@@ -341,7 +342,7 @@ def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]]) -> dict[str,
     return {
         "title": f"{task.upper()} {target}: {operands.replace('+', ' + ')}",
         "note": f"{model}, {method}, {metric}",
-        "choices": [f"seed {sweep['seed']}: {choice(sweep)}" for sweep in sweeps],
+        "choices": [f"seed {sweep['seed']}: {choice(sweep, rule)}" for sweep in sweeps],
         "paths": [
             "M" + " L".join(f"{x(weight)} {y(score)}" for weight, score in curve)
             for curve in curves

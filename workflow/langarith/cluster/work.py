@@ -141,6 +141,7 @@ class Counter:
             masked=recipe.mask_probability,
             threads=how.threads,
             precision=how.precision,
+            bottlenecks=self._bottlenecks(shape)[:1],
         )
         return Work(model, case, costs.masked_lm(self.study, shape, points, tokens), 0, 0)
 

@@ -2,6 +2,7 @@
 
     shard --read_documents--> documents --tokenize_documents--> token stream (datasets.Dataset)
     token streams --read_chunks(budget)--> Chunks
+    token streams --read_held_out--> the chunks of the first documents alone
 
 A token stream belongs to one shard and one tokenizer, and every budget is a prefix of it, so a new
 budget tokenises nothing anew. Memory is bounded by one batch of documents until chunks are read.
@@ -133,6 +134,33 @@ class Chunks:
     validation: np.ndarray
 
 
+def read_held_out(
+    paths: Sequence[Path], *, validation_documents: int, chunk_length: int
+) -> np.ndarray:
+    """Chunks of the first documents of a corpus, int32 of shape (chunks, chunk_length).
+
+    The documents are concatenated and cut as in :func:`read_chunks`, whose validation chunks these
+    are. They may be the whole corpus. No file after that of the last document is opened.
+
+    Errors: InputError where they hold less than one chunk.
+    """
+    parts: list[np.ndarray] = []
+    left = validation_documents
+    for column in _record_batches(paths):
+        parts.append(column[:left].flatten().to_numpy())
+        left -= min(left, len(column))
+        if not left:
+            break
+    chunks = _cut(parts, chunk_length, None)
+    if len(chunks) == 0:
+        raise InputError(
+            f"{_names(paths)}: the first {validation_documents} documents hold "
+            f"{sum(map(len, parts))} tokens, less than one validation chunk of {chunk_length};"
+            " hold out more documents (validation_documents) or add text."
+        )
+    return chunks
+
+
 def read_chunks(
     paths: Sequence[Path], *, validation_documents: int, chunk_length: int, budget: int | None
 ) -> Chunks:
@@ -150,27 +178,19 @@ def read_chunks(
     """
     chunks = None if budget is None else -(-budget // chunk_length)
     wanted = None if chunks is None else chunks * chunk_length
-    validation: list[np.ndarray] = []
+    validation = read_held_out(
+        paths, validation_documents=validation_documents, chunk_length=chunk_length
+    )
     train: list[np.ndarray] = []
     documents = tokens = 0
     for column in _record_batches(paths):
-        held_out = column[: max(0, validation_documents - documents)]
-        rest = column[len(held_out) :]
+        rest = column[max(0, validation_documents - documents) :]
         documents += len(column)
-        validation.append(held_out.flatten().to_numpy())
         train.append(rest.flatten().to_numpy())
         tokens += len(train[-1])
         if documents >= validation_documents and wanted is not None and tokens >= wanted:
             break
-    result = Chunks(_cut(train, chunk_length, chunks), _cut(validation, chunk_length, None))
-
-    files = ", ".join(str(path) for path in paths) or "the empty list of token streams"
-    if len(result.validation) == 0:
-        raise InputError(
-            f"{files}: the first {validation_documents} documents hold "
-            f"{sum(map(len, validation))} tokens, less than one validation chunk of {chunk_length};"
-            " hold out more documents (validation_documents) or add text."
-        )
+    result = Chunks(_cut(train, chunk_length, chunks), validation)
     if len(result.train) < (chunks or 1):
         asked = (
             f"one training chunk of {chunk_length} asks for {chunk_length}"
@@ -178,11 +198,15 @@ def read_chunks(
             else f"the budget of {budget} asks for {wanted} ({chunks} chunks of {chunk_length})"
         )
         raise InputError(
-            f"{files}: {tokens} training tokens are left after the first {validation_documents} "
-            f"of {documents} documents, but {asked}; add text, lower the budget or hold out fewer "
-            "documents (validation_documents)."
+            f"{_names(paths)}: {tokens} training tokens are left after the first "
+            f"{validation_documents} of {documents} documents, but {asked}; add text, lower the "
+            "budget or hold out fewer documents (validation_documents)."
         )
     return result
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths) or "the empty list of token streams"
 
 
 def _cut(parts: list[np.ndarray], length: int, chunks: int | None) -> np.ndarray:

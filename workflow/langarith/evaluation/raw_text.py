@@ -90,12 +90,11 @@ def run(
     start = read_adapter(origin) if origin else None
     adapters = [read_adapter(operand) for operand in operands]
     merge = method.merger(adapters, start, devices.device(), int(names["seed"]))
-    chunks = streams.read_chunks(
+    chunks = streams.read_held_out(
         tokens,
         validation_documents=reading["validation_documents"],
         chunk_length=reading["chunk_length"],
-        budget=1,  # of the rest, which is training text, as little as there can be
-    ).validation
+    )
     loaded = encoders.load_tokenizer(tokenizer)
     model = encoders.load_masked_lm(encoder)
     encoders.refuse_unfit(model, loaded, reading["chunk_length"])

@@ -98,17 +98,20 @@ class Method:
         operands: Sequence[Tensors],
         origin: Tensors | None = None,
         device: Any = "cpu",
-        seed: int = 0,
+        seed: int | None = None,
     ) -> Merge:
         """The merge of some operands, whose tensors have equal names and shapes.
 
-        `seed` is that of the run, which only methods that draw at random depend on.
+        `seed` is that of the run, which methods that draw at random need and others ignore.
 
         Raises:
-            ValueError: there are fewer or more operands than the method takes, or they differ.
+            ValueError: there are fewer or more operands than the method takes, or they differ; the
+                method draws at random and no seed is given.
         """
         if not 2 <= len(operands) <= (self.most_operands or len(operands)):
             raise ValueError(f"{self.name} does not merge {len(operands)} adapters")
+        if self.draws and seed is None:
+            raise ValueError(f"{self.name} draws at random and needs a seed")
         drawn = {"seed": seed} if self.draws else {}
         return self.prepare(
             operands, origin=origin, parameter=self.parameter, device=device, **drawn

@@ -104,8 +104,8 @@ def merge(recipe: MergeRecipe) -> Merged:
         operand.model_copy(update={"sha256": found})
         for operand, found in zip(recipe.operands, hashes, strict=True)
     )
-    seed = recipe.parameters.seed or 0  # no other value has an effect where none is given
-    merge_at = merging.get(recipe.method).merger(adapters, origin, seed=seed)
+    method = merging.get(recipe.method)
+    merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed)
     tensors = merge_at(recipe.point)
     refuse_non_finite(tensors, "the merged adapter")
     return Merged(

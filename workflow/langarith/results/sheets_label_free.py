@@ -115,7 +115,8 @@ def _as_good(part: pd.DataFrame, rules: pd.DataFrame) -> str:
         rule = selection.get(str(row["rule"]))
         enough = part[part["value"] >= row["value"]].to_dict("records")
         if rule.labels in ("other targets", "none"):
-            found.append(f"{rule.title} {_size(enough[0]) if enough else 'more than all'}")
+            fewest = _size(enough[0]) if enough else "not reached with all labels"
+            found.append(f"{rule.title}: {fewest}")
     return f"Fewest examples that score as well as a rule without labels: {'; '.join(found)}."
 
 

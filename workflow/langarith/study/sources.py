@@ -48,7 +48,17 @@ def shard_name(path: str) -> str:
 
 def shards(study: Study, language: str, budget: str = "full") -> list[str]:
     """Paths of the raw shards of one language that a budget reads, in its order of reading."""
-    corpora, wanted = study.corpora, budget_tokens(budget)
+    return _shards(study, language, budget_tokens(budget))
+
+
+def held_out_shards(study: Study, language: str) -> list[str]:
+    """Paths of the first raw shards of a language: as many as its held-out documents may reach."""
+    return _shards(study, language, 0)
+
+
+def _shards(study: Study, language: str, wanted: int | None) -> list[str]:
+    """The first raw shards that hold the held-out documents and so many tokens after them."""
+    corpora = study.corpora
     if isinstance(corpora, HubCorpora):
         return _hub_shards(study, corpora, language, wanted)
     if isinstance(corpora, FilesCorpora):
@@ -58,11 +68,6 @@ def shards(study: Study, language: str, budget: str = "full") -> list[str]:
         count = corpora.shards
         found = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
     return found if wanted is None else found[: _enough(study, found, wanted)]
-
-
-def held_out_shards(study: Study, language: str) -> list[str]:
-    """Paths of the first raw shards of a language: as many as its held-out documents may reach."""
-    return shards(study, language, "1")  # token after them
 
 
 def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
