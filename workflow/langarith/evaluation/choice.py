@@ -131,7 +131,7 @@ def _unfit_cells(study: Study, needs: frozenset[selection.Need]) -> Iterator[str
                 break
             if "weights" in needs and not _weighs_vectors(study, cell):
                 yield (
-                    f"{where}: it needs a method that weighs two language vectors, of adapters that "
+                    f"{where}: it needs a method that weighs two language vectors of adapters that "
                     f"are trained here; {instead}"
                 )
                 break
