@@ -88,6 +88,11 @@ def chosen_points(wildcards):
     return [CHOSEN.format(**wildcards)] if own else []
 
 
+def of_label_free(function):
+    """An input function or parameter of the experiment label_free, for rules of this one alone."""
+    return lambda _: function(SimpleNamespace(experiment="label_free"))
+
+
 def selections(wildcards):
     """The chosen lambda and scores of every cell of an experiment."""
     return [cell_file(cell, "selected.json") for cell in swept_cells(wildcards.experiment)]

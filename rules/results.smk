@@ -69,9 +69,9 @@ rule compare_rules:
         "Comparing rules that choose lambda"
     localrule: True
     input:
-        selected=lambda _: selections(SimpleNamespace(experiment="label_free")),
-        others=lambda _: sweeps_of_other_targets(SimpleNamespace(experiment="label_free")),
-        losses=lambda _: losses_of_cells(SimpleNamespace(experiment="label_free")),
+        selected=of_label_free(selections),
+        others=of_label_free(sweeps_of_other_targets),
+        losses=of_label_free(losses_of_cells),
     output:
         table=TABLE.format(experiment="label_free"),
         record=f"{TABLE.format(experiment='label_free')}.provenance.json",
@@ -80,7 +80,7 @@ rule compare_rules:
     params:
         task_language=STUDY.task_language,
         related=lambda _: STUDY.related,
-        missing=lambda _: missing_cells(SimpleNamespace(experiment="label_free")),
+        missing=of_label_free(missing_cells),
         rules=RULES,
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
     conda:
@@ -145,17 +145,17 @@ rule estimate_label_price:
         "Estimating what labels of the target are worth"
     localrule: True
     input:
-        outcomes=lambda _: outcomes_of_cells(SimpleNamespace(experiment="label_free")),
+        outcomes=of_label_free(outcomes_of_cells),
     output:
         table=TABLE.format(experiment=LABEL_PRICE),
         record=f"{TABLE.format(experiment=LABEL_PRICE)}.provenance.json",
     log:
         f"{LOGS}/estimate_label_price/{STUDY.name}.log",
     params:
-        types=lambda _: task_types(SimpleNamespace(experiment="label_free")),
+        types=of_label_free(task_types),
         code=lambda _: fingerprint(
             "estimate_label_price",
-            *map(tasks.part, task_types(SimpleNamespace(experiment="label_free")).values()),
+            *map(tasks.part, of_label_free(task_types)(None).values()),
         ),
     conda:
         ENVIRONMENT
@@ -343,7 +343,7 @@ rule draw_label_price:
     log:
         f"{LOGS}/draw_label_price/{STUDY.name}.log",
     params:
-        caption=lambda _: caption(SimpleNamespace(experiment="label_free")),
+        caption=of_label_free(caption),
         code=fingerprint("draw_label_price"),
     conda:
         ENVIRONMENT

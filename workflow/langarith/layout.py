@@ -88,14 +88,14 @@ def parse(pattern: str, path: str | PurePath) -> dict[str, str] | None:
 
 
 def cell_paths(paths: Iterable[str]) -> dict[tuple[str, ...], Path]:
-    """Files of cells by (model, task, target, method, operands, seed)."""
+    """Files of cells by the wildcards of :data:`CELL`, in its order."""
     found: dict[tuple[str, ...], Path] = {}
     for path in paths:
         names = parse(CELL, path)
         if names is None:
             raise ValueError(f"{path} is not a file of a cell")
-        keys = ("model", "task", "target", "method", "operands", "seed")
-        found[tuple(names[key] for key in keys)] = Path(path)
+        names.pop("file", None)
+        found[tuple(names.values())] = Path(path)
     return found
 
 

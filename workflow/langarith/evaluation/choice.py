@@ -118,6 +118,8 @@ def _compared_rules(study: Study) -> Iterator[str]:
 
 def _unfit_cells(study: Study, needs: frozenset[selection.Need]) -> Iterator[str]:
     """Experiments in which the study's rule cannot choose: one sentence each, with a cell."""
+    if not needs & {"other targets", "weights"}:
+        return
     alone = {cell for cell, found in others(study).items() if not found}
     for experiment in study.experiments:
         if not shows_choice(experiment):

@@ -5,7 +5,7 @@ Everything after a sweep that asks how sure a number is reads this file: no mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from langarith.operands import Point, parse_point, point_value
 
 Counts = Mapping[str, np.ndarray]
 """`Task.counts` of one split at one point: by name an array, shape (examples,)."""
+
+Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""`Task.scores`: metrics from sums of counts."""
 
 PLACE = ("split", "lambda", "example")
 """Columns beside the counts; `example` is the position in the split's file, from 0."""

@@ -19,11 +19,10 @@ def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: A
 
     As in the authors' code, λ is the factor of the merged vector, chosen on validation.
     """
-    from langarith.merging.tensors import apply_vector, language_vector, moved
+    from langarith.merging.tensors import language_vector, scaled
 
-    vector = isotropic([language_vector(operand, origin) for operand in operands])
-    vector, start = moved(vector, device), moved(origin, device)
-    return lambda point: apply_vector(start, vector, point[0])
+    vectors = [language_vector(operand, origin) for operand in operands]
+    return scaled(isotropic(vectors), origin, device)
 
 
 def describe(operands: Sequence[str], point: Point) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,6 +86,14 @@ def apply_vector(origin: Tensors, vector: Tensors, scale: float) -> dict[str, to
 def moved(tensors: Tensors, device: Any) -> dict[str, torch.Tensor]:
     """The tensors on a device; those that are there already are shared, not copied."""
     return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def scaled(
+    vector: Tensors, origin: Tensors, device: Any
+) -> Callable[[Sequence[float]], dict[str, torch.Tensor]]:
+    """The merge θ_pre + λ · vector on a device, of points with one number."""
+    vector, start = moved(vector, device), moved(origin, device)
+    return lambda point: apply_vector(start, vector, point[0])
 
 
 @torch.no_grad()

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, parameter: int, device: Any) -> Merge:
     """θ_pre + λ · TIES(τ_1, τ_2, ...): the vectors are merged once, on the CPU, and scaled by λ."""
-    from langarith.merging.tensors import apply_vector, language_vector, moved
+    from langarith.merging.tensors import language_vector, scaled
 
-    vector = ties([language_vector(operand, origin) for operand in operands], parameter)
-    vector, start = moved(vector, device), moved(origin, device)
-    return lambda point: apply_vector(start, vector, point[0])
+    vectors = [language_vector(operand, origin) for operand in operands]
+    return scaled(ties(vectors, parameter), origin, device)
 
 
 def describe(operands: Sequence[str], point: Point) -> str:

@@ -24,7 +24,7 @@ from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point
 from langarith.study import loading, mistakes
-from langarith.study.blocks import HUB_ADAPTER, License, Seed, Strict, adapter_place
+from langarith.study.blocks import License, Seed, Strict, adapter_place, hub_adapter
 
 NAME = "recipe.yml"
 """The file that a merged adapter has beside it."""
@@ -197,7 +197,7 @@ def fetched(recipe: MergeRecipe, say: Callable[[str], None]) -> MergeRecipe:
 
 
 def _fetched(place: str, say: Callable[[str], None]) -> str:
-    on_hub = HUB_ADAPTER.match(place)
+    on_hub = hub_adapter(place)
     if on_hub is None:
         return place
     if Path(place).exists():
@@ -205,7 +205,7 @@ def _fetched(place: str, say: Callable[[str], None]) -> str:
             f"{place} is a folder here and has the form of a repository on the hub; write "
             f"./{place} for the folder"
         )
-    repository, revision = on_hub.groups()
+    repository, revision = on_hub
     commit = revision
     if not hub.is_commit(revision):
         commit = hub_download.resolve("models", repository, revision)
@@ -219,8 +219,8 @@ def _fetched(place: str, say: Callable[[str], None]) -> str:
 
 def folder(place: str) -> Path:
     """The folder of an adapter whose place is a folder, or a commit on the hub."""
-    on_hub = HUB_ADAPTER.match(place)
+    on_hub = hub_adapter(place)
     if on_hub is None:
         return Path(place)
-    repository, commit = on_hub.groups()
+    repository, commit = on_hub
     return Path(hub.local_file("models", repository, commit, layout.ADAPTER_FILES[0])).parent

@@ -26,7 +26,7 @@ from langarith.models.merge_recipe import MergeRecipe
 from langarith.models.ready_made import adapter_shape
 from langarith.models.weights import refuse_non_finite
 from langarith.operands import point_text
-from langarith.study.blocks import HUB_ADAPTER
+from langarith.study.blocks import hub_adapter
 
 CONFIG, WEIGHTS = ADAPTER_FILES
 PICKLE = "pytorch_adapter.bin"
@@ -139,10 +139,8 @@ def _refuse_other_shape(
 
 def split_revision(base_model: str) -> tuple[str, str | None]:
     """`owner/name@revision` in its parts; any other name is whole."""
-    on_hub = HUB_ADAPTER.match(base_model)
-    if on_hub is None or Path(base_model).exists():
-        return base_model, None
-    return on_hub[1], on_hub[2]
+    on_hub = hub_adapter(base_model)
+    return (base_model, None) if on_hub is None or Path(base_model).exists() else on_hub
 
 
 def _base_model(recipe: MergeRecipe, told: Mapping[str, str]) -> str:

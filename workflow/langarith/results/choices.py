@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from langarith import merging, tasks
-from langarith.evaluation import outcomes, selection
+from langarith.evaluation import selection
+from langarith.evaluation.outcomes import Counts, Scores
 from langarith.operands import Point, point_value
 from langarith.results import statistics
-from langarith.results.statistics import Counts, Scores
+from langarith.results.counted import Place, counted
 from langarith.results.tables import budget
 
 COLUMNS = (
@@ -66,7 +66,7 @@ def choices(
 
 def rows(
     experiment: str,
-    cells: Mapping[tuple[str, ...], Path],
+    cells: Mapping[Place, Path],
     types: Mapping[str, str],
     resamples: int = statistics.RESAMPLES,
 ) -> list[dict[str, Any]]:
@@ -76,37 +76,28 @@ def rows(
     on the same resamples.
 
     Args:
-        cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
+        cells: `outcomes.parquet` by place.
         types: the type of each task.
     """
     found = {}
-    # cells of one target after another: they share the drawn examples
-    for place in sorted(cells, key=lambda place: place[1:3]):
-        model, name, target, method, operands, seed = place
-        task = tasks.get(types[name])
-        validation = outcomes.read(cells[place])["validation"]
-        first = next(iter(validation))
-        examples = len(next(iter(validation[first].values())))
+    for place, cell in counted(cells, types):
+        drawn = "{task} {target} validation".format(**cell.names)
         shares = choice_shares(
-            validation,
-            task.scores,
-            task.metrics[0],
-            selection.neutral(merging.get(method), first),
-            statistics.example_weights(examples, f"{name} {target} validation", resamples),
+            cell.validation,
+            cell.task.scores,
+            cell.metric,
+            cell.neutral,
+            statistics.example_weights(cell.examples, drawn, resamples),
         )
-        cell = {
+        of_cell = {
             "experiment": experiment,
-            "model": model,
-            "task": name,
-            "target": target,
-            "method": method,
-            "operands": operands,
-            "budget": budget(operands),
-            "seed": int(seed),
-            "metric": task.metrics[0],
-            "examples": examples,
+            **cell.names,
+            "budget": budget(cell.names["operands"]),
+            "metric": cell.metric,
+            "examples": cell.examples,
         }
         found[place] = [
-            cell | {"lambda": point_value(point), "share": share} for point, share in shares.items()
+            of_cell | {"lambda": point_value(point), "share": share}
+            for point, share in shares.items()
         ]
     return [row for place in cells for row in found[place]]

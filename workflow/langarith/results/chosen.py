@@ -15,7 +15,7 @@ from langarith.results.names import CELL
 COLUMNS = ["experiment", *CELL, "rule", "labels", "lambda"]
 
 Key = tuple[str, ...]
-"""A cell by the columns `tables.CELL`, all as text."""
+"""Some columns of `CELL`, all as text."""
 
 
 def by_names(losses: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:

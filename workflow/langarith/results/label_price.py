@@ -7,16 +7,17 @@ gets who annotates n sentences. Nothing but `outcomes.parquet` of the cells is r
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from langarith import merging, tasks
-from langarith.evaluation import outcomes, selection
+from langarith.evaluation import selection
+from langarith.evaluation.outcomes import Counts, Scores
 from langarith.operands import Point
+from langarith.results.counted import Place, counted
 from langarith.results.label_free import NEAR, SIZES, SUBSETS
 
 COLUMNS = (
@@ -24,9 +25,6 @@ COLUMNS = (
 ).split(",")
 
 SEED = 20171
-
-Counts = Mapping[str, np.ndarray]
-Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +84,7 @@ def choices(
 
 
 def rows(
-    cells: Mapping[tuple[str, ...], Path],
+    cells: Mapping[Place, Path],
     types: Mapping[str, str],
     subsets: int = SUBSETS,
 ) -> list[dict[str, Any]]:
@@ -98,39 +96,26 @@ def rows(
     1, whose choice is at most `NEAR` from the choice on all examples in every number of the point.
 
     Args:
-        cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
+        cells: `outcomes.parquet` by place.
         types: the type of each task.
     """
     found = {}
-    # cells of one target after another: they share the drawn examples
-    for place in sorted(cells, key=lambda place: place[1:3]):
-        model, name, target, method, operands, seed = place
-        task = tasks.get(types[name])
-        metric = task.metrics[0]
-        of_split = outcomes.read(cells[place])
-        validation, test = of_split["validation"], of_split["test"]
-        first = next(iter(validation))
-        examples, tested = (len(next(iter(s[first].values()))) for s in (validation, test))
-        sizes = [size for size in SIZES if size < examples]
-        drawn = draws(examples, f"{name} {target}", subsets)
-        neutral = selection.neutral(merging.get(method), first)
-        points, picks = choices(validation, task.scores, metric, neutral, drawn, sizes)
-        scores = np.array([task.total(test[point], tested)[metric] for point in points])
-        curve = {point: task.total(validation[point], examples)[metric] for point in points}
-        whole = points.index(selection.select(curve, neutral))
+    for place, cell in counted(cells, types):
+        sizes = [size for size in SIZES if size < cell.examples]
+        drawn = draws(cell.examples, "{task} {target}".format(**cell.names), subsets)
+        points, picks = choices(
+            cell.validation, cell.task.scores, cell.metric, cell.neutral, drawn, sizes
+        )
+        scores = np.array(
+            [cell.task.total(cell.test[point], cell.tested)[cell.metric] for point in points]
+        )
+        curve = {
+            point: cell.task.total(cell.validation[point], cell.examples)[cell.metric]
+            for point in points
+        }
+        whole = points.index(selection.select(curve, cell.neutral))
         grid = np.array(points)
         near = np.abs(grid - grid[whole]).max(axis=1) <= NEAR + 1e-9
-        cell = {
-            "experiment": "label_free",
-            "model": model,
-            "task": name,
-            "target": target,
-            "method": method,
-            "operands": operands,
-            "seed": int(seed),
-            "metric": metric,
-            "examples": examples,
-        }
         of_cell = [
             {
                 "labelled": size,
@@ -141,7 +126,13 @@ def rows(
             for size, chosen in zip(sizes, picks, strict=True)
         ]
         of_cell.append(
-            {"labelled": examples, "value": float(scores[whole]), "sd": 0.0, "near": 1.0}
+            {"labelled": cell.examples, "value": float(scores[whole]), "sd": 0.0, "near": 1.0}
         )
-        found[place] = [cell | row for row in of_cell]
+        names = {
+            "experiment": "label_free",
+            **cell.names,
+            "metric": cell.metric,
+            "examples": cell.examples,
+        }
+        found[place] = [names | row for row in of_cell]
     return [row for place in cells for row in found[place]]

@@ -9,20 +9,19 @@ Significance in NLP"; Efron and Tibshirani 1993, chapter 13 (percentile interval
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+
+from langarith.evaluation.outcomes import Counts, Scores
 
 RESAMPLES = 2000
 SEED = 20170
 LEVEL = 0.95
 ROWS = 250
 """Resamples whose drawn examples are in memory at once."""
-
-Counts = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,6 @@ def seed_weights(seeds: int, resamples: int = RESAMPLES) -> np.ndarray:
     rng = np.random.default_rng([SEED, seeds])
     drawn = rng.integers(seeds, size=(resamples, seeds))
     return (drawn[:, :, None] == np.arange(seeds)).mean(axis=1)
-
-
-Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""`Task.scores`."""
 
 
 def resampled(

@@ -22,8 +22,16 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from langarith.data import hub
 from langarith.errors import did_you_mean
 
-HUB_ADAPTER = re.compile(r"^(\w[\w.-]*/[\w.-]+)@(.+)$")
-"""`owner/name@revision`; a folder of that form is written with `./` before it."""
+_HUB_ADAPTER = re.compile(r"(\w[\w.-]*/[\w.-]+)@(.+)")
+
+
+def hub_adapter(place: str) -> tuple[str, str] | None:
+    """Repository and revision of an adapter on the hub, `owner/name@revision`; None for a folder.
+
+    A folder of that form is written with `./` before it.
+    """
+    on_hub = _HUB_ADAPTER.fullmatch(place)
+    return (on_hub[1], on_hub[2]) if on_hub else None
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -77,7 +85,7 @@ OwnFolder = Annotated[LocalPath, AfterValidator(_without_braces)]
 
 
 def adapter_place(place: str) -> str:
-    return place if HUB_ADAPTER.match(place) else expanded_path(place)
+    return place if hub_adapter(place) else expanded_path(place)
 
 
 def expanded_paths(paths: str | list[str]) -> str | list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from langarith.data import base_models, hub
 from langarith.errors import InputError
-from langarith.study.blocks import HUB_ADAPTER
+from langarith.study.blocks import hub_adapter
 from langarith.study.schema import (
     FilesCorpora,
     FilesModel,
@@ -57,7 +57,7 @@ def ready_made_adapters(study: Study) -> Iterator[str]:
             key = f"models.{name}.adapters.{language}"
             if language not in study.languages:
                 yield f"{key}: '{language}' is not in 'languages'; add it there"
-            if HUB_ADAPTER.match(place):
+            if hub_adapter(place):
                 continue
             folder = Path(place)
             if not (folder / "adapter.safetensors").is_file():

@@ -10,7 +10,7 @@ from typing import Any
 from langarith import layout, tasks
 from langarith.data import hub
 from langarith.operands import Operand, budget_tokens
-from langarith.study.blocks import HUB_ADAPTER
+from langarith.study.blocks import hub_adapter
 from langarith.study.recipes import TaskRecipe
 from langarith.study.schema import (
     SPLITS,
@@ -146,8 +146,8 @@ def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str 
     place = study.models[model].adapters.get(operand.language)
     if place is None or operand.budget != "full":
         return None
-    on_hub = HUB_ADAPTER.match(place)
-    return hub_file(study, "models", on_hub[1], on_hub[2], file) if on_hub else f"{place}/{file}"
+    on_hub = hub_adapter(place)
+    return hub_file(study, "models", *on_hub, file) if on_hub else f"{place}/{file}"
 
 
 def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
@@ -157,8 +157,8 @@ def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
         if isinstance(model, HubModel):
             named.append(("models", model.path, model.revision))
         for place in model.adapters.values():
-            if on_hub := HUB_ADAPTER.match(place):
-                named.append(("models", on_hub[1], on_hub[2]))
+            if on_hub := hub_adapter(place):
+                named.append(("models", *on_hub))
     if isinstance(study.corpora, HubCorpora):
         named.append(("datasets", study.corpora.path, study.corpora.revision))
     for task in study.tasks.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -41,49 +41,27 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     shown = set(table["rule"]) - {"validation"}
     rules = [name for name in selection.names() if name in (shown or {"fixed"})]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
+    found: Intervals = caption.get("intervals", {})
+    titles = [selection.get(rule).title for rule in rules]
     with mpl.rc_context(style.STYLE):
-        figure, axes = plt.subplots(
-            rows,
-            columns,
-            figsize=(style.TEXT_WIDTH, 0.75 + rows * (0.5 + ROW * len(rules))),
-            layout="constrained",
-            sharey=True,
-            squeeze=False,
-        )
-        for axis, (model, task, part) in zip(axes.flat, panels, strict=False):
-            found: Intervals = caption.get("intervals", {})
+        figure, axes = _subplots(len(panels), len(rules))
+        for axis, (model, task, part) in zip(axes, panels, strict=True):
             for place, rule in enumerate(rules):
                 targets = style.ordered(part["target"], caption["languages"])
                 for i, target in enumerate(targets):
                     if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
-                        offset = 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
                         ends = _negated(found, key(model, str(task), target, LABELS, rule=rule))
-                        _dot(
-                            axis,
-                            of_targets[model, task, target, rule],
-                            place + offset,
-                            ends,
-                            TARGET,
-                        )
+                        regret = of_targets[model, task, target, rule]
+                        _dot(axis, regret, place + _below(i, len(targets)), ends, TARGET)
                 average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
                 ends = _negated(found, average)
                 average_regret = averages.get((model, task, rule), math.nan)
-                _dot(axis, average_regret, place - 0.1, ends, AVERAGE)
-            axis.axvline(0, color="black", linewidth=0.6)
+                _dot(axis, average_regret, place + ABOVE, ends, AVERAGE)
             several = f"{model}, " if table["model"].nunique() > 1 else ""
             metric = metric_title(str(part["metric"].iloc[0]))
-            axis.set_title(f"{several}{str(task).upper()} ({metric}, points)", loc="left")
-            axis.set_yticks(range(len(rules)), [selection.get(rule).title for rule in rules])
-            axis.set_ylim(len(rules) - 0.4, -0.6)
-            axis.set_xlabel("regret (points)")
-            axis.xaxis.grid(True, color="0.9", linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(axis="y", length=0)
+            title = f"{several}{str(task).upper()} ({metric}, points)"
+            _label(axis, title, titles, "regret (points)")
         absent = table["value"].isna()
-        for axis in axes.flat[len(panels) :]:
-            axis.set_visible(False)
         entries: dict[str, Artist] = {
             "average over targets": Line2D([], [], **AVERAGE),
             "one target": Line2D([], [], **{**TARGET, "linestyle": ""}),
@@ -133,25 +111,15 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     averages = {kind: of_kind.xs(analysis.AVERAGE, level=2) for kind, of_kind in gains.items()}
     rows = sorted(names, key=lambda kind: -averages[kind].fillna(-math.inf).mean())
     panels = list(style.panels(scores, analysis.metrics(table), caption))
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
     with mpl.rc_context(style.STYLE):
-        figure, axes = plt.subplots(
-            lines,
-            columns,
-            figsize=(style.TEXT_WIDTH, 0.75 + lines * (0.5 + ROW * len(rows))),
-            layout="constrained",
-            sharey=True,
-            squeeze=False,
-        )
-        for axis, (title, part) in zip(axes.flat, panels, strict=False):
+        figure, axes = _subplots(len(panels), len(rows))
+        for axis, (title, part) in zip(axes, panels, strict=True):
             model, task = map(str, part[["model", "task"]].iloc[0])
             targets = style.ordered(part["target"], caption["languages"])
             for place, kind in enumerate(rows):
                 heights = {
-                    target: place + 0.18 + 0.3 * (i + 1) / (len(targets) + 1)
-                    for i, target in enumerate(targets)
-                } | {analysis.AVERAGE: place - 0.1}
+                    target: place + _below(i, len(targets)) for i, target in enumerate(targets)
+                } | {analysis.AVERAGE: place + ABOVE}
                 for target, y in heights.items():
                     value = gains[kind].get((model, task, target), math.nan)
                     average = target == analysis.AVERAGE
@@ -159,16 +127,8 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                         ends = found.get(key(model, task, target, BETTER_PROXY, method=kind))
                         look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
                         _dot(axis, value, y, ends, look if average else TARGET)
-            axis.axvline(0, color="black", linewidth=0.6)
-            axis.set_title(title.replace(", %)", ", points)"), loc="left")
-            axis.set_yticks(range(len(rows)), [names[kind] for kind in rows])
-            axis.set_ylim(len(rows) - 0.4, -0.6)
-            axis.set_xlabel("gain (points)")
-            axis.xaxis.grid(True, color="0.9", linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(axis="y", length=0)
-        for axis in axes.flat[len(panels) :]:
-            axis.set_visible(False)
+            in_points = title.replace(", %)", ", points)")
+            _label(axis, in_points, [names[kind] for kind in rows], "gain (points)")
         entries: dict[str, Artist] = {
             "merge, average over targets": Line2D([], [], **{**AVERAGE, "linestyle": ""}),
             "one target": Line2D([], [], **{**TARGET, "linestyle": ""}),
@@ -194,6 +154,44 @@ def _over_better_proxy(scores: pd.DataFrame, kind: str) -> pd.Series:
     others = [proxy for proxy in analysis.PROXIES if proxy != kind]
     gains = analysis.gains(scores, kind, others).set_index(["model", "task", "target"])["gain"]
     return gains.clip(upper=0) if kind in analysis.PROXIES else gains
+
+
+ABOVE = -0.1
+"""Where the dot of an average lies in its row, in heights of a row; y grows downwards."""
+
+
+def _below(position: int, targets: int) -> float:
+    """Where the dot of a target lies in its row: below the average, one after another."""
+    return 0.18 + 0.3 * (position + 1) / (targets + 1)
+
+
+def _subplots(panels: int, rows: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of rows that share their names."""
+    columns = min(COLUMNS, panels)
+    lines = -(-panels // columns)
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(style.TEXT_WIDTH, 0.75 + lines * (0.5 + ROW * rows)),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
+    )
+    for axis in axes.flat[panels:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:panels])
+
+
+def _label(axis: Axes, title: str, names: Sequence[str], quantity: str) -> None:
+    """Title, names of the rows from the top, a line at 0."""
+    axis.axvline(0, color="black", linewidth=0.6)
+    axis.set_title(title, loc="left")
+    axis.set_yticks(range(len(names)), list(names))
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.set_xlabel(quantity)
+    axis.xaxis.grid(True, color="0.9", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="y", length=0)
 
 
 def _dot(
