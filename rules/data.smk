@@ -6,6 +6,12 @@ SYNTHETIC_TASK = f"{R}/{layout.SYNTHETIC_TASK}"
 
 if STUDY.corpora.source == "miniature":
 
+    def synthetic_text(language):
+        """What `write_corpus` is given for a language, beside the files."""
+        given = STUDY.corpora.model_dump(include={"documents", "seed", "retold", "translations"})
+        others = [other for other in given["translations"] if other != language]
+        return given | {"translations": others}
+
     rule write_miniature_corpus:
         message:
             "Generating synthetic raw text ({wildcards.language})"
@@ -19,8 +25,14 @@ if STUDY.corpora.source == "miniature":
         log:
             f"{LOGS}/write_miniature_corpus/{{language}}.log",
         params:
-            documents=STUDY.corpora.documents,
-            words=lambda wildcards: miniature.words(wildcards.language),
+            text=lambda wildcards: synthetic_text(wildcards.language),
+            words=lambda wildcards: [
+                miniature.words(language)
+                for language in (
+                    wildcards.language,
+                    *synthetic_text(wildcards.language)["translations"],
+                )
+            ],
             code=fingerprint("write_miniature_corpus"),
         resources:
             **member(lambda _: costs.SMALL),

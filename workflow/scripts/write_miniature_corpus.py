@@ -13,5 +13,5 @@ with record.job(snakemake):
     miniature.write_corpus(
         snakemake.wildcards.language,
         [Path(path) for path in snakemake.output.shards],
-        documents=snakemake.params.documents,
+        **snakemake.params.text,
     )

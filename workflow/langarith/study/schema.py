@@ -133,6 +133,9 @@ class MiniatureCorpora(_Corpora):
     source: Literal["miniature"]
     documents: int = Field(ge=10)
     shards: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    retold: float = Field(0.0, ge=0, le=1)
+    translations: list[str] = []
 
 
 CorporaSpec = Annotated[HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")]

@@ -40,17 +40,34 @@ def knobs(task: str) -> dict[str, float]:
     return {"unseen": 0.3, **_TASKS[task][1]} if task in _TASKS else {}
 
 
-def write_corpus(language: str, paths: Sequence[Path], *, documents: int, seed: int = 0) -> None:
+def write_corpus(
+    language: str,
+    paths: Sequence[Path],
+    *,
+    documents: int,
+    seed: int = 0,
+    retold: float = 0.0,
+    translations: Sequence[str] = (),
+) -> None:
     """Write raw text: parquet files with the columns id, title and text.
 
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
-    120 words. Raises InputError for an unknown language and for more documents than can be told.
+    120 words. A share `retold` of them, of 10 to 160 words, states facts twice: in half of these
+    (all without `translations`) in other words, in the others in one of those languages as well.
+    Raises InputError for an unknown language and for more documents than can be told.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    teller = Teller(load(language), random.Random(f"corpus/{language}/{seed}"))
-    found = _distinct(teller.document, lambda row: row[1], f"{language} documents")
+    rng = random.Random(f"corpus/{language}/{seed}")
+    teller, *others = (Teller(load(code), rng) for code in (language, *translations))
+
+    def document() -> tuple[str, str]:
+        if not retold or not teller.chance(retold):  # without it nothing is drawn
+            return teller.document()
+        return teller.retold(rng.choice(others) if others and teller.chance(0.5) else teller)
+
+    found = _distinct(document, lambda row: row[1], f"{language} documents")
     for shard, path in enumerate(map(Path, paths)):
         share = range(documents * shard // len(paths), documents * (shard + 1) // len(paths))
         rows = [

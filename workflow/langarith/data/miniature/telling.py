@@ -18,6 +18,9 @@ _TOKEN = re.compile(r"[.,:;!?()«»\"“”„—–।¿¡]|[^\s.,:;!?()«»\"�
 
 _KINDS = ("person", "org", "city")
 
+DENIED, ASKED = 0.2, 0.4
+"""Shares of facts told again: another value denied; of the others, after a question."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -229,6 +232,48 @@ class Teller:
                 sentences.append(self.say(filler.pop(), {}))
         title = entity.text if entity else text(sentences[0]).rstrip(".।")
         return title, " ".join(map(text, sentences))
+
+    def retold(self, other: Teller) -> tuple[str, str]:
+        """Title and text of a document that states facts about one subject twice.
+
+        `other` tells them again, in other words or, where it speaks another language, in that one.
+        It shuffles them, asks a question before some, and denies another value instead of others.
+        """
+        kind = self.rng.choice((*_KINDS, "person"))
+        subject, same_subject = self._alike(other, kind)
+        names = self.facts_about(kind, self.rng.randrange(2, 5))
+        first, again = list[str](), list[str]()
+        for name in names:
+            value, same_value = self._alike(other, world.RELATIONS[name].slot, subject.gender)
+            told = self.fact(name, subject, value, pronoun=bool(first) and self.chance(0.3))
+            first.append(text(told.sentence))
+            besides = told.template if other.language is self.language else None
+            again.append(other._again(name, same_subject, same_value, besides))
+        self.rng.shuffle(again)
+        halves = [first, again]
+        self.rng.shuffle(halves)
+        between = [text(self.filler())] if self.chance(0.3) else []
+        return subject.text, " ".join([*halves[0], *between, *halves[1]])
+
+    def _alike(self, other: Teller, slot: str, gender: int = 0) -> tuple[Value, Value]:
+        """A random value for a slot, by both tellers: lists of words are in one order in all
+        languages, so equal draws mean the same."""
+        state = other.rng.getstate()
+        same = other.value(slot, gender)
+        self.rng.setstate(state)
+        return self.value(slot, gender), same
+
+    def _again(self, name: str, subject: Value, value: Value, besides: int | None) -> str:
+        """A fact by another template than `besides`, perhaps as an answer, or another denied."""
+        relation, fact = world.RELATIONS[name], self.language.facts[name]
+        values = {relation.about: subject, relation.slot: value}
+        if relation.single and self.chance(DENIED):
+            values[relation.slot] = self.other(relation.slot, value)
+            return text(self.say(fact.deny, values))
+        said = text(self.fact(name, subject, value, besides).sentence)
+        if self.chance(ASKED):
+            return f"{text(self.say(self.rng.choice(fact.ask), {relation.about: subject}))} {said}"
+        return said
 
     def ner(
         self, *, plain: float, stories: float, second: float, lowercase: float
