@@ -71,7 +71,7 @@ def test_lambda_matters_in_at_least_half_of_the_cells(selections):
     assert np.mean([max(curve) - min(curve) >= 1 for curve in curves]) >= 0.5
 
 
-def test_each_language_is_told_best_by_its_own_adapter(results, study):
+def test_each_language_is_told_best_by_its_own_adapter(results, study, root):
     from langarith.data import streams
     from langarith.merging import tensors
     from langarith.models import encoders
@@ -79,8 +79,9 @@ def test_each_language_is_told_best_by_its_own_adapter(results, study):
     from langarith.training import masking
 
     seed, recipe = study.seeds[0], study.training.language_adapter
-    tokenizer = encoders.load_tokenizer(results / "models/tiny/tokenizer")
-    model = encoders.load_masked_lm(results / "models/tiny/encoder")
+    base = root / study.models["tiny"].path
+    tokenizer = encoders.load_tokenizer(base)
+    model = encoders.load_masked_lm(base)
     folders = {
         language: results / f"adapters/tiny/language/{language}@full/seed{seed}"
         for language in study.languages

@@ -188,6 +188,50 @@ def test_corpus(tmp_path):
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
 
 
+def corpus(path: Path, code: str, **more) -> list[str]:
+    miniature.write_corpus(code, [path], documents=100, **more)
+    return pq.read_table(path).column("text").to_pylist()
+
+
+def test_another_seed_is_another_text(tmp_path):
+    one, other = (corpus(tmp_path / f"{seed}", "fr", seed=seed) for seed in (0, 1))
+    assert not set(one) & set(other)
+
+
+def test_retold_documents_state_facts_twice(tmp_path):
+    plain = corpus(tmp_path / "plain", "en")
+    retold = corpus(tmp_path / "retold", "en", retold=1)
+
+    def years_said_twice(texts: list[str]) -> tuple[int, int]:
+        found = [Counter(re.findall(r"\b(?:18|19|20)\d\d\b", text)) for text in texts]
+        return sum(c[y] > 1 for c in found for y in c), sum(len(c) for c in found)
+
+    assert years_said_twice(plain)[0] == 0
+    twice, all_years = years_said_twice(retold)
+    assert 0.4 * all_years < twice < all_years  # the others are denied
+    assert any("?" in text for text in retold)
+    assert all(10 <= len(text.split()) <= 160 for text in retold)
+
+
+def test_facts_are_told_again_in_another_language(tmp_path):
+    retold = corpus(tmp_path / "retold", "en", retold=1, translations=["ru"])
+    translated = [text for text in retold if re.search("[а-яё]", text)]
+    assert 30 <= len(translated) <= 70
+    # dates and years are the same in both halves, but where one is denied
+    numbers = [re.findall(r"\b\d{4}\b", text) for text in translated]
+    assert sum(len(set(n)) < len(n) for n in numbers) > 0.5 * sum(len(n) > 1 for n in numbers)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_word_lists_are_in_one_order_in_all_languages(code):
+    """Translations rest on it; here the lengths are compared, which a missing word changes."""
+    english, language = languages.load("en"), languages.load(code)
+    for relation in world.RELATIONS.values():
+        if relation.slot in english.words:
+            assert len(language.words[relation.slot]) == len(english.words[relation.slot])
+    assert len(language.traits) == len(english.traits)
+
+
 def test_a_language_is_one_file(tmp_path, monkeypatch):
     english = (languages.FOLDER / "en.yaml").read_text(encoding="utf-8")
     (tmp_path / "pidgin.yaml").write_text(english.replace(" was born ", " bin born "))

@@ -36,7 +36,9 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
     cells = all_cells(study)
     runs = {run for name in study.experiments for run in experiments.runs(study, name)}
     operands = {Operand.parse(run.name) for run in runs if run.kind == "language"}
-    corpora = {(language, "full") for language in study.models["tiny"].languages}
+    model = study.models["tiny"]
+    pretrained = model.languages if model.source == "pretrain" else []
+    corpora = {(language, "full") for language in pretrained}
     shards = {
         (language, shard)
         for language, budget in corpora | {(o.language, o.budget) for o in operands}
@@ -46,8 +48,7 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
         (run.name, study.task_language) for run in runs if run.kind == "task"
     }
     return {
-        ("train_tokenizer", "tiny"),
-        ("pretrain_model", "tiny"),
+        *((rule, "tiny") for rule in ("train_tokenizer", "pretrain_model") if pretrained),
         ("initialise_adapters", "tiny"),
         *(("write_miniature_corpus", language) for language, _ in shards),
         *(("tokenize_shard", shard) for shard in shards),

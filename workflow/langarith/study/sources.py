@@ -77,9 +77,10 @@ def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
     too many shards cost time, too few would cost the run.
     """
     if isinstance(study.corpora, MiniatureCorpora):
-        # generated with at least 30 words a document, and a word has at least one token
-        rooms = [study.corpora.documents // study.corpora.shards * 30] * len(found)
-        wanted += study.corpora.validation_documents * 30
+        # generated with at least so many words a document, and a word has at least one token
+        words = 10 if study.corpora.retold else 30
+        rooms = [study.corpora.documents // study.corpora.shards * words] * len(found)
+        wanted += study.corpora.validation_documents * words
     else:
         rooms = [Path(path).stat().st_size // _bytes_of_a_token(path) for path in found]
         wanted += study.corpora.validation_documents * TOKENS_OF_A_DOCUMENT
