@@ -1,4 +1,4 @@
-"""The base model of the miniature study, which is in the repository, and the study that makes it."""
+"""The base model of the miniature study, in the repository, and the study that makes it."""
 
 from __future__ import annotations
 
