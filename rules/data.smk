@@ -8,7 +8,8 @@ if STUDY.corpora.source == "miniature":
 
     def synthetic_text(language):
         """What `write_corpus` is given for a language, beside the files."""
-        given = STUDY.corpora.model_dump(include={"documents", "seed", "retold", "translations"})
+        keys = {"documents", "seed", "retold", "translations", "mixed"}
+        given = STUDY.corpora.model_dump(include=keys)
         others = [other for other in given["translations"] if other != language]
         return given | {"translations": others}
 

@@ -49,7 +49,7 @@ STUDY = {
         "task_adapter": {"epochs": 1, "batch_size": 2, "learning_rate": 1.0e-4},
     },
     "evaluation": {"tokens_per_batch": 128},
-    "experiments": {"zero_shot": {}, "ties": {"models": ["mbert"]},
+    "experiments": {"zero_shot": {"models": ["xlm-r"]}, "ties": {"models": ["mbert"]},
                     "similarity": {"models": ["mbert"], "languages": ["en", "es"]}},
 }  # fmt: skip
 

@@ -87,11 +87,11 @@ def test_adapters_are_trained_on_other_text_than_the_base(study, makes_it, tmp_p
 
 @pytest.mark.slow
 def test_a_dry_run_plans_the_job_that_makes_it(root, makes_it, tmp_path):
-    house = copy_project(root, tmp_path / "house")
+    project = copy_project(root, tmp_path / "project")
     made = f"{makes_it.results_dir}/models/tiny/encoder/model.safetensors"
     options = ("--profile", "profiles/local", "--configfile", "studies/miniature_base.yaml")
     languages = len(makes_it.models["tiny"].languages)
-    assert planned_jobs(house, made, *options) == Counter(
+    assert planned_jobs(project, made, *options) == Counter(
         pretrain_model=1,
         train_tokenizer=1,
         write_miniature_corpus=languages,

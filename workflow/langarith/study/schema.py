@@ -136,6 +136,7 @@ class MiniatureCorpora(_Corpora):
     seed: int = Field(0, ge=0)
     retold: float = Field(0.0, ge=0, le=1)
     translations: list[str] = []
+    mixed: float = Field(0.0, ge=0, le=1)
 
 
 CorporaSpec = Annotated[HubCorpora | FilesCorpora | MiniatureCorpora, Field(discriminator="source")]

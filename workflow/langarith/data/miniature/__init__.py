@@ -13,6 +13,7 @@ import json
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from langarith.data.miniature.language import FOLDER, codes, load, refuse_unspoken
@@ -48,12 +49,15 @@ def write_corpus(
     seed: int = 0,
     retold: float = 0.0,
     translations: Sequence[str] = (),
+    mixed: float = 0.0,
 ) -> None:
     """Write raw text: parquet files with the columns id, title and text.
 
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
     120 words. A share `retold` of them, of 10 to 160 words, states facts twice: in half of these
     (all without `translations`) in other words, in the others in one of those languages as well.
+    A share `mixed` of all rows takes half of its sentences and names from the languages of
+    `translations`: text that mixes languages brings words of one meaning into one context.
     Raises InputError for an unknown language and for more documents than can be told.
     """
     import pyarrow as pa
@@ -61,11 +65,15 @@ def write_corpus(
 
     rng = random.Random(f"corpus/{language}/{seed}")
     teller, *others = (Teller(load(code), rng) for code in (language, *translations))
+    every = tuple(other.language for other in others)
 
     def document() -> tuple[str, str]:
-        if not retold or not teller.chance(retold):  # without it nothing is drawn
-            return teller.document()
-        return teller.retold(rng.choice(others) if others and teller.chance(0.5) else teller)
+        # Nothing is drawn for a share of 0, so that other keys leave the text as it is.
+        languages = every if mixed and teller.chance(mixed) else ()
+        first, *rest = (replace(t, mixed=languages) for t in (teller, *others))
+        if not retold or not first.chance(retold):
+            return first.document()
+        return first.retold(rng.choice(rest) if rest and first.chance(0.5) else first)
 
     found = _distinct(document, lambda row: row[1], f"{language} documents")
     for shard, path in enumerate(map(Path, paths)):

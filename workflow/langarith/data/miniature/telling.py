@@ -21,6 +21,9 @@ _KINDS = ("person", "org", "city")
 DENIED, ASKED = 0.2, 0.4
 """Shares of facts told again: another value denied; of the others, after a question."""
 
+MIXED = 0.5
+"""Share of the sentences and of the values in another language, in text that mixes languages."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -70,15 +73,22 @@ def text(sentence: Sentence) -> str:
 @dataclass(frozen=True)
 class Teller:
     """Draws from `rng` and speaks `language`. `unseen` is the share of drawn names that training
-    text never holds."""
+    text never holds; half of the sentences and values are in one of the languages `mixed`."""
 
     language: Language
     rng: random.Random
     unseen: float = 0.0
+    mixed: tuple[Language, ...] = ()
 
     def chance(self, share: float) -> bool:
         """True in `share` of the calls."""
         return self.rng.random() < share
+
+    def _speaker(self) -> Teller:
+        """This teller, or in half of the draws, where languages are mixed, one of another."""
+        if self.mixed and self.chance(MIXED):
+            return replace(self, language=self.rng.choice(self.mixed))
+        return self
 
     # Values -------------------------------------------------------------------------------
 
@@ -103,8 +113,14 @@ class Teller:
         pattern = self.language.organisations[kind]
         return Value(pattern.replace("{name}", self._spell(self.rng.choice(pool))), "ORG")
 
-    def value(self, slot: str, gender: int = 0) -> Value:  # noqa: PLR0911
+    def value(self, slot: str, gender: int = 0) -> Value:
         """A random value for a slot; words that agree take `gender`."""
+        speaker = self._speaker()
+        if slot in self.language.words and slot not in speaker.language.words:
+            speaker = self  # a list of words that the other language does without
+        return speaker._value(slot, gender)
+
+    def _value(self, slot: str, gender: int) -> Value:  # noqa: PLR0911
         rng, language = self.rng, self.language
         match slot:
             case "person" | "friend" | "founder" | "mayor":
@@ -189,6 +205,12 @@ class Teller:
         pronoun: bool = False,
     ) -> Told:
         """State a fact; `besides` is the number of a template not to use."""
+        speaker = self._speaker()
+        return speaker._fact(name, subject, value, besides if speaker is self else None, pronoun)
+
+    def _fact(
+        self, name: str, subject: Value, value: Value | None, besides: int | None, pronoun: bool
+    ) -> Told:
         relation, templates = world.RELATIONS[name], self.language.facts[name].tell
         number = self.rng.choice([i for i in range(len(templates)) if i != besides])
         if value is None:
@@ -204,11 +226,13 @@ class Teller:
 
     def filler(self) -> Sentence:
         """A sentence without names."""
-        return self.say(self.rng.choice(self.language.filler), {})
+        speaker = self._speaker()
+        return speaker.say(self.rng.choice(speaker.language.filler), {})
 
     def story(self) -> Sentence:
         """A sentence with several names."""
-        return self.say(self.rng.choice(self.language.stories), {})
+        speaker = self._speaker()
+        return speaker.say(self.rng.choice(speaker.language.stories), {})
 
     # Examples -----------------------------------------------------------------------------
 
