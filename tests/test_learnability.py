@@ -27,7 +27,15 @@ def results(root, study, tmp_path_factory) -> Path:
         "adapter.safetensors"
         for language in study.languages
     ]
-    run(project, "--profile", "profiles/local", "all", *adapters, "--config", f"seeds={study.seeds[:1]}")
+    run(
+        project,
+        "--profile",
+        "profiles/local",
+        "all",
+        *adapters,
+        "--config",
+        f"seeds={study.seeds[:1]}",
+    )
     return project / study.results_dir
 
 
