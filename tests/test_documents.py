@@ -67,11 +67,11 @@ def test_the_study_of_the_readme_is_valid(tmp_path, monkeypatch, capsys):
     for language in content["languages"]:
         path = Path(f"data/raw/{language}/0.txt")
         path.parent.mkdir(parents=True)
-        path.write_text("\n".join(f"line {i} of a text" for i in range(2000)) + "\n")
+        path.write_text("\n".join(f"line {i} of a text in {language}" for i in range(2000)) + "\n")
         for split in ("train", "validation", "test"):
             path = Path(f"data/ner/{language}/{split}.conll")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(SENTENCES.replace("Pedro Mora", f"Pedro{split}"))
+            path.write_text(SENTENCES.replace("Pedro Mora", f"{language.title()}{split}"))
     assert cli.main(["check", "mine.yaml"]) == 0, capsys.readouterr().err
 
 
