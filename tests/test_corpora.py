@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from langarith.data.compression import ENDS
 from langarith.data.readers import read_documents, read_lines
 from langarith.data.streams import open_stream, read_chunks, read_held_out, tokenize_documents
 from langarith.errors import InputError
@@ -57,14 +60,25 @@ def text_file(path: Path) -> Path:
     return path
 
 
-def gzip_file(path: Path) -> Path:
-    path.write_bytes(gzip.compress("\n".join(TEXTS).encode()))
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+    ".zst": lambda data: bytes(pa.compress(data, codec="zstd", asbytes=True)),
+}
+
+
+def compressed_file(path: Path) -> Path:
+    """Two streams after each other, as `cat a.gz b.gz` makes them."""
+    compress = COMPRESS[path.suffix]
+    data = "\n".join(TEXTS).encode()
+    path.write_bytes(compress(data[:9]) + compress(data[9:]))
     return path
 
 
 def json_lines(path: Path) -> Path:
     data = "\n".join(json.dumps({"id": 1, "text": text}) for text in TEXTS).encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(COMPRESS.get(path.suffix, bytes)(data))
     return path
 
 
@@ -77,9 +91,8 @@ def parquet_file(path: Path) -> Path:
     ("name", "write"),
     [
         ("a.txt", text_file),
-        ("a.txt.gz", gzip_file),
-        ("a.jsonl", json_lines),
-        ("a.jsonl.gz", json_lines),
+        *((f"a.txt{end}", compressed_file) for end in COMPRESS),
+        *((f"a.jsonl{end}", json_lines) for end in ("", *COMPRESS)),
         ("a.parquet", parquet_file),
     ],
 )
@@ -100,7 +113,8 @@ def parquet_bytes(**columns: list[object]) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-HALF_GZIP = gzip.compress(np.random.default_rng(0).bytes(4000).hex().encode())[:1500]
+NOISE = np.random.default_rng(0).bytes(4000).hex().encode()
+HALF_GZIP = gzip.compress(NOISE)[:1500]
 ERRORS = {
     "unknown suffix": ("a.csv", b"text\nx\n", "none of the known suffixes"),
     "empty text": ("a.txt", b"\n \n", "holds no document"),
@@ -109,6 +123,11 @@ ERRORS = {
     "half gzip": ("a.txt.gz", HALF_GZIP, "cut short"),
     "damaged gzip": ("a.txt.gz", HALF_GZIP[:200] + b"\xff" * 200, "cut short or not gzip"),
     "no gzip": ("a.txt.gz", b"plain text", "not gzip"),
+    **{
+        f"{what} {end}": (f"a.txt{end}", data, f"cut short or not {ENDS[end]}")
+        for end, compress in COMPRESS.items()
+        for what, data in (("half", compress(NOISE)[:1500]), ("no", b"plain text" * 9))
+    },
     "not utf-8": ("a.txt", "gut\nÖl\n".encode("latin-1"), "line 2: byte 1 of the line"),
     "utf-16": ("a.txt", "text".encode("utf-16"), "line 1: byte 1"),
     "no parquet": ("a.parquet", b"PAR1", "not a whole"),

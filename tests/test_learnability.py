@@ -20,14 +20,22 @@ def study(root) -> schema.Study:
 
 @pytest.fixture(scope="module")
 def results(root, study, tmp_path_factory) -> Path:
-    """The results of the miniature study with one of its seeds, and an adapter of every language."""
+    """The results of the miniature with one of its seeds, and an adapter of every language."""
     project = copy_project(root, tmp_path_factory.mktemp("miniature") / "project")
     adapters = [
         f"{study.results_dir}/adapters/tiny/language/{language}@full/seed{study.seeds[0]}/"
         "adapter.safetensors"
         for language in study.languages
     ]
-    run(project, "--profile", "profiles/local", "all", *adapters, "--config", f"seeds={study.seeds[:1]}")
+    run(
+        project,
+        "--profile",
+        "profiles/local",
+        "all",
+        *adapters,
+        "--config",
+        f"seeds={study.seeds[:1]}",
+    )
     return project / study.results_dir
 
 

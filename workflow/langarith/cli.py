@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,17 @@ OWN_OPTIONS = {
     "export": ("langarith.audit.export", "write a merged adapter that plain adapters loads"),
 }
 """Commands whose module parses its own options."""
+
+EXAMPLES = """\
+examples:
+  langarith doctor                                  can this machine run a study?
+  langarith check studies/mine.yaml                 is everything there that its jobs will read?
+  langarith plan studies/mine.yaml zero_shot        what would run, and for how long?
+  langarith results results/mine                    which figures and tables are there?
+  langarith audit explain --help                    where does a number come from?
+  langarith export --left en --right fr --lambda 0.6 --results results/mine --seed 1 --to en-fr
+  langarith merge recipe.yml --to en-fr             merge two adapters without a study
+"""
 
 
 def results(folder: Path) -> list[str]:
@@ -105,7 +117,13 @@ def run(arguments: list[str]) -> int:
     """Run a command and print what it says."""
     if arguments and arguments[0] in OWN_OPTIONS:
         return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
-    parser = argparse.ArgumentParser(prog="langarith", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="langarith",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"langarith {version('langarith')}")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="list the figures and tables of a study")
     listing.add_argument("folder", type=Path)

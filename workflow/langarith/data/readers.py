@@ -7,29 +7,22 @@ and several times the processor time of `pyarrow.parquet`, which is streamed her
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+from langarith.data import compression
 from langarith.errors import InputError
 
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
-TEXT_SUFFIXES = (".txt", ".txt.gz")
-
-
-JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
-
-
+TEXT_SUFFIXES = compression.with_compressed(".txt")
+JSON_SUFFIXES = compression.with_compressed(".jsonl")
 PARQUET_SUFFIXES = (".parquet",)
-
-
 SUFFIXES = TEXT_SUFFIXES + JSON_SUFFIXES + PARQUET_SUFFIXES
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -62,17 +55,17 @@ def check_file(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) of a UTF-8 file, gzip where it ends in .gz.
+    """Yield (line number from 1, line without its end) of a UTF-8 file, unpacked by its suffix.
 
     Only a line feed ends a line (text holds other separators), a carriage return before it and a
     byte-order mark at the start are dropped. One line is held in memory at a time.
 
-    Errors: InputError of `check_file`, and where the file's gzip is damaged or cut short, or a line
-    is not UTF-8 or holds a zero byte, as UTF-16 does.
+    Errors: InputError of `check_file`, and where a compressed file is damaged or cut short, or a
+    line is not UTF-8 or holds a zero byte, as UTF-16 does.
     """
     check_file(path)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with compression.open_binary(path) as file:
             for number, line in enumerate(file, start=1):
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -87,11 +80,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                         "perhaps UTF-16; convert it to UTF-8 (iconv -f UTF-16LE -t UTF-8)."
                     )
                 yield number, text.rstrip("\r\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is cut short or not gzip ({str(error).rstrip('.')}); fetch the file again."
-        ) from error
-    except OSError as error:
+    except (*compression.DAMAGED, OSError) as error:
+        if path.suffix in compression.ENDS and not getattr(error, "errno", None):
+            raise InputError(
+                f"{path} is cut short or not {compression.ENDS[path.suffix]} "
+                f"({str(error).rstrip('.')}); fetch the file again."
+            ) from error
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give a readable file."
         ) from error
@@ -251,8 +247,8 @@ def _names_of(feature: Any, column: str) -> tuple[str, ...] | None:
 def read_documents(path: Path, *, text_column: str = "text") -> Iterator[str]:
     """The documents of one shard, in order, in memory that does not grow with the file.
 
-    `.txt`, `.txt.gz`: one document per line that is not blank. `.jsonl`, `.jsonl.gz`, `.parquet`:
-    one document per row, its text under `text_column`.
+    `.txt`: one document per line that is not blank. `.jsonl`, `.parquet`: one document per row, its
+    text under `text_column`. `.txt` and `.jsonl` may be compressed (:mod:`compression`).
 
     Errors: InputError, for a missing or special file or an unknown suffix at once, else when
     reading reaches the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from langarith import merging, tasks
+from langarith.data import readers
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
@@ -292,7 +293,7 @@ def _text_column(study: Study) -> Iterator[str]:
     corpora = study.corpora
     if isinstance(corpora, FilesCorpora) and "text_column" in corpora.model_fields_set:
         paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
-        if all(path.endswith((".txt", ".txt.gz")) for path in paths):
+        if all(path.endswith(readers.TEXT_SUFFIXES) for path in paths):
             yield "corpora.text_column: .txt files have no columns; remove it"
 
 

@@ -92,7 +92,8 @@ def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
     if kind == "union_tag_invalid":
         return f"{key}.source is {shown(_source(value))}; use one of {context['expected_tags']}"
     if kind == "union_tag_not_found":
-        return f"{key}.source is missing; add it (hub, files, pretrain, miniature)"
+        third = "pretrain" if key.startswith("models.") else "miniature"
+        return f"{key}.source is missing; add it (hub, files or {third})"
     if error["loc"] and error["loc"][-1] == "[key]":
         if "expected" in context:
             return f"{key}: the key {shown(value)} is unknown; write {context['expected']}"

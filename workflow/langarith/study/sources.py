@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout, tasks
-from langarith.data import hub
+from langarith.data import compression, hub
 from langarith.operands import Operand, budget_tokens
 from langarith.study.blocks import hub_adapter
 from langarith.study.recipes import TaskRecipe
@@ -41,7 +41,7 @@ def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
 def shard_name(path: str) -> str:
     """A shard's file name without its suffixes: what its token stream is called."""
     name = Path(path).name
-    for suffix in (".gz", ".txt", ".jsonl", ".parquet"):
+    for suffix in (*compression.ENDS, ".txt", ".jsonl", ".parquet"):
         name = name.removesuffix(suffix)
     return name
 

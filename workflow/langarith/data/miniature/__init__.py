@@ -12,8 +12,8 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from langarith.data.miniature.language import FOLDER, codes, load, refuse_unspoken

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langarith.data.readers import (
+    JSON_SUFFIXES,
     class_names,
     open_parquet,
     parse_json,
@@ -64,8 +65,8 @@ class ClassificationTask(Task[LabelledText, str]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[LabelledText]:
-        """Examples of a `.tsv` (header, no quoting), `.jsonl` (also `.gz`), `.json` or `.parquet`
-        file.
+        """Examples of a `.tsv` (header, no quoting), `.jsonl` (also compressed), `.json` or
+        `.parquet` file.
 
         Columns or keys are those of `columns`. A `.json` file is a list of objects, or an object
         that holds one list (IndicXNLI: `{"test": [...]}`).
@@ -74,16 +75,15 @@ class ClassificationTask(Task[LabelledText, str]):
         outside of `label_set`, an unknown suffix, and a file without rows.
         """
         self._refuse_cut(path, cut)
-        readers = {
+        kinds = {
             ".tsv": self._tsv_rows,
-            ".jsonl": self._jsonl_rows,
-            ".jsonl.gz": self._jsonl_rows,
+            **dict.fromkeys(JSON_SUFFIXES, self._jsonl_rows),
             ".json": self._json_rows,
             ".parquet": self._parquet_rows,
         }
-        rows = next((read for end, read in readers.items() if path.name.endswith(end)), None)
+        rows = next((read for end, read in kinds.items() if path.name.endswith(end)), None)
         if rows is None:
-            raise InputError(f"{path} is of an unknown kind; name it {', '.join(readers)}.")
+            raise InputError(f"{path} is of an unknown kind; name it {', '.join(kinds)}.")
         examples = read_all(rows(path), lambda row: self._example(path, *row))
         if not examples:
             raise InputError(

@@ -1,0 +1,37 @@
+"""Compressed files, opened by their names: gzip, xz, bzip2 and Zstandard."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import IO
+
+ENDS = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "Zstandard"}
+
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+"""What reading a damaged file raises, beside an OSError without an errno (bzip2, Zstandard)."""
+
+
+def with_compressed(*suffixes: str) -> tuple[str, ...]:
+    """The suffixes, each alone and followed by those of compressed files."""
+    return tuple(suffix + end for suffix in suffixes for end in ("", *ENDS))
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """The unpacked bytes of a file; several compressed streams in one file follow each other."""
+    match path.suffix:
+        case ".gz":
+            return gzip.open(path, "rb")
+        case ".xz":
+            return lzma.open(path, "rb")
+        case ".bz2":
+            return bz2.open(path, "rb")
+        case ".zst":
+            import pyarrow as pa
+
+            return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
+    return path.open("rb")
