@@ -222,6 +222,25 @@ def test_facts_are_told_again_in_another_language(tmp_path):
     assert sum(len(set(n)) < len(n) for n in numbers) > 0.5 * sum(len(n) > 1 for n in numbers)
 
 
+def test_text_mixes_languages_in_its_share_of_the_documents(tmp_path):
+    mixed = corpus(tmp_path / "mixed", "en", translations=["ru", "el"], mixed=0.6)
+    scripts = [
+        {name for name, letters in (("ru", "[а-яё]"), ("el", "[α-ω]")) if re.search(letters, text)}
+        for text in mixed
+    ]
+    assert 45 <= sum(map(bool, scripts)) <= 75
+    assert all(re.search("[a-z]", text) for text in mixed)
+    # names too: a sentence with words of both scripts
+    sentences = [s for text in mixed for s in text.split(". ")]
+    assert any(re.search("[а-яё]", s) and re.search(r"\b[a-z]+\b", s) for s in sentences)
+
+
+def test_text_of_one_language_does_not_depend_on_the_other_keys(tmp_path):
+    assert corpus(tmp_path / "one", "fr") == corpus(
+        tmp_path / "two", "fr", retold=0, translations=["ru"], mixed=0
+    )
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_word_lists_are_in_one_order_in_all_languages(code):
     """Translations rest on it; here the lengths are compared, which a missing word changes."""

@@ -78,9 +78,9 @@ def test_adapters_are_trained_on_other_text_than_the_base(study, makes_it, tmp_p
     texts = []
     for corpora in (study.corpora, makes_it.corpora):
         path = tmp_path / f"{corpora.seed}.parquet"
-        miniature.write_corpus(
-            "en", [path], documents=500, seed=corpora.seed, retold=corpora.retold
-        )
+        keys = corpora.model_dump(include={"seed", "retold", "translations", "mixed"})
+        keys["translations"] = [code for code in keys["translations"] if code != "en"]
+        miniature.write_corpus("en", [path], documents=500, **keys)
         texts.append(set(pq.read_table(path).column("text").to_pylist()))
     assert not texts[0] & texts[1]
 

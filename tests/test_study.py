@@ -688,7 +688,7 @@ REFUSED = [
     ({"experiments__zero_shot": {"target": ["es"]}}, "experiments.zero_shot", "'targets'?)"),
     ({"languages": REMOVED}, "languages", "is missing; add it"),
     ({"models__tiny__training__batch_size": REMOVED}, "models.tiny.training.batch_size", "add it"),
-    ({"corpora__source": REMOVED}, "corpora.source", "is missing; add it (hub, files or miniature)"),
+    ({"corpora__source": REMOVED}, "corpora.source", "add it (hub, files or miniature)"),
     ({"corpora__source": "disk"}, "corpora.source", "'disk'; use one of 'hub', 'files',"),
     # values
     ({"models__tiny__vocabulary": 9}, "models.tiny.vocabulary", "is 9; write a number of at"),
