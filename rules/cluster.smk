@@ -46,6 +46,15 @@ def gpu_masked_lm():
     }
 
 
+def gpu_fisher():
+    """Resources of the Fisher information of one language adapter."""
+    need = lambda wildcards: NEEDS.fisher(wildcards.model, wildcards.language)
+    return member(need) | {
+        "gpu": 1,
+        "attempt": attempt,
+    }
+
+
 def gpu_sweep(method, operands):
     """Resources of one sweep of a method."""
     need = lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method, operands)

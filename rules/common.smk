@@ -46,6 +46,7 @@ ENCODER = f"{R}/{layout.ENCODER}"
 TOKENS = f"{R}/{layout.TOKENS}"
 INITIAL = f"{R}/{layout.INITIAL}"
 MASKED_LM = f"{R}/{layout.MASKED_LM}"
+FISHER = f"{R}/{layout.FISHER}"
 READY_CHECK = f"{R}/{layout.READY_CHECK}"
 LANGUAGE_ADAPTER = f"{R}/{layout.LANGUAGE_ADAPTER}"
 TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
@@ -125,14 +126,8 @@ def language_adapter(model, operand, seed):
     operand = Operand.parse(operand)
     if sources.ready_adapter(STUDY, model, operand, ""):
         return [sources.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
-    return folder_files(
-        LANGUAGE_ADAPTER,
-        ADAPTER_FILES,
-        model=model,
-        language=operand.language,
-        budget=operand.budget,
-        seed=seed,
-    )
+    folder = of_adapter(LANGUAGE_ADAPTER, model, str(operand), seed)
+    return [f"{folder}/{file}" for file in ADAPTER_FILES]
 
 
 def operands(model):
@@ -190,22 +185,21 @@ def checked(task, language):
 
 
 # --- input, output and parameters of a sweep, whatever its method ---
-def cell_inputs(wildcards):
+def cell_inputs(method):
     """Files of one cell: the operands, the task adapter with its task, the base model.
 
     One function of `unpack` for all of them: Snakemake looks at the signature of every function
     for every job, which takes longer than what the functions do.
     """
-    task, target = wildcards.task, wildcards.target
-    return merge_inputs(wildcards) | {
+    return lambda wildcards: merge_inputs(wildcards, method) | {
         "task_adapter": task_adapter(wildcards),
-        "validation": sources.task_file(STUDY, task, target, "validation"),
-        "test": sources.task_file(STUDY, task, target, "test"),
-        "checked": checked(task, target),
+        "validation": sources.task_file(STUDY, wildcards.task, wildcards.target, "validation"),
+        "test": sources.task_file(STUDY, wildcards.task, wildcards.target, "test"),
+        "checked": checked(wildcards.task, wildcards.target),
     }
 
 
-def merge_inputs(wildcards):
+def merge_inputs(wildcards, method):
     """Files of a merge of language adapters: the operands and the base model."""
     operands = wildcards.operands.split("+")
     # adapters that are trained here start from it, so that it is there whatever the method
@@ -223,18 +217,36 @@ def merge_inputs(wildcards):
         ],
         "origin": [] if ready else initial_adapter("language")(wildcards),
         "adapters": checked_adapters(wildcards.model, *operands),
+        "fishers": [
+            fisher_file(wildcards.model, operand, wildcards.seed)
+            for operand in operands
+            if merging.get(method).needs_fisher
+        ],
     }
 
 
 def masked_lm_inputs(wildcards):
     """Files of the masked-LM losses of a merge: the held-out raw text of the target, too."""
-    shards = map(sources.shard_name, sources.held_out_shards(STUDY, wildcards.target))
-    return merge_inputs(wildcards) | {
-        "tokens": [
-            TOKENS.format(model=wildcards.model, language=wildcards.target, shard=shard)
-            for shard in shards
-        ]
+    return merge_inputs(wildcards, wildcards.method) | {
+        "tokens": held_out(wildcards.model, wildcards.target)
     }
+
+
+def held_out(model, language):
+    """Token streams of the held-out raw text of a language."""
+    shards = map(sources.shard_name, sources.held_out_shards(STUDY, language))
+    return [TOKENS.format(model=model, language=language, shard=shard) for shard in shards]
+
+
+def fisher_file(model, operand, seed):
+    """The Fisher information of one language adapter."""
+    return f"{of_adapter(FISHER, model, operand, seed)}/{layout.FISHER_FILE}"
+
+
+def of_adapter(pattern, model, operand, seed):
+    """A pattern of paths with the wildcards of one language adapter."""
+    operand = Operand.parse(operand)
+    return pattern.format(model=model, language=operand.language, budget=operand.budget, seed=seed)
 
 
 def sweep_outputs(method, operands):
@@ -269,6 +281,8 @@ def sweep_log(method, operands):
 MASKED_LM_LOG = (
     f"{LOGS}/score_masked_lm/{{model}}-{{target}}-{{method}}-{{operands}}-seed{{seed}}.log"
 )
+
+FISHER_LOG = f"{LOGS}/estimate_fisher/{{model}}-{{language}}@{{budget}}-seed{{seed}}.log"
 
 
 def code_of_sweep(method):

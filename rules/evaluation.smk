@@ -3,6 +3,12 @@
 # On a cluster, sweeps that share a model, a task adapter and a seed are batched: profiles/slurm.
 SWEEP_GROUP = "sweeps_{model}_{task}_{seed}"
 
+# How held-out raw text is read.
+HELD_OUT = {
+    "validation_documents": STUDY.corpora.validation_documents,
+    **STUDY.training.language_adapter.model_dump(include={"chunk_length", "mask_probability"}),
+}
+
 # Each method has its own grid of points, so its own rule: sweep_la, sweep_ties20, sweep_slerp.
 for method, count in SWEEPS:
 
@@ -12,7 +18,7 @@ for method, count in SWEEPS:
         message:
             f"Sweeping {method}: {{wildcards.task}} in {{wildcards.target}} with {{wildcards.operands}}, {{wildcards.model}}, seed {{wildcards.seed}}"
         input:
-            unpack(cell_inputs),
+            unpack(cell_inputs(method)),
         output:
             **sweep_outputs(method, count),
         log:
@@ -52,12 +58,7 @@ rule score_masked_lm:
     params:
         lambdas=lambda wildcards: STUDY.lambdas[wildcards.method].values(),
         search=lambda wildcards: STUDY.lambdas[wildcards.method].search,
-        reading={
-            "validation_documents": STUDY.corpora.validation_documents,
-            **STUDY.training.language_adapter.model_dump(
-                include={"chunk_length", "mask_probability"}
-            ),
-        },
+        reading=HELD_OUT,
         batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         code=lambda wildcards: fingerprint("score_masked_lm", merging.part(wildcards.method)),
     wildcard_constraints:
@@ -71,3 +72,35 @@ rule score_masked_lm:
         ENVIRONMENT
     script:
         "../workflow/scripts/score_masked_lm.py"
+
+
+# For merge methods that weigh parameters by their Fisher information, and for no others. A job is one
+# language adapter, on the held-out text of its own language: all sweeps that merge it share the file.
+rule estimate_fisher:
+    message:
+        "Estimating the Fisher information of {wildcards.language}@{wildcards.budget} of {wildcards.model}, seed {wildcards.seed}"
+    input:
+        encoder=encoder,
+        tokenizer=tokenizer,
+        adapter=lambda wildcards: folder_files(
+            LANGUAGE_ADAPTER, ADAPTER_FILES, **dict(wildcards.items())
+        ),
+        tokens=lambda wildcards: held_out(wildcards.model, wildcards.language),
+    output:
+        fisher=f"{FISHER}/{layout.FISHER_FILE}",
+        record=f"{FISHER}/provenance.json",
+    log:
+        FISHER_LOG,
+    params:
+        reading=HELD_OUT | {"chunks": sources.FISHER_CHUNKS},
+        precision="fp32",  # squares of small gradients would vanish in half precision
+        code=fingerprint("estimate_fisher"),
+    threads: STUDY.evaluation.threads
+    resources:
+        **gpu_fisher(),
+    group:
+        "fisher_{model}_{seed}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/estimate_fisher.py"

@@ -168,7 +168,7 @@ def first_metric(task):
 
 
 def blamed_log(cell):
-    """The log of the first upstream training that left no adapter, or else of the sweep."""
+    """The log of the first upstream job of an adapter that left no file, or else of the sweep."""
     for run in experiments.runs_of(STUDY, [cell]):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
             return f"{R}/{run.log}"
@@ -178,6 +178,10 @@ def blamed_log(cell):
         for other in asked(choice.others)[cell]:
             if not os.path.exists(cell_file(other, "selected.json")):
                 return blamed_log(other)
+    if merging.get(cell.method).needs_fisher:
+        for operand in map(str, cell.operands):
+            if not os.path.exists(fisher_file(cell.model, operand, cell.seed)):
+                return of_adapter(FISHER_LOG, cell.model, operand, cell.seed)
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
 
 

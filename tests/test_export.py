@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import save_file
 
 import helpers
 import made_up
@@ -36,8 +37,10 @@ MERGES = [
     ("la", "en+fr+de"),
     ("dare50", "en+fr"),
     ("layers", "en+fr"),
+    ("fisher", "en+fr"),
 ]
-CELLS = {merge: CELL.format(*merge) for merge in MERGES}
+CELLS = {merge: CELL.format(*merge) for merge in [*MERGES, ("outputs", "en+fr")]}
+FISHER = "results/fisher/tiny/{}@full/seed1/fisher.safetensors"
 
 
 def sentences(seed: int) -> str:
@@ -86,6 +89,18 @@ def study(base, tmp_path_factory) -> Path:
             model="tiny",
             **operand,
         )
+        file = Path(FISHER.format(name))
+        file.parent.mkdir(parents=True)
+        adapter = read_adapter(LANGUAGE.format(name))
+        save_file({key: tensor.square() for key, tensor in adapter.items()}, file)
+        made_up.job(
+            "estimate_fisher",
+            [f"{LANGUAGE.format(name)}/{file}" for file in ADAPTER_FILES],
+            {str(file): None},
+            f"{file.parent}/provenance.json",
+            model="tiny",
+            **operand,
+        )
     helpers.add_adapter(model, "ner", 3, task_config(helpers.TASK_SHAPE))
     torch.manual_seed(0)
     labels = ("O", "B-LOC", "B-PER")
@@ -112,6 +127,7 @@ def study(base, tmp_path_factory) -> Path:
             tokenizer=Path("tokenizer"),
             operands=[Path(LANGUAGE.format(language)) for language in languages],
             origin=Path(initial) if merge.needs_origin else None,
+            fishers=[Path(FISHER.format(n)) for n in languages] if merge.needs_fisher else [],
             task_adapter=Path(TASK),
             files={split: Path(f"{split}.conll") for split in ("validation", "test")},
             reading={
@@ -220,6 +236,34 @@ def test_stock_adapters_gets_the_recorded_score(here, stranger, merge):
     method, operands = merge
     name = "_".join([method, *operands.split("+"), text])
     assert exported["name"] == name.replace(".", "_").replace(",", "_")
+
+
+def test_outputs_are_swept_from_one_adapter_to_the_other_and_not_exported(here, tmp_path, capsys):
+    found = {}
+    for method in ("la", "outputs"):
+        cell = json.loads(Path(CELLS[method, "en+fr"], "selected.json").read_text())
+        found[method] = {entry["lambda"]: entry["metrics"] for entry in cell["validation"]}
+    assert found["outputs"].keys() == found["la"].keys()
+    for end in (0.0, 1.0):
+        assert found["outputs"][end] == found["la"][end]
+    assert found["outputs"][0.5] != found["la"][0.5]
+    asked = [
+        "--selected",
+        f"{CELLS['outputs', 'en+fr']}/selected.json",
+        "--to",
+        str(tmp_path / "m"),
+    ]
+    assert export.main(asked) == 1
+    assert capsys.readouterr().err.startswith("outputs averages what adapters compute")
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_card_of_a_fisher_merge_names_the_jobs_of_its_estimates(here, tmp_path):
+    selected = f"{CELLS['fisher', 'en+fr']}/selected.json"
+    assert export.main(["--selected", selected, "--to", str(tmp_path / "m")]) == 0
+    lineage_told = json.loads((tmp_path / "m/lineage.json").read_text())
+    assert "estimate_fisher" in {job["rule"] for job in lineage_told["lineage"]}
+    assert f"fisher: {FISHER.format('fr')}\n" in (tmp_path / "m/recipe.yml").read_text()
 
 
 def test_a_merge_of_three_adapters_tries_every_weight_of_the_grid(here):
@@ -373,7 +417,7 @@ def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsy
         file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path / "m")]
         assert export.main(asked) == 1
-        assert "not the file that its training wrote" in capsys.readouterr().err
+        assert "not the file that its job wrote" in capsys.readouterr().err
     finally:
         file.write_bytes(data)
 

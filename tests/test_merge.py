@@ -17,6 +17,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.cli.upload import UploadCommand
+from safetensors.torch import save_file
 
 import helpers
 from hub_server import HubServer
@@ -123,20 +124,45 @@ def test_three_operands_take_the_weights_in_their_order(here, capsys):
     assert bytes_of("a")["adapter.safetensors"] == bytes_of("b")["adapter.safetensors"]
 
 
-@pytest.mark.parametrize("name", merging.examples())
+WRITABLE = [name for name in merging.examples() if merging.get(name).writable]
+
+
+@pytest.mark.parametrize("name", WRITABLE)
 def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
     method = merging.get(name)
     point = method.points([0.5], 2)[0]
     keys: dict[str, Any] = {"origin": "adapters/initial"} if method.needs_origin else {}
     seed = {"seed": 7} if method.draws else {}
     parameters = {"lambda": list(point)} | seed
-    merge(capsys, "a", method=name, parameters=parameters, operands=operands(None, None), **keys)
     adapters = [read_adapter(f"adapters/{language}") for language in ("en", "fr")]
+    both, fishers = operands(None, None), []
+    if method.needs_fisher:
+        fishers = [{key: t.square() for key, t in adapter.items()} for adapter in adapters]
+        for operand, fisher in zip(both, fishers, strict=True):
+            operand["fisher"] = f"{operand['adapter']}/fisher.safetensors"
+            save_file(fisher, operand["fisher"])
+    merge(capsys, "a", method=name, parameters=parameters, operands=both, **keys)
     origin = read_adapter("adapters/initial") if method.needs_origin else None
-    expected = method.merger(adapters, origin, **seed)(point)
+    expected = method.merger(adapters, origin, fishers=fishers, **seed)(point)
     found = read_adapter("a")
     for key, tensor in expected.items():
         assert torch.equal(found[key], tensor)
+
+
+def test_outputs_are_no_adapter_and_fisher_information_must_fit(here, capsys):
+    output = merge(capsys, "a", method="outputs", operands=operands(0.5, 0.5))
+    assert "recipe.yml: outputs averages what adapters compute and merges none" in output
+    assert "there is no single adapter to write" in output
+    both = operands(0.5, 0.5)
+    for operand in both:
+        operand["fisher"] = "adapters/en/fisher.safetensors"
+    assert "adapters/en/fisher.safetensors: no such file; name the Fisher information" in (
+        merge(capsys, "a", method="fisher", operands=both)
+    )
+    save_file({"other": torch.ones(1)}, "adapters/en/fisher.safetensors")
+    assert "its tensors are not those of the adapter" in (
+        merge(capsys, "a", method="fisher", operands=both)
+    )
 
 
 def describe(folder: str, **changes: Any) -> None:

@@ -34,6 +34,12 @@ def weighted(*weights: float | None) -> list[dict[str, Any]]:
         ({**LA, **HALF, "method": "ties20"}, "name its folder as 'origin'"),
         ({**LA, **HALF, "origin": "a"}, "'origin' has no effect with la; remove it"),
         ({**LA, "parameters": {"lambda": 0.5, "seed": 1}}, "parameters.seed has no effect with la"),
+        ({**LA, **HALF, "method": "fisher"}, "as 'fisher' of operand 1"),
+        (
+            {**LA, **HALF, "operands": [{"adapter": "a", "fisher": "f"}, {"adapter": "b"}]},
+            "'fisher' has no effect with la; remove it",
+        ),
+        ({**LA, **HALF, "method": "outputs"}, "there is no single adapter to write"),
         (LA, "give parameters.lambda, or the weight of every operand"),
         ({**LA, **HALF, "operands": weighted(0.5, 0.5)}, "say the same; give one of them"),
         ({**LA, "operands": weighted(0.5, None)}, "operand 2 has no weight"),

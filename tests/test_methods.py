@@ -91,6 +91,7 @@ def test_points_and_the_preferred_one_of_each_method() -> None:
     values = [0.0, 0.5, 1.0]
     one = [(0.0,), (0.5,), (1.0,)]
     wanted = {"la": 0.5, "dare90": 0.5, "breadcrumbs90": 0.5, "isoc": 1.0, "ties20": 1.0}
+    wanted |= {"fisher": 0.5, "outputs": 0.5}
     for name, neutral in wanted.items():
         method = merging.get(name)
         assert method.points(values, 2) == one

@@ -167,6 +167,7 @@ BOUNDARIES = {
     "check_task_data*": "merging* evaluation* training* models* results*",
     "sweep*": "training* results* data.streams",
     "score_masked_lm*": "tasks.[!s]* evaluation.sweep evaluation.selection* results* data.readers",
+    "estimate_fisher": "tasks* merging* evaluation.[!f]* results* data.readers",
     "choose_lambda*": f"tasks* {MERGES} training* models* evaluation.[!s]* evaluation.sc*",
     "tabulate": "tasks* merging* training* models* data* evaluation*",
     "compare_with_paper": f"{MERGES} training* models* data.streams results.figures*",

@@ -25,6 +25,7 @@ LANGUAGE_ADAPTER = "adapters/{model}/language/{language}@{budget}/seed{seed}"
 TASK_ADAPTER = "adapters/{model}/task/{task}/seed{seed}"
 CELL = "evaluation/{model}/{task}/{target}/{method}/{operands}/seed{seed}"
 MASKED_LM = "masked_lm/{model}/{target}/{method}/{operands}/seed{seed}"
+FISHER = "fisher/{model}/{language}@{budget}/seed{seed}"
 CHECK = "checks/{task}/{language}.json"
 SYNTHETIC_CORPUS = "miniature/raw/{language}"
 SYNTHETIC_TASK = "miniature/{task}/{language}"
@@ -38,6 +39,7 @@ FIGURE = "figures/{experiment}"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 ENCODER_FILES = ("config.json", "model.safetensors")
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
+FISHER_FILE = "fisher.safetensors"
 HEAD_FILES = ("head_config.json", "model_head.safetensors")
 
 LANGUAGE = r"[A-Za-z][A-Za-z0-9_-]*"

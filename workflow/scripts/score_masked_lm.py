@@ -26,6 +26,7 @@ with record.job(snakemake):
         tokenizer=Path(given.tokenizer[0]).parent,
         operands=list(dict.fromkeys(Path(file).parent for file in given.operands)),
         origin=Path(given.origin[0]).parent if given.origin else None,
+        fishers=[Path(file) for file in given.fishers],
         tokens=[Path(path) for path in given.tokens],
         reading=params.reading,
         batches=params.batches,

@@ -27,6 +27,7 @@ with record.job(snakemake, also="lambda=*.json"):
         tokenizer=Path(given.tokenizer[0]).parent,
         operands=folders,
         origin=Path(given.origin[0]).parent if given.origin else None,
+        fishers=[Path(file) for file in given.fishers],
         task_adapter=Path(given.task_adapter[0]).parent,
         files={split: Path(given[split]) for split in ("validation", "test")},
         reading=params.reading,

@@ -26,6 +26,7 @@ from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters,
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
 TRAINED, INITIALISED = "train_language_adapter", "initialise_adapters"
+ESTIMATED = "estimate_fisher"
 WEIGHTS = "adapter.safetensors"
 
 
@@ -60,12 +61,15 @@ def export(graph: Lineage, choice: Choice, folder: Path, facts: Sequence[str] = 
     from langarith.models import merged
 
     refuse_existing(folder)
+    method = merging.get(choice.method)
+    method.refuse_unwritable()
     operands = [_operand(graph, choice, operand) for operand in choice.operands]
-    for job in operands:
+    fishers = [_estimated(graph, job) for job in operands if method.needs_fisher]
+    for job in [*operands, *fishers]:
         _refuse_other_bytes(graph, job)
-    result = merged.merge(_recipe(graph, choice, operands))
+    result = merged.merge(_recipe(graph, choice, operands, fishers))
     known = evaluation(graph, choice)
-    jobs = graph.upstream(operands)
+    jobs = graph.upstream([*operands, *fishers])
     facts = [*facts, f"study: `{graph.study['name']}`, model `{choice.model}`, seed {choice.seed}"]
     name = folder.resolve().name
     lineage_told = {
@@ -91,7 +95,9 @@ def export(graph: Lineage, choice: Choice, folder: Path, facts: Sequence[str] = 
     return f"{result.formula}, as adapter '{result.name}'"
 
 
-def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRecipe:
+def _recipe(
+    graph: Lineage, choice: Choice, operands: Sequence[Job], fishers: Sequence[Job]
+) -> MergeRecipe:
     """The same merge as a recipe, which needs no study."""
     base = base_model(graph, choice.model)
     method, origin = merging.get(choice.method), None
@@ -101,6 +107,9 @@ def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRec
     if method.needs_origin:
         initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
         origin = _place(_folder(graph, initial, "language"))
+    estimates: list[str | None] = [None] * len(operands)
+    if fishers:
+        estimates = [_place(graph.locate(_weights_of(job)["path"])) for job in fishers]
     return MergeRecipe(
         method=choice.method,
         parameters=Parameters.model_validate(parameters),
@@ -110,8 +119,9 @@ def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRec
                 name=None if operand.budget == "full" else str(operand),
                 language=operand.language,
                 sha256=_weights_of(job)["sha256"],
+                fisher=estimate,
             )
-            for operand, job in zip(choice.operands, operands, strict=True)
+            for operand, job, estimate in zip(choice.operands, operands, estimates, strict=True)
         ),
         origin=origin,
         base_model="@".join(base.values()),
@@ -120,7 +130,7 @@ def _recipe(graph: Lineage, choice: Choice, operands: Sequence[Job]) -> MergeRec
 
 
 def _place(folder: Path) -> str:
-    """A folder relative to the current one, where it lies in it."""
+    """A folder or file relative to the current folder, where it lies in it."""
     path, here = Path(os.path.abspath(folder)), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -147,13 +157,24 @@ def _operand(graph: Lineage, choice: Choice, operand: Operand) -> Job:
     )
 
 
+def _estimated(graph: Lineage, trained: Job) -> Job:
+    """The job that estimated the Fisher information of an adapter."""
+    for job in graph.jobs:
+        if job.rule == ESTIMATED and job.wildcards == trained.wildcards:
+            return job
+    raise InputError(
+        f"{graph.results}: there is no Fisher information of {trained.wildcards['language']}; run "
+        "the study with 'fisher' in 'lambdas' first"
+    )
+
+
 def _folder(graph: Lineage, job: Job, part: str = "") -> Path:
     weights = next(name for name in job.outputs if name.endswith(f"{part}/{WEIGHTS}"))
     return graph.locate(weights).parent
 
 
 def _weights_of(job: Job) -> dict[str, str]:
-    name = next(name for name in job.outputs if name.endswith(WEIGHTS))
+    name = next(name for name in job.outputs if name.endswith(".safetensors"))
     return {"path": name, "sha256": job.outputs[name]["sha256"]}
 
 
@@ -161,7 +182,7 @@ def _refuse_other_bytes(graph: Lineage, job: Job) -> None:
     recorded = _weights_of(job)
     if sha256(graph.locate(recorded["path"])) != recorded["sha256"]:
         raise InputError(
-            f"{recorded['path']}: not the file that its training wrote; `langarith audit "
+            f"{recorded['path']}: not the file that its job wrote; `langarith audit "
             "verify` gives details"
         )
 

@@ -20,6 +20,7 @@ LABELS = {
     "initialise_adapters": "initial adapters",
     "train_language_adapter": "language adapters",
     "train_task_adapter": "task adapters",
+    "estimate_fisher": "Fisher information",
     "score_masked_lm": "masked-LM losses",
     "choose_lambda": "choices of the study's rule",
     "tabulate": "tidy tables",

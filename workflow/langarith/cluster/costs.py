@@ -135,6 +135,11 @@ def masked_lm(study: schema.Study, shape: Shape, points: int, tokens: float) -> 
     return points * tokens * (forward(shape, recipe.chunk_length) + head)
 
 
+def fisher(study: schema.Study, shape: Shape, tokens: float) -> float:
+    """Operations of the Fisher information of a language adapter, on so many tokens."""
+    return 2 * masked_lm(study, shape, 1, tokens)  # a forward pass, and the gradients
+
+
 def step_rows(recipe: recipes.Recipe) -> int:
     """Rows that one optimiser step sees."""
     return recipe.batch_size * recipe.accumulation
@@ -272,6 +277,13 @@ class Needs:
         return Need(work / RATE, BEGIN_MEMBER, memory)
 
     @cache  # noqa: B019
+    def fisher(self, model: str, language: str) -> Need:
+        size, tokens = self._shape(model), fisher_tokens(self.study, language)
+        work = fisher(self.study, size, tokens)
+        memory = LIBRARIES + 2 * _weights(size) + 8 * held_out_tokens(self.study, language) / 1e6
+        return Need(work / RATE, BEGIN_MEMBER, memory)
+
+    @cache  # noqa: B019
     def tokens(self, language: str) -> Need:
         """One shard of a language becomes a token stream."""
         shards = max(1, len(sources.shards(self.study, language)))
@@ -319,6 +331,12 @@ def held_out_tokens(study: schema.Study, language: str) -> float:
     if isinstance(study.corpora, schema.MiniatureCorpora):
         return 160.0 * min(documents, study.corpora.documents)
     return min(corpus_tokens(study, language), documents * sources.TOKENS_OF_A_DOCUMENT)
+
+
+def fisher_tokens(study: schema.Study, language: str) -> float:
+    """Tokens that the Fisher information of an adapter is estimated on, or a bound."""
+    most = sources.FISHER_CHUNKS * study.training.language_adapter.chunk_length
+    return min(held_out_tokens(study, language), most)
 
 
 def _weights(size: Shape) -> float:

@@ -65,6 +65,8 @@ def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed
     for kind, trained in _adapters(study):
         here[f"{kind} adapters"] += FLOAT * trained
         adapter = max(adapter, trained)
+    for weights in _fishers(study):
+        here["Fisher information"] += FLOAT * weights
     for tokens in _streams(study):
         here["token streams"] += TOKEN * tokens * certain
     for size in _cells(study):
@@ -98,15 +100,34 @@ def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
         if run.kind == "language" and sources.ready_adapter(study, run.model, operand, ""):
             continue
         if not _exists(study, run.folder, layout.ADAPTER_FILES[-1]):
-            layers, width, *_ = costs.shape(study, run.model) or costs.LARGE
-            if run.kind == "task":
-                weights = layers * 2 * width**2 / study.adapters.task.reduction_factor
-            else:
-                of = study.adapters.language
-                weights = layers * 2 * width**2 / of.reduction_factor
-                if of.invertible_reduction_factor:  # two networks, each on half of the width
-                    weights += 2 * 2 * (width / 2) ** 2 / of.invertible_reduction_factor
-            yield run.kind, weights
+            yield run.kind, _weights(study, run.model, run.kind)
+
+
+def _weights(study: schema.Study, model: str, kind: str) -> float:
+    """Weights of an adapter."""
+    layers, width, *_ = costs.shape(study, model) or costs.LARGE
+    if kind == "task":
+        return layers * 2 * width**2 / study.adapters.task.reduction_factor
+    of = study.adapters.language
+    weights = layers * 2 * width**2 / of.reduction_factor
+    if of.invertible_reduction_factor:  # two networks, each on half of the width
+        weights += 2 * 2 * (width / 2) ** 2 / of.invertible_reduction_factor
+    return weights
+
+
+def _fishers(study: schema.Study) -> Iterator[float]:
+    """Weights of the adapters whose Fisher information is to be estimated."""
+    for model, operand, seed in dict.fromkeys(
+        (cell.model, operand, cell.seed)
+        for cell in _all_cells(study)
+        if merging.get(cell.method).needs_fisher
+        for operand in cell.operands
+    ):
+        folder = layout.FISHER.format(
+            model=model, language=operand.language, budget=operand.budget, seed=seed
+        )
+        if not _exists(study, folder, layout.FISHER_FILE):
+            yield _weights(study, model, "language")
 
 
 def _streams(study: schema.Study) -> Iterator[float]:

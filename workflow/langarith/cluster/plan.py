@@ -35,6 +35,7 @@ FLOW = (
     "initialise",
     "train_language",
     "train_task",
+    "estimate_fisher",
     "sweep",
     "score",
 )

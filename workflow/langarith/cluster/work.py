@@ -59,7 +59,10 @@ def kind(rule: str) -> str:
 
 
 KINDS = frozenset(
-    "pretrain_model train_language_adapter train_task_adapter sweep score_masked_lm".split()
+    (
+        "pretrain_model train_language_adapter train_task_adapter sweep score_masked_lm "
+        "estimate_fisher"
+    ).split()
 )
 """Rules whose operations are counted: those that take a GPU."""
 
@@ -91,6 +94,9 @@ class Counter:
             points = grid.search(self.study, names["method"], operands).first
             tokens = costs.held_out_tokens(self.study, names["target"])
             return self._masked_lm(names["model"], shape, len(points), tokens)
+        if rule == "estimate_fisher":
+            tokens = costs.fisher_tokens(self.study, names["language"])
+            return self._fisher(names["model"], shape, tokens)
         corpus = costs.corpus_tokens(self.study, names["language"], names["budget"])
         recipe = self.study.training.language_adapter
         adapters = self._bottlenecks(shape)[:1]
@@ -144,6 +150,20 @@ class Counter:
             bottlenecks=self._bottlenecks(shape)[:1],
         )
         return Work(model, case, costs.masked_lm(self.study, shape, points, tokens), 0, 0)
+
+    def _fisher(self, model: str, shape: costs.Shape, tokens: float) -> Work:
+        recipe = self.study.training.language_adapter
+        case = Case(
+            shape,
+            rows=1,
+            length=recipe.chunk_length,
+            passes=2,
+            masked=recipe.mask_probability,
+            threads=self.study.evaluation.threads,
+            precision="fp32",
+            bottlenecks=self._bottlenecks(shape)[:1],
+        )
+        return Work(model, case, costs.fisher(self.study, shape, tokens), 0, 0)
 
     @cache  # noqa: B019  a plan has one counter
     def _counts(self, task: str, language: str) -> tuple[costs.Counts, float] | None:
@@ -209,6 +229,8 @@ class Counter:
         if rule == "score_masked_lm":
             scored = json.loads((path.parent / "losses.json").read_text(encoding="utf-8"))
             return self._masked_lm(model, shape, len(scored["losses"]), scored["tokens"])
+        if rule == "estimate_fisher":
+            return self._fisher(model, shape, _estimated_tokens(path.parent / layout.FISHER_FILE))
         reading = parameters["reading"]
         known = self._counts(names["task"], names.get("target", self.study.task_language))
         share = costs.TYPICAL_LENGTH
@@ -235,8 +257,17 @@ def _names(path: str) -> dict[str, str]:
         layout.TASK_ADAPTER,
         layout.CELL,
         layout.MASKED_LM,
+        layout.FISHER,
     )
     return next(filter(None, (layout.parse(pattern, path) for pattern in patterns)))
+
+
+def _estimated_tokens(file: Path) -> int:
+    """Tokens that a Fisher information was estimated on."""
+    from safetensors import safe_open  # here, to import it where it is used
+
+    with safe_open(file, "np") as opened:
+        return int(opened.metadata()["tokens"])
 
 
 def _language_model(

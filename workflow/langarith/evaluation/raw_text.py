@@ -15,6 +15,8 @@ from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+from langarith.models.resize import resize
+from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_value
 from langarith.progress import Progress
 from langarith.training.masking import masked_validation
@@ -71,6 +73,7 @@ def run(
     tokenizer: Path,
     operands: Sequence[Path],
     origin: Path | None,
+    fishers: Sequence[Path] = (),
     tokens: Sequence[Path],
     reading: Mapping[str, Any],
     batches: Mapping[str, Any],
@@ -82,14 +85,16 @@ def run(
         values: the numbers of `lambdas.{method}`, from which the method makes its points.
         search: `lambdas.{method}.search`. Points that labels would add to a refined search are left
             out: a rule without labels may not choose them.
-        encoder, tokenizer, operands, origin: folders, as for `evaluation.sweep.run_cell`.
+        encoder, tokenizer, operands, origin, fishers: as for `evaluation.sweep.run_cell`.
         tokens: token streams of the target, in their order.
         reading: `validation_documents`, `chunk_length` and `mask_probability`.
         batches: `tokens_per_batch` and `precision`.
     """
     start = read_adapter(origin) if origin else None
     adapters = [read_adapter(operand) for operand in operands]
-    merge = method.merger(adapters, start, devices.device(), int(names["seed"]))
+    importances = [read_tensors(file) for file in fishers]
+    merge = method.merger(adapters, start, devices.device(), int(names["seed"]), importances)
+    points = method.search(values, len(operands), search).first
     chunks = streams.read_held_out(
         tokens,
         validation_documents=reading["validation_documents"],
@@ -101,10 +106,12 @@ def run(
     # any adapter of the operands' shape will do: its weights are overwritten
     load_adapter(model, operands[0], LANGUAGE, with_head=False)
     model.set_active_adapters(LANGUAGE)
+    if not method.writable:
+        resize(model, LANGUAGE, merge(points[0]))
     found = losses(
         model.to(devices.device()),
         merge,
-        method.search(values, len(operands), search).first,
+        points,
         chunks,
         loaded,
         mask_probability=reading["mask_probability"],

@@ -21,6 +21,8 @@ from langarith.merging.tensors import flatten, language_vector, write_in_place
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter
 from langarith.models.devices import device
+from langarith.models.resize import resize
+from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_text, point_value
 from langarith.progress import Progress
 from langarith.tasks.shared.base import Encoding
@@ -115,6 +117,7 @@ def run_cell(
     tokenizer: Path,
     operands: Sequence[Path],
     origin: Path | None,
+    fishers: Sequence[Path] = (),
     task_adapter: Path,
     files: Mapping[str, Path],
     reading: Mapping[str, Any],
@@ -129,13 +132,15 @@ def run_cell(
         folder: where :func:`write` writes.
         encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
             initialisation, None where an operand was trained elsewhere and the method does without.
+        fishers: files of the operands' Fisher information, for methods that need it.
         files: `validation` and `test`.
         reading: what :func:`langarith.study.sources.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
     """
     adapters = [read_adapter(operand) for operand in operands]
     start = read_adapter(origin) if origin else None
-    merge = method.merger(adapters, start, device(), int(cell["seed"]))
+    importances = [read_tensors(file) for file in fishers]
+    merge = method.merger(adapters, start, device(), int(cell["seed"]), importances)
     norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
     task = tasks.get(reading["type"], reading["labels"])
     loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)
@@ -150,12 +155,15 @@ def run_cell(
             task.check_lengths(examples, untruncated(loaded), encoding, where)
             splits.append(Split(task, examples, loaded, encoding, **batches))
     validation, test = splits
+    searched = method.search(values, len(operands), search)
     # any adapter of the operands' shape will do: its weights are overwritten
     model = load_stack(encoder, operands[0], task_adapter)
+    if not method.writable:
+        resize(model, LANGUAGE, merge(searched.grid[0]))
     swept = sweep(
         model,
         merge,
-        method.search(values, len(operands), search),
+        searched,
         validation,
         test,
         method,

@@ -54,7 +54,8 @@ class Method:
     """`prepare(operands, origin=..., parameter=..., device=...)` does once what does not depend on
     the point, and returns the merge. `operands` are adapters (names to tensors) on the CPU, in the
     cell's order, `origin` is the common initialisation θ_pre, None where `needs_origin` is false;
-    merged tensors are on `device`. Where `draws` is true, it gets `seed=...`, too."""
+    merged tensors are on `device`. Where `draws` is true, it gets `seed=...`, too, and where
+    `needs_fisher` is true, `fishers=...`."""
     describe: Callable[[Sequence[str], Point], str]
     """The recipe in words, from the names of the operands and a point: for a card."""
     points: Callable[[Sequence[float], int], list[Point]] = one_number
@@ -65,8 +66,14 @@ class Method:
     """The numbers that may stand after the name; None: the name stands alone."""
     needs_origin: bool = False
     """Whether it subtracts θ_pre, which an adapter trained elsewhere does not tell."""
+    needs_fisher: bool = False
+    """Whether it needs the Fisher information of its operands, which the rule `estimate_fisher`
+    estimates on their held-out raw text."""
     draws: bool = False
     """Whether it draws at random. Then it depends on the seed of the run as well."""
+    writable: bool = True
+    """Whether a merge is an adapter of the operands' shape, which can be written. Else its
+    bottlenecks are wider, and it can be evaluated only."""
     ends: tuple[float, float] | None = None
     """The range that λ must span, for methods that weigh operands by it. None: any range."""
     neutral: float | None = 0.5
@@ -99,23 +106,40 @@ class Method:
         origin: Tensors | None = None,
         device: Any = "cpu",
         seed: int | None = None,
+        fishers: Sequence[Tensors] = (),
     ) -> Merge:
         """The merge of some operands, whose tensors have equal names and shapes.
 
-        `seed` is that of the run, which methods that draw at random need and others ignore.
+        Args:
+            seed: that of the run, which methods that draw at random need and others ignore.
+            fishers: the diagonal of the Fisher information of each operand, for methods that need
+                it; its tensors are named and shaped as those of the operand.
 
         Raises:
-            ValueError: there are fewer or more operands than the method takes, or they differ; the
-                method draws at random and no seed is given.
+            ValueError: there are fewer or more operands than the method takes, or they differ; a
+                seed or Fisher information that the method needs is missing.
         """
         if not 2 <= len(operands) <= (self.most_operands or len(operands)):
             raise ValueError(f"{self.name} does not merge {len(operands)} adapters")
         if self.draws and seed is None:
             raise ValueError(f"{self.name} draws at random and needs a seed")
-        drawn = {"seed": seed} if self.draws else {}
+        if self.needs_fisher and len(fishers) != len(operands):
+            raise ValueError(f"{self.name} needs the Fisher information of each operand")
+        more: dict[str, Any] = {"seed": seed} if self.draws else {}
+        if self.needs_fisher:
+            more["fishers"] = fishers
         return self.prepare(
-            operands, origin=origin, parameter=self.parameter, device=device, **drawn
+            operands, origin=origin, parameter=self.parameter, device=device, **more
         )
+
+    def refuse_unwritable(self) -> None:
+        """Raise an InputError where a merge is no adapter of the operands' shape."""
+        if not self.writable:
+            raise InputError(
+                f"{self.name} averages what adapters compute and merges none: there is no single "
+                "adapter to write; take another method, or load all operands with the composition "
+                "Average of `adapters`"
+            )
 
 
 @cache

@@ -24,7 +24,7 @@ from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point
 from langarith.study import loading, mistakes
-from langarith.study.blocks import License, Seed, Strict, adapter_place, hub_adapter
+from langarith.study.blocks import License, LocalPath, Seed, Strict, adapter_place, hub_adapter
 
 NAME = "recipe.yml"
 """The file that a merged adapter has beside it."""
@@ -56,6 +56,7 @@ class MergeOperand(Strict):
 
     `name` is what the merge calls it: its language, or what its adapter_config.json says, where
     none is given. `sha256` is that of `adapter.safetensors`, and other weights are refused.
+    `fisher` is the file of its Fisher information, which a study has estimated.
     """
 
     adapter: Place
@@ -63,6 +64,7 @@ class MergeOperand(Strict):
     name: str | None = None
     language: str | None = Field(None, pattern=f"^{layout.LANGUAGE}$")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    fisher: LocalPath | None = None
 
 
 class MergeRecipe(Strict):
@@ -82,6 +84,7 @@ class MergeRecipe(Strict):
     @model_validator(mode="after")
     def _fits_the_method(self) -> MergeRecipe:
         method, count = merging.get(self.method), len(self.operands)
+        method.refuse_unwritable()
         if method.most_operands and count > method.most_operands:
             raise ValueError(
                 f"{self.method} merges {method.most_operands} adapters and not {count}; remove "
@@ -94,6 +97,14 @@ class MergeRecipe(Strict):
             )
         if self.origin is not None and not method.needs_origin:
             raise ValueError(f"'origin' has no effect with {self.method}; remove it")
+        for number, operand in enumerate(self.operands, 1):
+            if method.needs_fisher and operand.fisher is None:
+                raise ValueError(
+                    f"{self.method} needs the Fisher information of every operand; name the file "
+                    f"that a study has estimated as 'fisher' of operand {number}"
+                )
+            if operand.fisher is not None and not method.needs_fisher:
+                raise ValueError(f"'fisher' has no effect with {self.method}; remove it")
         if method.draws and self.parameters.seed is None:
             raise ValueError(f"{self.method} draws at random; give parameters.seed")
         if self.parameters.seed is not None and not method.draws:

@@ -24,7 +24,7 @@ from langarith.models.adapters import (
 )
 from langarith.models.merge_recipe import MergeRecipe
 from langarith.models.ready_made import adapter_shape
-from langarith.models.weights import refuse_non_finite
+from langarith.models.weights import read_tensors, refuse_non_finite
 from langarith.operands import point_text
 from langarith.study.blocks import hub_adapter
 
@@ -104,8 +104,13 @@ def merge(recipe: MergeRecipe) -> Merged:
         operand.model_copy(update={"sha256": found})
         for operand, found in zip(recipe.operands, hashes, strict=True)
     )
+    fishers = [
+        _fisher(Path(operand.fisher), adapter)
+        for operand, adapter in zip(recipe.operands, adapters, strict=True)
+        if operand.fisher
+    ]
     method = merging.get(recipe.method)
-    merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed)
+    merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed, fishers=fishers)
     tensors = merge_at(recipe.point)
     refuse_non_finite(tensors, "the merged adapter")
     return Merged(
@@ -115,6 +120,19 @@ def merge(recipe: MergeRecipe) -> Merged:
         folders[0],
         str(described[0].get("model_type")),
     )
+
+
+def _fisher(file: Path, adapter: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The Fisher information of an adapter."""
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; name the Fisher information of the adapter")
+    found = read_tensors(file)
+    if {name: t.shape for name, t in found.items()} != {n: t.shape for n, t in adapter.items()}:
+        raise InputError(
+            f"{file}: its tensors are not those of the adapter; name the file that was estimated "
+            "for this adapter"
+        )
+    return found
 
 
 def _refuse_pickles(place: str, folder: Path) -> None:

@@ -359,31 +359,34 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
 
-def _without_initialisation(study: Study) -> Iterator[str]:
-    """Experiments that subtract θ_pre, which is unknown for an adapter that was trained elsewhere.
+def _trained_elsewhere(study: Study) -> Iterator[str]:
+    """Experiments that need what is unknown of an adapter from elsewhere: θ_pre, its held-out text.
 
-    Language arithmetic needs none: its weights sum to one, and θ_pre falls out.
+    Language arithmetic needs neither: its weights sum to one, and θ_pre falls out.
     """
-    if not any(model.adapters for model in study.models.values()):
+    ready = [(name, code) for name, model in study.models.items() for code in model.adapters]
+    if not ready:
         return  # and ask for no related languages, which may not be known yet
     for name in study.experiments:
-        used = {
-            (cell.model, operand.language)
+        merged = [
+            (merging.get(cell.method), (cell.model, operand.language))
             for cell in cells(study, name)
-            if merging.get(cell.method).needs_origin
             for operand in cell.operands
-        }
+        ]
+        subtracted = {adapter for method, adapter in merged if method.needs_origin}
+        weighed = {adapter for method, adapter in merged if method.needs_fisher}
         if name in VECTOR_EXPERIMENTS:
-            used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
-        for model, spec in study.models.items():
-            for language in spec.adapters:
-                if (model, language) in used:
-                    yield (
-                        f"experiments.{name}: it subtracts the initialisation of the adapters, and "
-                        f"models.{model}.adapters.{language} was trained elsewhere from an unknown "
-                        "one; remove it there, so that one is trained, or leave the model or the "
-                        f"language out of 'experiments.{name}'"
-                    )
+            subtracted = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
+        for used, need, unknown in (
+            (subtracted, "it subtracts the initialisation of the adapters", "from an unknown one"),
+            (weighed, "fisher needs text that was held out of the training", "on unknown text"),
+        ):
+            for model, language in (adapter for adapter in ready if adapter in used):
+                yield (
+                    f"experiments.{name}: {need}, and models.{model}.adapters.{language} was "
+                    f"trained elsewhere {unknown}; remove it there, so that one is trained, or "
+                    f"leave the model or the language out of 'experiments.{name}'"
+                )
 
 
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
@@ -408,7 +411,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     file_checks.shards_on_hub,
     file_checks.revisions,
     file_checks.ready_made_adapters,
-    _without_initialisation,
+    _trained_elsewhere,
     file_checks.missing_shards,
     file_checks.missing_task_files,
     file_checks.files_in_two_roles,

@@ -96,6 +96,10 @@ TOKENS_OF_A_DOCUMENT = 4000
 """More than held-out documents have on average; the first articles of Wikipedia are long."""
 
 
+FISHER_CHUNKS = 1024
+"""Chunks of held-out text that the Fisher information of an adapter is estimated on, at most."""
+
+
 def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | None) -> list[str]:
     files = hub.shard_files(corpora.path, corpora.config.replace("{language}", language))
     if wanted is not None and corpora.shard_tokens is not None:
