@@ -338,7 +338,7 @@ def test_start_on_the_hub_is_pinned_and_fetched(tmp_path: Path) -> None:
     little = loading.load(path)
     key = "models/intfloat/multilingual-e5-small@main"
     assert list(sources.hub_branches(little)) == [key]
-    commit = "0123456789" * 4
+    commit = "abcdef0123" * 4
     loading.revisions_file(path).write_text(yaml.safe_dump({key: commit}))
     locked = loading.load(path)
     assert sources.given_file(locked, "tiny", "model.safetensors") == (

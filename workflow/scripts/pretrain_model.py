@@ -17,7 +17,6 @@ with record.job(snakemake):
     from transformers import set_seed
 
     from langarith.data.streams import read_chunks
-    from langarith.layout import TOKENIZER_FILES
     from langarith.models import devices, encoders
     from langarith.training import batching, loop, masking, metrics, mixing
 
@@ -69,5 +68,6 @@ with record.job(snakemake):
         ),
         what=f"pretraining {snakemake.wildcards.model}",
     )
-    beside = [path for path in snakemake.input.tokenizer if Path(path).name in TOKENIZER_FILES]
+    # the configuration among a start's files is not that of the model that is saved
+    beside = [path for path in snakemake.input.tokenizer if Path(path).name != "config.json"]
     encoders.save_base(model, Path(snakemake.output[0]).parent, beside)
