@@ -85,9 +85,18 @@ def base_model(name, pretrained, files):
 
 
 def tokenizer(wildcards):
-    """Tokenizer files of a model."""
+    """Tokenizer files of a model; a model that starts from another one has that one's."""
     # a tokenizer's class may be named in the model's configuration alone
-    return base_model(wildcards.model, TOKENIZER, [*TOKENIZER_FILES[:2], "config.json"])
+    files = [*TOKENIZER_FILES[:2], "config.json"]
+    return start_files(wildcards, files) or base_model(wildcards.model, TOKENIZER, files)
+
+
+def start_files(wildcards, files=ENCODER_FILES):
+    """Files of the model that a pretrained one starts from; none if it starts from nothing."""
+    if STUDY.models[wildcards.model].source != "pretrain":
+        return []
+    given = [sources.given_file(STUDY, wildcards.model, file) for file in files]
+    return given if all(given) else []
 
 
 def encoder(wildcards):

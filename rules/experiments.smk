@@ -262,7 +262,7 @@ def hub_files(_):
     for name in STUDY.experiments:
         for run in asked(experiments.runs, name):
             at = SimpleNamespace(model=run.model)
-            wanted += [*encoder(at), *tokenizer(at)]
+            wanted += [*encoder(at), *tokenizer(at), *start_files(at)]
             if run.kind == "language":
                 wanted += operand_sources(run)
         for cell in cells(name):

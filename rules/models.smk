@@ -59,6 +59,7 @@ rule pretrain_model:
         "Pretraining {wildcards.model}"
     input:
         tokenizer=tokenizer,
+        start=start_files,
         tokens=lambda wildcards: [
             TOKENS.format(model=wildcards.model, language=language, shard=sources.shard_name(path))
             for language in STUDY.models[wildcards.model].languages
@@ -73,7 +74,7 @@ rule pretrain_model:
     log:
         f"{LOGS}/pretrain_model/{{model}}.log",
     params:
-        model=lambda wildcards: STUDY.models[wildcards.model].model_dump(exclude={"adapters"}),
+        model=lambda wildcards: sources.pretraining(STUDY, wildcards.model),
         shards=lambda wildcards: {
             language: len(sources.shards(STUDY, language))
             for language in STUDY.models[wildcards.model].languages

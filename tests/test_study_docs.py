@@ -71,6 +71,7 @@ BLOCKS = [
     ("Top level", "", schema.Study, None),
     ("`models", "files", schema.FilesModel, schema._Model),
     ("`models", "pretrain", schema.PretrainModel, schema._Model),
+    ("`models", "pretrain with start", schema.ContinuedModel, schema._Model),
     ("`models", "hub", schema.HubModel, schema._Model),
     ("`models", "all", schema._Model, None),
     ("`corpora", "files", schema.FilesCorpora, schema._Corpora),
@@ -184,3 +185,6 @@ def test_default_recipes_are_documented(text: str) -> None:
         f"subwords at 1e-3, {pretrain.warmup_steps} of them warm-up"
     ) in said
     assert pretrain.learning_rate == 1e-3
+    started = schema.ContinuedModel.model_fields["training"].default
+    assert started == pretrain.model_copy(update={"learning_rate": 1e-4})
+    assert "128 subwords at 1e-4, 500 of them warm-up" in said

@@ -1,4 +1,7 @@
-"""A small XLM-R-type encoder by masked language modelling on the corpora of its languages."""
+"""An encoder by masked language modelling on the corpora of its languages.
+
+It is a small one of XLM-R's type with random weights, or goes on from the weights of another one.
+"""
 
 from langarith.jobs import warm
 
@@ -15,7 +18,7 @@ with record.job(snakemake):
 
     from langarith.data.streams import read_chunks
     from langarith.models import devices, encoders
-    from langarith.training import batching, loop, masking, metrics
+    from langarith.training import batching, loop, masking, metrics, mixing
 
     spec = snakemake.params.model
     recipe = spec["training"]
@@ -32,11 +35,17 @@ with record.job(snakemake):
         for count in snakemake.params.shards.values()
     ]
     set_seed(spec["seed"])
-    model = encoders.new_masked_lm(spec, tokenizer).to(devices.device())
+    if "start" in spec:
+        model = encoders.load_start(Path(snakemake.input.start[0]).parent, spec["freeze"])
+        encoders.refuse_unfit(model, tokenizer, recipe["chunk_length"])
+    else:
+        model = encoders.new_masked_lm(spec, tokenizer)
+    model.to(devices.device())
     dtype = devices.precision(recipe["precision"], devices.device())
     loop.train(
         model,
-        recipe,
+        # a killed run must not go on with another mixture, or other weights frozen
+        recipe | {key: spec[key] for key in ("alpha", "freeze") if key in spec},
         data=batching.chunk_dataset(np.concatenate([chunks.train for chunks in corpora])),
         collate=batching.stack,
         loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
@@ -54,6 +63,11 @@ with record.job(snakemake):
         checkpoints=Path(snakemake.params.checkpoints),
         save_minutes=snakemake.resources.checkpoint_minutes,
         log=metrics.MetricsLog(snakemake.output.metrics),
+        order=mixing.order(
+            [len(chunks.train) for chunks in corpora], spec.get("alpha", 1.0), spec["seed"]
+        ),
         what=f"pretraining {snakemake.wildcards.model}",
     )
-    encoders.save_base(model, Path(snakemake.output[0]).parent, snakemake.input.tokenizer)
+    # the configuration among a start's files is not that of the model that is saved
+    beside = [path for path in snakemake.input.tokenizer if Path(path).name != "config.json"]
+    encoders.save_base(model, Path(snakemake.output[0]).parent, beside)

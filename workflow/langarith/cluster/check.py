@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
 from langarith.cluster import disk
-from langarith.data import base_models, readers
+from langarith.data import base_models, hub, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.evaluation import choice
 from langarith.files import copies
@@ -177,7 +177,7 @@ def _tokenizers(of: schema.Study) -> list[tuple[Tokenizer | None, str]]:
     found: list[tuple[Tokenizer | None, str]] = []
     for name in of.models:
         made = f"{of.results_dir}/{layout.TOKENIZER.format(model=name)}/tokenizer.json"
-        path = Path(sources.model_file(of, name, "tokenizer.json") or made)
+        path = Path(sources.given_file(of, name, "tokenizer.json") or made)
         tokenizer = _tokenizer(path, path.stat().st_mtime_ns) if path.is_file() else None
         if tokenizer is not None:
             found.append((tokenizer, f", model {name}"))
@@ -211,12 +211,14 @@ def _base_models(of: schema.Study, found: Found) -> None:
     models: list[Path] = []
     adapters: list[Path] = []
     for name, model in of.models.items():
-        folder = sources.model_folder(of, name)
+        folder = sources.given_folder(of, name)
         if folder and (folder / "config.json").is_file():
             models.append(folder)
-            lengths = sources.sequence_lengths(of)
-            if isinstance(model, schema.HubModel) and any(base_models.absent(folder)):
-                problems = base_models.config_problems(folder, lengths)
+            lengths = sources.model_lengths(of, name)
+            if folder.is_relative_to(hub.FOLDER) and any(base_models.absent(folder)):
+                problems = base_models.config_problems(folder, lengths)  # not all is downloaded
+            elif isinstance(model, schema.ContinuedModel):
+                problems = base_models.problems(folder, lengths, masked_lm=True, head_needed=False)
             else:
                 masked_lm = sources.trains_language_adapters(of, name)
                 problems = base_models.problems(folder, lengths, masked_lm=masked_lm)

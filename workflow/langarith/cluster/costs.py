@@ -34,6 +34,7 @@ from functools import cache
 from pathlib import Path
 
 from langarith import layout, tasks
+from langarith.data import hub
 from langarith.operands import budget_tokens
 from langarith.study import grid, recipes, schema, sources
 
@@ -89,8 +90,9 @@ def shape(study: schema.Study, model: str) -> Shape | None:
     spec = study.models[model]
     if isinstance(spec, schema.PretrainModel):
         return spec.layers, spec.hidden_size, spec.intermediate_size, spec.vocabulary
-    known = SHAPES.get(spec.path) if isinstance(spec, schema.HubModel) else None
-    return known or config_shape(Path(str(sources.model_file(study, model, "config.json"))))
+    folder = str(sources.given_folder(study, model))
+    known = (SHAPES[name] for name in SHAPES if folder.startswith(f"{hub.FOLDER}/models/{name}/"))
+    return next(known, None) or config_shape(Path(folder, "config.json"))
 
 
 def config_shape(file: Path) -> Shape | None:
@@ -240,7 +242,7 @@ class Needs:
     @cache  # noqa: B019  a Snakefile has one study, and it lives as long as the process
     def pretraining(self, model: str) -> Need:
         spec = self.study.models[model]
-        assert isinstance(spec, schema.PretrainModel)
+        assert spec.source == "pretrain"
         size = self._shape(model)
         tokens = sum(corpus_tokens(self.study, language) for language in spec.languages)
         # gradients, both moments and the best weights, if there is no GPU to hold them

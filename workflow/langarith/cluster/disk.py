@@ -89,7 +89,7 @@ def _models(study: schema.Study) -> Iterator[float]:
     for name, spec in study.models.items():
         size = costs.shape(study, name)
         there = _exists(study, layout.ENCODER.format(model=name), layout.ENCODER_FILES[-1])
-        if isinstance(spec, schema.PretrainModel) and size and not there:
+        if spec.source == "pretrain" and size and not there:
             yield costs.weights(size)
 
 
@@ -134,7 +134,7 @@ def _streams(study: schema.Study) -> Iterator[float]:
     """Tokens of each token stream that is to be made."""
     texts = {(run.model, run.name) for run in _runs(study) if run.kind == "language"}
     for name, spec in study.models.items():
-        if isinstance(spec, schema.PretrainModel):
+        if spec.source == "pretrain":
             texts |= {(name, language) for language in spec.languages}
     shards = {
         (model, operand.language, path)

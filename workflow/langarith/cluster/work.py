@@ -86,7 +86,7 @@ class Counter:
             return self._planned_for_task(rule, names, shape)
         if rule == "pretrain_model":
             spec = self.study.models[names["model"]]
-            assert isinstance(spec, schema.PretrainModel)
+            assert spec.source == "pretrain"
             corpus = sum(costs.corpus_tokens(self.study, language) for language in spec.languages)
             return _language_model(names["model"], shape, spec.training, 3, corpus)
         if rule == "score_masked_lm":
@@ -222,7 +222,7 @@ class Counter:
             given, passes = parameters.get("recipe"), 2
             if rule == "pretrain_model":
                 given, passes = parameters["model"]["training"], 3
-            recipe = recipes.LanguageModelRecipe.model_construct(**given)
+            recipe = recipes.LanguageModelRecipe.model_construct(**_done(given, path))
             streams = [f["size"] for name, f in record["inputs"].items() if name.endswith(".arrow")]
             corpus = sum(streams) / 4  # int32, one column
             return _language_model(model, shape, recipe, passes, corpus)
@@ -237,7 +237,7 @@ class Counter:
         length = known[1] if known else reading["max_length"] * share
         if rule == "train_task_adapter":
             counts = json.loads((path.parent / "task.json").read_text(encoding="utf-8"))["examples"]
-            recipe_ = recipes.TaskRecipe.model_construct(**parameters["recipe"])
+            recipe_ = recipes.TaskRecipe.model_construct(**_done(parameters["recipe"], path))
             sizes = (counts["train"], counts["validation"], counts["test"])
             return _task_adapter(model, shape, recipe_, sizes, length)
         chosen = json.loads((path.parent / "selected.json").read_text(encoding="utf-8"))
@@ -247,6 +247,15 @@ class Counter:
 
 
 CONFIG = layout.ENCODER_FILES[0]
+
+
+def _done(recipe: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """A recipe with the steps that a recorded training took: `patience` may have ended it."""
+    if not recipe.get("patience"):
+        return recipe
+    lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    every, steps = (json.loads(line)["step"] for line in (lines[0], lines[-1]))
+    return {**recipe, "steps": steps, "epochs": None, "evaluate_every": every}
 
 
 def _names(path: str) -> dict[str, str]:

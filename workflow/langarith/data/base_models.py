@@ -44,23 +44,30 @@ NEED = (
 )
 
 
-def problems(folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool) -> Iterator[str]:
+def problems(
+    folder: str | Path, lengths: Mapping[str, int], *, masked_lm: bool, head_needed: bool = True
+) -> Iterator[str]:
     """Everything that is wrong with the files of a base model.
 
     Args:
         folder: with config.json, model.safetensors, tokenizer.json and tokenizer_config.json.
         lengths: subwords by the key of the study that asks for sequences of that length.
-        masked_lm: whether adapters are trained by masked language modelling, which needs the head
+        masked_lm: whether something is trained by masked language modelling, which needs the head
             and a mask token.
+        head_needed: whether that head must be there; else it may be left out whole.
     """
     folder = Path(folder)
     missing = list(absent(folder))
     yield from [*missing, *config_problems(folder, lengths)]
     if not missing and not any(config_problems(folder, {})):
         config = read_object(folder / "config.json")
-        for part in (_tokenizer, _weights):
+        checks = (
+            lambda: _tokenizer(folder, config, masked_lm),
+            lambda: _weights(folder, config, masked_lm, head_needed),
+        )
+        for check in checks:
             try:
-                yield from part(folder, config, masked_lm)
+                yield from check()
             except InputError as error:
                 yield str(error)
 
@@ -270,17 +277,27 @@ def _special_tokens(folder: Path, model_type: str) -> dict[str, str]:
 # --- the weights --------------------------------------------------------------------------------
 
 
-def _weights(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iterator[str]:
+def _weights(
+    folder: Path, config: Mapping[str, Any], masked_lm: bool, head_needed: bool
+) -> Iterator[str]:
     path = folder / "model.safetensors"
     prefix = "bert." if config["model_type"] == "bert" else "roberta."
     there = {_modern(name): shape for name, shape in read_shapes(path).items()}
     if any(name.startswith(("encoder.", "embeddings.")) for name in there):
         there = {prefix + name: shape for name, shape in there.items()}  # saved without a head
     wanted = expected_shapes(config, masked_lm=masked_lm)
+    encoder = expected_shapes(config, masked_lm=False)
+    if not head_needed and not (wanted.keys() - encoder.keys()) & there.keys():
+        wanted = encoder
     layers = {name for name in there if name.startswith(f"{prefix}encoder.layer.")}
     missing, left = sorted(wanted.keys() - there.keys()), sorted(layers - wanted.keys())
     other = sorted(n for n in wanted.keys() & there.keys() if wanted[n] != there[n])
-    if masked_lm and missing and not any(name.startswith(prefix) for name in missing):
+    if (
+        masked_lm
+        and head_needed
+        and missing
+        and not any(name.startswith(prefix) for name in missing)
+    ):
         yield f"{path}: no masked-LM head ({_some(missing)}); {NEED}"
     elif missing:
         yield f"{path} lacks {_some(missing)}, which config.json describes; {NEED}"

@@ -167,11 +167,12 @@ def read_chunks(
     """Cut the token streams of a corpus, in the order given, into chunks.
 
     The first `validation_documents` documents are validation, the rest training; each part is
-    concatenated and cut into chunks of `chunk_length` tokens, the remainder dropped, as `run_mlm`
-    does. A budget of N tokens keeps the first ceil(N / chunk_length) training chunks (paper
-    section 4.2 as the authors' code does it), so that a smaller budget is a prefix of a larger
-    one; None keeps all. Files are memory-mapped and none is opened beyond the last chunk. Only
-    the requested chunks are copied: 4 bytes per token.
+    concatenated and cut into chunks of `chunk_length` tokens, and its remainder is dropped once.
+    (`run_mlm`, which the authors use, drops a remainder after each 1,000 documents.) A budget of
+    N tokens keeps the first ceil(N / chunk_length) training chunks (paper section 4.2 as the
+    authors' code does it), so that a smaller budget is a prefix of a larger one; None keeps all.
+    Files are memory-mapped and none is opened beyond the last chunk. Only the requested chunks are
+    copied: 4 bytes per token.
 
     Errors: InputError where the corpus has no validation chunk, no training chunk, or fewer
     training chunks than the budget needs.

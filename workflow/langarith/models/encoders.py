@@ -134,11 +134,36 @@ def load_masked_lm(path: str | Path) -> PreTrainedModel:
     return with_inverse(_load(AutoModelForMaskedLM, Path(path)))
 
 
-def _load(auto: Any, folder: Path) -> PreTrainedModel:
+HEADS = {"bert": "cls.predictions.", "roberta": "lm_head.", "xlm-roberta": "lm_head."}
+"""Beginnings of the weights of a masked-LM head, by architecture as config.json names it."""
+
+
+def load_start(path: str | Path, freeze: Sequence[str] = ()) -> PreTrainedModel:
+    """A masked-language model of a folder, without adapters, to train further.
+
+    Where the folder has no masked-LM head, a new one is drawn as its architecture has it: dense
+    layer, activation, layer norm, and a decoder that is tied to the word embeddings.
+
+    Args:
+        freeze: what is not trained: `embeddings`, the word embeddings and so a tied decoder.
+
+    Raises:
+        InputError: another architecture, or weights that are missing, a part of the head included.
+    """
+    model = _load(AutoModelForMaskedLM, Path(path), head_needed=False)
+    if "embeddings" in freeze:
+        model.get_input_embeddings().requires_grad_(False)
+    return model
+
+
+def _load(auto: Any, folder: Path, *, head_needed: bool = True) -> PreTrainedModel:
     """A model of a folder, all of whose weights are in the folder and finite.
 
     transformers draws weights that a file lacks at random, and leaves out those that the
     configuration has no place for. A pooler alone may be missing: nothing here reads it.
+
+    Args:
+        head_needed: whether the masked-LM head must be there; else it may be left out whole.
 
     Raises:
         InputError: names the weights that are missing or left over, or are not finite.
@@ -162,6 +187,8 @@ def _load(auto: Any, folder: Path) -> PreTrainedModel:
     missing = [
         n for n in info["missing_keys"] if ".pooler." not in n and not n.startswith("heads.")
     ]
+    if not head_needed:
+        missing = _without_whole_head(model, missing, folder)
     left = [
         name
         for name in info["unexpected_keys"]
@@ -176,6 +203,19 @@ def _load(auto: Any, folder: Path) -> PreTrainedModel:
             )
     refuse_non_finite(dict(model.named_parameters()), folder / "model.safetensors")
     return model
+
+
+def _without_whole_head(model: PreTrainedModel, missing: list[str], folder: Path) -> list[str]:
+    """The missing weights without those of the masked-LM head, if none of the head is there."""
+    kind = model.config.model_type
+    if kind not in HEADS:
+        raise InputError(
+            f"{folder}: model_type '{kind}' is not supported; name a BERT, RoBERTa or XLM-R model"
+        )
+    head = {n for n, _ in model.named_parameters() if n.startswith(HEADS[kind])}
+    if not head <= set(missing):
+        return missing
+    return [n for n in missing if not n.startswith(HEADS[kind])]
 
 
 def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
@@ -201,7 +241,12 @@ def load_encoder(path: str | Path) -> PreTrainedModel:
 
 
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
-    """Add the prediction head of a task: one linear layer, as the authors' scripts have it."""
+    """Add the prediction head of a task: one linear layer.
+
+    The authors' scripts have the same for tagging and question answering. For classification
+    theirs is larger: with XLM-R a dense layer, tanh, dropout and a linear layer, with mBERT the
+    pretrained pooler, dropout and a linear layer.
+    """
     if head == "tagging":
         model.add_tagging_head(
             name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))

@@ -28,7 +28,7 @@ from langarith.study.schema import (
     PretrainModel,
     Study,
 )
-from langarith.study.sources import corpus_files, sequence_lengths, shard_name, task_type
+from langarith.study.sources import corpus_files, model_lengths, shard_name, task_type
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -165,14 +165,12 @@ def _budgets(study: Study) -> Iterator[str]:
 def _pretrained_models(study: Study) -> Iterator[str]:
     """Base models that are trained here: their languages and sizes."""
     for name, model in study.models.items():
-        if not isinstance(model, PretrainModel):
+        if model.source != "pretrain":
             continue
         yield from _unknown(study, f"models.{name}.languages", model.languages)
-        lengths = {
-            f"models.{name}.training.chunk_length": model.training.chunk_length,
-            **sequence_lengths(study),
-        }
-        for key, length in lengths.items():
+        if not isinstance(model, PretrainModel):
+            continue  # its size is in the files of its start
+        for key, length in model_lengths(study, name).items():
             if length > model.max_length:
                 yield (
                     f"{key}: {length} subwords do not fit into models.{name}.max_length "

@@ -10,6 +10,7 @@ from langarith.data import base_models, hub
 from langarith.errors import InputError
 from langarith.study.blocks import hub_adapter
 from langarith.study.schema import (
+    ContinuedModel,
     FilesCorpora,
     FilesModel,
     FilesTask,
@@ -19,9 +20,9 @@ from langarith.study.schema import (
 )
 from langarith.study.sources import (
     corpus_files,
-    model_folder,
+    given_folder,
+    model_lengths,
     needed_splits,
-    sequence_lengths,
     shard_name,
     task_cut,
     task_file,
@@ -76,14 +77,16 @@ def missing_model_files(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if isinstance(model, FilesModel):
             yield from (f"models.{name}.path: {p}" for p in base_models.absent(model.path))
+        elif isinstance(model, ContinuedModel) and not hub_adapter(model.start):
+            yield from (f"models.{name}.start: {p}" for p in base_models.absent(model.start))
 
 
 def base_models_described(study: Study) -> Iterator[str]:
     """What config.json of a base model shows: an architecture, positions, keys that run code."""
     for name in study.models:
-        folder = model_folder(study, name)
+        folder = given_folder(study, name)
         if folder:
-            for problem in base_models.config_problems(folder, sequence_lengths(study)):
+            for problem in base_models.config_problems(folder, model_lengths(study, name)):
                 yield f"models.{name}: {problem}"
 
 

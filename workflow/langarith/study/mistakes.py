@@ -27,7 +27,7 @@ EXPECTED = {
 }
 """What must be written, by pydantic's type of error; {name} is of the error's context."""
 
-SOURCES = frozenset({"hub", "files", "pretrain", "miniature"})
+SOURCES = frozenset({"hub", "files", "pretrain", "pretrain with start", "miniature"})
 """Pydantic puts the `source` of a block before its keys: models.tiny.pretrain.vocabulary."""
 
 BLOCK = "function-wrap"
@@ -125,7 +125,9 @@ def _place(data: Any, loc: Sequence[str | int]) -> tuple[Place, str | None, Plac
         here = _value(data, parts)
         inside = isinstance(here, Mapping) and part in here
         named = BLOCK if str(part).startswith(BLOCK) else str(part)
-        if inside or not (named in FORMS or (part in SOURCES and part == _source(here))):
+        if inside or not (
+            named in FORMS or (part in SOURCES and str(part).split()[0] == _source(here))
+        ):
             parts.append(part)
         elif named in FORMS:
             form, place = named, tuple(parts)

@@ -28,6 +28,8 @@ class Recipe(Strict):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     torch_compile: Bool = False
     threads: int = Field(1, ge=1)
+    # left out where it is off, as in all studies that do not know it: their jobs stay as they are
+    patience: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _steps_or_epochs(self) -> Recipe:

@@ -19,7 +19,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -69,6 +71,10 @@ class FilesModel(_Model):
     path: LocalPath
 
 
+Alpha = Annotated[float, Field(gt=0, le=1, exclude_if=lambda value: value == 1)]
+"""A language has a share of the batches in proportion to (its tokens) ** alpha."""
+
+
 class PretrainModel(_Model):
     """A small XLM-R-type encoder, tokenizer included, trained here on the listed languages."""
 
@@ -88,9 +94,47 @@ class PretrainModel(_Model):
     training: LanguageModelRecipe = LanguageModelRecipe(
         steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, chunk_length=128
     )
+    alpha: Alpha = 1.0
 
 
-ModelSpec = Annotated[HubModel | FilesModel | PretrainModel, Field(discriminator="source")]
+class ContinuedModel(_Model):
+    """Another encoder, which goes on with masked language modelling on the listed languages.
+
+    `start` is a folder, or `repository@revision` on the hub. Tokenizer, size and weights are its
+    own; a masked-LM head is added where it has none.
+    """
+
+    what = "models with 'source: pretrain' and 'start'"
+
+    source: Literal["pretrain"]
+    start: Annotated[str, AfterValidator(adapter_place)]
+    languages: list[str] = Field(min_length=1)
+    freeze: list[Literal["embeddings"]] = []
+    seed: Seed = 0
+    training: LanguageModelRecipe = LanguageModelRecipe(
+        steps=10_000, batch_size=64, learning_rate=1e-4, warmup_steps=500, chunk_length=128
+    )
+    alpha: Alpha = 1.0
+
+    @classmethod
+    def _refusal(cls, key: str, known: set[str]) -> str:
+        if key in PretrainModel.model_fields:
+            return f"'{key}' has no effect with 'start', whose own is kept; remove '{key}'"
+        return super()._refusal(key, known)
+
+
+def _from_a_start(spec: Any) -> str:
+    """Which of both kinds of pretraining a block describes: the one with `start`, or without."""
+    started = "start" in spec if isinstance(spec, dict) else isinstance(spec, ContinuedModel)
+    return "pretrain with start" if started else "pretrain"
+
+
+PretrainSpec = Annotated[
+    Annotated[PretrainModel, Tag("pretrain")]
+    | Annotated[ContinuedModel, Tag("pretrain with start")],
+    Discriminator(_from_a_start),
+]
+ModelSpec = Annotated[HubModel | FilesModel | PretrainSpec, Field(discriminator="source")]
 
 
 class _Corpora(Strict):

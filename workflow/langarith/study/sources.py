@@ -14,6 +14,7 @@ from langarith.study.blocks import hub_adapter
 from langarith.study.recipes import TaskRecipe
 from langarith.study.schema import (
     SPLITS,
+    ContinuedModel,
     FilesCorpora,
     FilesModel,
     FilesTask,
@@ -110,8 +111,12 @@ def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | 
 
 def hub_file(study: Study, kind: hub.Kind, repository: str, revision: str, file: str) -> str:
     """The local path of a file of the hub: under the commit that the lock has for its revision."""
-    locked = study.revisions.get(hub.lock_key(kind, repository, revision), revision)
-    return hub.local_file(kind, repository, locked, file)
+    return hub.local_file(kind, repository, locked(study, kind, repository, revision), file)
+
+
+def locked(study: Study, kind: hub.Kind, repository: str, revision: str) -> str:
+    """The commit that the lock has for a revision, or the revision."""
+    return study.revisions.get(hub.lock_key(kind, repository, revision), revision)
 
 
 def model_file(study: Study, name: str, file: str) -> str | None:
@@ -122,10 +127,39 @@ def model_file(study: Study, name: str, file: str) -> str | None:
     return f"{model.path}/{file}" if isinstance(model, FilesModel) else None
 
 
-def model_folder(study: Study, name: str) -> Path | None:
-    """The folder of a base model that is not trained here; None for one that is."""
-    file = model_file(study, name, "config.json")
+def given_file(study: Study, name: str, file: str) -> str | None:
+    """One file of a base model that is not made here, or of the `start` of one that is.
+
+    Its tokenizer is that of the model. None where the model starts from nothing.
+    """
+    model = study.models[name]
+    if not isinstance(model, ContinuedModel):
+        return model_file(study, name, file)
+    return _at(study, model.start, file)
+
+
+def given_folder(study: Study, name: str) -> Path | None:
+    """The folder of :func:`given_file`."""
+    file = given_file(study, name, "config.json")
     return Path(file).parent if file else None
+
+
+def pretraining(study: Study, name: str) -> dict[str, Any]:
+    """What a job of pretraining is given of its model; a `start` on the hub at its commit."""
+    model = study.models[name]
+    given = model.model_dump(exclude={"adapters"})
+    if isinstance(model, ContinuedModel) and (on_hub := hub_adapter(model.start)):
+        given["start"] = {
+            "repository": on_hub[0],
+            "revision": locked(study, "models", *on_hub),
+        }
+    return given
+
+
+def _at(study: Study, place: str, file: str) -> str:
+    """One file of a folder, or of `repository@revision` on the hub."""
+    on_hub = hub_adapter(place)
+    return hub_file(study, "models", *on_hub, file) if on_hub else f"{place}/{file}"
 
 
 def sequence_lengths(study: Study) -> dict[str, int]:
@@ -134,6 +168,14 @@ def sequence_lengths(study: Study) -> dict[str, int]:
         "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
         **{f"tasks.{name}.max_length": task.max_length for name, task in study.tasks.items()},
     }
+
+
+def model_lengths(study: Study, name: str) -> dict[str, int]:
+    """The same of one base model: also those of its own pretraining."""
+    model, lengths = study.models[name], sequence_lengths(study)
+    if model.source != "pretrain":
+        return lengths
+    return {f"models.{name}.training.chunk_length": model.training.chunk_length, **lengths}
 
 
 def trains_language_adapters(study: Study, name: str) -> bool:
@@ -151,8 +193,7 @@ def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str 
     place = study.models[model].adapters.get(operand.language)
     if place is None or operand.budget != "full":
         return None
-    on_hub = hub_adapter(place)
-    return hub_file(study, "models", *on_hub, file) if on_hub else f"{place}/{file}"
+    return _at(study, place, file)
 
 
 def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
@@ -161,7 +202,8 @@ def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
     for model in study.models.values():
         if isinstance(model, HubModel):
             named.append(("models", model.path, model.revision))
-        for place in model.adapters.values():
+        starts = [model.start] if isinstance(model, ContinuedModel) else []
+        for place in [*starts, *model.adapters.values()]:
             if on_hub := hub_adapter(place):
                 named.append(("models", *on_hub))
     if isinstance(study.corpora, HubCorpora):

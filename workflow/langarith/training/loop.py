@@ -63,7 +63,8 @@ class _Trainer(Trainer):
         validate: Callable[[], dict[str, float]],
         metric: str,
         sign: int,
-        order: Order,
+        patience: int | None,
+        order: torch.utils.data.Sampler[int],
         metrics: MetricsLog,
         what: str,
         **kwargs: Any,
@@ -71,6 +72,7 @@ class _Trainer(Trainer):
         super().__init__(*args, **kwargs)
         self.order, self.metrics, self.what = order, metrics, what
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
+        self.patience, self.stopped_early = patience, False
         self.evaluated = self.counted = -1
         self.bad_validations = 0
         self.window = divergence.LossWindow()
@@ -83,7 +85,7 @@ class _Trainer(Trainer):
         self.accelerator.device_placement = False
         self.remove_callback(PrinterCallback)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return self.order
 
     def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
@@ -176,7 +178,20 @@ class _Trainer(Trainer):
             self.state.best_metric = value
             self.state.best_global_step = self.state.global_step
             self._write(Path(self.args.output_dir) / _BEST)
+        elif self.patience and self._validations_since_best() >= self.patience:
+            self._stop_early()
         return {f"eval_{name}": v for name, v in values.items()}
+
+    def _validations_since_best(self) -> int:
+        """Counted in the log, which a resumed run has as well."""
+        name, best = f"validation_{self.metric}", self.state.best_global_step or 0
+        return sum(name in row and row["step"] > best for row in self.metrics.rows)
+
+    def _stop_early(self) -> None:
+        if self.state.global_step < self.state.max_steps:
+            self.stopped_early = self.control.should_training_stop = True
+            # as in the last step: a run that goes on from it would take one step more
+            self.control.should_save = False
 
     def _write(self, path: Path) -> None:
         tensors = {
@@ -273,14 +288,16 @@ def train(
     checkpoints: Path,
     log: MetricsLog,
     what: str,
+    order: torch.utils.data.Sampler[int] | None = None,
     group_by_length: bool = False,
     save_minutes: float = 10.0,
 ) -> Outcome:
     """Train what is trainable and leave the model at its best checkpoint on held-out data.
 
     A killed run continues from its last checkpoint when called again with the same recipe and seed,
-    to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. SIGURG asks
-    for a checkpoint at the next step, SIGTERM for one before the process ends by it.
+    to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. With
+    `patience` it ends after so many validations in a row without improvement, and the log says so.
+    SIGURG asks for a checkpoint at the next step, SIGTERM for one before the process ends by it.
 
     Args:
         recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
@@ -289,6 +306,7 @@ def train(
         loss: mean loss of one micro-batch, which is given in main memory.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder of this run's own.
+        order: of the rows; none: all of them in each epoch, shuffled.
         save_minutes: time between checkpoints; with 0 there is one after each step.
 
     Raises:
@@ -353,7 +371,9 @@ def train(
         validate=validate,
         metric=metric,
         sign=1 if larger_is_better else -1,
-        order=Order(
+        patience=recipe.get("patience"),
+        order=order
+        or Order(
             len(rows),
             seed,
             micro * recipe["accumulation"],
@@ -368,13 +388,20 @@ def train(
     model.train()
     with calls.heard():
         trainer.train(resume_from_checkpoint=last)
-    if calls.stop and trainer.state.global_step < steps:
+    if calls.stop and trainer.state.global_step < steps and not trainer.stopped_early:
         say(f"    {what}: saved at step {trainer.state.global_step}, ends as asked by a signal")
         signal.raise_signal(signal.SIGTERM)
     trainer.evaluate()
     trainer.load_best()
-    shutil.rmtree(checkpoints)
-    return Outcome(
+    outcome = Outcome(
         best_step=int(trainer.state.best_global_step or 0),
         steps=trainer.state.global_step,
     )
+    if trainer.stopped_early:
+        log.write(step=outcome.steps, stopped_early=True, best_step=outcome.best_step)
+        say(
+            f"    {what}: ends at step {outcome.steps} of {steps}, after {recipe['patience']} "
+            f"validations that were no better than that of step {outcome.best_step}"
+        )
+    shutil.rmtree(checkpoints)
+    return outcome
