@@ -8,7 +8,7 @@ from langarith import merging
 # are one, by the hatching of bars and the dashes of lines.
 TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
 TARGET = "#9A4FB5"  # the target's own adapter, alone
-OTHERS = ("#009E73", "#CC79A7", "#D55E00", "#F0E442", "#8C6D46", "#6B6B6B")
+OTHERS = ("#009E73", "#CC79A7", "#D55E00", "#F0E442", "#8C6D46", "#882255", "#6B6B6B")
 """Of merge methods but language arithmetic, in the order of the registry."""
 
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black")
