@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from math import comb
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,13 +202,26 @@ def searched(values: tuple[float, ...], peak: tuple[float, ...], kind: str):
 def test_a_refined_search_of_many_operands_costs_few_evaluations(
     values, peak: tuple[float, ...], most: int, whole: int
 ) -> None:
-    """The passes of a sweep are counted; docs/studies.md states the same numbers."""
+    """The passes of a sweep over validation are counted, not planned."""
     method = merging.get("la")
     refined, passes = searched(values, peak, "refine")
     assert refined.selected == peak[:-1]
     assert passes == len(refined.scores["validation"]) <= most < whole
     assert method.search(values, len(peak), "refine").most == most
     assert len(method.search(values, len(peak)).grid) == whole
+
+
+def test_the_documentation_states_the_numbers_of_evaluations(root: Path) -> None:
+    text = (root / "docs/methods.md").read_text()
+    rows = re.findall(r"^\| (\d) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.M)
+    assert [row[0] for row in rows] == ["2", "3", "4"]
+    for operands, *stated in rows:
+        searches = [
+            merging.get("la").search(values, int(operands), "refine")
+            for values in (TENTHS, TWENTIETHS)
+        ]
+        counts = [number for search in searches for number in (len(search.grid), search.most)]
+        assert stated == [f"{number:,}" for number in counts]
 
 
 def test_a_grid_of_three_operands_is_evaluated_whole() -> None:
