@@ -22,7 +22,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "la": {"color": palette.MERGED, "marker": "o", "linestyle": "-"},
     "soup": {"color": palette.RELATED, "marker": "s", "linestyle": "--"},
 }
-TITLES = {"la": "language arithmetic", "soup": "soup, equal weights"}
+TITLES = {"la": "language arithmetic", "soup": "soup (equal weights)"}
 TARGET: dict[str, Any] = {"linewidth": 0.8, "markersize": 2.5, "alpha": 0.45}
 AVERAGE: dict[str, Any] = {"linewidth": 1.8, "markersize": 5}
 ASIDE = 0.08
@@ -55,7 +55,7 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             axis.set_xlabel("k, relatives in the sum")
         for row in axes:
             row[0].set_ylabel("gain over k = 1 (points)")
-        of = ", average over targets" if several else ""
+        of = ", average" if several else ""
         entries: dict[str, Artist] = {
             f"{TITLES[method]}{of}": Line2D([], [], **look, **AVERAGE)
             for method, look in LOOKS.items()
