@@ -11,7 +11,7 @@ from langarith.evaluation import choice, selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, point_text
-from langarith.study import experiments, grid, loading, schema, sources
+from langarith.study import experiments, grid, loading, pool, schema, sources
 
 
 def load_study():
@@ -285,6 +285,11 @@ def sweep_rule(method, operands):
 def sweep_log(method, operands):
     name = "{model}-{task}-{target}-{operands}-seed{seed}.log"
     return f"{LOGS}/{sweep_rule(method, operands)}/{name}"
+
+
+def lambdas_of(wildcards):
+    """The numbers of a merge's points, and how they are searched."""
+    return grid.lambdas(STUDY, wildcards.method, len(wildcards.operands.split("+")))
 
 
 MASKED_LM_LOG = (

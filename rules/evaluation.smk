@@ -25,8 +25,8 @@ for method, count in SWEEPS:
             sweep_log(method, count),
         params:
             method=method,
-            lambdas=STUDY.lambdas[method].values(),
-            search=STUDY.lambdas[method].search,
+            lambdas=grid.lambdas(STUDY, method, count)[0],
+            search=grid.lambdas(STUDY, method, count)[1],
             reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.target),
             batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
             code=code_of_sweep(method),
@@ -56,13 +56,13 @@ rule score_masked_lm:
     log:
         MASKED_LM_LOG,
     params:
-        lambdas=lambda wildcards: STUDY.lambdas[wildcards.method].values(),
-        search=lambda wildcards: STUDY.lambdas[wildcards.method].search,
+        lambdas=lambda wildcards: lambdas_of(wildcards)[0],
+        search=lambda wildcards: lambdas_of(wildcards)[1],
         reading=HELD_OUT,
         batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
         code=lambda wildcards: fingerprint("score_masked_lm", merging.part(wildcards.method)),
     wildcard_constraints:
-        method="|".join(STUDY.lambdas),
+        method="|".join(dict.fromkeys(method for method, _ in SWEEPS)),
     threads: STUDY.evaluation.threads
     resources:
         **gpu_masked_lm(),

@@ -16,6 +16,7 @@ rule rank_related_languages:
         languages=STUDY.languages,
         task_language=STUDY.task_language,
         related=STUDY.related,
+        nearest=pool.size(STUDY),
         code=fingerprint("rank_related_languages"),
     conda:
         ENVIRONMENT

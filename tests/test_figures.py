@@ -766,6 +766,14 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
             for method in ("la", *others)
             for s in seeds
         ]
+    elif name == "pool":
+        cells = [
+            cell(task, t, "en", relatives, s, model=m, method=method)
+            for m, task, t in first
+            for relatives in ("fr", "fr+de", "fr+de+sw")
+            for method in (("la",) if relatives == "fr" else ("la", "soup"))
+            for s in seeds
+        ]
     elif name == "relatedness":
         cells = [
             cell(task, t, other, t, s, model="xlm-roberta-base")

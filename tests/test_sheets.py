@@ -547,6 +547,16 @@ def some_tables() -> dict[str, pd.DataFrame]:
         "relatedness": table(own),
         "ties": table([*la, *scaled]),
         "methods": table([*la, *scaled]),
+        "pool": table(
+            cell(t, operands, s, points, chosen=next(iter(points)), method=method)
+            for t in ("es", "de")
+            for s in (1, 2)
+            for method, operands, points in (
+                ("la", "en+fr", {0.5: 50, 0.0: 40, 1.0: 44}),
+                ("la", "en+fr+sw", {"0.40,0.40": 51}),
+                ("soup", "en+fr+sw", {"0.33,0.33": 49}),
+            )
+        ),
         "label_free": made_up.rules(
             cell(t, f"en+{other}", s, {0.0: 3, 0.5: 4, 1.0: 2}, chosen=0.5)
             for t, other in (("es", "fr"), ("fr", "es"))

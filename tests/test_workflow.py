@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from langarith.layout import Cell
 from langarith.operands import Operand
 from langarith.study import experiments, loading, schema, sources
 from langarith.study.experiments import EXPERIMENTS, all_cells
@@ -54,8 +55,14 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
         *(("tokenize_shard", shard) for shard in shards),
         *(("write_miniature_task", file) for file in files),
         *((f"train_{run.kind}_adapter", run) for run in runs),
-        *((f"sweep_{cell.method}", cell) for cell in cells),
+        *((sweep_rule(cell), cell) for cell in cells),
     }
+
+
+def sweep_rule(cell: Cell) -> str:
+    """The rule of a sweep: that of its method, and of the number of its operands if above two."""
+    count = len(cell.operands)
+    return f"sweep_{cell.method}" + (f"_{count}" if count > 2 else "")
 
 
 def by_rule(found: set[tuple[str, object]]) -> Counter[str]:

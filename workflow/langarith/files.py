@@ -162,12 +162,13 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_lock(path: str | Path, comment: str, entries: Mapping[str, str]) -> None:
+def write_lock(path: str | Path, comment: str, entries: Mapping[str, str | list[str]]) -> None:
     """Write a lock file beside a study: YAML, one quoted pair of words per line, sorted.
 
     Args:
+        entries: a word or a list of words by word.
         comment: lines at the head of the file, without their `#`.
     """
     head = "".join(f"# {line}\n" for line in comment.splitlines())
-    lines = (f'"{key}": "{value}"\n' for key, value in sorted(entries.items()))
+    lines = (f'"{key}": {json.dumps(value)}\n' for key, value in sorted(entries.items()))
     write_text(path, head + "".join(lines))

@@ -21,5 +21,5 @@ with record.job(snakemake):
     table["in_study"] = [params.related.get(row.target) == row.candidate for row in rows]
     with whole(snakemake.output.table) as partial:
         table.to_csv(partial, index=False)
-    chosen = {row.target: row.candidate for row in rows if row.chosen}
-    write_lock(snakemake.output.proposal, relatedness.LOCK_COMMENT, chosen)
+    proposal = relatedness.proposal(rows, params.nearest)
+    write_lock(snakemake.output.proposal, relatedness.LOCK_COMMENT, proposal)

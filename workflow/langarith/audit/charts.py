@@ -205,6 +205,12 @@ def _bars(
             place = list(dict.fromkeys(analysis.relatedness(table)["other"])).index(left)
             colour = palette.LINES[place % len(palette.LINES)]
             yield bar(left, f"with {left}", colour, "merged", f"LA({left}, {right})")
+        elif experiment == "pool":
+            relatives, method = row["operands"].count("+"), row["method"]
+            title, colour = merging.get(method).title, palette.method_colour(method)
+            if relatives == 1:
+                colour = palette.tint(colour, 0.45)
+            yield bar(f"{method} {relatives}", f"{title}, k = {relatives}", colour)
         else:
             method = row["method"]
             title = merging.get(method).title

@@ -101,7 +101,9 @@ def _recipe(
     """The same merge as a recipe, which needs no study."""
     base = base_model(graph, choice.model)
     method, origin = merging.get(choice.method), None
-    parameters: dict[str, Any] = {"lambda": list(choice.point)}
+    parameters: dict[str, Any] = {}
+    if not method.points((), len(operands)):  # a method whose only point is fixed has no numbers
+        parameters["lambda"] = list(choice.point)
     if method.draws:
         parameters["seed"] = int(choice.seed)
     if method.needs_origin:

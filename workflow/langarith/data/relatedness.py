@@ -46,6 +46,9 @@ LOCK_COMMENT = """\
 Related languages by URIEL: most shared family nodes, ties by syntactic distance.
 Proposed by `snakemake related_languages`; `related:` in the study overrides it."""
 
+Locked = str | list[str]
+"""What a lock file says of a target: its related language, or several, the nearest first."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -181,6 +184,34 @@ def relatedness_table(languages: Sequence[str], exclude: Sequence[str] = ("en",)
             for place, candidate in enumerate(ranked, start=1)
         ]
     return rows
+
+
+def proposal(rows: Iterable[Row], count: int) -> dict[str, Locked]:
+    """The `count` nearest candidates of each target; as many as there are, if fewer."""
+    nearest: dict[str, list[str]] = {}
+    for row in rows:
+        if row.rank <= count:
+            nearest.setdefault(row.target, []).append(row.candidate)
+    return {target: found[0] if count == 1 else found for target, found in nearest.items()}
+
+
+def listed(locked: Locked) -> list[str]:
+    """The related languages of a target, the nearest first."""
+    return [locked] if isinstance(locked, str) else list(locked)
+
+
+def accepted(earlier: Mapping[str, Locked], proposed: Mapping[str, Locked]) -> dict[str, Locked]:
+    """What a lock file holds next: its earlier choices, and of a proposal what is new.
+
+    A target that has fewer languages than are proposed gets the nearest of the others behind them.
+    """
+    found = dict(proposed) | dict(earlier)
+    for target, languages in proposed.items():
+        wanted = len(listed(languages))
+        both = dict.fromkeys([*listed(found[target]), *listed(languages)])
+        if len(listed(found[target])) < wanted:
+            found[target] = list(both)[:wanted]
+    return found
 
 
 def _hamming(a: Sequence[float], b: Sequence[float]) -> float:

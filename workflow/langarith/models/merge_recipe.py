@@ -114,6 +114,13 @@ class MergeRecipe(Strict):
 
     def _refuse_other_numbers(self, method: merging.Method) -> None:
         given, weights = self.parameters.point, [operand.weight for operand in self.operands]
+        if method.points((), len(weights)):
+            if given is not None or any(weight is not None for weight in weights):
+                raise ValueError(
+                    f"{self.method} has no parameters; remove parameters.lambda and the weights of "
+                    "operands"
+                )
+            return
         wanted = numbers(method, len(weights))
         if all(weight is None for weight in weights):
             if given is None:
@@ -145,6 +152,8 @@ class MergeRecipe(Strict):
         """The point at which the method is evaluated; weights of all operands but the last."""
         if self.parameters.point is not None:
             return self.parameters.point
+        if fixed := merging.get(self.method).points((), len(self.operands)):
+            return fixed[0]
         return tuple(operand.weight or 0.0 for operand in self.operands[:-1])
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from langarith import tasks
 from langarith.evaluation import outcomes
 from langarith.operands import Point, parse_point
-from langarith.results import analysis, statistics
+from langarith.results import analysis, pool, statistics
 from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS, MADX
 
 COLUMNS = (
@@ -169,6 +169,27 @@ def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _pool(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Merges of other numbers of relatives, and averages, over language arithmetic of two."""
+    found = []
+    complete = pool.scores(table).dropna(subset=["value"])
+    for place, rows in complete.groupby(["model", "task", "target"], sort=False):
+        model, task, target = map(str, place)
+        merges = {
+            str(name): Score(
+                str(part["method"].iloc[0]), str(part["operands"].iloc[0]), _chosen(part)
+            )
+            for name, part in rows.groupby("name", sort=False)
+        }
+        base = merges.pop(pool.BASE, Score("la", "", {}))
+        for name, merge in merges.items():
+            seeds = merge.points.keys() & base.points.keys()
+            if seeds:
+                merged, other = merge.only(seeds), base.only(seeds)
+                found.append(Gain(model, task, target, name, "full", pool.BASE, merged, (other,)))
+    return found
+
+
 def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
     found = []
@@ -204,6 +225,7 @@ GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "low_resource": _low_resource,
     "ties": _methods,
     "methods": _all_methods,
+    "pool": _pool,
     "label_free": _label_free,
 }
 """The experiments that state gains."""

@@ -10,7 +10,7 @@ TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
 TARGET = "#9A4FB5"  # the target's own adapter, alone
 OTHERS = (
     *("#009E73", "#CC79A7", "#882255", "#D55E00"),
-    *("#F0E442", "#999933", "#8C6D46", "#6B6B6B"),
+    *("#F0E442", "#999933", "#8C6D46", "#117733", "#6B6B6B"),
 )
 """Of merge methods but language arithmetic, in the order of the registry."""
 

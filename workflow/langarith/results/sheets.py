@@ -17,6 +17,7 @@ from langarith.results import (
     sheets_choices,
     sheets_label_free,
     sheets_methods,
+    sheets_pool,
 )
 from langarith.results.paper import stated
 from langarith.results.sheet import (
@@ -404,6 +405,7 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "relatedness": relatedness,
     "ties": ties,
     "methods": sheets_methods.methods,
+    "pool": sheets_pool.more_relatives,
     "label_free": sheets_label_free.compare_rules,
     "related_languages": related_languages,
     "similarity": similarity,

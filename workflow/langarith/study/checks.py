@@ -16,7 +16,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import file_checks
+from langarith.study import file_checks, pool
 from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
@@ -135,7 +135,7 @@ def _related_to_task_language(study: Study) -> Iterator[str]:
     """Experiments that merge the task language with the related one need two languages."""
     merged = [
         name
-        for name in ("zero_shot", "lambda_impact", "ties", "methods", "label_free")
+        for name in ("zero_shot", "lambda_impact", "ties", "methods", "pool", "label_free")
         if name in study.experiments
         and set(study.experiments[name].tasks or ()) <= set(study.tasks)
     ]
@@ -406,6 +406,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _lambdas_of_la,
     _experiments,
     _related_to_task_language,
+    pool.problems,
     file_checks.shards_on_hub,
     file_checks.revisions,
     file_checks.ready_made_adapters,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from langarith.errors import InputError
 from langarith.layout import Cell, Run
 from langarith.operands import Operand
+from langarith.study import pool
 from langarith.study.grid import cells_of, other_methods, related_operand
 
 if TYPE_CHECKING:
@@ -153,6 +154,15 @@ EXPERIMENTS: dict[str, View] = {
         methods,
         gains=True,
         choices=True,
+        chosen=True,
+    ),
+    pool.NAME: View(
+        "Language arithmetic of the task language and the k nearest relatives of each target, and "
+        "the plain average of the same adapters (soup): the gain over language arithmetic of two, "
+        "k = 1.",
+        pool.cells,
+        frozenset({"models", "tasks", "targets", "pool_size", "caption"}),
+        gains=True,
         chosen=True,
     ),
     "related_languages": View(

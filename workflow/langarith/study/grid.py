@@ -43,6 +43,27 @@ def related_operand(study: Study, target: str) -> Operand:
     return Operand(study.related[target])
 
 
+def relatives(study: Study, target: str, count: int) -> tuple[Operand, ...]:
+    """The adapters of the languages nearest to a target, the nearest first.
+
+    The first is the related language; further ones are those of `relatives`, in their order.
+
+    Raises:
+        InputError: the study names fewer.
+    """
+    first = related_operand(study, target)
+    further = [Operand(language) for language in study.relatives.get(target, ())]
+    found = tuple(dict.fromkeys([first, *further]))
+    if len(found) < count:
+        raise InputError(
+            f"relatives.{target}: {count} languages are needed and {len(found)} "
+            f"{'is' if len(found) == 1 else 'are'} known ({', '.join(map(str, found))}); name "
+            "further ones in the study, the nearest first, or run `snakemake related_languages` "
+            "and accept its proposal with `snakemake lock_related_languages`"
+        )
+    return found[:count]
+
+
 def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) -> list[Cell]:
     """The cells of an experiment: its places times the merges of each target times the seeds.
 
@@ -66,10 +87,21 @@ def other_methods(study: Study, family: str | None = None) -> list[str]:
     ]
 
 
+def lambdas(study: Study, method: str, operands: int) -> tuple[tuple[float, ...], str]:
+    """The numbers that the points of a method are made of, and how they are searched.
+
+    No numbers of a method that has no grid in the study: its points are fixed.
+    """
+    if method not in study.lambdas:
+        return (), "grid"
+    found = study.lambdas[method].of(operands)
+    return found.values(), found.search
+
+
 def search(study: Study, method: str, operands: int) -> Search:
     """Where a method is evaluated in every cell of so many operands."""
-    lambdas = study.lambdas[method]
-    return _search(method, lambdas.values(), operands, lambdas.search)
+    values, kind = lambdas(study, method, operands)
+    return _search(method, values, operands, kind)
 
 
 @cache

@@ -168,23 +168,38 @@ def revisions_file(study_file: Path) -> Path:
     return study_file.with_name(f"{study_file.stem}.revisions.yaml")
 
 
-def _locked(files: Iterable[Path], lock: Callable[[Path], Path]) -> dict[str, str]:
+def _locked(files: Iterable[Path], lock: Callable[[Path], Path]) -> dict[str, Any]:
     """One kind of lock file of a study and those it extends, the nearest first."""
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for file in reversed(list(files)):
         if lock(file).is_file():
-            found |= {str(k): str(v) for k, v in read_yaml(lock(file)).items()}
+            found |= {str(k): v for k, v in read_yaml(lock(file)).items()}
     return found
 
 
-def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, str]]:
-    known = set(study.languages)
-    related = _locked(files, lock_file).items()
+def _known(study: Study, locked: list[str]) -> list[str]:
+    """Of several languages of a lock file, which may be of other studies, too, those of this one.
+
+    Of several, the task language of this study is none.
+    """
+    other = study.task_language if len(locked) > 1 else None
+    return [language for language in locked if language in study.languages and language != other]
+
+
+def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    nearest = {
+        target: _known(study, languages if isinstance(languages, list) else [str(languages)])
+        for target, languages in _locked(files, lock_file).items()
+        if target in study.languages
+    }
+    related = {target: languages[0] for target, languages in nearest.items() if languages}
+    several = {target: languages for target, languages in nearest.items() if len(languages) > 1}
     branches = hub_branches(study)
     revisions = _locked(files, revisions_file).items()
     return {
-        "related": {t: r for t, r in related if t in known and r in known} | study.related,
-        "revisions": {key: r for key, r in revisions if key in branches} | study.revisions,
+        "related": related | study.related,
+        "relatives": several | study.relatives,
+        "revisions": {key: str(r) for key, r in revisions if key in branches} | study.revisions,
     }
 
 

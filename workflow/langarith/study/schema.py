@@ -348,13 +348,34 @@ TaskSpec = Annotated[HubTask | FilesTask | MiniatureTask, Field(discriminator="s
 _MOST_LAMBDAS = 1000
 
 
+Kind = Literal["grid", "refine"]
+"""Of the search of a sweep."""
+
+
+class Several(Strict):
+    """How the weights of more than two operands are searched."""
+
+    step: float = Field(ge=0.01)
+    search: Kind = "grid"
+
+
 class Lambdas(Strict):
-    """An evenly spaced lambda grid, both ends in it, and how a sweep searches it."""
+    """An evenly spaced lambda grid, both ends in it, and how a sweep searches it.
+
+    `several`: the same of more than two operands, where it differs.
+    """
 
     start: float = 0.0
     stop: float = 1.0
     step: float = Field(ge=0.01)
-    search: Literal["grid", "refine"] = "grid"
+    search: Kind = "grid"
+    several: Several | None = None
+
+    def of(self, operands: int) -> Lambdas:
+        """The grid of the weights of so many operands."""
+        if operands <= 2 or self.several is None:
+            return self
+        return Lambdas(start=self.start, stop=self.stop, **self.several.model_dump())
 
     def values(self) -> tuple[float, ...]:
         """Every lambda of the grid, in order."""
@@ -365,20 +386,26 @@ class Lambdas(Strict):
     def _step_divides_range(self) -> Lambdas:
         if self.stop < self.start:
             raise ValueError(f"stop {self.stop} lies below start {self.start}; swap them")
-        if any(abs(v * 100 - round(v * 100)) > 1e-6 for v in (self.start, self.stop, self.step)):
-            raise ValueError("lambdas are written with two decimals; round start, stop and step")
-        parts = (self.stop - self.start) / self.step
-        if not math.isclose(parts, round(parts), abs_tol=1e-6):
-            raise ValueError(
-                f"step {self.step} does not divide the range {self.start} to {self.stop}; "
-                "take one that does, for example 0.05 or 0.1"
-            )
-        if parts > _MOST_LAMBDAS:
-            raise ValueError(
-                f"start {self.start} to stop {self.stop} by {self.step} are {round(parts) + 1} "
-                f"lambdas; take at most {_MOST_LAMBDAS + 1}"
-            )
+        for step in [self.step, *([self.several.step] if self.several else [])]:
+            _refuse_uneven(self.start, self.stop, step)
         return self
+
+
+def _refuse_uneven(start: float, stop: float, step: float) -> None:
+    """Raise a ValueError for a grid that is not even, not written exactly, or too fine."""
+    if any(abs(v * 100 - round(v * 100)) > 1e-6 for v in (start, stop, step)):
+        raise ValueError("lambdas are written with two decimals; round start, stop and step")
+    parts = (stop - start) / step
+    if not math.isclose(parts, round(parts), abs_tol=1e-6):
+        raise ValueError(
+            f"step {step} does not divide the range {start} to {stop}; "
+            "take one that does, for example 0.05 or 0.1"
+        )
+    if parts > _MOST_LAMBDAS:
+        raise ValueError(
+            f"start {start} to stop {stop} by {step} are {round(parts) + 1} "
+            f"lambdas; take at most {_MOST_LAMBDAS + 1}"
+        )
 
 
 class Experiment(Strict):
@@ -387,12 +414,14 @@ class Experiment(Strict):
     `pool` is of `relatedness` alone: the languages that each target is paired with. `languages`
     and `layers` are of the experiments on language vectors, `similarity` and `sparsity`. `caption`
     overrides the study's. `rules` is of `label_free` alone: the rules that it compares.
+    `pool_size` is of `pool` alone: the largest number of relatives that are merged.
     """
 
     models: list[str] | None = Field(None, min_length=1)
     tasks: list[str] | None = Field(None, min_length=1)
     targets: list[str] | None = Field(None, min_length=1)
     pool: list[str] | None = Field(None, min_length=2)
+    pool_size: int | None = Field(None, ge=2)
     languages: list[str] | None = Field(None, min_length=1)
     layers: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     rules: list[str] | None = Field(None, min_length=1)
@@ -430,6 +459,7 @@ class Study(Strict):
     corpora: CorporaSpec
     tasks: dict[str, TaskSpec] = Field(min_length=1)
     related: dict[str, str] = {}
+    relatives: dict[str, list[str]] = {}
     revisions: dict[str, str] = {}
     budgets: dict[str, list[Budget]] = {}
     lambdas: dict[str, Lambdas] = {"la": Lambdas(step=0.05)}

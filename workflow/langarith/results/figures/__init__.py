@@ -16,6 +16,7 @@ from langarith.results.figures.density import sparsity
 from langarith.results.figures.dots import compare_rules, methods
 from langarith.results.figures.lines import lambda_impact, low_resource
 from langarith.results.figures.matrices import relatedness, similarity
+from langarith.results.figures.pool import more_relatives
 from langarith.results.figures.price import label_price
 from langarith.results.figures.style import TEXT_WIDTH, save
 
@@ -27,6 +28,7 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "relatedness": relatedness,
     "ties": ties,
     "methods": methods,
+    "pool": more_relatives,
     "label_free": compare_rules,
     "similarity": similarity,
     "sparsity": sparsity,

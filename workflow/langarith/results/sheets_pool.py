@@ -1,0 +1,104 @@
+"""The table of the experiment `pool`: more relatives in the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from langarith.operands import parse_point
+from langarith.results import analysis, pool
+from langarith.results.sheet import (
+    MISSING,
+    Cell,
+    Number,
+    Row,
+    Sheet,
+    best,
+    by,
+    gain,
+    mean,
+    measured,
+    missing_cells,
+    panels,
+    sheet,
+)
+
+
+def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+    """Language arithmetic and the average of the task language and k relatives, by target and k."""
+    source = caption["task_language"]
+    sheets = []
+    for model, task, part in panels(pool.scores(table), caption):
+        runs, merges = pool.wide(part), pool.names(part)
+        blocks: list[list[Row]] = []
+        shown = by(part, "target", caption["languages"])
+        if len(shown) > 1:
+            shown.append((analysis.AVERAGE, part))
+        for target, of_target in shown:
+            average = target == analysis.AVERAGE
+            seeds = runs if average else runs[runs["target"] == target]
+            there = [name for name in merges if (of_target["name"] == name).any()]
+            # averages of the same runs alone compare
+            together = there if average else ()
+            numbers = best([mean(seeds, name, caption, together) for name in there])
+            rows: list[Row] = []
+            for name, number in zip(there, numbers, strict=True):
+                chosen = of_target[of_target["name"] == name]
+                rows.append(
+                    (
+                        "average" if average else target,
+                        str(pool.relatives_of(name)),
+                        _title(name, source),
+                        "" if average else str(chosen["languages"].iloc[0]),
+                        _evaluations(chosen),
+                        number,
+                        "" if average else _weights(chosen),
+                        ""
+                        if name == pool.BASE
+                        else gain(
+                            runs, name, [pool.BASE], caption, target, pool.BASE, together, name
+                        ),
+                    )
+                )
+            blocks.append(rows)
+        sheets.append(
+            sheet(
+                f"Pool, {model}, {measured(task, table)}",
+                "Test scores in percent, mean ± standard deviation over seeds; the best of a "
+                f"target in bold. k: relatives of the target t beside {source}, the nearest first. "
+                "Evaluations: points evaluated on validation to choose the weights, mean over "
+                "cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the operands, "
+                "mean over seeds. The gain, in points, is over language arithmetic of two (LA, "
+                "k = 1).",
+                ("t", "k", "merge", "operands", "evaluations", "score", "weights", "gain"),
+                blocks,
+                caption,
+            )
+        )
+    return [*sheets, *missing_cells(caption)]
+
+
+def _title(name: str, source: str) -> str:
+    if pool.relatives_of(name) == 0:
+        return f"{source} adapter"
+    return "soup" if name.startswith("soup") else "LA"
+
+
+def _evaluations(chosen: pd.DataFrame) -> Number:
+    counts = chosen["evaluations"].dropna()
+    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
+
+
+def _weights(chosen: pd.DataFrame) -> Cell:
+    """The mean weight of each operand over seeds."""
+    if (chosen["k"] == 0).any():
+        return "1.00"
+    if chosen["name"].iloc[0].startswith("soup"):
+        return "equal"
+    points = [parse_point(text) for text in chosen["point"] if isinstance(text, str) and text]
+    # the last operand takes the rest
+    shares = [[*point, 1.0 - sum(point)] for point in points]
+    means = [round(sum(of) / len(points), 2) + 0.0 for of in zip(*shares, strict=True)]
+    return ", ".join(f"{mean:.2f}" for mean in means) or MISSING
