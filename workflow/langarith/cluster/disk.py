@@ -94,8 +94,7 @@ def _models(study: schema.Study) -> Iterator[float]:
 def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
     """Kind and weights of the adapters to train."""
     for run in _runs(study):
-        operand = Operand.parse(run.name)
-        if run.kind == "language" and sources.ready_adapter(study, run.model, operand, ""):
+        if sources.is_ready(study, run):
             continue
         if not _exists(study, run.folder, layout.ADAPTER_FILES[-1]):
             layers, width, *_ = costs.shape(study, run.model) or costs.LARGE
@@ -103,6 +102,7 @@ def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
                 weights = layers * 2 * width**2 / study.adapters.task.reduction_factor
             else:
                 of = study.adapters.language
+                layers -= len(of.leave_out)
                 weights = layers * 2 * width**2 / of.reduction_factor
                 if of.invertible_reduction_factor:  # two networks, each on half of the width
                     weights += 2 * 2 * (width / 2) ** 2 / of.invertible_reduction_factor

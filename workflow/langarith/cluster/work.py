@@ -59,7 +59,10 @@ def kind(rule: str) -> str:
 
 
 KINDS = frozenset(
-    "pretrain_model train_language_adapter train_task_adapter sweep score_masked_lm".split()
+    (
+        "pretrain_model train_language_adapter train_task_adapter score_task_adapter sweep "
+        "score_masked_lm"
+    ).split()
 )
 """Rules whose operations are counted: those that take a GPU."""
 
@@ -113,6 +116,8 @@ class Counter:
         if rule == "train_task_adapter":
             recipe = sources.task_training(self.study, task)
             return _task_adapter(model, shape, recipe, *counted, self._bottlenecks(shape))
+        if rule == "score_task_adapter":
+            return self._sweep(model, shape, 1, *counted)
         method, operands = names["method"], len(parse_operands(names["operands"]))
         points = grid.search(self.study, method, operands).most
         return self._sweep(model, shape, points, *counted)
@@ -218,6 +223,10 @@ class Counter:
             recipe_ = recipes.TaskRecipe.model_construct(**parameters["recipe"])
             sizes = (counts["train"], counts["validation"], counts["test"])
             return _task_adapter(model, shape, recipe_, sizes, length)
+        if rule == "score_task_adapter":
+            counts = json.loads((path.parent / "task.json").read_text(encoding="utf-8"))["examples"]
+            sizes = (counts["train"], counts["validation"], counts["test"])
+            return self._sweep(model, shape, 1, sizes, length)
         chosen = json.loads((path.parent / "selected.json").read_text(encoding="utf-8"))
         counts = (0, chosen["examples"]["validation"], chosen["examples"]["test"])
         points = len(chosen["validation"])
@@ -233,6 +242,7 @@ def _names(path: str) -> dict[str, str]:
         layout.ENCODER,
         layout.LANGUAGE_ADAPTER,
         layout.TASK_ADAPTER,
+        layout.READY_TASK,
         layout.CELL,
         layout.MASKED_LM,
     )

@@ -15,8 +15,8 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import file_checks
-from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
+from langarith.study import adapter_checks, file_checks
+from langarith.study.experiments import EXPERIMENTS
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     Experiment,
@@ -27,7 +27,12 @@ from langarith.study.schema import (
     PretrainModel,
     Study,
 )
-from langarith.study.sources import corpus_files, sequence_lengths, shard_name, task_type
+from langarith.study.sources import (
+    corpus_files,
+    sequence_lengths,
+    shard_name,
+    task_type,
+)
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -358,33 +363,6 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
 
-def _without_initialisation(study: Study) -> Iterator[str]:
-    """Experiments that subtract θ_pre, which is unknown for an adapter that was trained elsewhere.
-
-    Language arithmetic needs none: its weights sum to one, and θ_pre falls out.
-    """
-    if not any(model.adapters for model in study.models.values()):
-        return  # and ask for no related languages, which may not be known yet
-    for name in study.experiments:
-        used = {
-            (cell.model, operand.language)
-            for cell in cells(study, name)
-            if merging.get(cell.method).needs_origin
-            for operand in cell.operands
-        }
-        if name in VECTOR_EXPERIMENTS:
-            used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
-        for model, spec in study.models.items():
-            for language in spec.adapters:
-                if (model, language) in used:
-                    yield (
-                        f"experiments.{name}: it subtracts the initialisation of the adapters, and "
-                        f"models.{model}.adapters.{language} was trained elsewhere from an unknown "
-                        "one; remove it there, so that one is trained, or leave the model or the "
-                        f"language out of 'experiments.{name}'"
-                    )
-
-
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _languages,
     _names,
@@ -406,8 +384,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _related_to_task_language,
     file_checks.shards_on_hub,
     file_checks.revisions,
-    file_checks.ready_made_adapters,
-    _without_initialisation,
+    *adapter_checks.CHECKS,
     file_checks.missing_shards,
     file_checks.missing_task_files,
     file_checks.files_in_two_roles,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from langarith.study.schema import (
     HubTask,
     MiniatureCorpora,
     MiniatureTask,
+    PretrainModel,
     Study,
     TaskSpec,
 )
@@ -123,6 +125,18 @@ def model_folder(study: Study, name: str) -> Path | None:
     return Path(file).parent if file else None
 
 
+def layer_count(study: Study, name: str) -> int | None:
+    """The number of layers of a base model; None where its config.json is not there yet."""
+    model = study.models[name]
+    if isinstance(model, PretrainModel):
+        return model.layers
+    path = Path(str(model_file(study, name, "config.json")))
+    try:
+        return int(json.loads(path.read_bytes())["num_hidden_layers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another check says what is wrong with the file
+
+
 def sequence_lengths(study: Study) -> dict[str, int]:
     """Subwords of the longest sequences, by the keys that ask for them."""
     return {
@@ -146,6 +160,23 @@ def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str 
     place = study.models[model].adapters.get(operand.language)
     if place is None or operand.budget != "full":
         return None
+    return _file_of_adapter(study, place, file)
+
+
+def ready_task_adapter(study: Study, model: str, task: str, file: str) -> str | None:
+    """One file of a ready-made task adapter; None where it is trained. It serves all seeds."""
+    place = study.models[model].task_adapters.get(task)
+    return None if place is None else _file_of_adapter(study, place, file)
+
+
+def is_ready(study: Study, run: layout.Run) -> bool:
+    """Whether an adapter is ready-made: nothing is trained for it."""
+    if run.kind == "task":
+        return run.name in study.models[run.model].task_adapters
+    return ready_adapter(study, run.model, Operand.parse(run.name), "") is not None
+
+
+def _file_of_adapter(study: Study, place: str, file: str) -> str:
     on_hub = hub_adapter(place)
     return hub_file(study, "models", *on_hub, file) if on_hub else f"{place}/{file}"
 
@@ -156,7 +187,7 @@ def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
     for model in study.models.values():
         if isinstance(model, HubModel):
             named.append(("models", model.path, model.revision))
-        for place in model.adapters.values():
+        for place in [*model.adapters.values(), *model.task_adapters.values()]:
             if on_hub := hub_adapter(place):
                 named.append(("models", *on_hub))
     if isinstance(study.corpora, HubCorpora):
