@@ -36,7 +36,7 @@ rule all:
     localrule: True
     input:
         [experiment_results(name) for name in STUDY.experiments],
-        learning_curves(),
+        learning_curves,
 
 
 # Every experiment of the paper is a target by its name: snakemake zero_shot

@@ -102,3 +102,43 @@ rule train_task_adapter:
         ENVIRONMENT
     script:
         "../workflow/scripts/train_task_adapter.py"
+
+
+# Where one is ready-made. Also the proof that it fits the base model and the task.
+rule score_task_adapter:
+    message:
+        "Scoring the ready-made {wildcards.task} adapter of {wildcards.model} on the task language, seed {wildcards.seed}"
+    input:
+        encoder=encoder,
+        tokenizer=tokenizer,
+        language_adapter=task_language_adapter,
+        task_adapter=ready_task_adapter,
+        train=task_split("train"),
+        validation=task_split("validation"),
+        test=task_split("test"),
+        checked=lambda wildcards: checked(wildcards.task, STUDY.task_language),
+        adapters=lambda wildcards: checked_adapters(wildcards.model, STUDY.task_language),
+    output:
+        # a copy, so that what follows is the same as for one that is trained here
+        adapter=expand(
+            f"{READY_TASK}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True
+        ),
+        task=f"{READY_TASK}/task.json",
+        record=f"{READY_TASK}/provenance.json",
+    log:
+        f"{LOGS}/score_task_adapter/{{model}}-{{task}}-seed{{seed}}.log",
+    params:
+        reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, STUDY.task_language),
+        language=STUDY.task_language,
+        batches=STUDY.evaluation.model_dump(include={"tokens_per_batch", "precision"}),
+        code=lambda wildcards: fingerprint(
+            "score_task_adapter", tasks.part(sources.task_type(STUDY, wildcards.task))
+        ),
+    threads: STUDY.evaluation.threads
+    resources:
+        **gpu_scoring(),
+    priority: 5  # every sweep of the task depends on it
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow/scripts/score_task_adapter.py"

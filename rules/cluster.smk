@@ -35,6 +35,14 @@ def gpu_training(need):
     }
 
 
+def gpu_scoring():
+    """Resources of the scores of a ready-made task adapter, which are those of a sweep's one point."""
+    return request(lambda wildcards: NEEDS.scoring(wildcards.model, wildcards.task)) | {
+        "gpu": 1,
+        "attempt": attempt,
+    }
+
+
 def gpu_masked_lm():
     """Resources of the masked-LM losses of one sweep's merges."""
     need = lambda wildcards: NEEDS.masked_lm(

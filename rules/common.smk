@@ -45,11 +45,13 @@ TOKENIZER = f"{R}/{layout.TOKENIZER}"
 ENCODER = f"{R}/{layout.ENCODER}"
 TOKENS = f"{R}/{layout.TOKENS}"
 INITIAL = f"{R}/{layout.INITIAL}"
+LEFT_OUT = f"{R}/{layout.LEFT_OUT}"
 MASKED_LM = f"{R}/{layout.MASKED_LM}"
 FISHER = f"{R}/{layout.FISHER}"
 READY_CHECK = f"{R}/{layout.READY_CHECK}"
 LANGUAGE_ADAPTER = f"{R}/{layout.LANGUAGE_ADAPTER}"
 TASK_ADAPTER = f"{R}/{layout.TASK_ADAPTER}"
+READY_TASK = f"{R}/{layout.READY_TASK}"
 CELL = f"{R}/{layout.CELL}"
 CHECK = f"{R}/{layout.CHECK}"
 TABLE = f"{R}/{layout.TABLE}"
@@ -125,9 +127,16 @@ def token_streams(wildcards):
     ]
 
 
+def initial_folder(model, kind):
+    """The folder of the common initialisation that adapters of a kind start from."""
+    if kind == "language" and STUDY.adapters.language.leave_out:
+        return LEFT_OUT.format(model=model)
+    return INITIAL.format(model=model, kind=kind)
+
+
 def initial_adapter(kind):
     """The common initialisation that adapters of a kind start from."""
-    return lambda wildcards: folder_files(INITIAL, ADAPTER_FILES, model=wildcards.model, kind=kind)
+    return lambda wildcards: folder_files(initial_folder(wildcards.model, kind), ADAPTER_FILES)
 
 
 def language_adapter(model, operand, seed):
@@ -170,15 +179,25 @@ def task_language_adapter(wildcards):
     return language_adapter(wildcards.model, STUDY.task_language, wildcards.seed)
 
 
+def ready_task_adapter(wildcards):
+    """Files of a ready-made task adapter and its head, where they are; none where one is trained."""
+    files = [
+        sources.ready_task_adapter(STUDY, wildcards.model, wildcards.task, file)
+        for file in [*ADAPTER_FILES, *HEAD_FILES]
+    ]
+    return [file for file in files if file]
+
+
+def task_adapter_folder(model, task, seed):
+    """The folder of a task adapter: that of its training, or where a ready-made one is copied to."""
+    ready = task in STUDY.models[model].task_adapters
+    return (READY_TASK if ready else TASK_ADAPTER).format(model=model, task=task, seed=seed)
+
+
 def task_adapter(wildcards):
-    """Files of a trained task adapter, its head and its label set."""
-    return folder_files(
-        TASK_ADAPTER,
-        [*ADAPTER_FILES, *HEAD_FILES, "task.json"],
-        model=wildcards.model,
-        task=wildcards.task,
-        seed=wildcards.seed,
-    )
+    """Files of a task adapter, its head and its label set."""
+    folder = task_adapter_folder(wildcards.model, wildcards.task, wildcards.seed)
+    return folder_files(folder, [*ADAPTER_FILES, *HEAD_FILES, "task.json"])
 
 
 def task_split(split):

@@ -25,7 +25,9 @@ def cell_file(cell, name):
 
 
 def adapter_folder(run):
-    """The folder of a training's adapter."""
+    """The folder of a task adapter, or of a language adapter that is trained here."""
+    if run.kind == "task":
+        return task_adapter_folder(run.model, run.name, run.seed)
     return f"{R}/{run.folder}"
 
 
@@ -170,8 +172,12 @@ def first_metric(task):
 def blamed_log(cell):
     """The log of the first upstream job of an adapter that left no file, or else of the sweep."""
     for run in experiments.runs_of(STUDY, [cell]):
+        ready = sources.is_ready(STUDY, run)
+        if ready and run.kind == "language":
+            continue
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
-            return f"{R}/{run.log}"
+            name = f"{run.model}-{run.name}-seed{run.seed}"
+            return f"{LOGS}/score_task_adapter/{name}.log" if ready else f"{R}/{run.log}"
     if os.path.exists(cell_file(cell, "selected.json")):
         if not all(map(os.path.exists, choice_files(cell)[1])):
             return MASKED_LM_LOG.format(**cell.wildcards)
@@ -221,7 +227,7 @@ def vector_adapters(experiment):
 def vector_origins(experiment):
     """The initialisations that these adapters started from, with their model and kind."""
     return lambda _: [
-        ((model, kind), f"{INITIAL.format(model=model, kind=kind)}/{ADAPTER_FILES[-1]}")
+        ((model, kind), f"{initial_folder(model, kind)}/{ADAPTER_FILES[-1]}")
         for model, kind in dict.fromkeys(
             (run.model, run.kind) for run in asked(experiments.vectors, experiment)
         )
@@ -236,7 +242,7 @@ def files_of(found):
 def trained_runs():
     """Every adapter that the study's experiments need and that is trained here."""
     runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
-    return [run for run in dict.fromkeys(runs) if not is_ready(run)]
+    return [run for run in dict.fromkeys(runs) if not sources.is_ready(STUDY, run)]
 
 
 def training_logs(wildcards):
@@ -248,14 +254,6 @@ def training_logs(wildcards):
     return there([f"{folder}/metrics.jsonl" for folder in folders])
 
 
-def is_ready(run):
-    """Whether a language adapter is ready-made: nothing is trained for it."""
-    operand = Operand.parse(run.name)
-    return (
-        run.kind == "language" and sources.ready_adapter(STUDY, run.model, operand, "") is not None
-    )
-
-
 def hub_files(_):
     """Every file of the hub that the study's experiments need."""
     wanted = []
@@ -265,6 +263,8 @@ def hub_files(_):
             wanted += [*encoder(at), *tokenizer(at), *start_files(at)]
             if run.kind == "language":
                 wanted += operand_sources(run)
+            else:
+                wanted += ready_task_adapter(SimpleNamespace(model=run.model, task=run.name))
         for cell in cells(name):
             wanted += [
                 sources.task_file(STUDY, cell.task, language, split)
@@ -305,7 +305,10 @@ def missing_experiment(name):
     refuse(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
 
 
-def learning_curves():
+def learning_curves(_=None):
+    """The figure of what the study trains; none where it trains nothing."""
+    if not trained_runs():
+        return []
     return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
 
 

@@ -106,9 +106,34 @@ rule initialise_adapters:
     log:
         f"{LOGS}/initialise_adapters/{{model}}.log",
     params:
-        adapters=STUDY.adapters.model_dump(),
+        adapters=STUDY.adapters.model_dump(exclude={"language": {"leave_out"}}),
         code=fingerprint("initialise_adapters"),
     conda:
         ENVIRONMENT
     script:
         "../workflow/scripts/initialise_adapters.py"
+
+
+if STUDY.adapters.language.leave_out:
+
+    rule leave_out_layers:
+        message:
+            "Leaving out layers of the initial language adapter of {wildcards.model}"
+        localrule: True
+        input:
+            initial=expand(
+                f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True
+            ),
+            encoder=lambda wildcards: encoder(wildcards)[:1],
+        output:
+            adapter=expand(f"{LEFT_OUT}/{{file}}", file=ADAPTER_FILES, allow_missing=True),
+            record=f"{LEFT_OUT}/provenance.json",
+        log:
+            f"{LOGS}/leave_out_layers/{{model}}.log",
+        params:
+            layers=STUDY.adapters.language.leave_out,
+            code=fingerprint("leave_out_layers"),
+        conda:
+            ENVIRONMENT
+        script:
+            "../workflow/scripts/leave_out_layers.py"

@@ -560,9 +560,9 @@ def test_recipe_of_the_docs_for_pickles_takes_tied_weights(
     )
     monkeypatch.chdir(tmp_path)
     tied = torch.arange(6.0).reshape(2, 3)
-    torch.save({"decoder": tied, "embeddings": tied}, "pytorch_adapter.bin")
+    torch.save({"decoder": tied, "embeddings": tied}, "pytorch_model.bin")
     exec(textwrap.dedent(recipe), {})  # noqa: S102
-    assert torch.equal(load_file("adapter.safetensors")["decoder"], tied)
+    assert torch.equal(load_file("model.safetensors")["decoder"], tied)
 
 
 def test_roberta_is_supported(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ RULES = selection.names()
 PARTS = {
     "check_task_data": ["tasks"],
     "train_task_adapter": ["tasks"],
+    "score_task_adapter": ["tasks"],
     "sweep": ["merging", "tasks"],
     "estimate_gains": ["tasks"],
     "estimate_choices": ["tasks"],
@@ -159,8 +160,10 @@ MERGES = "merging.[!s]* merging.slerp"
 # What no job of a stage may depend on: its fingerprint would move with what it does not compute.
 BOUNDARIES = {
     "train_task_adapter*": "merging* evaluation.sweep evaluation.selection results* data.streams",
+    "score_task_adapter*": "merging* training* results* evaluation.sweep evaluation.selection",
     "train_language_adapter": "tasks* merging* evaluation* results* data.readers",
     "pretrain_model": "tasks* merging* evaluation* results* data.readers models.adapters",
+    "leave_out_layers": "tasks* merging* evaluation* training* data.*",
     "initialise_adapters": "tasks* merging* evaluation* training* data.*",
     "train_tokenizer": "tasks* merging* evaluation* training* models* data.streams",
     "tokenize_shard": "tasks* merging* evaluation* training* models* data.tokenizer",

@@ -112,8 +112,8 @@ def test_gpu_settings_stand_once_in_the_profile(root):
     """The rules that hold a GPU are the keys of set-resources; `sweep` is every sweep_{method}."""
     profile = yaml.safe_load((root / "profiles/slurm/config.yaml").read_text())
     trainings = {"pretrain_model", "train_language_adapter", "train_task_adapter"}
-    others = {"sweep", "score_masked_lm", "estimate_fisher"}
-    assert set(profile["set-resources"]) == trainings | others
+    scored = {"sweep", "score_masked_lm", "score_task_adapter", "estimate_fisher"}
+    assert set(profile["set-resources"]) == trainings | scored
     # one place: all of them are the same mapping
     assert len({id(keys) for keys in profile["set-resources"].values()}) == 1
     assert profile["resources"] == ["runtime=1440", "gpu=1", "turn=1"]

@@ -86,6 +86,11 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
 
 
+def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
+    """See :func:`langarith.models.convert.convert`, which imports torch."""
+    return list(import_module("langarith.models.convert").convert(folder, to, labels))
+
+
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:
     """Print the lines of a command, or to stderr its InputError; 0 if all is well, else 1.
 
@@ -140,6 +145,14 @@ def run(arguments: list[str]) -> int:
     merging = commands.add_parser("merge", help="merge the adapters of a recipe, without a study")
     merging.add_argument("recipe", type=Path, help="a YAML file: docs/merging_without_a_study.md")
     merging.add_argument("--to", type=Path, required=True, help="the folder to write")
+    converting = commands.add_parser(
+        "convert", help="write an adapter in pickles as safetensors: docs/no_training.md"
+    )
+    converting.add_argument("folder", type=Path)
+    converting.add_argument("--to", type=Path, required=True, help="the folder to write")
+    converting.add_argument(
+        "--labels", nargs="+", default=[], help="of the head's outputs, in their order"
+    )
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
     counting.add_argument("repository", help="owner/name of a dataset")
     counting.add_argument("config", help="a configuration, or a pattern with {language}")
@@ -149,6 +162,7 @@ def run(arguments: list[str]) -> int:
     counting.add_argument("--revision", default="main")
     chosen = parser.parse_args(arguments)
     command: dict[str, Callable[[], Sequence[str]]] = {
+        "convert": lambda: convert(chosen.folder, chosen.to, chosen.labels),
         "check": lambda: check_study(chosen.study),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "merge": lambda: merge.from_recipe(chosen.recipe, chosen.to),

@@ -109,7 +109,7 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
         if job.rule == CHOOSING:
             agrees = cells.get("selected") == "True"
         elif method == "madx":
-            agrees = job.rule == "train_task_adapter"
+            agrees = job.rule in ("train_task_adapter", "score_task_adapter")
         elif method and not cells.get("operands"):
             agrees = sweep
         elif method:

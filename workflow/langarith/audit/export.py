@@ -25,7 +25,8 @@ from langarith.files import read_json, refuse_existing, sha256
 from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, numbers
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
-TRAINED, INITIALISED = "train_language_adapter", "initialise_adapters"
+TRAINED = "train_language_adapter"
+INITIALISED = ("initialise_adapters", "leave_out_layers")
 ESTIMATED = "estimate_fisher"
 WEIGHTS = "adapter.safetensors"
 
@@ -107,7 +108,7 @@ def _recipe(
     if method.draws:
         parameters["seed"] = int(choice.seed)
     if method.needs_origin:
-        initial = next(job for job in graph.parents(operands[0]) if job.rule == INITIALISED)
+        initial = next(job for job in graph.parents(operands[0]) if job.rule in INITIALISED)
         origin = _place(_folder(graph, initial, "language"))
     estimates: list[str | None] = [None] * len(operands)
     if fishers:

@@ -255,7 +255,7 @@ def data_warnings(graph: Lineage) -> list[str]:
     names = (
         name
         for job in graph.jobs
-        if job.script in ("check_task_data", "train_task_adapter", "sweep")
+        if job.script in ("check_task_data", "train_task_adapter", "score_task_adapter", "sweep")
         for name in job.outputs
         if name.endswith(".json") and not PurePosixPath(name).name.startswith("lambda=")
     )

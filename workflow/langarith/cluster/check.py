@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
 from langarith.cluster import disk
-from langarith.data import base_models, hub, readers
+from langarith.data import base_models, heads, hub, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.evaluation import choice
 from langarith.files import copies
@@ -231,9 +231,36 @@ def _base_models(of: schema.Study, found: Found) -> None:
                     f"models.{name}.adapters.{language}: {problem}"
                     for problem in base_models.adapter_problems(adapters[-1])
                 ]
+        for task in model.task_adapters:
+            file = sources.ready_task_adapter(of, name, task, "adapter.safetensors")
+            files = [*layout.ADAPTER_FILES, *layout.HEAD_FILES]
+            if file and all((Path(file).parent / f).is_file() for f in files):
+                adapters.append(Path(file).parent)
+                found.problems += [
+                    f"models.{name}.task_adapters.{task}: {problem}"
+                    for problem in _task_adapter_problems(of, task, adapters[-1])
+                ]
     for paths, what in ((models, "base model"), (adapters, "ready-made adapter")):
         if paths:
             found.looked_at.append(f"{len(paths)} {what}{'' if len(paths) == 1 else 's'}")
+
+
+def _task_adapter_problems(of: schema.Study, name: str, folder: Path) -> Iterator[str]:
+    """What is wrong with a ready-made task adapter, and with its head for the task's labels."""
+    yield from base_models.adapter_problems(folder)
+    task = tasks.get(sources.task_type(of, name), of.tasks[name].labels)
+    train = Path(sources.task_file(of, name, of.task_language, "train"))
+    try:
+        labels = task.labels(task.read(train, split="train")) if train.is_file() else None
+    except InputError:
+        labels = None  # the check of the task's files says what is wrong
+    try:
+        base_models.read_shapes(folder / layout.HEAD_FILES[1])
+        problem = heads.problem(heads.read(folder), task.head, labels, folder)
+    except InputError as error:
+        problem = str(error)
+    if problem:
+        yield problem
 
 
 def _rules(of: schema.Study, found: Found) -> None:

@@ -271,6 +271,13 @@ class Needs:
         return Need(work / RATE, BEGIN_MEMBER, self._task_memory(size, task, sum(counts[1:])))
 
     @cache  # noqa: B019
+    def scoring(self, model: str, task: str) -> Need:
+        """One point of a sweep, on the task language."""
+        size, counts = self._shape(model), self._examples(task)
+        work = sweep_passes(1, counts) * example(size, typical_length(self.study, task))
+        return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(counts)))
+
+    @cache  # noqa: B019
     def masked_lm(self, model: str, target: str, method: str, operands: int) -> Need:
         size, tokens = self._shape(model), held_out_tokens(self.study, target)
         points = len(grid.search(self.study, method, operands).first)

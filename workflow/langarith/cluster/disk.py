@@ -96,8 +96,7 @@ def _models(study: schema.Study) -> Iterator[float]:
 def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
     """Kind and weights of the adapters to train."""
     for run in _runs(study):
-        operand = Operand.parse(run.name)
-        if run.kind == "language" and sources.ready_adapter(study, run.model, operand, ""):
+        if sources.is_ready(study, run):
             continue
         if not _exists(study, run.folder, layout.ADAPTER_FILES[-1]):
             yield run.kind, _weights(study, run.model, run.kind)
@@ -109,6 +108,7 @@ def _weights(study: schema.Study, model: str, kind: str) -> float:
     if kind == "task":
         return layers * 2 * width**2 / study.adapters.task.reduction_factor
     of = study.adapters.language
+    layers -= len(of.leave_out)
     weights = layers * 2 * width**2 / of.reduction_factor
     if of.invertible_reduction_factor:  # two networks, each on half of the width
         weights += 2 * 2 * (width / 2) ** 2 / of.invertible_reduction_factor

@@ -60,8 +60,8 @@ def kind(rule: str) -> str:
 
 KINDS = frozenset(
     (
-        "pretrain_model train_language_adapter train_task_adapter sweep score_masked_lm "
-        "estimate_fisher"
+        "pretrain_model train_language_adapter train_task_adapter score_task_adapter sweep "
+        "score_masked_lm estimate_fisher"
     ).split()
 )
 """Rules whose operations are counted: those that take a GPU."""
@@ -119,6 +119,8 @@ class Counter:
         if rule == "train_task_adapter":
             recipe = sources.task_training(self.study, task)
             return _task_adapter(model, shape, recipe, *counted, self._bottlenecks(shape))
+        if rule == "score_task_adapter":
+            return self._sweep(model, shape, 1, *counted)
         method, operands = names["method"], len(parse_operands(names["operands"]))
         points = grid.search(self.study, method, operands).most
         return self._sweep(model, shape, points, *counted)
@@ -231,15 +233,27 @@ class Counter:
             return self._masked_lm(model, shape, len(scored["losses"]), scored["tokens"])
         if rule == "estimate_fisher":
             return self._fisher(model, shape, _estimated_tokens(path.parent / layout.FISHER_FILE))
-        reading = parameters["reading"]
+        return self._recorded_of_task(rule, names, shape, parameters, path)
+
+    def _recorded_of_task(
+        self,
+        rule: str,
+        names: dict[str, str],
+        shape: costs.Shape,
+        parameters: Mapping[str, Any],
+        path: Path,
+    ) -> Work:
+        model, reading = names["model"], parameters["reading"]
         known = self._counts(names["task"], names.get("target", self.study.task_language))
         share = costs.TYPICAL_LENGTH
         length = known[1] if known else reading["max_length"] * share
-        if rule == "train_task_adapter":
+        if rule in ("train_task_adapter", "score_task_adapter"):
             counts = json.loads((path.parent / "task.json").read_text(encoding="utf-8"))["examples"]
-            recipe_ = recipes.TaskRecipe.model_construct(**_done(parameters["recipe"], path))
             sizes = (counts["train"], counts["validation"], counts["test"])
-            return _task_adapter(model, shape, recipe_, sizes, length)
+            if rule == "score_task_adapter":
+                return self._sweep(model, shape, 1, sizes, length)
+            recipe = recipes.TaskRecipe.model_construct(**_done(parameters["recipe"], path))
+            return _task_adapter(model, shape, recipe, sizes, length)
         chosen = json.loads((path.parent / "selected.json").read_text(encoding="utf-8"))
         counts = (0, chosen["examples"]["validation"], chosen["examples"]["test"])
         points = len(chosen["validation"])
@@ -264,6 +278,7 @@ def _names(path: str) -> dict[str, str]:
         layout.ENCODER,
         layout.LANGUAGE_ADAPTER,
         layout.TASK_ADAPTER,
+        layout.READY_TASK,
         layout.CELL,
         layout.MASKED_LM,
         layout.FISHER,

@@ -8,7 +8,7 @@ import io
 import lzma
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 ENDS = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "Zstandard"}
 
@@ -25,7 +25,7 @@ def open_binary(path: Path) -> IO[bytes]:
     """The unpacked bytes of a file; several compressed streams in one file follow each other."""
     match path.suffix:
         case ".gz":
-            return gzip.open(path, "rb")
+            return cast(IO[bytes], gzip.open(path, "rb"))
         case ".xz":
             return lzma.open(path, "rb")
         case ".bz2":

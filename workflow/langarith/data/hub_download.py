@@ -365,10 +365,11 @@ def _missing(client: Any, kind: Kind, repository: str, revision: str, file: str)
     files = _files(client, kind, repository, revision)
     pickles = [name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if file.endswith(".safetensors") and pickles:
+        how = "docs/data.md" if file == "model.safetensors" else "docs/no_training.md"
         return InputError(
             f"{repository} has no {file} at {revision}, only pickles ({', '.join(pickles)}), which "
             "can run code when they are loaded; name a repository or revision with safetensors, or "
-            "convert it (docs/data.md)"
+            f"convert it ({how})"
         )
     shard = re.fullmatch(r"(.+)/train-\d{5}-of-(\d{5})\.parquet", file)
     there = _shards_there(files, shard[1]) if shard else None

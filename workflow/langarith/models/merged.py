@@ -139,7 +139,7 @@ def _refuse_pickles(place: str, folder: Path) -> None:
     if (folder / PICKLE).is_file() and not (folder / WEIGHTS).is_file():
         raise InputError(
             f"{place} has its weights only as a pickle ({PICKLE}), which can run code when it is "
-            "loaded; convert it (docs/data.md)"
+            f"loaded; convert it: langarith convert {folder} --to NEW_FOLDER"
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from adapters import AdapterConfig, AutoAdapterModel
+from adapters.utils import ACTIVATION_RENAME
 from transformers import AutoConfig
 
 from langarith.data import code_keys
@@ -30,18 +31,39 @@ def adapter_shape(folder: str | Path) -> dict[str, Any]:
         InputError: the folder holds no adapter in safetensors.
     """
     folder = Path(folder)
-    tensors = {f"size of {name}": tuple(t.shape) for name, t in read_adapter(folder).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in read_adapter(folder).items()}
     described = adapter_description(folder)
-    config = _configuration(folder).to_dict()
+    config = configuration(folder, shapes).to_dict()
+    if config.get("leave_out"):
+        config["leave_out"] = sorted(config["leave_out"])
     base = {key: described.get(key) for key in ("model_type", "hidden_size")}
     # where training started, and how it was regularised
     past = {"init_weights", "init_weights_seed", "dropout", "stochastic_depth"}
-    return base | {key: value for key, value in config.items() if key not in past} | tensors
+    sizes = {f"size of {name}": shape for name, shape in shapes.items()}
+    return base | {key: value for key, value in config.items() if key not in past} | sizes
 
 
-def _configuration(folder: Path) -> AdapterConfig:
+def configuration(folder: Path, tensors: Iterable[str]) -> AdapterConfig:
+    """The configuration of an adapter as `adapters` loads it, older files included.
+
+    Args:
+        tensors: names of its tensors. Old task adapters describe an invertible adapter that they
+            do not have.
+
+    Raises:
+        InputError: `adapters` does not know the configuration.
+    """
+    described = adapter_description(folder)
+    given = described["config"]
+    if "version" not in described and isinstance(given, Mapping):
+        # the first versions wrote none, and called two activations otherwise
+        activation = given.get("non_linearity")
+        given = {**given, "non_linearity": ACTIVATION_RENAME.get(str(activation), activation)}
     try:
-        return AdapterConfig.load(adapter_description(folder)["config"])
+        config = AdapterConfig.load(given)
+        if described.get("type") == "text_task" and not any("invertible" in n for n in tensors):
+            config = config.replace(inv_adapter=None, inv_adapter_reduction_factor=None)
+        return config
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{folder / ADAPTER_FILES[0]}: `adapters` does not know the configuration ({error}); "
@@ -61,11 +83,11 @@ def unlike_its_config(folder: str | Path, encoder: str | Path) -> str | None:
     folder = Path(folder)
     code_keys.refuse(encoder)
     shape = AutoConfig.from_pretrained(str(encoder), trust_remote_code=False)
+    found = {name: tuple(tensor.shape) for name, tensor in read_adapter(folder).items()}
     with torch.device("meta"):
         model = AutoAdapterModel.from_config(shape)
-        model.add_adapter("x", config=_configuration(folder))
+        model.add_adapter("x", config=configuration(folder, found))
     built = {name: tuple(p.shape) for name, p in named_parameters(model, "x").items()}
-    found = {name: tuple(tensor.shape) for name, tensor in read_adapter(folder).items()}
     for names, said in (
         (built.keys() - found.keys(), "lacks"),
         (found.keys() - built.keys(), "has besides"),
@@ -99,6 +121,13 @@ def refuse_unequal(
     lines = []
     for name, shape in shapes.items():
         keys = [k for k in ("model_type", "hidden_size") if here[k] != shape[k]]
+        if not trained and here["leave_out"] and here["leave_out"] != shape["leave_out"]:
+            lines.append(
+                f"{name}: the adapter in {folders[name]} leaves out the layers "
+                f"{shape['leave_out']}, and adapters.language.leave_out says {here['leave_out']}; "
+                "correct the key, or remove it"
+            )
+            continue
         other, wanted = ("the base model", here) if keys else (first, reference)
         keys = keys or [k for k in {**reference, **shape} if reference.get(k) != shape.get(k)]
         if keys:

@@ -16,8 +16,8 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import file_checks, pool
-from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
+from langarith.study import adapter_checks, file_checks, pool
+from langarith.study.experiments import EXPERIMENTS
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     Experiment,
@@ -357,36 +357,6 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
 
-def _trained_elsewhere(study: Study) -> Iterator[str]:
-    """Experiments that need what is unknown of an adapter from elsewhere: θ_pre, its held-out text.
-
-    Language arithmetic needs neither: its weights sum to one, and θ_pre falls out.
-    """
-    ready = [(name, code) for name, model in study.models.items() for code in model.adapters]
-    if not ready:
-        return  # and ask for no related languages, which may not be known yet
-    for name in study.experiments:
-        merged = [
-            (merging.get(cell.method), (cell.model, operand.language))
-            for cell in cells(study, name)
-            for operand in cell.operands
-        ]
-        subtracted = {adapter for method, adapter in merged if method.needs_origin}
-        weighed = {adapter for method, adapter in merged if method.needs_fisher}
-        if name in VECTOR_EXPERIMENTS:
-            subtracted = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
-        for used, need, unknown in (
-            (subtracted, "it subtracts the initialisation of the adapters", "from an unknown one"),
-            (weighed, "fisher needs text that was held out of the training", "on unknown text"),
-        ):
-            for model, language in (adapter for adapter in ready if adapter in used):
-                yield (
-                    f"experiments.{name}: {need}, and models.{model}.adapters.{language} was "
-                    f"trained elsewhere {unknown}; remove it there, so that one is trained, or "
-                    f"leave the model or the language out of 'experiments.{name}'"
-                )
-
-
 CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _languages,
     _names,
@@ -409,8 +379,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     pool.problems,
     file_checks.shards_on_hub,
     file_checks.revisions,
-    file_checks.ready_made_adapters,
-    _trained_elsewhere,
+    *adapter_checks.CHECKS,
     file_checks.missing_shards,
     file_checks.missing_task_files,
     file_checks.files_in_two_roles,

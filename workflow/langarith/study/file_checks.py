@@ -51,28 +51,6 @@ def revisions(study: Study) -> Iterator[str]:
             yield f"revisions.{key}: '{revision}' is no commit; give its 40 hexadecimal digits"
 
 
-def ready_made_adapters(study: Study) -> Iterator[str]:
-    """Ready-made language adapters: those at hand are looked at, all must suffice for their use."""
-    for name, model in study.models.items():
-        for language, place in model.adapters.items():
-            key = f"models.{name}.adapters.{language}"
-            if language not in study.languages:
-                yield f"{key}: '{language}' is not in 'languages'; add it there"
-            if hub_adapter(place):
-                continue
-            folder = Path(place)
-            if not (folder / "adapter.safetensors").is_file():
-                pickled = (folder / "pytorch_adapter.bin").is_file()
-                yield f"{key}: {place} holds no adapter.safetensors" + (
-                    ", only pytorch_adapter.bin, a pickle that can run code when it is loaded; "
-                    "convert it (docs/data.md)"
-                    if pickled
-                    else "; name an adapter's folder, or repository@revision on the hub"
-                )
-            elif not (folder / "adapter_config.json").is_file():
-                yield f"{key}: {place} holds no adapter_config.json; name an adapter's folder"
-
-
 def missing_model_files(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if isinstance(model, FilesModel):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -103,12 +104,24 @@ class TaskAdapterShape(_AdapterShape):
 
 
 class LanguageAdapterShape(_AdapterShape):
-    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out."""
+    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out.
+
+    `leave_out`: layers, from 0, that get no adapter. MAD-X 2.0 leaves out the last one (Pfeiffer et
+    al. 2021, arXiv 2012.15562).
+    """
 
     what = "that of language adapters"
 
     reduction_factor: float = Field(2.0, gt=0)
     invertible_reduction_factor: float | None = Field(2.0, gt=0)
+    leave_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+    @field_validator("leave_out")
+    @classmethod
+    def _sorted(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a layer is listed twice; remove one")
+        return tuple(sorted(value))
 
 
 class Adapters(Strict):

@@ -43,13 +43,18 @@ from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, T
 SPLITS = ("validation", "test")
 
 
+AdapterPlace = Annotated[str, AfterValidator(adapter_place)]
+
+
 class _Model(Strict):
     """`adapters`: language adapters that are there already, by language, instead of trained ones.
 
-    Each is a folder, or `repository@revision` on the hub.
+    `task_adapters`: the same for task adapters with their heads, by task. Each is a folder, or
+    `repository@revision` on the hub.
     """
 
-    adapters: dict[str, Annotated[str, AfterValidator(adapter_place)]] = {}
+    adapters: dict[str, AdapterPlace] = {}
+    task_adapters: dict[str, AdapterPlace] = {}
 
 
 class HubModel(_Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from langarith.study.schema import (
     HubTask,
     MiniatureCorpora,
     MiniatureTask,
+    PretrainModel,
     Study,
     TaskSpec,
 )
@@ -147,7 +149,7 @@ def given_folder(study: Study, name: str) -> Path | None:
 def pretraining(study: Study, name: str) -> dict[str, Any]:
     """What a job of pretraining is given of its model; a `start` on the hub at its commit."""
     model = study.models[name]
-    given = model.model_dump(exclude={"adapters"})
+    given = model.model_dump(exclude={"adapters", "task_adapters"})
     if isinstance(model, ContinuedModel) and (on_hub := hub_adapter(model.start)):
         given["start"] = {
             "repository": on_hub[0],
@@ -160,6 +162,18 @@ def _at(study: Study, place: str, file: str) -> str:
     """One file of a folder, or of `repository@revision` on the hub."""
     on_hub = hub_adapter(place)
     return hub_file(study, "models", *on_hub, file) if on_hub else f"{place}/{file}"
+
+
+def layer_count(study: Study, name: str) -> int | None:
+    """The number of layers of a base model; None where its config.json is not there yet."""
+    model = study.models[name]
+    if isinstance(model, PretrainModel):
+        return model.layers
+    path = Path(str(given_file(study, name, "config.json")))
+    try:
+        return int(json.loads(path.read_bytes())["num_hidden_layers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another check says what is wrong with the file
 
 
 def sequence_lengths(study: Study) -> dict[str, int]:
@@ -196,6 +210,19 @@ def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str 
     return _at(study, place, file)
 
 
+def ready_task_adapter(study: Study, model: str, task: str, file: str) -> str | None:
+    """One file of a ready-made task adapter; None where it is trained. It serves all seeds."""
+    place = study.models[model].task_adapters.get(task)
+    return None if place is None else _at(study, place, file)
+
+
+def is_ready(study: Study, run: layout.Run) -> bool:
+    """Whether an adapter is ready-made: nothing is trained for it."""
+    if run.kind == "task":
+        return run.name in study.models[run.model].task_adapters
+    return ready_adapter(study, run.model, Operand.parse(run.name), "") is not None
+
+
 def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
     """Repositories of the hub that a study names by a branch or tag, by the key of the lock."""
     named: list[tuple[hub.Kind, str, str]] = []
@@ -203,7 +230,7 @@ def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
         if isinstance(model, HubModel):
             named.append(("models", model.path, model.revision))
         starts = [model.start] if isinstance(model, ContinuedModel) else []
-        for place in [*starts, *model.adapters.values()]:
+        for place in [*starts, *model.adapters.values(), *model.task_adapters.values()]:
             if on_hub := hub_adapter(place):
                 named.append(("models", *on_hub))
     if isinstance(study.corpora, HubCorpora):

@@ -1,0 +1,49 @@
+"""Adapters without some layers: MAD-X 2.0 (Pfeiffer et al. 2021, arXiv 2012.15562)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from langarith.errors import InputError
+from langarith.files import whole_folder, write_json
+from langarith.models.adapters import ADAPTER_FILES, adapter_description
+from langarith.models.weights import read_tensors
+
+_LAYER = re.compile(r"\blayer\.(\d+)\.")
+
+
+def write(folder: Path, to: Path, layers: Sequence[int], count: int) -> None:
+    """Write an adapter again without its modules in some layers.
+
+    What is left has the same values: the layers of an initial adapter are drawn independently of
+    each other.
+
+    Args:
+        folder: of the adapter, as this project saves it.
+        to: the folder to write, all or nothing.
+        layers: counted from 0.
+        count: how many layers the base model has.
+
+    Raises:
+        InputError: a layer that the base model does not have.
+    """
+    beyond = [layer for layer in layers if layer >= count]
+    if beyond:  # of a model of the hub that was downloaded after the study had been read
+        raise InputError(
+            f"adapters.language.leave_out: layer {beyond[0]} is beyond the {count} layers of the "
+            "base model, which are counted from 0; correct it"
+        )
+    kept = {
+        name: tensor
+        for name, tensor in read_tensors(folder / ADAPTER_FILES[1]).items()
+        if not (layer := _LAYER.search(name)) or int(layer[1]) not in layers
+    }
+    described = adapter_description(folder)
+    described["config"] = {**described["config"], "leave_out": list(layers)}
+    with whole_folder(to) as staging:
+        write_json(staging / ADAPTER_FILES[0], described)
+        save_file(kept, staging / ADAPTER_FILES[1])

@@ -1,0 +1,177 @@
+"""Checks of the adapters of a study: ready-made ones, and layers that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from langarith import merging, tasks
+from langarith.data import heads
+from langarith.errors import InputError, did_you_mean
+from langarith.layout import ADAPTER_FILES, HEAD_FILES
+from langarith.study.blocks import hub_adapter
+from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
+from langarith.study.schema import Study
+from langarith.study.sources import layer_count, ready_adapter, task_type
+
+PICKLES = {
+    "adapter.safetensors": "pytorch_adapter.bin",
+    "model_head.safetensors": "pytorch_model_head.bin",
+}
+"""What older versions of `adapters` call the files of weights."""
+
+
+def _left_out_layers(study: Study) -> Iterator[str]:
+    """Layers without a language adapter: base models have them, and no experiment shows them."""
+    leave_out = study.adapters.language.leave_out
+    for name in study.models:
+        layers = layer_count(study, name)
+        if layers is None:
+            continue
+        for layer in leave_out:
+            if layer >= layers:
+                yield (
+                    f"adapters.language.leave_out: layer {layer} is beyond the {layers} layers of "
+                    f"{name}, which are counted from 0; correct it"
+                )
+        if leave_out == tuple(range(layers)):
+            yield (
+                f"adapters.language.leave_out: it names all {layers} layers of {name}, so there is "
+                "nothing to train; keep one at least"
+            )
+    shown = study.experiments["sparsity"].layers if "sparsity" in study.experiments else None
+    for layer in sorted(set(shown or ()) & set(leave_out)):
+        yield (
+            f"experiments.sparsity.layers: layer {layer} has no language adapter "
+            "(adapters.language.leave_out); remove it"
+        )
+
+
+def _language_adapters(study: Study) -> Iterator[str]:
+    """Ready-made language adapters: those at hand are looked at."""
+    for name, model in study.models.items():
+        for language, place in model.adapters.items():
+            key = f"models.{name}.adapters.{language}"
+            if language not in study.languages:
+                yield f"{key}: '{language}' is not in 'languages'; add it there"
+            yield from _absent(key, place, ADAPTER_FILES)
+
+
+def _task_adapters(study: Study) -> Iterator[str]:
+    """Ready-made task adapters: those at hand are looked at, and whether their head is of the type.
+
+    Its labels are compared once the training data can be read, by the job `score_task_adapter`.
+    """
+    for name, model in study.models.items():
+        for task, place in model.task_adapters.items():
+            key = f"models.{name}.task_adapters.{task}"
+            if task not in study.tasks:
+                hint = did_you_mean(task, study.tasks)
+                yield f"{key}: '{task}' has no entry under 'tasks'{hint}"
+                continue
+            absent = list(_absent(key, place, [*ADAPTER_FILES, *HEAD_FILES]))
+            yield from absent
+            kind = task_type(study, task)
+            if absent or hub_adapter(place) or kind not in tasks.names():
+                continue
+            try:
+                problem = heads.problem(heads.read(place), tasks.get(kind).head, None, place)
+            except InputError as error:
+                problem = str(error)
+            if problem:
+                yield f"{key}: {problem}"
+    for task, spec in study.tasks.items():
+        if spec.training and all(task in model.task_adapters for model in study.models.values()):
+            yield (
+                f"tasks.{task}.training: it has no effect, since models.*.task_adapters.{task} are "
+                "there already; remove it"
+            )
+
+
+def _absent(key: str, place: str, files: Sequence[str]) -> Iterator[str]:
+    """The first file that the folder of a ready-made adapter lacks."""
+    if hub_adapter(place):
+        return
+    folder = Path(place)
+    for file in sorted(files, key=lambda name: name not in PICKLES):
+        if (folder / file).is_file():
+            continue
+        pickle = PICKLES.get(file, "")
+        if pickle and (folder / pickle).is_file():
+            yield (
+                f"{key}: {place} holds no {file}, only {pickle}, a pickle that can run code when "
+                f"it is loaded; convert it: langarith convert {place} --to NEW_FOLDER"
+            )
+        else:
+            yield (
+                f"{key}: {place} holds no {file}; name an adapter's folder, or repository@revision "
+                "on the hub"
+            )
+        return
+
+
+def _trained_elsewhere(study: Study) -> Iterator[str]:
+    """Experiments that need what is unknown of an adapter from elsewhere: θ_pre, its held-out text.
+
+    Language arithmetic needs neither: its weights sum to one, and θ_pre falls out.
+    """
+    if not any(model.adapters or model.task_adapters for model in study.models.values()):
+        return  # and ask for no related languages, which may not be known yet
+    for name in filter(EXPERIMENTS.__contains__, study.experiments):
+        merged = [
+            (merging.get(cell.method), (cell.model, "language", operand.language))
+            for cell in cells(study, name)
+            for operand in cell.operands
+        ]
+        subtracted = {adapter for method, adapter in merged if method.needs_origin}
+        weighed = {adapter for method, adapter in merged if method.needs_fisher}
+        if name in VECTOR_EXPERIMENTS:
+            subtracted = {(r.model, r.kind, r.name) for r in vectors(study, name)}
+        for used, need, unknown in (
+            (subtracted, "it subtracts the initialisation of the adapters", "from an unknown one"),
+            (weighed, "fisher needs text that was held out of the training", "on unknown text"),
+        ):
+            for model, kind, adapter in sorted(used & _ready(study)):
+                key = "adapters" if kind == "language" else "task_adapters"
+                yield (
+                    f"experiments.{name}: {need}, and models.{model}.{key}.{adapter} was "
+                    f"trained elsewhere {unknown}; remove it there, so that one is trained, or "
+                    f"leave the model or the {kind} out of 'experiments.{name}'"
+                )
+
+
+def _ready(study: Study) -> set[tuple[str, str, str]]:
+    """Model, kind and name of the adapters that are not trained here."""
+    return {
+        (model, kind, name)
+        for model, spec in study.models.items()
+        for kind, adapters in (("language", spec.adapters), ("task", spec.task_adapters))
+        for name in adapters
+    }
+
+
+def _seeds_without_training(study: Study) -> Iterator[str]:
+    """Several seeds where nothing depends on them: they would repeat the same numbers."""
+    if len(study.seeds) < 2 or not all(m.task_adapters for m in study.models.values()):
+        return
+    found = [c for n in study.experiments if n in EXPERIMENTS for c in cells(study, n)]
+    trained = [
+        cell
+        for cell in found
+        if cell.task not in study.models[cell.model].task_adapters
+        or not all(ready_adapter(study, cell.model, o, "") for o in cell.operands)
+    ]
+    if found and not trained:
+        yield (
+            "seeds: all adapters are ready-made, so every seed would give the same scores; name "
+            "one seed"
+        )
+
+
+CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
+    _left_out_layers,
+    _language_adapters,
+    _task_adapters,
+    _trained_elsewhere,
+    _seeds_without_training,
+)

@@ -1,0 +1,73 @@
+"""A ready-made task adapter: whether it fits, and its scores on the task language's own splits."""
+
+from langarith.jobs import warm
+
+warm.hand_over(start=True)  # run in the warm process, which has imported torch
+
+import shutil
+from pathlib import Path
+
+from langarith.files import whole_folder, write_json
+from langarith.jobs import record
+
+with record.job(snakemake) as warnings:
+    import torch
+
+    from langarith import tasks
+    from langarith.evaluation import scoring
+    from langarith.models import encoders, ready_task
+    from langarith.tasks.shared.base import Encoding
+    from langarith.tasks.shared.checks import untruncated
+
+    names, reading = snakemake.wildcards, snakemake.params.reading
+    torch.set_num_threads(snakemake.threads)
+    task = tasks.get(reading["type"], reading["labels"])
+    examples = {
+        split: task.read(Path(snakemake.input[split]), cut=cut, split=split)
+        for split, cut in reading["cuts"].items()
+    }
+    encoder = Path(snakemake.input.encoder[0]).parent
+    labels = ready_task.fitting_labels(
+        f"models.{names.model}.task_adapters.{names.task}",
+        Path(snakemake.input.task_adapter[0]).parent,
+        encoder,
+        task,
+        task.labels(examples["train"]),
+    )
+    tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent, masked_lm=False)
+    encoding = Encoding(reading["max_length"], labels, reading["stride"])
+    splits = {}
+    for split in ("validation", "test"):
+        task.check_lengths(
+            examples[split],
+            untruncated(tokenizer),
+            encoding,
+            f"{names.task}, {snakemake.params.language}, {split} "
+            f"({snakemake.input[split]}), model {names.model}",
+        )
+        splits[split] = scoring.Split(
+            task, examples[split], tokenizer, encoding, **snakemake.params.batches
+        )
+    folder = Path(snakemake.output.task).parent
+    with whole_folder(folder) as staging:
+        for file in snakemake.input.task_adapter:
+            shutil.copyfile(file, staging / Path(file).name)
+    model = scoring.load_stack(encoder, Path(snakemake.input.language_adapter[0]).parent, folder)
+    encoders.refuse_unfit(model, tokenizer, reading["max_length"])
+    write_json(
+        snakemake.output.task,
+        {
+            "model": names.model,
+            "task": names.task,
+            "language": snakemake.params.language,
+            "seed": int(names.seed),
+            "labels": labels,
+            "majority": task.majority(examples["train"]),
+            "best_step": None,
+            "steps": None,
+            **{name: split.report(split.score(model)).metrics for name, split in splits.items()},
+            "examples": {split: len(rows) for split, rows in examples.items()},
+            "dropped_words": {"train": 0, "test": splits["test"].features.dropped_words},
+            "warnings": [str(warning) for warning in warnings],
+        },
+    )
