@@ -6,13 +6,6 @@ SYNTHETIC_TASK = f"{R}/{layout.SYNTHETIC_TASK}"
 
 if STUDY.corpora.source == "miniature":
 
-    def synthetic_text(language):
-        """What `write_corpus` is given for a language, beside the files."""
-        keys = {"documents", "seed", "retold", "translations", "mixed"}
-        given = STUDY.corpora.model_dump(include=keys)
-        others = [other for other in given["translations"] if other != language]
-        return given | {"translations": others}
-
     rule write_miniature_corpus:
         message:
             "Generating synthetic raw text ({wildcards.language})"
@@ -26,12 +19,12 @@ if STUDY.corpora.source == "miniature":
         log:
             f"{LOGS}/write_miniature_corpus/{{language}}.log",
         params:
-            text=lambda wildcards: synthetic_text(wildcards.language),
+            text=lambda wildcards: sources.synthetic_text(STUDY, wildcards.language),
             words=lambda wildcards: [
                 miniature.words(language)
                 for language in (
                     wildcards.language,
-                    *synthetic_text(wildcards.language)["translations"],
+                    *sources.synthetic_text(STUDY, wildcards.language)["translations"],
                 )
             ],
             code=fingerprint("write_miniature_corpus"),

@@ -41,6 +41,13 @@ def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
     return found
 
 
+def synthetic_text(study: Study, language: str) -> dict[str, Any]:
+    """What the miniature's `write_corpus` is given for a language, beside the files."""
+    given = study.corpora.model_dump(exclude={"source", "shards", "validation_documents"})
+    others = [other for other in given["translations"] if other != language]
+    return given | {"translations": others}
+
+
 def shard_name(path: str) -> str:
     """A shard's file name without its suffixes: what its token stream is called."""
     name = Path(path).name
