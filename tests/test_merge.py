@@ -126,12 +126,14 @@ def test_three_operands_take_the_weights_in_their_order(here, capsys):
 @pytest.mark.parametrize("name", merging.examples())
 def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
     method = merging.get(name)
-    point = method.points([0.5], 2)[0]
+    languages = ("en", "fr", "de")[: method.fewest_operands]
+    point = method.points([0.5], len(languages))[-1]
     keys: dict[str, Any] = {"origin": "adapters/initial"} if method.needs_origin else {}
     seed = {"seed": 7} if method.draws else {}
     parameters = {"lambda": list(point)} | seed
-    merge(capsys, "a", method=name, parameters=parameters, operands=operands(None, None), **keys)
-    adapters = [read_adapter(f"adapters/{language}") for language in ("en", "fr")]
+    given = operands(*[None] * len(languages))
+    merge(capsys, "a", method=name, parameters=parameters, operands=given, **keys)
+    adapters = [read_adapter(f"adapters/{language}") for language in languages]
     origin = read_adapter("adapters/initial") if method.needs_origin else None
     expected = method.merger(adapters, origin, **seed)(point)
     found = read_adapter("a")

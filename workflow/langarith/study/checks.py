@@ -15,8 +15,14 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import file_checks
-from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
+from langarith.study import checks_of_quadruples, file_checks
+from langarith.study.experiments import (
+    EXPERIMENTS,
+    VECTOR_EXPERIMENTS,
+    cells,
+    scored_texts,
+    vectors,
+)
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     Experiment,
@@ -354,8 +360,23 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
             f"experiments.{name}: no method to compare in 'lambdas'; add one, for example "
             "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
         )
+    elif name == "forgetting" and named:
+        yield from _forgetting(study, experiment)
     elif name == "relatedness" and not experiment.pool:
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
+
+
+def _forgetting(study: Study, experiment: Experiment) -> Iterator[str]:
+    if set(experiment.languages or ()) <= set(study.languages) and not cells(study, "forgetting"):
+        yield (
+            "experiments.forgetting: none of its languages is a target of its tasks; name one that "
+            "is, so that there is a score"
+        )
+    if not any(study.lambdas["negation"].values()):
+        yield (
+            "lambdas.negation: λ = 0 alone subtracts nothing; take for example start: 0.5, stop: "
+            "1 and step: 0.5"
+        )
 
 
 def _without_initialisation(study: Study) -> Iterator[str]:
@@ -372,6 +393,8 @@ def _without_initialisation(study: Study) -> Iterator[str]:
             if merging.get(cell.method).needs_origin
             for operand in cell.operands
         }
+        if name == "forgetting":
+            used = {(c.model, c.left.language) for c in scored_texts(study)}
         if name in VECTOR_EXPERIMENTS:
             used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
         for model, spec in study.models.items():
@@ -403,6 +426,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _text_column,
     _lambdas_of_la,
     _experiments,
+    checks_of_quadruples.problems,
     _related_to_task_language,
     file_checks.shards_on_hub,
     file_checks.revisions,
