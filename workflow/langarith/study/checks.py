@@ -15,14 +15,8 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import checks_of_quadruples, file_checks
-from langarith.study.experiments import (
-    EXPERIMENTS,
-    VECTOR_EXPERIMENTS,
-    cells,
-    scored_texts,
-    vectors,
-)
+from langarith.study import checks_of_vectors, file_checks
+from langarith.study.experiments import EXPERIMENTS, subtracted
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
     Experiment,
@@ -361,22 +355,9 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
             "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
         )
     elif name == "forgetting" and named:
-        yield from _forgetting(study, experiment)
+        yield from checks_of_vectors.forgetting(study)
     elif name == "relatedness" and not experiment.pool:
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
-
-
-def _forgetting(study: Study, experiment: Experiment) -> Iterator[str]:
-    if set(experiment.languages or ()) <= set(study.languages) and not cells(study, "forgetting"):
-        yield (
-            "experiments.forgetting: none of its languages is a target of its tasks; name one that "
-            "is, so that there is a score"
-        )
-    if not any(study.lambdas["negation"].values()):
-        yield (
-            "lambdas.negation: λ = 0 alone subtracts nothing; take for example start: 0.5, stop: "
-            "1 and step: 0.5"
-        )
 
 
 def _without_initialisation(study: Study) -> Iterator[str]:
@@ -387,16 +368,7 @@ def _without_initialisation(study: Study) -> Iterator[str]:
     if not any(model.adapters for model in study.models.values()):
         return  # and ask for no related languages, which may not be known yet
     for name in study.experiments:
-        used = {
-            (cell.model, operand.language)
-            for cell in cells(study, name)
-            if merging.get(cell.method).needs_origin
-            for operand in cell.operands
-        }
-        if name == "forgetting":
-            used = {(c.model, c.left.language) for c in scored_texts(study)}
-        if name in VECTOR_EXPERIMENTS:
-            used = {(r.model, r.name) for r in vectors(study, name) if r.kind == "language"}
+        used = subtracted(study, name)
         for model, spec in study.models.items():
             for language in spec.adapters:
                 if (model, language) in used:
@@ -426,7 +398,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _text_column,
     _lambdas_of_la,
     _experiments,
-    checks_of_quadruples.problems,
+    checks_of_vectors.quadruples,
     _related_to_task_language,
     file_checks.shards_on_hub,
     file_checks.revisions,

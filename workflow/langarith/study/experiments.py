@@ -331,6 +331,19 @@ def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
     return [Run(r.model, "language", home, r.seed) for r in found if r.kind == "task"]
 
 
+def subtracted(study: Study, experiment: str) -> set[tuple[str, str]]:
+    """Model and language of the adapters from which an experiment subtracts θ_pre."""
+    if experiment in VECTOR_EXPERIMENTS:
+        return {(r.model, r.name) for r in vectors(study, experiment) if r.kind == "language"}
+    texts = scored_texts(study) if experiment == "forgetting" else []
+    return {
+        (cell.model, operand.language)
+        for cell in [*cells(study, experiment), *texts]
+        if merging.get(cell.method).needs_origin
+        for operand in cell.operands
+    }
+
+
 def languages_of(study: Study, experiment: str) -> list[str]:
     """The languages that an experiment shows, in the study's order."""
     if experiment in VECTOR_EXPERIMENTS:

@@ -1,4 +1,4 @@
-"""The quadruples of the experiment `analogy`: languages that exist, and roles that differ."""
+"""The experiments `forgetting` and `analogy`: what they need, and the roles of languages."""
 
 from __future__ import annotations
 
@@ -6,14 +6,30 @@ from collections import Counter
 from collections.abc import Iterator
 
 from langarith.errors import did_you_mean
+from langarith.study.experiments import cells
 from langarith.study.grid import places
 from langarith.study.schema import Quadruple, Study
 
 KEY = "experiments.analogy.quadruples"
 
 
-def problems(study: Study) -> Iterator[str]:
-    """What is wrong with them, one sentence each."""
+def forgetting(study: Study) -> Iterator[str]:
+    """Nothing to evaluate, or nothing to subtract."""
+    named = study.experiments["forgetting"].languages or ()
+    if set(named) <= set(study.languages) and not cells(study, "forgetting"):
+        yield (
+            "experiments.forgetting: none of its languages is a target of its tasks; name one that "
+            "is, so that there is a score"
+        )
+    if not any(study.lambdas["negation"].values()):
+        yield (
+            "lambdas.negation: λ = 0 alone subtracts nothing; take for example start: 0.5, stop: "
+            "1 and step: 0.5"
+        )
+
+
+def quadruples(study: Study) -> Iterator[str]:
+    """What is wrong with the quadruples of `analogy`, one sentence each."""
     view = study.experiments.get("analogy")
     if view is None:
         return
