@@ -297,8 +297,9 @@ SWEEPS = experiments.sweeps(STUDY)  # method and number of operands of each rule
 
 
 def sweep_rule(method, operands):
-    """`sweep_la`; of more than two operands `sweep_la_3`: the number of points depends on both."""
-    return f"sweep_{method}" if operands == 2 else f"sweep_{method}_{operands}"
+    """`sweep_la`; of more operands than it must have `sweep_la_3`: points depend on both."""
+    fewest = merging.get(method).fewest_operands
+    return f"sweep_{method}" if operands == fewest else f"sweep_{method}_{operands}"
 
 
 def sweep_log(method, operands):

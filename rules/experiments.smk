@@ -84,6 +84,12 @@ def losses_of_cells(wildcards):
     return there(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
 
 
+def losses_of_texts(wildcards):
+    """Masked-LM losses that are numbers of an experiment: those of `forgetting`."""
+    shown = asked(experiments.scored_texts) if wildcards.experiment == "forgetting" else []
+    return there(list(map(losses_file, shown)))
+
+
 def chosen_points(wildcards):
     """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
     own = STUDY.selection != "validation" and choice.shows_choice(wildcards.experiment)

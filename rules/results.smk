@@ -21,6 +21,7 @@ rule tabulate:
         new_points=new_points,
         task_scores=task_scores,
         choices=chosen_points,
+        losses=losses_of_texts,
     output:
         table=TABLE,
         record=f"{TABLE}.provenance.json",
@@ -216,7 +217,7 @@ rule compare_with_paper:
         tables=[
             TABLE.format(experiment=name)
             for name in STUDY.experiments
-            if name not in ("reproduction", "sparsity", "low_resource")
+            if name not in ("reproduction", "sparsity", "low_resource", "forgetting", "analogy")
         ],
         gains=[
             GAINS.format(experiment=name)

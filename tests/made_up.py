@@ -18,6 +18,7 @@ from langarith.files import write_json
 from langarith.jobs.fingerprint import fingerprint
 from langarith.jobs.record import describe
 from langarith.results import label_free, tables
+from langarith.results.names import MASKED_LM_LOSS
 
 METRICS = {"ner": ("f1", "f1_strict"), "nli": ("accuracy",), "qa": ("f1", "exact_match")}
 CAPTION: dict[str, Any] = {
@@ -55,7 +56,8 @@ def cell(
     model: str = "tiny",
 ) -> list[dict[str, Any]]:
     """Rows of a sweep of `left+right` in a tidy table."""
-    left, *_, right = operands.split("+")
+    names = operands.split("+")
+    left, right = names[0], names[-1]
     base = {
         "experiment": "made_up",
         "model": model,
@@ -93,6 +95,39 @@ def table(cells: Iterable[list[dict[str, Any]]]) -> pd.DataFrame:
     return tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
 
 
+def forgotten(
+    languages: Sequence[str], model: str, seeds: Sequence[int], missing: int = 0
+) -> pd.DataFrame:
+    """A table of `forgetting` at λ = 0, 0.5 and 1: losses of all pairs, NER scores of all but en.
+
+    The loss of a text is 3 nats at λ = 0, and for each place from its language to the one that is
+    subtracted 0.1 less than 1.1 λ more. The score is 40 + 2 · seed − 10 λ. Every `missing`-th
+    language has no score, and no loss where it is subtracted.
+    """
+    rows: list[list[dict[str, Any]]] = []
+    for place, negated in enumerate(languages):
+        gone_too = bool(missing) and place % missing == 0
+        for seed in seeds:
+            if negated != "en":
+                scores = {weight: 40 + 2 * seed - 10 * weight for weight in (0.0, 0.5, 1.0)}
+                found = cell(negated, negated, seed, scores, chosen=0.0, method="negation")
+                rows.append(gone(negated, negated, seed, method="negation") if gone_too else found)
+            for text, language in enumerate(languages):
+                far = abs(text - place)
+                base = {"model": model, "task": "", "target": language, "method": "negation"}
+                base |= {"left": negated, "right": negated, "operands": negated, "budget": "full"}
+                base |= {"seed": seed, "split": "validation", "selected": False, "examples": 500}
+                rows += [
+                    [
+                        base
+                        | {"metric": MASKED_LM_LOSS, "lambda": w, "value": 3 + w * (1.1 - far / 10)}
+                    ]
+                    for w in (0.0, 0.5, 1.0)
+                    if not gone_too
+                ]
+    return table([[row | {"model": model} for row in part] for part in rows])
+
+
 def selected(
     target: str,
     operands: str,
@@ -105,7 +140,8 @@ def selected(
     model: str = "tiny",
 ) -> dict[str, Any]:
     """What `selected.json` of a cell holds."""
-    left, *_, right = operands.split("+")
+    names = operands.split("+")
+    left, right = names[0], names[-1]
     curves = {"validation": above(test), "test": test}
     return {
         "model": model,

@@ -140,11 +140,40 @@ def test_negating_twice_returns(adapter, origin):
     assert_close(negate(negated, origin), adapter)
 
 
+@given(adapters(), adapters(), st.floats(-2, 2))
+def test_negation_subtracts_its_share_of_the_vector(adapter, origin, scale):
+    expected = {name: origin[name] - scale * (adapter[name] - origin[name]) for name in origin}
+    merge = merging.get("negation").merger([adapter], origin)
+    for found in (negate(adapter, origin, scale), merge((scale,))):
+        assert_close(found, expected)
+    assert all(torch.equal(merge((0.0,))[name], origin[name]) for name in origin)
+
+
 @given(adapters(), adapters(), adapters())
 def test_analogy(a, b, c):
     assert_close(analogy(a, b, c), {name: c[name] + b[name] - a[name] for name in c})
     same = analogy(a, a, c)
     assert all(torch.equal(same[name], c[name]) for name in c)
+
+
+@given(adapters(), adapters(), adapters(), adapters(), st.floats(-2, 2))
+def test_an_analogy_adds_its_share_of_a_difference_of_vectors(a, b, c, origin, scale):
+    vectors = [{n: x[n] - origin[n] for n in origin} for x in (a, b, c)]
+    expected = {
+        n: origin[n] + vectors[2][n] + scale * (vectors[1][n] - vectors[0][n]) for n in origin
+    }
+    merge = merging.get("analogy").merger([a, b, c], origin)
+    assert_close(merge((scale,)), expected)
+    assert all(torch.equal(merge((0.0,))[name], c[name]) for name in c)
+
+
+@pytest.mark.parametrize(("name", "count"), [("negation", 1), ("analogy", 3)])
+def test_other_numbers_of_operands_are_refused(name, count):
+    method = merging.get(name)
+    operands = [{"w": torch.ones(2)}] * 4
+    for wrong in {0, 1, 2, 3, 4} - {count}:
+        with pytest.raises(ValueError, match=f"{name} does not merge {wrong} adapters"):
+            method.merger(operands[:wrong], operands[0])
 
 
 def test_operands_stay_as_they_are_and_share_nothing_with_the_result():

@@ -292,7 +292,7 @@ def test_a_method_has_one_colour_whatever_a_figure_shows(monkeypatch) -> None:
     assert len({*colours, palette.TASK_LANGUAGE, palette.RELATED, palette.TARGET}) == 7
     assert colours[0] == palette.MERGED
     # a method that is added later has one of its own, and does not change language arithmetic's
-    monkeypatch.setattr(palette.merging, "families", lambda: ("la", "slerp", "ties", "zip"))
+    monkeypatch.setattr(palette.merging, "of_pairs", lambda: ("la", "slerp", "ties", "zip"))
     monkeypatch.setattr(
         palette.merging, "get", lambda name: palette.merging.Method("", "", None, None)
     )
@@ -745,7 +745,20 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
         (model, t, target) for model in LARGE["models"] for t in COVERED for target in COVERED[t]
     ]
     first = [place for place in one if place[0] == LARGE["models"][0]]
-    if name in ("zero_shot", "lambda_impact", "label_free"):
+    if name == "forgetting":
+        return made_up.forgotten(["en", *THIRTEEN], LARGE["models"][0], seeds, missing)
+    if name == "analogy":
+        cells = [
+            made_up.cell(t, operands, s, {0.0: 40 + s, 1.0: 43.5}, chosen=1.0, task=task, method=m)
+            if not missing or count % missing
+            else made_up.gone(t, operands, s, task=task, method=m)
+            for task in ("ner", "nli")
+            for count, t in enumerate(("es", "fr", "it", "pt"))
+            for m, operands in (("analogy", "ru+bg+de"), ("la", "en+de"))
+            for s in seeds
+        ]
+        cells = [[row | {"model": LARGE["models"][0]} for row in rows] for rows in cells]
+    elif name in ("zero_shot", "lambda_impact", "label_free"):
         places = one if name == "zero_shot" else first
         cells = [
             cell(task, t, "en", related(t), s, model=m) for m, task, t in places for s in seeds
@@ -890,6 +903,11 @@ def test_an_experiment_of_a_single_cell_is_drawn(name: str, state: str, tmp_path
     if name == "ties":
         cell += sweep("ner", "es", "en", "fr", 1, values, method="ties20")
     table = made_up.rules([cell]) if name == "label_free" else made_up.table([cell])
+    if name == "forgetting":
+        table = made_up.forgotten(["es"], "tiny", [1], int(gone))
+    if name == "analogy":
+        merged = sweep("ner", "es", "fr+de", "sw", 1, values, method="analogy")
+        table = made_up.table([merged, cell])
     if name == "similarity":
         table = cosines("language", ["es"], {}).query("seed == 1")
         table = table.assign(cosine=float("nan")) if gone else table

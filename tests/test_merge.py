@@ -130,12 +130,14 @@ WRITABLE = [name for name in merging.examples() if merging.get(name).writable]
 @pytest.mark.parametrize("name", WRITABLE)
 def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
     method = merging.get(name)
-    point = method.points([0.5], 2)[0]
+    languages = ("en", "fr", "de")[: method.fewest_operands]
+    point = method.points([0.5], len(languages))[-1]
     keys: dict[str, Any] = {"origin": "adapters/initial"} if method.needs_origin else {}
     seed = {"seed": 7} if method.draws else {}
     parameters = {"lambda": list(point)} | seed
-    adapters = [read_adapter(f"adapters/{language}") for language in ("en", "fr")]
-    both, fishers = operands(None, None), []
+    both = operands(*[None] * len(languages))
+    adapters = [read_adapter(f"adapters/{language}") for language in languages]
+    fishers = []
     if method.needs_fisher:
         fishers = [{key: t.square() for key, t in adapter.items()} for adapter in adapters]
         for operand, fisher in zip(both, fishers, strict=True):

@@ -54,7 +54,7 @@ def weighted(*weights: float | None) -> list[dict[str, Any]]:
             {"method": "slerp", "origin": "o", **HALF, "operands": weighted(None, None, None)},
             "slerp merges 2 adapters and not 3",
         ),
-        ({**LA, **HALF, "operands": [{"adapter": "a"}]}, "operands has too few"),
+        ({**LA, **HALF, "operands": [{"adapter": "a"}]}, "la merges 2 or more adapters and not 1"),
         ({**LA, **HALF, "operands": [{"adapter": 1}, {"adapter": "b"}]}, "operands (entry 1)"),
         ({**HALF, "operands": LA["operands"]}, "method is missing; add it"),
     ],

@@ -129,7 +129,8 @@ def test_the_documentation_has_a_row_for_every_method(root: Path, column: str) -
     for name in merging.examples():
         method, cells = merging.get(name), rows[re.sub(r"[0-9]+$", "", name)]
         if column == "operands":
-            assert cells[1] == ("2" if method.most_operands == 2 else "2 or more")
+            fewest, most = method.fewest_operands, method.most_operands
+            assert cells[1] == f"{fewest}{'' if fewest == most else ' or more'}"
             assert bool(cells[2]) == (method.parameter is not None)
         else:
             assert cells[0] == ("yes" if method.needs_origin else "no")

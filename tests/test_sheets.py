@@ -562,6 +562,12 @@ def some_tables() -> dict[str, pd.DataFrame]:
             for t, other in (("es", "fr"), ("fr", "es"))
             for s in (1, 2)
         ),
+        "forgetting": made_up.forgotten(["en", "es", "fr"], "tiny", [1, 2]),
+        "analogy": table(
+            cell("es", operands, s, {0.0: 40 + s, 1.0: 43}, chosen=1.0, method=method)
+            for method, operands in (("analogy", "fr+de+sw"), ("la", "en+sw"))
+            for s in (1, 2)
+        ),
         "related_languages": pd.DataFrame(
             [("es", "fr", 5, 0.1, 1, True, True, True)],
             columns="target candidate shared_family distance rank tie_set chosen in_study".split(),

@@ -64,7 +64,7 @@ WILDCARDS = {
     "language": LANGUAGE,
     "target": LANGUAGE,
     "budget": r"full|\d+[kMB]?",
-    "operands": rf"{_OPERAND}(?:\+{_OPERAND})+",
+    "operands": rf"{_OPERAND}(?:\+{_OPERAND})*",
     "seed": r"\d+",
     "shard": r"[^/]+",
     "kind": r"language|task",

@@ -18,5 +18,6 @@ with record.job(snakemake):
         [Path(path) for path in snakemake.input.task_scores],
         snakemake.params.missing,
         next(iter(chosen), None),  # else the choice on validation, which the sweeps have made
+        [Path(path) for path in snakemake.input.losses],
     )
     tables.write(rows, Path(snakemake.output.table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +211,23 @@ def _bars(
             if relatives == 1:
                 colour = palette.tint(colour, 0.45)
             yield bar(f"{method} {relatives}", f"{title}, k = {relatives}", colour)
+        elif experiment in ("forgetting", "analogy"):
+            yield from _bars_of_vectors(experiment, row, bar)
         else:
             method = row["method"]
             title = merging.get(method).title
             yield bar(method, title, palette.method_colour(method))
+
+
+def _bars_of_vectors(
+    experiment: str, row: Mapping[str, Any], bar: Callable[..., tuple[dict[str, Any], Bar]]
+) -> Iterator[tuple[dict[str, Any], Bar]]:
+    """Those of a subtracted vector, at λ = 0 and 1, or of an analogy and its proxies."""
+    if experiment == "forgetting":
+        yield bar("start", "initialisation", palette.OTHERS[-1], "at_right")
+        yield bar("negated", "vector subtracted", palette.MERGED, "at_left")
+    elif row["method"] == "la":
+        yield bar("task_language", f"{row['left']} adapter", palette.TASK_LANGUAGE, "at_left")
+    else:
+        yield bar("third", "c alone", palette.RELATED, "at_right", f"{row['right']} adapter")
+        yield bar("merged", "analogy", palette.MERGED, "merged", f"analogy of {row['operands']}")

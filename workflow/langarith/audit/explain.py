@@ -14,7 +14,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.evaluation.selection import get as get_rule
 from langarith.files import read_json
 from langarith.operands import parse_point, point_text
-from langarith.results.names import CELL
+from langarith.results.names import CELL, MASKED_LM_LOSS
 
 CHOOSING = "choose_lambda"
 """The rule that chooses points by the study's `selection`, where that is not validation."""
@@ -110,6 +110,8 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
             agrees = cells.get("selected") == "True"
         elif method == "madx":
             agrees = job.rule in ("train_task_adapter", "score_task_adapter")
+        elif cells.get("metric") == MASKED_LM_LOSS:
+            agrees = job.rule == "score_masked_lm"
         elif method and not cells.get("operands"):
             agrees = sweep
         elif method:

@@ -48,15 +48,18 @@ def needs(study: Study, experiment: str) -> frozenset[selection.Need]:
 def cells_with_losses(study: Study) -> list[Cell]:
     """A cell for each merge and target whose masked-LM losses some experiment needs.
 
-    The losses do not depend on the task: of cells that differ in it the first one.
+    The losses do not depend on the task: of cells that differ in it the first one. Those of the
+    experiment `forgetting` have none.
     """
     found: dict[tuple[object, ...], Cell] = {}
+    wanted = experiments.scored_texts(study)
     for name in study.experiments:
         if "raw text" in needs(study, name):
-            for cell in experiments.cells(study, name):
-                names = cell.wildcards
-                del names["task"]
-                found.setdefault(tuple(names.values()), cell)
+            wanted += experiments.cells(study, name)
+    for cell in wanted:
+        names = cell.wildcards
+        del names["task"]
+        found.setdefault(tuple(names.values()), cell)
     return list(found.values())
 
 

@@ -60,6 +60,7 @@ class Method:
     """The recipe in words, from the names of the operands and a point: for a card."""
     points: Callable[[Sequence[float], int], list[Point]] = one_number
     """The points of a cell, from the values of `lambdas.{method}` and the number of operands."""
+    fewest_operands: int = 2
     most_operands: int | None = 2
     """None: any number."""
     parameters: range | None = None
@@ -85,6 +86,10 @@ class Method:
     name: str = ""
     """The name in studies, parameter included; set by :func:`get`."""
     parameter: int | None = None
+
+    def takes(self, operands: int) -> bool:
+        """Whether it merges so many operands."""
+        return self.fewest_operands <= operands <= (self.most_operands or operands)
 
     def search(self, values: Sequence[float], operands: int, kind: str = "grid") -> Search:
         """The points that a sweep evaluates, of the grid that some values make.
@@ -119,7 +124,7 @@ class Method:
             ValueError: there are fewer or more operands than the method takes, or they differ; a
                 seed or Fisher information that the method needs is missing.
         """
-        if not 2 <= len(operands) <= (self.most_operands or len(operands)):
+        if not self.takes(len(operands)):
             raise ValueError(f"{self.name} does not merge {len(operands)} adapters")
         if self.draws and seed is None:
             raise ValueError(f"{self.name} draws at random and needs a seed")
@@ -147,6 +152,12 @@ def families() -> tuple[str, ...]:
     """The names of all methods without their parameters: the files of this package."""
     modules = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(name for name in modules if name not in SHARED))
+
+
+@cache
+def of_pairs() -> tuple[str, ...]:
+    """Those of :func:`families` that merge two adapters, as a zero-shot pair has them."""
+    return tuple(name for name in families() if get(_example(name)).takes(2))
 
 
 def part(name: str) -> str:

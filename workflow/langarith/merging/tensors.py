@@ -67,15 +67,18 @@ def interpolate(left: Tensors, right: Tensors, weight: float) -> dict[str, torch
     return weighted_sum([(weight, left), (1.0 - weight, right)])
 
 
-def negate(adapter: Tensors, origin: Tensors) -> dict[str, torch.Tensor]:
-    """θ_pre − τ, "forgetting via negation" (Ilharco et al. 2023)."""
-    return weighted_sum([(-1.0, adapter)], origin)
+def negate(adapter: Tensors, origin: Tensors, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """θ_pre − λτ with λ = `scale`, "forgetting via negation" (Ilharco et al. 2023)."""
+    return weighted_sum([(-scale, adapter)], origin)
 
 
-def analogy(a: Tensors, b: Tensors, c: Tensors) -> dict[str, torch.Tensor]:
-    """c + (b − a), "a is to b as c is to the result" (Ilharco et al. 2023); θ_pre cancels."""
+def analogy(a: Tensors, b: Tensors, c: Tensors, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """c + λ(b − a) with λ = `scale`; θ_pre cancels.
+
+    With λ = 1, "a is to b as c is to the result" (Ilharco et al. 2023).
+    """
     # In this order b − a vanishes exactly where a and b agree, and c is left.
-    return weighted_sum([(1.0, b), (-1.0, a), (1.0, c)])
+    return weighted_sum([(scale, b), (-scale, a), (1.0, c)])
 
 
 def apply_vector(origin: Tensors, vector: Tensors, scale: float) -> dict[str, torch.Tensor]:

@@ -76,7 +76,7 @@ class MergeRecipe(Strict):
 
     method: str
     parameters: Parameters = Parameters()
-    operands: tuple[MergeOperand, ...] = Field(min_length=2)
+    operands: tuple[MergeOperand, ...] = Field(min_length=1)
     origin: Place | None = None
     base_model: str | None = None
     license: License | None = None
@@ -85,10 +85,17 @@ class MergeRecipe(Strict):
     def _fits_the_method(self) -> MergeRecipe:
         method, count = merging.get(self.method), len(self.operands)
         method.refuse_unwritable()
-        if method.most_operands and count > method.most_operands:
+        if count < method.fewest_operands:
+            more = "" if method.fewest_operands == method.most_operands else " or more"
             raise ValueError(
-                f"{self.method} merges {method.most_operands} adapters and not {count}; remove "
-                "operands, or take another method"
+                f"{self.method} merges {method.fewest_operands}{more} adapters and not {count}; "
+                "add operands, or take another method"
+            )
+        if not method.takes(count):
+            raise ValueError(
+                f"{self.method} merges {method.most_operands} adapter"
+                f"{'s' if method.most_operands != 1 else ''} and not {count}; remove operands, or "
+                "take another method"
             )
         if method.needs_origin and self.origin is None:
             raise ValueError(

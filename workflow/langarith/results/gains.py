@@ -18,8 +18,8 @@ import pandas as pd
 from langarith import tasks
 from langarith.evaluation import outcomes
 from langarith.operands import Point, parse_point
-from langarith.results import analysis, pool, statistics
-from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS, MADX
+from langarith.results import analogy, analysis, forgetting, pool, statistics
+from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS, MADX, START
 
 COLUMNS = (
     "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
@@ -77,7 +77,7 @@ def gains(
         rule: the study's `selection`, which chose the points of the table.
     """
     found = GAINS[experiment](table, task_language) if experiment in GAINS else []
-    if experiment != "label_free":  # whose rows name their rules
+    if experiment not in OWN_RULES:
         found = [replace(gain, rule=rule) for gain in found]
     targets = table[table["target"] != task_language].groupby(["model", "task"])["target"].nunique()
     return [replace(gain, targets=int(targets[gain.model, gain.task])) for gain in found]
@@ -219,6 +219,54 @@ def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _forgetting(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """θ_pre − λτ at the λ furthest from 0, over θ_pre: what is lost, with a sign."""
+    found = forgetting.scores(table)
+    weights = forgetting.weights(found)
+    last, place = forgetting.furthest(weights), ["model", "task", "target", "operands"]
+    return [
+        Gain(
+            *map(str, names[:3]),
+            method=forgetting.NEGATION,
+            budget="full",
+            over=START,
+            merged=Score(forgetting.NEGATION, str(names[3]), _at(rows, float(last))),
+            others=(Score(forgetting.NEGATION, str(names[3]), _at(rows, 0.0)),),
+            rule="",
+        )
+        for names, rows in found.dropna(subset=weights).groupby(place, sort=False)
+    ]
+
+
+def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """An analogy over the better of the task language's adapter and that of c."""
+    found = analogy.scores(table, task_language).dropna(subset=["merged", *analogy.PROXIES])
+    tried = table[(table["method"] == "analogy") & (table["split"] == "validation")]
+    chosen = tried["point"].nunique() > 1
+    gains = []
+    for names, rows in found.groupby(["model", "task", "target", "operands"], sort=False):
+        operands = str(names[3])
+        others = [Score("analogy", operands, _at(rows, 0.0))]
+        if not analogy.is_source(operands, task_language):
+            pair = f"{task_language}+{operands.rpartition('+')[2]}"
+            others.append(Score("la", pair, _at(rows, 1.0)))
+        gains.append(
+            Gain(
+                *map(str, names[:3]),
+                method="analogy",
+                budget="full",
+                over=BETTER_PROXY,
+                merged=Score("analogy", operands, _chosen(rows)),
+                others=tuple(others),
+                rule="validation" if chosen else "",
+            )
+        )
+    return gains
+
+
+OWN_RULES = ("label_free", "forgetting", "analogy")
+"""Experiments whose gains are not of what the study's `selection` chose."""
+
 GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "zero_shot": _zero_shot,
     "enhancement": _enhancement,
@@ -227,6 +275,8 @@ GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "methods": _all_methods,
     "pool": _pool,
     "label_free": _label_free,
+    "forgetting": _forgetting,
+    "analogy": _analogy,
 }
 """The experiments that state gains."""
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 BETTER_PROXY, MADX, DIRECT = "better proxy", "madx", "direct"
 BEST_OTHER, LABELS = "best other method", "validation"
+START = "initialisation"
 """What a gain is over: the column `over`, which may also name another method."""
 
 Intervals = Mapping[tuple[str, ...], tuple[float, float]]

@@ -5,7 +5,11 @@ from __future__ import annotations
 CELL = ("model", "task", "target", "method", "operands", "seed")
 """Columns that identify a cell."""
 
+MASKED_LM_LOSS = "masked_lm_loss"
+"""Mean cross-entropy in nats over masked tokens of held-out raw text; a row of it has no task."""
+
 METRIC_TITLES = {
+    MASKED_LM_LOSS: "masked-LM loss",
     "f1": "F1",
     "f1_strict": "F1 (strict)",
     "exact_match": "exact match",

@@ -27,8 +27,8 @@ def method_colour(name: str) -> str:
     family = merging.part(name).removeprefix("merging.")
     if family == "la":
         return MERGED
-    others = [each for each in merging.families() if each != "la"]
-    colour = OTHERS[others.index(family) % len(OTHERS)]
+    others = [each for each in merging.of_pairs() if each != "la"]
+    colour = OTHERS[others.index(family) % len(OTHERS)] if family in others else MERGED
     method = merging.get(name)
     if method.parameters is None or method.parameter is None:
         return colour

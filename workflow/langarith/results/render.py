@@ -63,6 +63,7 @@ _TEX = {
     "[": "{[}",  # after a line's end it would be an argument
     "±": r"$\pm$",
     "λ": r"$\lambda$",
+    "−": r"$-$",
     "†": r"\textdagger{}",
 }
 

@@ -18,6 +18,7 @@ from langarith.results import (
     sheets_label_free,
     sheets_methods,
     sheets_pool,
+    sheets_vectors,
 )
 from langarith.results.paper import stated
 from langarith.results.sheet import (
@@ -410,6 +411,8 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "related_languages": related_languages,
     "similarity": similarity,
     "sparsity": sparsity,
+    "forgetting": sheets_vectors.forgotten,
+    "analogy": sheets_vectors.analogies,
 }
 """What makes the sheets of an experiment from its tidy table and a caption.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from langarith.files import whole
 from langarith.operands import Point, parse_operands, parse_point, point_text
-from langarith.results.names import CELL
+from langarith.results.names import CELL, MASKED_LM_LOSS
 
 COLUMNS = (
     "experiment,model,task,target,method,left,right,operands,budget,seed,lambda,split,selected,"
@@ -32,6 +32,7 @@ def rows(
     task_scores: Iterable[Path],
     missing: Iterable[Mapping[str, str]] = (),
     choices: Mapping[tuple[str, ...], Point] | None = None,
+    losses: Iterable[Path] = (),
 ) -> list[dict[str, Any]]:
     """Rows of an experiment's tidy table.
 
@@ -46,6 +47,7 @@ def rows(
             value each.
         choices: the chosen point by model, task, target, method, operands and seed; None where it
             is the sweep's own choice, on validation.
+        losses: `losses.json` of merges: a row without a task for each point, on held-out raw text.
     """
     found = []
     references: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -91,6 +93,8 @@ def rows(
         }
         found += _scores(base, run["test"], run["examples"]["test"])
     found += references.values()
+    for path in losses:
+        found += _losses(experiment, json.loads(path.read_text(encoding="utf-8")))
     for lost in missing:
         operands = parse_operands(lost["operands"])
         names = {key: lost[key] for key in ("model", "task", "target", "method", "operands")}
@@ -101,6 +105,17 @@ def rows(
             | {"metric": lost["metric"], "value": None, "examples": 0}
         )
     return found
+
+
+def _losses(experiment: str, scored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = {key: scored[key] for key in ("model", "target", "method", "left", "right", "operands")}
+    return [
+        {"experiment": experiment, "task": "", **names, "budget": budget(scored["operands"])}
+        | {"seed": int(scored["seed"]), "lambda": point["lambda"], "split": "validation"}
+        | {"selected": False, "metric": MASKED_LM_LOSS, "value": point["loss"]}
+        | {"examples": scored["tokens"]}
+        for point in scored["losses"]
+    ]
 
 
 def _scores(base: dict[str, Any], metrics: dict[str, float], examples: int) -> list[dict[str, Any]]:

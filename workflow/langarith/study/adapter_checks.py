@@ -123,12 +123,13 @@ def _trained_elsewhere(study: Study) -> Iterator[str]:
             for cell in cells(study, name)
             for operand in cell.operands
         ]
-        subtracted = {adapter for method, adapter in merged if method.needs_origin}
         weighed = {adapter for method, adapter in merged if method.needs_fisher}
-        if name in VECTOR_EXPERIMENTS:
-            subtracted = {(r.model, r.kind, r.name) for r in vectors(study, name)}
         for used, need, unknown in (
-            (subtracted, "it subtracts the initialisation of the adapters", "from an unknown one"),
+            (
+                subtracted(study, name),
+                "it subtracts the initialisation of the adapters",
+                "from an unknown one",
+            ),
             (weighed, "fisher needs text that was held out of the training", "on unknown text"),
         ):
             for model, kind, adapter in sorted(used & _ready(study)):

@@ -16,7 +16,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import BUDGET
-from langarith.study import adapter_checks, file_checks, pool
+from langarith.study import adapter_checks, checks_of_vectors, file_checks, pool
 from langarith.study.experiments import EXPERIMENTS
 from langarith.study.grid import other_methods, places
 from langarith.study.schema import (
@@ -353,6 +353,8 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
             f"experiments.{name}: no method to compare in 'lambdas'; add one, for example "
             "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
         )
+    elif name == "forgetting" and named:
+        yield from checks_of_vectors.forgetting(study)
     elif name == "relatedness" and not experiment.pool:
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
 
@@ -375,6 +377,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _text_column,
     _lambdas_of_la,
     _experiments,
+    checks_of_vectors.quadruples,
     _related_to_task_language,
     pool.problems,
     file_checks.shards_on_hub,

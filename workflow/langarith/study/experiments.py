@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langarith import merging
 from langarith.errors import InputError
 from langarith.layout import Cell, Run
 from langarith.operands import Operand
@@ -77,6 +78,33 @@ def _compare(study: Study, name: str, others: list[str]) -> list[Cell]:
             (method, (source, related_operand(study, target))) for method in ("la", *others)
         ],
     )
+
+
+def forgetting(study: Study, name: str) -> list[Cell]:
+    """θ_pre − λ·τ_t evaluated in t, for every language t of the experiment that is a target."""
+    negated = study.experiments[name].languages or study.languages
+    return cells_of(
+        study,
+        name,
+        lambda target: [("negation", (Operand(target),))] if target in negated else [],
+    )
+
+
+def analogy(study: Study, name: str) -> list[Cell]:
+    """τ_c + λ(τ_b − τ_a) for the target of every quadruple.
+
+    With LA(en, c), whose ends are both proxies; where c is the task language, c alone is the only
+    one.
+    """
+    quadruples = {q.target: q for q in study.experiments[name].quadruples or ()}
+
+    def merges(target: str) -> list[tuple[str, tuple[Operand, ...]]]:
+        if target not in quadruples:
+            return []
+        a, b, c = (Operand(language) for language in quadruples[target].operands)
+        return [("analogy", (a, b, c)), ("la", (Operand(study.task_language), c))]
+
+    return cells_of(study, name, merges)
 
 
 @dataclass(frozen=True)
@@ -165,6 +193,21 @@ EXPERIMENTS: dict[str, View] = {
         gains=True,
         chosen=True,
     ),
+    "forgetting": View(
+        "Adapters from which a language vector was subtracted: how much the masked-LM loss on "
+        "held-out text of every language changes against the common initialisation, and the test "
+        "score in the language that was subtracted.",
+        forgetting,
+        _VECTORS | {"tasks"},
+        gains=True,
+    ),
+    "analogy": View(
+        "Analogies of language vectors, c + (b − a), for targets without an adapter of their own, "
+        "against the task language's adapter and that of c.",
+        analogy,
+        frozenset({"models", "tasks", "quadruples", "caption"}),
+        gains=True,
+    ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
         "choice and the paper's (section 4.1.1, Table 2).",
@@ -224,14 +267,31 @@ def all_cells(study: Study) -> list[Cell]:
 def sweeps(study: Study) -> list[tuple[str, int]]:
     """Every kind of sweep that a study has: its method and the number of its operands.
 
-    Those of two operands are there whether an experiment has such cells or not, so that a file
-    below `results/` can be requested by its name.
+    Those of the fewest operands are there whether an experiment has such cells or not, so that a
+    file below `results/` can be requested by its name.
     """
     try:
         several = {(cell.method, len(cell.operands)) for cell in all_cells(study)}
     except InputError:  # no related languages yet: required once cells are needed
         several = set()
-    return list(dict.fromkeys([*((method, 2) for method in study.lambdas), *sorted(several)]))
+    fewest = ((method, merging.get(method).fewest_operands) for method in study.lambdas)
+    return list(dict.fromkeys([*fewest, *sorted(several)]))
+
+
+def scored_texts(study: Study) -> list[Cell]:
+    """The merges of `forgetting` and the languages of the texts on which each is scored.
+
+    They are cells without a task, as masked-LM losses do not depend on one.
+    """
+    view = study.experiments.get("forgetting")
+    languages = (view.languages if view else None) or study.languages
+    return [
+        Cell(model, "", text, "negation", (Operand(negated),), seed)
+        for model in (view.models or study.models if view else ())
+        for negated in languages
+        for text in languages
+        for seed in study.seeds
+    ]
 
 
 def vectors(study: Study, experiment: str) -> list[Run]:
@@ -260,7 +320,8 @@ def runs(study: Study, experiment: str) -> list[Run]:
     if experiment in VECTOR_EXPERIMENTS:
         found = vectors(study, experiment)
         return list(dict.fromkeys([*_homes(study, found), *found]))
-    return runs_of(study, cells(study, experiment))
+    texts = scored_texts(study) if experiment == "forgetting" else []
+    return runs_of(study, [*cells(study, experiment), *texts])
 
 
 def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
@@ -269,7 +330,8 @@ def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
     for cell in cells:
         for operand in cell.operands:
             languages.append(Run(cell.model, "language", str(operand), cell.seed))
-        tasks.append(Run(cell.model, "task", cell.task, cell.seed))
+        if cell.task:
+            tasks.append(Run(cell.model, "task", cell.task, cell.seed))
     return list(dict.fromkeys([*_homes(study, tasks), *languages, *tasks]))
 
 
@@ -279,12 +341,26 @@ def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
     return [Run(r.model, "language", home, r.seed) for r in found if r.kind == "task"]
 
 
+def subtracted(study: Study, experiment: str) -> set[tuple[str, str, str]]:
+    """Model, kind and name of the adapters from which an experiment subtracts θ_pre."""
+    if experiment in VECTOR_EXPERIMENTS:
+        return {(run.model, run.kind, run.name) for run in vectors(study, experiment)}
+    texts = scored_texts(study) if experiment == "forgetting" else []
+    return {
+        (cell.model, "language", operand.language)
+        for cell in [*cells(study, experiment), *texts]
+        if merging.get(cell.method).needs_origin
+        for operand in cell.operands
+    }
+
+
 def languages_of(study: Study, experiment: str) -> list[str]:
     """The languages that an experiment shows, in the study's order."""
     if experiment in VECTOR_EXPERIMENTS:
         shown = {run.name for run in vectors(study, experiment)}
     elif EXPERIMENTS[experiment].cells:
         found = cells(study, experiment)
+        found += scored_texts(study) if experiment == "forgetting" else []
         operands = {o.language for cell in found for o in cell.operands}
         shown = operands | {cell.target for cell in found}
     else:

@@ -79,11 +79,13 @@ def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) 
 
 
 def other_methods(study: Study, family: str | None = None) -> list[str]:
-    """The methods other than `la` that the study has a lambda grid for, of one family or of all."""
+    """The methods of pairs, without `la`, in the study's `lambdas`; of one family or of all."""
     return [
         method
         for method in study.lambdas
-        if method != "la" and (family is None or merging.part(method) == f"merging.{family}")
+        if method != "la"
+        and merging.get(method).takes(2)
+        and (family is None or merging.part(method) == f"merging.{family}")
     ]
 
 

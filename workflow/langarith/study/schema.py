@@ -413,6 +413,20 @@ def _refuse_uneven(start: float, stop: float, step: float) -> None:
         )
 
 
+class Quadruple(Strict):
+    """An analogy: a is to b as c is to the target."""
+
+    target: str
+    a: str
+    b: str
+    c: str
+
+    @property
+    def operands(self) -> tuple[str, str, str]:
+        """The languages whose adapters are merged."""
+        return self.a, self.b, self.c
+
+
 class Experiment(Strict):
     """Which part of the grid an experiment looks at; all models, tasks and targets if not said.
 
@@ -420,6 +434,7 @@ class Experiment(Strict):
     and `layers` are of the experiments on language vectors, `similarity` and `sparsity`. `caption`
     overrides the study's. `rules` is of `label_free` alone: the rules that it compares.
     `pool_size` is of `pool` alone: the largest number of relatives that are merged.
+    `quadruples` is of `analogy` alone. `forgetting` has `languages`, too.
     """
 
     models: list[str] | None = Field(None, min_length=1)
@@ -430,6 +445,7 @@ class Experiment(Strict):
     languages: list[str] | None = Field(None, min_length=1)
     layers: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     rules: list[str] | None = Field(None, min_length=1)
+    quadruples: list[Quadruple] | None = Field(None, min_length=1)
     caption: Bool | None = None
 
 
@@ -440,6 +456,12 @@ class Evaluation(Strict):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     threads: int = Field(1, ge=1)
 
+
+LAMBDAS_OF_EXPERIMENTS = {
+    "forgetting": ("negation", {"start": 0.5, "stop": 1.0, "step": 0.5}),
+    "analogy": ("analogy", {"start": 1.0, "stop": 1.0, "step": 1.0}),
+}
+"""The merge method of an experiment that has one of its own, and its grid if `lambdas` has none."""
 
 Budget = Annotated[
     str,
@@ -482,6 +504,13 @@ class Study(Strict):
         if not isinstance(value, dict):
             return value
         return {k: {} if v is None else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _lambdas_of_experiments(self) -> Study:
+        for experiment, (method, grid) in LAMBDAS_OF_EXPERIMENTS.items():
+            if experiment in self.experiments:
+                self.lambdas.setdefault(method, Lambdas.model_validate(grid))
+        return self
 
 
 def json_schema() -> dict[str, Any]:

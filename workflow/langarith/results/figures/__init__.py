@@ -19,6 +19,7 @@ from langarith.results.figures.matrices import relatedness, similarity
 from langarith.results.figures.pool import more_relatives
 from langarith.results.figures.price import label_price
 from langarith.results.figures.style import TEXT_WIDTH, save
+from langarith.results.figures.vectors import analogies, forgotten
 
 DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "zero_shot": zero_shot,
@@ -32,6 +33,8 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "label_free": compare_rules,
     "similarity": similarity,
     "sparsity": sparsity,
+    "forgetting": forgotten,
+    "analogy": analogies,
 }
 """How each experiment is drawn, from its tidy table and the caption of the study.
 

@@ -1,0 +1,44 @@
+"""Forgetting by negation: the initialisation minus a language vector (Ilharco et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langarith.merging import Merge, Method
+from langarith.operands import Point, point_text
+
+if TYPE_CHECKING:
+    from langarith.merging.tensors import Tensors
+
+
+def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: Any) -> Merge:
+    """θ_pre − λ · τ of one operand: λ = 0 is θ_pre, bitwise, and λ = −1 the operand."""
+    from langarith.merging.tensors import moved, negate
+
+    (operand,) = operands
+    adapter, start = moved(operand, device), moved(origin, device)
+    return lambda point: negate(adapter, start, point[0])
+
+
+def points(values: Sequence[float], operands: int) -> list[Point]:
+    """Every value, and λ = 0 in any case: what is forgotten is measured from there."""
+    return [(value,) for value in sorted({0.0, *values})]
+
+
+def describe(operands: Sequence[str], point: Point) -> str:
+    """`θ_pre − 0.50 · τ(es)`."""
+    return f"θ_pre − {point_text(point)} · τ({operands[0]})"
+
+
+METHOD = Method(
+    title="negation",
+    reference="Ilharco et al. 2023, arXiv 2212.04089",
+    prepare=prepare,
+    describe=describe,
+    points=points,
+    fewest_operands=1,
+    most_operands=1,
+    needs_origin=True,
+    neutral=0.0,
+)
