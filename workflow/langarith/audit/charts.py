@@ -206,17 +206,26 @@ def _bars(
             colour = palette.LINES[place % len(palette.LINES)]
             yield bar(left, f"with {left}", colour, "merged", f"LA({left}, {right})")
         elif experiment == "pool":
-            relatives, method = row["operands"].count("+"), row["method"]
-            title, colour = merging.get(method).title, palette.method_colour(method)
-            if relatives == 1:
-                colour = palette.tint(colour, 0.45)
-            yield bar(f"{method} {relatives}", f"{title}, k = {relatives}", colour)
+            yield _bar_of_pool(row, bar)
         elif experiment in ("forgetting", "analogy"):
             yield from _bars_of_vectors(experiment, row, bar)
         else:
             method = row["method"]
             title = merging.get(method).title
             yield bar(method, title, palette.method_colour(method))
+
+
+def _bar_of_pool(
+    row: Mapping[str, Any], bar: Callable[..., tuple[dict[str, Any], Bar]]
+) -> tuple[dict[str, Any], Bar]:
+    """Language arithmetic or the soup of a number of relatives."""
+    from langarith import merging
+
+    relatives, method = row["operands"].count("+"), row["method"]
+    title, colour = merging.get(method).title, palette.method_colour(method)
+    if relatives == 1:
+        colour = palette.tint(colour, 0.45)
+    return bar(f"{method} {relatives}", f"{title}, k = {relatives}", colour)
 
 
 def _bars_of_vectors(

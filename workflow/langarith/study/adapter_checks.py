@@ -10,7 +10,7 @@ from langarith.data import heads
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import ADAPTER_FILES, HEAD_FILES
 from langarith.study.blocks import hub_adapter
-from langarith.study.experiments import EXPERIMENTS, VECTOR_EXPERIMENTS, cells, vectors
+from langarith.study.experiments import EXPERIMENTS, cells, subtracted
 from langarith.study.schema import Study
 from langarith.study.sources import layer_count, ready_adapter, task_type
 
