@@ -61,7 +61,7 @@ def scored(table: pd.DataFrame) -> pd.DataFrame:
 
 def weights(scores: pd.DataFrame) -> list[str]:
     """The columns of :func:`scores` that are λ, ascending."""
-    return sorted((c for c in scores if c[-1:].isdigit()), key=parse_point)
+    return sorted((c for c in map(str, scores) if c[-1:].isdigit()), key=parse_point)
 
 
 def furthest(scores: Sequence[str]) -> str:

@@ -226,7 +226,9 @@ def _forgetting(table: pd.DataFrame, task_language: str) -> list[Gain]:
     last, place = forgetting.furthest(weights), ["model", "task", "target", "operands"]
     return [
         Gain(
-            *map(str, names[:3]),
+            model=str(names[0]),
+            task=str(names[1]),
+            target=str(names[2]),
             method=forgetting.NEGATION,
             budget="full",
             over=START,
@@ -252,7 +254,9 @@ def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
             others.append(Score("la", pair, _at(rows, 1.0)))
         gains.append(
             Gain(
-                *map(str, names[:3]),
+                model=str(names[0]),
+                task=str(names[1]),
+                target=str(names[2]),
                 method="analogy",
                 budget="full",
                 over=BETTER_PROXY,

@@ -67,7 +67,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     span = Normalize(-most, most) if most > 0 else Normalize(-1, 1)
     with mpl.rc_context(style.STYLE):
         figure = plt.figure(figsize=(style.TEXT_WIDTH, 0.9 + sum(tall)), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=tall)
+        upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=tall)).ravel()
         axes = upper.subplots(
             len(models), max(1, len(shown)), squeeze=False, sharey=True, sharex=True
         )
@@ -274,10 +274,10 @@ def _analogy_rows(axis: Axes, scores: pd.DataFrame, targets: list[str], found: I
         if (target, "merged") not in means.index:
             continue  # no data of this task in this language
         for kind, look in KINDS.items():
-            value, spread = means.loc[(target, kind), ["mean", "spread"]]
+            value, spread = map(float, means.loc[(target, kind), ["mean", "spread"]].to_numpy())
             if not math.isnan(spread):
-                ends = [value - spread, value + spread]
-                axis.plot(ends, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
+                bar = [value - spread, value + spread]
+                axis.plot(bar, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
             if not math.isnan(value):
                 axis.plot([value], [y], **look, zorder=2.5)
         ends = found.get(key(model, task, target, BETTER_PROXY, method="analogy"))
