@@ -311,7 +311,7 @@ def missing_experiment(name):
     refuse(f"{STUDY_FILE}: no experiment '{name}'; add it under 'experiments'")
 
 
-def learning_curves(_=None):
+def learning_curves(_):
     """The figure of what the study trains; none where it trains nothing."""
     if not trained_runs():
         return []
@@ -347,7 +347,7 @@ def caption(wildcards):
 def study_results(_):
     """Every result of the study; with allow_missing those that exist."""
     names = [path for name in STUDY.experiments for path in experiment_results(name)]
-    return there([*names, *learning_curves()])
+    return there([*names, *learning_curves(None)])
 
 
 def report_parts(_):

@@ -7,11 +7,26 @@ an `adapter_config.json` without a version, with a nested invertible adapter and
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from adapters import SeqBnConfig
 from transformers import PreTrainedModel
+
+import helpers
+from langarith.models import encoders
+
+
+def add_tagger(model: PreTrainedModel, labels: Sequence[str]) -> None:
+    """A random task adapter `ner` with a head whose outputs differ from each other."""
+    helpers.add_adapter(model, "ner", 3, SeqBnConfig(reduction_factor=4, non_linearity="relu"))
+    torch.manual_seed(0)
+    encoders.add_head(model, "ner", "tagging", labels)
+    for parameter in model.heads["ner"].parameters():
+        torch.nn.init.normal_(parameter)
+
 
 OLD_ACTIVATIONS = {"gelu_new": "gelu", "gelu": "gelu_orig"}
 

@@ -160,7 +160,8 @@ def test_the_zip_holds_code_and_results_and_no_large_inputs(packed):
         "provenance/index.html",
         "results/tables/zero_shot.csv",
     } <= names
-    assert not [n for n in names if n.endswith((".safetensors", ".arrow", ".pyc", ".txt"))]
+    large = [n for n in names if n.endswith((".safetensors", ".arrow", ".pyc", ".txt"))]
+    assert large == ["studies/miniature_base/model.safetensors"]  # of the code, 2 MB
     assert all(
         unquote(entity["@id"]) in names
         for entity in entities(packed).values()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from adapters import AutoAdapterModel, SeqBnConfig, Stack
+from adapters import AutoAdapterModel, Stack
 from seqeval.metrics import f1_score
 
 import helpers
@@ -93,11 +93,7 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = language_config(helpers.LANGUAGE_SHAPE | {"non_linearity": "relu"})
         helpers.add_adapter(model, name, seed, config)
         old_adapters.write(model, name, project / "old" / name, "text_lang")
-    helpers.add_adapter(model, "ner", 3, SeqBnConfig(reduction_factor=4, non_linearity="relu"))
-    torch.manual_seed(0)
-    encoders.add_head(model, "ner", "tagging", LABELS)
-    for parameter in model.heads["ner"].parameters():
-        torch.nn.init.normal_(parameter)
+    old_adapters.add_tagger(model, LABELS)
     old_adapters.write(model, "ner", project / "old/ner", "text_task")
     (project / "data").mkdir()
     for seed, name in enumerate(

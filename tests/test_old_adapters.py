@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from adapters import AutoAdapterModel, SeqBnConfig, Stack
+from adapters import AutoAdapterModel, Stack
 from safetensors.torch import load_file
 
 import helpers
@@ -36,11 +36,7 @@ def old(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = language_config(helpers.LANGUAGE_SHAPE | shape)
         helpers.add_adapter(model, name, seed, config)
         old_adapters.write(model, name, folder / name, "text_lang")
-    helpers.add_adapter(model, "ner", 3, SeqBnConfig(reduction_factor=4, non_linearity="relu"))
-    torch.manual_seed(0)
-    encoders.add_head(model, "ner", "tagging", WIKIANN)
-    for parameter in model.heads["ner"].parameters():
-        torch.nn.init.normal_(parameter)
+    old_adapters.add_tagger(model, WIKIANN)
     old_adapters.write(model, "ner", folder / "ner", "text_task")
     old_adapters.write(model, "ner", folder / "named", "text_task", labels=True)
     return folder

@@ -122,6 +122,12 @@ def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
     assert planned_jobs(project, "--profile", "profiles/local") == expected(study)
 
 
+def test_the_readme_says_how_many_jobs_the_demo_has(root, tmp_path):
+    project = copy_project(root, tmp_path / "project")
+    plan = planned_jobs(project, "all", "report", "--profile", "profiles/local")
+    assert f"({sum(plan.values())} jobs;" in (root / "README.md").read_text()
+
+
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
     shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "project"))

@@ -17,7 +17,6 @@ with record.job(snakemake) as warnings:
     from langarith.evaluation import scoring
     from langarith.models import encoders, ready_task
     from langarith.tasks.shared.base import Encoding
-    from langarith.tasks.shared.checks import untruncated
 
     names, reading = snakemake.wildcards, snakemake.params.reading
     torch.set_num_threads(snakemake.threads)
@@ -36,18 +35,18 @@ with record.job(snakemake) as warnings:
     )
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent, masked_lm=False)
     encoding = Encoding(reading["max_length"], labels, reading["stride"])
-    splits = {}
-    for split in ("validation", "test"):
-        task.check_lengths(
+    validation, test = (
+        scoring.checked_split(
+            task,
             examples[split],
-            untruncated(tokenizer),
+            tokenizer,
             encoding,
             f"{names.task}, {snakemake.params.language}, {split} "
             f"({snakemake.input[split]}), model {names.model}",
+            snakemake.params.batches,
         )
-        splits[split] = scoring.Split(
-            task, examples[split], tokenizer, encoding, **snakemake.params.batches
-        )
+        for split in ("validation", "test")
+    )
     folder = Path(snakemake.output.task).parent
     with whole_folder(folder) as staging:
         for file in snakemake.input.task_adapter:
@@ -56,18 +55,14 @@ with record.job(snakemake) as warnings:
     encoders.refuse_unfit(model, tokenizer, reading["max_length"])
     write_json(
         snakemake.output.task,
-        {
-            "model": names.model,
-            "task": names.task,
-            "language": snakemake.params.language,
-            "seed": int(names.seed),
-            "labels": labels,
-            "majority": task.majority(examples["train"]),
-            "best_step": None,
-            "steps": None,
-            **{name: split.report(split.score(model)).metrics for name, split in splits.items()},
-            "examples": {split: len(rows) for split, rows in examples.items()},
-            "dropped_words": {"train": 0, "test": splits["test"].features.dropped_words},
-            "warnings": [str(warning) for warning in warnings],
-        },
+        scoring.adapter_summary(
+            dict(names.items()),
+            snakemake.params.language,
+            labels,
+            examples,
+            model,
+            validation,
+            test,
+            [str(warning) for warning in warnings],
+        ),
     )

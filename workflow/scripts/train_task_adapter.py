@@ -88,19 +88,17 @@ with record.job(snakemake) as warnings:
     save_adapter(model, scoring.TASK, Path(snakemake.output.adapter[0]).parent, with_head=True)
     write_json(
         snakemake.output.task,
-        {
-            "model": snakemake.wildcards.model,
-            "task": snakemake.wildcards.task,
-            "language": snakemake.params.language,
-            "seed": seed,
-            "labels": labels,
-            "majority": task.majority(examples["train"]),
-            "best_step": outcome.best_step,
-            "steps": outcome.steps,
-            "validation": held_out.report(held_out.score(model)).metrics,
-            "test": test.report(test.score(model)).metrics,
-            "examples": {split: len(rows) for split, rows in examples.items()},
-            "dropped_words": {"train": dropped_words, "test": test.features.dropped_words},
-            "warnings": [str(warning) for warning in warnings],
-        },
+        scoring.adapter_summary(
+            dict(snakemake.wildcards.items()),
+            snakemake.params.language,
+            labels,
+            examples,
+            model,
+            held_out,
+            test,
+            [str(warning) for warning in warnings],
+            dropped_words=dropped_words,
+            best_step=outcome.best_step,
+            steps=outcome.steps,
+        ),
     )

@@ -13,13 +13,12 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith.data import streams
-from langarith.errors import InputError
 from langarith.files import whole
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter, named_parameters, train_only
 from langarith.models.masked_lm import masked_logits
 from langarith.progress import Progress
-from langarith.training.masking import MASK_SEED, MaskTokens
+from langarith.training.masking import masked_held_out
 
 LANGUAGE = "language"
 """What the adapter is called in the model."""
@@ -47,16 +46,7 @@ def estimate(
     Raises:
         InputError: the text is so short that no token of it is masked.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(MASK_SEED)
-        masked = MaskTokens(tokenizer, mlm_probability=mask_probability).mask(
-            torch.from_numpy(chunks.astype(np.int64))
-        )
-    if not (masked["labels"] != -100).any():
-        raise InputError(
-            f"none of the {chunks.size} held-out subwords is masked, so there is no gradient; "
-            "raise 'validation_documents' or 'mask_probability'"
-        )
+    masked = masked_held_out(chunks, tokenizer, mask_probability)
     model.eval()
     parameters = named_parameters(model, LANGUAGE)
     total = {name: torch.zeros_like(p, dtype=torch.float64) for name, p in parameters.items()}
@@ -120,6 +110,6 @@ def run(
         mask_probability=reading["mask_probability"],
         title="Fisher information of {language}@{budget}, seed {seed}".format(**names),
     )
-    told = {"chunks": str(len(chunks)), "tokens": str(chunks.size)}
+    metadata = {"chunks": str(len(chunks)), "tokens": str(chunks.size)}
     with whole(file) as partial:
-        save_file({name: tensor.cpu() for name, tensor in found.items()}, partial, told)
+        save_file({name: tensor.cpu() for name, tensor in found.items()}, partial, metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from langarith.evaluation.batches import Batches, run
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter
 from langarith.tasks.shared.base import Encoding, Example, Task
+from langarith.tasks.shared.checks import untruncated
 
 LANGUAGE, TASK = "language", "task"
 
@@ -72,6 +73,64 @@ class Split:
         `score` computes the same numbers without that, for the loops of training and of a sweep.
         """
         return replace(scored, metrics=self.task.report(scored.predictions, self.examples))
+
+
+def checked_split(
+    task: Task,
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerFast,
+    encoding: Encoding,
+    where: str,
+    batches: Mapping[str, Any],
+) -> Split:
+    """A split, after its texts were compared with `max_length`.
+
+    Args:
+        where: task, language, split, file and model, for warnings and errors.
+        batches: `tokens_per_batch` and `precision`.
+    """
+    task.check_lengths(examples, untruncated(tokenizer), encoding, where)
+    return Split(task, examples, tokenizer, encoding, **batches)
+
+
+def adapter_summary(
+    names: Mapping[str, str],
+    language: str,
+    labels: Sequence[str],
+    examples: Mapping[str, Sequence[Example]],
+    model: PreTrainedModel,
+    validation: Split,
+    test: Split,
+    warnings: Sequence[str],
+    *,
+    dropped_words: int = 0,
+    best_step: int | None = None,
+    steps: int | None = None,
+) -> dict[str, Any]:
+    """What `task.json` says of a task adapter, its scores on the task language's splits included.
+
+    Args:
+        names: `model`, `task` and `seed`.
+        language: the task language.
+        examples: by split, `train` included.
+        model: with the adapter active.
+        dropped_words: of the training data; `best_step`, `steps`: None of one trained elsewhere.
+    """
+    return {
+        "model": names["model"],
+        "task": names["task"],
+        "language": language,
+        "seed": int(names["seed"]),
+        "labels": labels,
+        "majority": test.task.majority(examples["train"]),
+        "best_step": best_step,
+        "steps": steps,
+        "validation": validation.report(validation.score(model)).metrics,
+        "test": test.report(test.score(model)).metrics,
+        "examples": {split: len(rows) for split, rows in examples.items()},
+        "dropped_words": {"train": dropped_words, "test": test.features.dropped_words},
+        "warnings": list(warnings),
+    }
 
 
 def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:

@@ -13,7 +13,14 @@ from transformers import PreTrainedModel
 from langarith import tasks
 from langarith.errors import gathered_warnings
 from langarith.evaluation import outcomes, selection
-from langarith.evaluation.scoring import LANGUAGE, Scored, Split, load_stack, use_language_adapter
+from langarith.evaluation.scoring import (
+    LANGUAGE,
+    Scored,
+    Split,
+    checked_split,
+    load_stack,
+    use_language_adapter,
+)
 from langarith.files import whole, write_json
 from langarith.merging import Merge, Method
 from langarith.merging.search import Search
@@ -26,7 +33,6 @@ from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_text, point_value
 from langarith.progress import Progress
 from langarith.tasks.shared.base import Encoding
-from langarith.tasks.shared.checks import untruncated
 
 
 @dataclass(frozen=True)
@@ -152,8 +158,7 @@ def run_cell(
             examples = task.read(files[split], cut=reading["cuts"][split], split=split)
             where = f"{cell['task']}, {cell['target']}, {split} ({files[split]})"
             where += f", model {cell['model']}"
-            task.check_lengths(examples, untruncated(loaded), encoding, where)
-            splits.append(Split(task, examples, loaded, encoding, **batches))
+            splits.append(checked_split(task, examples, loaded, encoding, where, batches))
     validation, test = splits
     searched = method.search(values, len(operands), search)
     # any adapter of the operands' shape will do: its weights are overwritten

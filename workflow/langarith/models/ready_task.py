@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from adapters import AutoAdapterModel
-from transformers import AutoConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from langarith.data import code_keys, heads
 from langarith.errors import InputError
@@ -37,13 +37,14 @@ def fitting_labels(
     """
     code_keys.refuse(folder)
     code_keys.refuse(encoder)
+    base = AutoConfig.from_pretrained(str(encoder), trust_remote_code=False)
     try:
         head = heads.read(folder)
         problem = (
-            _other_base_model(folder, encoder)
+            _other_base_model(folder, base)
             or _unlike_its_config(folder, encoder)
             or heads.problem(head, task.head, labels, folder)
-            or _unlike_its_head(folder, encoder)
+            or _unlike_its_head(folder, base)
         )
     except InputError as error:
         raise InputError(f"{key}: {error}") from error
@@ -52,9 +53,8 @@ def fitting_labels(
     return head.labels if labels and head.labels else ()
 
 
-def _other_base_model(folder: Path, encoder: Path) -> str | None:
+def _other_base_model(folder: Path, base: PretrainedConfig) -> str | None:
     described = adapter_description(folder)
-    base = AutoConfig.from_pretrained(str(encoder), trust_remote_code=False)
     for name in ("model_type", "hidden_size"):
         wanted, found = getattr(base, name), described.get(name)
         if found != wanted:
@@ -73,14 +73,13 @@ def _unlike_its_config(folder: Path, encoder: Path) -> str | None:
     )
 
 
-def _unlike_its_head(folder: Path, encoder: Path) -> str | None:
+def _unlike_its_head(folder: Path, base: PretrainedConfig) -> str | None:
     """How the tensors of a head differ from what its configuration builds on a base model.
 
     `adapters` draws those that a file lacks at random.
     """
     weights = folder / HEAD_FILES[1]
     described = json.loads((folder / HEAD_FILES[0]).read_bytes())
-    base = AutoConfig.from_pretrained(str(encoder), trust_remote_code=False)
     try:
         with torch.device("meta"):
             model = AutoAdapterModel.from_config(base)

@@ -24,6 +24,8 @@ PICKLES = {
 def _left_out_layers(study: Study) -> Iterator[str]:
     """Layers without a language adapter: base models have them, and no experiment shows them."""
     leave_out = study.adapters.language.leave_out
+    if not leave_out:
+        return  # and read no config.json
     for name in study.models:
         layers = layer_count(study, name)
         if layers is None:

@@ -45,6 +45,27 @@ def masked_loss(
     return loss
 
 
+def masked_held_out(
+    chunks: np.ndarray, tokenizer: PreTrainedTokenizerFast, probability: float
+) -> dict[str, torch.Tensor]:
+    """`input_ids` and `labels` of held-out text, both (rows, length), masked from a fixed seed.
+
+    Raises:
+        InputError: the text is so short that no token of it is masked.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(MASK_SEED)
+        masked = MaskTokens(tokenizer, mlm_probability=probability).mask(
+            torch.from_numpy(chunks.astype(np.int64))
+        )
+    if not (masked["labels"] != -100).any():
+        raise InputError(
+            f"none of the {chunks.size} held-out subwords is masked, so there is no held-out loss; "
+            "raise 'validation_documents' or 'mask_probability'"
+        )
+    return masked
+
+
 def masked_validation(
     model: PreTrainedModel,
     chunks: np.ndarray,
@@ -62,16 +83,7 @@ def masked_validation(
     Raises:
         InputError: the text is so short that no token of it is masked.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(MASK_SEED)
-        masked = MaskTokens(tokenizer, mlm_probability=probability).mask(
-            torch.from_numpy(chunks.astype(np.int64))
-        )
-    if not (masked["labels"] != -100).any():
-        raise InputError(
-            f"none of the {chunks.size} held-out subwords is masked, so there is no held-out loss; "
-            "raise 'validation_documents' or 'mask_probability'"
-        )
+    masked = masked_held_out(chunks, tokenizer, probability)
 
     @torch.inference_mode()
     def validate() -> dict[str, float]:

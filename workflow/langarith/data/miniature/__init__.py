@@ -64,13 +64,12 @@ def write_corpus(
     import pyarrow.parquet as pq
 
     rng = random.Random(f"corpus/{language}/{seed}")
-    teller, *others = (Teller(load(code), rng) for code in (language, *translations))
-    every = tuple(other.language for other in others)
+    pure = [Teller(load(code), rng) for code in (language, *translations)]
+    mixing = [replace(t, mixed=tuple(other.language for other in pure[1:])) for t in pure]
 
     def document() -> tuple[str, str]:
         # Nothing is drawn for a share of 0, so that other keys leave the text as it is.
-        languages = every if mixed and teller.chance(mixed) else ()
-        first, *rest = (replace(t, mixed=languages) for t in (teller, *others))
+        first, *rest = mixing if mixed and pure[0].chance(mixed) else pure
         if not retold or not first.chance(retold):
             return first.document()
         return first.retold(rng.choice(rest) if rest and first.chance(0.5) else first)
