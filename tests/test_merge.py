@@ -134,8 +134,8 @@ def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
     point = method.points([0.5], len(languages))[-1]
     keys: dict[str, Any] = {"origin": "adapters/initial"} if method.needs_origin else {}
     seed = {"seed": 7} if method.draws else {}
-    searched = len(method.points([0.0, 0.5, 1.0], len(languages))) > 1  # else λ is refused
-    parameters = ({"lambda": list(point)} if searched else {}) | seed
+    only = method.only_point(len(languages))
+    parameters = seed if only else seed | {"lambda": list(point)}
     both = operands(*[None] * len(languages))
     adapters = [read_adapter(f"adapters/{language}") for language in languages]
     fishers = []

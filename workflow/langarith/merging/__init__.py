@@ -91,6 +91,11 @@ class Method:
         """Whether it merges so many operands."""
         return self.fewest_operands <= operands <= (self.most_operands or operands)
 
+    def only_point(self, operands: int) -> Point | None:
+        """The point of a method that has no parameter to choose; None where λ is to be chosen."""
+        points = self.points((0.0, 1.0), operands)
+        return points[0] if len(points) == 1 else None
+
     def search(self, values: Sequence[float], operands: int, kind: str = "grid") -> Search:
         """The points that a sweep evaluates, of the grid that some values make.
 

@@ -121,7 +121,7 @@ class MergeRecipe(Strict):
 
     def _refuse_other_numbers(self, method: merging.Method) -> None:
         given, weights = self.parameters.point, [operand.weight for operand in self.operands]
-        if method.points((), len(weights)):
+        if method.only_point(len(weights)) is not None:
             if given is not None or any(weight is not None for weight in weights):
                 raise ValueError(
                     f"{self.method} has no parameters; remove parameters.lambda and the weights of "
@@ -159,8 +159,8 @@ class MergeRecipe(Strict):
         """The point at which the method is evaluated; weights of all operands but the last."""
         if self.parameters.point is not None:
             return self.parameters.point
-        if fixed := merging.get(self.method).points((), len(self.operands)):
-            return fixed[0]
+        if only := merging.get(self.method).only_point(len(self.operands)):
+            return only
         return tuple(operand.weight or 0.0 for operand in self.operands[:-1])
 
 
