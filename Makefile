@@ -11,6 +11,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 STUDY ?= config.yaml
 
+# Jobs start Python hundreds of times: without byte code each of them would compile every module.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo fetch test bench lint environment slurm-sandbox slurm-sandbox-stop lock clean
 .DEFAULT_GOAL := demo
 
@@ -48,7 +51,9 @@ $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
 	@echo "Setting up .venv from envs/requirements.lock (once, about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
+	@# byte code on all cores, which pip writes on one; some packages ship files that do not compile
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > /dev/null || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
