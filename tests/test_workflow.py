@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from langarith import merging
 from langarith.layout import Cell
 from langarith.operands import Operand
 from langarith.study import experiments, loading, schema, sources
@@ -61,9 +62,10 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
 
 
 def sweep_rule(cell: Cell) -> str:
-    """The rule of a sweep: that of its method, and of the number of its operands if above two."""
+    """The rule of a sweep: that of its method, and of the number of its operands if not the least."""
     count = len(cell.operands)
-    return f"sweep_{cell.method}" + (f"_{count}" if count > 2 else "")
+    more = count > merging.get(cell.method).fewest_operands
+    return f"sweep_{cell.method}" + (f"_{count}" if more else "")
 
 
 def by_rule(found: set[tuple[str, object]]) -> Counter[str]:

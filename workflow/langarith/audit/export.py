@@ -103,7 +103,9 @@ def _recipe(
     base = base_model(graph, choice.model)
     method, origin = merging.get(choice.method), None
     parameters: dict[str, Any] = {}
-    if method.only_point(len(operands)) is None:  # a method whose only point is fixed has no numbers
+    if (
+        method.only_point(len(operands)) is None
+    ):  # a method whose only point is fixed has no numbers
         parameters["lambda"] = list(choice.point)
     if method.draws:
         parameters["seed"] = int(choice.seed)
