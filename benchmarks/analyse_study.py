@@ -29,7 +29,7 @@ import harness
 from langarith import layout, merging, tasks
 from langarith.evaluation import outcomes, selection
 from langarith.operands import Point, point_value
-from langarith.results import choices, gains, label_free, label_price, statistics, tables
+from langarith.results import choices, estimates, gains, label_free, label_price, statistics, tables
 from langarith.study import experiments, grid, loading, schema, sources
 
 RESULTS = "results"
@@ -148,7 +148,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
         since = time.perf_counter()
         paths = layout.cell_paths(map(str, files(study, folder, name, "outcomes.parquet")))
         found = gains.gains(name, table, study.task_language)
-        made[name] = gains.estimate(name, found, paths, types)
+        made[name] = estimates.estimate(name, found, paths, types)
         timed("gains", since)
     since = time.perf_counter()
     price = label_price.rows(paths, types)

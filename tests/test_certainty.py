@@ -18,6 +18,7 @@ from langarith.files import write_json
 from langarith.results import (
     analysis,
     choices,
+    estimates,
     figures,
     gains,
     intervals,
@@ -248,7 +249,7 @@ def test_every_printed_gain_has_the_interval_of_the_table_of_gains(
     table = table[(table["right"] == table["target"]) == own]
     found = gains.gains(experiment, table, "en")
     paths = layout.cell_paths(map(str, cells.rglob("outcomes.parquet")))
-    of_gains = gains.estimate(experiment, found, paths, {"nli": "nli"})
+    of_gains = estimates.estimate(experiment, found, paths, {"nli": "nli"})
     caption = made_up.CAPTION | {"intervals": intervals.intervals([of_gains])}
     (made,) = sheets.SHEETS[experiment](table, caption)
     printed = {
@@ -281,7 +282,7 @@ def sure(cells: Path, number: certainty.Stated, value: float, table: pd.DataFram
         value,
         tables={number.experiment: table},
         gains={} if of_gains is None else {number.experiment: of_gains},
-        score_interval=partial(gains.score_interval, cells=paths, types={"nli": "nli"}),
+        score_interval=partial(estimates.score_interval, cells=paths, types={"nli": "nli"}),
     )
 
 
@@ -290,7 +291,7 @@ def test_a_compared_gain_has_the_interval_of_the_table_of_gains(cells: Path) -> 
     table = table[table["right"] != table["target"]]
     paths = layout.cell_paths(map(str, cells.rglob("outcomes.parquet")))
     found = gains.gains("zero_shot", table, "en")
-    of_gains = gains.estimate("zero_shot", found, paths, {"nli": "nli"})
+    of_gains = estimates.estimate("zero_shot", found, paths, {"nli": "nli"})
     number = stated(
         "greatest_gain", "zero_shot", where={"task": "nli"}, over={"target": ("es", "fr")}
     )

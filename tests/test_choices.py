@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from langarith import layout, merging
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.selection import Swept
-from langarith.results import chosen, gains, label_free, statistics, tables
+from langarith.results import chosen, estimates, gains, label_free, statistics, tables
 
 RELATED = {"es": "fr", "de": "fr"}
 GRID = [(round(0.05 * i, 2),) for i in range(21)]
@@ -156,7 +156,7 @@ def test_regrets_have_intervals(cells, tmp_path: Path) -> None:
     tables.write(label_free.rows(cells, "en", RELATED), path, label_free.COLUMNS)
     found = gains.gains("label_free", tables.read(path), "en")
     outcomes_of = layout.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
-    table = gains.estimate("label_free", found, outcomes_of, {"nli": "nli"})
+    table = estimates.estimate("label_free", found, outcomes_of, {"nli": "nli"})
     assert set(table["rule"]) == set(selection.without_own_jobs()) - {"validation"}
     regrets = tables.read(path).groupby(["rule", "target"])["regret"].mean()
     for row in table[table["target"] != "avg."].itertuples():

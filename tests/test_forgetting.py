@@ -44,7 +44,8 @@ QUADRUPLE = "{target: bg, a: es, b: fr, c: ru}"
 def study(folder: Path, text: str):
     path = folder / "mine.yaml"
     path.write_text(
-        f"extends: {ROOT}/studies/miniature.yaml\nname: mine\nresults_dir: {folder}/r\n{text}"
+        f"extends: {ROOT}/studies/miniature.yaml\nname: mine\nresults_dir: {folder}/r\n"
+        f"seeds: [1, 2]\n{text}"
     )
     return loading.load(path)
 

@@ -14,7 +14,7 @@ import made_up
 from langarith import layout, tasks
 from langarith.evaluation import outcomes
 from langarith.files import write_json
-from langarith.results import analysis, gains, statistics, tables
+from langarith.results import analysis, estimates, gains, statistics, tables
 
 NLI = tasks.get("nli")
 TARGETS = {"es": "en+fr", "de": "en+nl"}
@@ -54,7 +54,7 @@ def table_of(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
 def estimated(results: Path, experiment: str = "zero_shot") -> pd.DataFrame:
     found = gains.gains(experiment, table_of(results, experiment), "en")
     paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
-    return gains.estimate(experiment, found, paths, {"nli": "nli"})
+    return estimates.estimate(experiment, found, paths, {"nli": "nli"})
 
 
 def test_a_gain_is_the_one_that_tables_print(results: Path) -> None:
@@ -158,8 +158,8 @@ def test_an_average_needs_every_target(results: Path) -> None:
     table = tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
     found = gains.gains("zero_shot", table, "en")
     paths = layout.cell_paths(map(str, results.rglob("outcomes.parquet")))
-    estimates = gains.estimate("zero_shot", found, paths, {"nli": "nli"})
-    assert estimates["target"].tolist() == ["de"]
+    estimated = estimates.estimate("zero_shot", found, paths, {"nli": "nli"})
+    assert estimated["target"].tolist() == ["de"]
 
 
 def test_a_single_target_is_its_own_average(results: Path) -> None:

@@ -29,7 +29,17 @@ from langarith.files import write_json, write_lock
 from langarith.merging.la import weights
 from langarith.models import merge_recipe
 from langarith.operands import join_operands
-from langarith.results import analysis, figures, gains, intervals, pool, sheets, tables
+from langarith.results import (
+    analysis,
+    estimates,
+    figures,
+    gains,
+    intervals,
+    pool,
+    sheets,
+    statistics,
+    tables,
+)
 from langarith.study import experiments, grid, loading
 from langarith.study.schema import Study
 
@@ -533,7 +543,7 @@ def test_gains_have_the_interval_of_their_paired_examples(tmp_path: Path) -> Non
     rows = tables.rows("pool", sorted(tmp_path.rglob("selected.json")), [])
     table = tables.with_points(pd.DataFrame(rows, columns=list(tables.COLUMNS)))
     paths = layout.cell_paths(map(str, tmp_path.rglob("outcomes.parquet")))
-    found = gains.estimate("pool", gains.gains("pool", table, "en"), paths, {"nli": "nli"})
+    found = estimates.estimate("pool", gains.gains("pool", table, "en"), paths, {"nli": "nli"})
     of_target = found[found["target"] == "es"].set_index("method")
     assert set(of_target.index) == {"la_1", "soup_2", "la_3", "soup_3"}
     assert set(of_target["over"]) == {"la_2"}
@@ -544,7 +554,7 @@ def test_gains_have_the_interval_of_their_paired_examples(tmp_path: Path) -> Non
         "la_3": right["la", "en+fr+de", (0.4, 0.4)],
         "soup_3": right["soup", "en+fr+de", (0.33, 0.33)],
     }
-    weights_of = gains.statistics.example_weights(80, "nli es")
+    weights_of = statistics.example_weights(80, "nli es")
     for name, side in sides.items():
         assert of_target.loc[name, "gain"] == pytest.approx(100 * (side.mean() - base.mean()))
         resampled = [100 * float(row @ (side - base)) / 80 for row in weights_of]

@@ -335,7 +335,7 @@ def test_similarity_is_a_matrix_of_means_with_its_extremes() -> None:
         + [("tiny", "language", "es", "es", 1, 1.0)],
         columns="model kind left right seed cosine".split(),
     )
-    languages, tasks, extremes = sheets.similarity(found, CAPTION)
+    languages, tasks, extremes = sheets.SHEETS["similarity"](found, CAPTION)
     assert languages.header == ("", "es", "fr", "de")
     assert texts(languages) == [
         ["es", "1.00", "0.32", "0.27"],
@@ -365,7 +365,7 @@ def test_sparsity_is_in_percent_below_each_threshold() -> None:
         ],
         columns="model language layer seed quantity x value".split(),
     )
-    (made,) = sheets.sparsity(found, CAPTION)
+    (made,) = sheets.SHEETS["sparsity"](found, CAPTION)
     assert made.header == ("language", "layer", "below 0.001", "below 0.01")
     assert texts(made) == [
         ["es", "0", "11.5 ± 0.7", "31.5 ± 0.7"],

@@ -62,7 +62,7 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
 
 
 def sweep_rule(cell: Cell) -> str:
-    """The rule of a sweep: that of its method, and of the number of its operands if not the least."""
+    """The rule of a sweep: of its method, and of the number of operands if not the fewest."""
     count = len(cell.operands)
     more = count > merging.get(cell.method).fewest_operands
     return f"sweep_{cell.method}" + (f"_{count}" if more else "")

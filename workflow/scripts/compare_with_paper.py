@@ -11,7 +11,7 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     from langarith import layout
-    from langarith.results import gains, tables
+    from langarith.results import estimates, tables
     from langarith.results.paper import certainty, reproduction
 
     tidy = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
@@ -28,7 +28,7 @@ with record.job(snakemake):
             tables=tidy,
             gains=of_gains,
             score_interval=partial(
-                gains.score_interval,
+                estimates.score_interval,
                 cells=layout.cell_paths(snakemake.input.outcomes),
                 types=snakemake.params.types,
             ),

@@ -10,12 +10,12 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     from langarith import layout
-    from langarith.results import gains, tables
+    from langarith.results import estimates, gains, tables
 
     experiment = snakemake.wildcards.experiment
     table = tables.read(Path(snakemake.input.table))
     tables.write(
-        gains.estimate(
+        estimates.estimate(
             experiment,
             gains.gains(
                 experiment, table, snakemake.params.task_language, snakemake.params.selection
@@ -24,5 +24,5 @@ with record.job(snakemake):
             snakemake.params.types,
         ).to_dict("records"),
         Path(snakemake.output.table),
-        gains.COLUMNS,
+        estimates.COLUMNS,
     )

@@ -34,7 +34,6 @@ from langarith.results.sheet import (
     mean,
     measured,
     missing_cells,
-    ordered,
     panels,
     scores,
     sheet,
@@ -315,89 +314,6 @@ def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[S
     ]
 
 
-def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Figure 10: cosines of all pairs of language vectors, and of task vectors for contrast."""
-    sheets: list[Sheet] = []
-    extremes: list[Row] = []
-    for model, of_model in by(analysis.cosines(table), "model", caption["models"]):
-        for kind, part in by(of_model, "kind"):
-            names = ordered([*part["left"], *part["right"]], caption["languages"])
-            pairs = {
-                frozenset({str(left), str(right)}): mean(runs, "cosine", caption)
-                for (left, right), runs in part.groupby(["left", "right"], sort=False)
-            }
-            found = {pair: replace(number, spread=math.nan) for pair, number in pairs.items()}
-            found |= {frozenset({name}): Number(1.0) for name in names}
-            rows: list[Row] = [
-                (left, *(found.get(frozenset({left, right}), MISSING) for right in names))
-                for left in names
-            ]
-            spreads = [number.spread for number in pairs.values() if not math.isnan(number.spread)]
-            largest = f", standard deviations at most {max(spreads):.3f}" if spreads else ""
-            sheets.append(
-                sheet(
-                    f"Cosine of {kind} vectors, {model}",
-                    f"Means over seeds{largest}.",
-                    ("", *names),
-                    [rows],
-                    caption,
-                )
-            )
-            there = {pair: number for pair, number in pairs.items() if not number.missing}
-            for name, pick in (("least", min), ("greatest", max)):
-                if there:
-                    pair = pick(there, key=lambda pair: there[pair].value)
-                    names_of_pair = " and ".join(sorted(pair, key=names.index))
-                    extremes.append(
-                        (
-                            model,
-                            f"{kind} vectors",
-                            name,
-                            names_of_pair,
-                            replace(there[pair], digits=3),
-                        )
-                    )
-    return [
-        *sheets,
-        sheet(
-            "Cosines of pairs: the least and the greatest",
-            "Of means over seeds, ± standard deviation over seeds.",
-            ("model", "of", "", "pair", "cosine"),
-            [extremes],
-            caption,
-        ),
-        *missing_cells(caption),
-    ]
-
-
-def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Figure 9 in numbers: the share of a language vector's weights below each threshold."""
-    shares = table[table["quantity"] == "share_below"].assign(percent=100 * table["value"])
-    thresholds = sorted(shares["x"].dropna().unique())
-    sheets = []
-    for model, of_model in by(shares, "model", caption["models"]):
-        blocks: list[list[Row]] = []
-        for language, of_language in by(of_model, "language", caption["languages"]):
-            blocks.append([])
-            for layer, part in by(of_language, "layer"):
-                numbers = [
-                    replace(mean(part[part["x"] == x], "percent", caption), digits=1)
-                    for x in thresholds
-                ]
-                blocks[-1].append((language, layer, *numbers))
-        sheets.append(
-            sheet(
-                f"Sparsity of language vectors, {model}",
-                "Percent of weights whose magnitude lies below the threshold, mean ± standard "
-                "deviation over seeds.",
-                ("language", "layer", *(f"below {x:g}" for x in thresholds)),
-                blocks,
-                caption,
-            )
-        )
-    return [*sheets, *missing_cells(caption)]
-
-
 SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "zero_shot": zero_shot,
     "enhancement": enhancement,
@@ -409,8 +325,8 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "pool": sheets_pool.more_relatives,
     "label_free": sheets_label_free.compare_rules,
     "related_languages": related_languages,
-    "similarity": similarity,
-    "sparsity": sparsity,
+    "similarity": sheets_vectors.similarity,
+    "sparsity": sheets_vectors.sparsity,
     "forgetting": sheets_vectors.forgotten,
     "analogy": sheets_vectors.analogies,
 }
