@@ -25,6 +25,7 @@ from transformers import (
     RobertaForMaskedLM,
 )
 from transformers.activations import NewGELUActivation
+from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaClassificationHead
 
 import helpers
 from langarith.data import base_models
@@ -41,9 +42,14 @@ from langarith.models.adapters import (
     read_adapter,
     save_adapter,
     task_config,
+    train_only,
 )
 from langarith.models.masked_lm import masked_lm_loss, masked_logits
-from langarith.study.recipes import NonLinearity
+from langarith.study.recipes import (
+    LanguageAdapterRecipe,
+    LanguageModelRecipe,
+    NonLinearity,
+)
 
 LANGUAGE = language_config(helpers.LANGUAGE_SHAPE)
 ARCHITECTURES = ("xlm-r", "mbert")
@@ -603,3 +609,41 @@ def test_a_description_that_is_none_is_refused(
     (ready / "adapter_config.json").write_text(text)
     with pytest.raises(InputError, match=re.escape(says)):
         ready_made.adapter_shape(ready)
+
+
+def test_classification_has_xlm_rs_own_head_and_question_answering_a_linear_layer(base) -> None:
+    model = encoders.load_encoder(base)
+    encoders.add_head(model, "nli", "classification", ["yes", "no"])
+    encoders.add_head(model, "qa", "qa", [])
+    kinds = {name: [type(m).__name__ for m in model.heads[name]] for name in ("nli", "qa")}
+    assert kinds["nli"] == ["Dropout", "Linear", "Activation_Function_Class", "Dropout", "Linear"]
+    own = XLMRobertaClassificationHead(model.config)
+    for module, theirs in ((1, own.dense), (4, own.out_proj)):
+        model.heads["nli"][module].load_state_dict(theirs.state_dict())
+    states = torch.randn(3, 5, model.config.hidden_size)
+    with torch.no_grad():
+        found = model.heads["nli"].eval()((states,))[0]
+        assert torch.equal(found, own.eval()(states))
+    dropout, linear = model.heads["qa"]
+    assert dropout.p == 0.0 and linear.out_features == 2
+
+
+def test_the_masked_lm_head_is_trained_along_where_the_recipe_says_so(base) -> None:
+    model = encoders.load_masked_lm(base)
+    add_initialised(model, "es", LANGUAGE, 1)
+    train_only(model, "es")
+    alone = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert not any(name.startswith("lm_head.") for name in alone)
+    train_only(model, "es", head=True)
+    both = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name for name in both - alone if "decoder" not in name} == {
+        "lm_head.bias",
+        "lm_head.dense.bias",
+        "lm_head.dense.weight",
+        "lm_head.layer_norm.bias",
+        "lm_head.layer_norm.weight",
+    }
+    assert not model.get_input_embeddings().weight.requires_grad
+    assert LanguageAdapterRecipe(steps=1, batch_size=1, learning_rate=1).model_dump().keys() == (
+        LanguageModelRecipe(steps=1, batch_size=1, learning_rate=1).model_dump().keys()
+    )

@@ -30,7 +30,7 @@ with record.job(snakemake):
     model = encoders.load_masked_lm(Path(snakemake.input.encoder[0]).parent)
     encoders.refuse_unfit(model, tokenizer, recipe["chunk_length"])
     load_adapter(model, Path(snakemake.input.initial[0]).parent, language, with_head=False)
-    train_only(model, language)
+    train_only(model, language, head=recipe.get("head") == "trained")
     model.to(devices.device())
     set_seed(seed)
     loop.train(

@@ -91,16 +91,24 @@ def _plain_name(name: str, adapter: str) -> str | None:
     return re.sub(r"^\w+\.(?=encoder\.|invertible_adapters\.)", "", name)
 
 
-def train_only(model: PreTrainedModel, adapter: str) -> None:
+def train_only(model: PreTrainedModel, adapter: str, *, head: bool = False) -> None:
     """Activate an adapter and leave it alone trainable.
 
     `adapters` leaves a static masked-language-modelling head trainable, which no language adapter
     could take with it: MAD-X freezes the whole model (section 3.2.1).
+
+    Args:
+        head: train the masked-LM head along, all of it but the decoder, which is tied to the word
+            embeddings: what the authors' scripts train.
     """
     model.train_adapter(adapter)
-    own = {id(parameter) for parameter in named_parameters(model, adapter).values()}
+    trained = {id(parameter) for parameter in named_parameters(model, adapter).values()}
+    if head:
+        decoder = model.get_output_embeddings().weight
+        module = model.lm_head if hasattr(model, "lm_head") else model.cls
+        trained |= {id(p) for p in module.parameters() if p is not decoder}
     for parameter in model.parameters():
-        parameter.requires_grad = id(parameter) in own
+        parameter.requires_grad = id(parameter) in trained
 
 
 def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ import adapters
 import torch
 import transformers.utils.import_utils
 from adapters import AutoAdapterModel
+from adapters.heads import QuestionAnsweringHead
 from safetensors import SafetensorError
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaskedLM
@@ -241,22 +242,24 @@ def load_encoder(path: str | Path) -> PreTrainedModel:
 
 
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
-    """Add the prediction head of a task: one linear layer.
+    """Add the prediction head of a task, as the authors' scripts have it.
 
-    The authors' scripts have the same for tagging and question answering. For classification
-    theirs is larger: with XLM-R a dense layer, tanh, dropout and a linear layer, with mBERT the
-    pretrained pooler, dropout and a linear layer.
+    Tagging: dropout and a linear layer. Classification: dropout, a dense layer, tanh, dropout and a
+    linear layer on the first token, XLM-R's own head. Question answering: a linear layer alone.
+    With mBERT the authors classify by the pretrained pooler, which is not trained, dropout and a
+    linear layer; here its head is that of XLM-R.
     """
+    ids = dict(enumerate(labels))
     if head == "tagging":
-        model.add_tagging_head(
-            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
-        )
+        model.add_tagging_head(name, num_labels=len(labels), layers=1, id2label=ids)
     elif head == "classification":
         model.add_classification_head(
-            name, num_labels=len(labels), layers=1, id2label=dict(enumerate(labels))
+            name, num_labels=len(labels), layers=2, activation_function="tanh", id2label=ids
         )
     else:
-        model.add_qa_head(name, num_labels=2, layers=1)
+        model.add_prediction_head(
+            QuestionAnsweringHead(model, name, num_labels=2, layers=1, dropout_prob=0.0)
+        )
 
 
 def compile_encoder(model: PreTrainedModel, backend: str = "inductor") -> None:

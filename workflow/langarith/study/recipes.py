@@ -57,6 +57,19 @@ class LanguageModelRecipe(Recipe):
     mask_probability: float = Field(0.15, gt=0, lt=1)
 
 
+class LanguageAdapterRecipe(LanguageModelRecipe):
+    """The same for language adapters.
+
+    `head`: whether the masked-LM head is `frozen`, as the paper's text says (section 3.2.1), or
+    `trained` along with the adapter, as the authors' scripts do. It is not kept either way.
+    """
+
+    what = "recipes of language adapters"
+
+    # left out by default: the jobs of studies that do not know it stay as they are
+    head: Literal["frozen", "trained"] = Field("frozen", exclude_if=lambda value: value == "frozen")
+
+
 class TaskRecipe(Recipe):
     """The same for task adapters."""
 
@@ -135,7 +148,7 @@ class Adapters(Strict):
 class TrainingPlan(Strict):
     """Recipes of both kinds of adapters, the paper's by default; a task may name its own."""
 
-    language_adapter: LanguageModelRecipe = LanguageModelRecipe(
+    language_adapter: LanguageAdapterRecipe = LanguageAdapterRecipe(
         steps=250_000, batch_size=16, accumulation=4, learning_rate=1e-4, evaluate_every=500
     )
     task_adapter: TaskRecipe = TaskRecipe(epochs=100, batch_size=16, learning_rate=1e-4)
