@@ -85,6 +85,7 @@ BLOCKS = [
     ("`lambdas", "", schema.Lambdas, None),
     ("Recipes", "all", recipes.TaskRecipe, None),
     ("Recipes", "base models, language adapters", recipes.LanguageModelRecipe, recipes.Recipe),
+    ("Recipes", "language adapters", recipes.LanguageAdapterRecipe, recipes.LanguageModelRecipe),
     ("`evaluation`", "", schema.Evaluation, None),
 ]
 
