@@ -53,7 +53,7 @@ $(READY): envs/requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	@# byte code on all cores, which pip writes on one; some packages ship files that do not compile
-	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > /dev/null || true
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compileall.log || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -11,6 +11,7 @@ from langarith.evaluation import choice, selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, point_text
+from langarith.results.names import MASKED_LM_LOSS
 from langarith.study import experiments, grid, loading, pool, schema, sources
 
 

@@ -85,9 +85,8 @@ def losses_of_cells(wildcards):
 
 
 def losses_of_texts(wildcards):
-    """Masked-LM losses that are numbers of an experiment: those of `forgetting`."""
-    shown = asked(experiments.scored_texts) if wildcards.experiment == "forgetting" else []
-    return there(list(map(losses_file, shown)))
+    """Masked-LM losses that are numbers of an experiment."""
+    return there(list(map(losses_file, experiments.texts(STUDY, wildcards.experiment))))
 
 
 def chosen_points(wildcards):
@@ -158,15 +157,27 @@ def compared_types():
 
 def missing_cells(wildcards):
     """Cells that a partial table lacks, each with the log of the job that did not succeed."""
+    if not STUDY.allow_missing:
+        return []
+    name = wildcards.experiment
+    lost = [
+        (cell, CELL.removeprefix(f"{R}/evaluation/"), first_metric(cell.task))
+        for cell in cells(name)
+        if not is_swept(cell, name)
+    ]
+    lost += [
+        (cell, MASKED_LM.removeprefix(f"{R}/"), MASKED_LM_LOSS)
+        for cell in experiments.texts(STUDY, name)
+        if not os.path.exists(losses_file(cell))
+    ]
     return [
         cell.wildcards
         | {
-            "cell": CELL.removeprefix(f"{R}/evaluation/").format(**cell.wildcards),
-            "metric": first_metric(cell.task),
+            "cell": place.format(**cell.wildcards),
+            "metric": metric,
             "log": blamed_log(cell),
         }
-        for cell in cells(wildcards.experiment)
-        if STUDY.allow_missing and not is_swept(cell, wildcards.experiment)
+        for cell, place, metric in lost
     ]
 
 
@@ -184,6 +195,8 @@ def blamed_log(cell):
         if not os.path.exists(f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}"):
             name = f"{run.model}-{run.name}-seed{run.seed}"
             return f"{LOGS}/score_task_adapter/{name}.log" if ready else f"{R}/{run.log}"
+    if not cell.task:
+        return MASKED_LM_LOG.format(**cell.wildcards)
     if os.path.exists(cell_file(cell, "selected.json")):
         if not all(map(os.path.exists, choice_files(cell)[1])):
             return MASKED_LM_LOG.format(**cell.wildcards)

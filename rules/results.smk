@@ -217,7 +217,7 @@ rule compare_with_paper:
         tables=[
             TABLE.format(experiment=name)
             for name in STUDY.experiments
-            if name not in ("reproduction", "sparsity", "low_resource", "forgetting", "analogy")
+            if experiments.EXPERIMENTS[name].compared
         ],
         gains=[
             GAINS.format(experiment=name)

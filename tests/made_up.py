@@ -96,20 +96,24 @@ def table(cells: Iterable[list[dict[str, Any]]]) -> pd.DataFrame:
 
 
 def forgotten(
-    languages: Sequence[str], model: str, seeds: Sequence[int], missing: int = 0
+    languages: Sequence[str],
+    model: str,
+    seeds: Sequence[int],
+    missing: int = 0,
+    weights: Sequence[float] = (0.0, 0.5, 1.0),
 ) -> pd.DataFrame:
-    """A table of `forgetting` at λ = 0, 0.5 and 1: losses of all pairs, NER scores of all but en.
+    """A table of `forgetting` at some λ: losses of all pairs, NER scores of all but en.
 
-    The loss of a text is 3 nats at λ = 0, and for each place from its language to the one that is
-    subtracted 0.1 less than 1.1 λ more. The score is 40 + 2 · seed − 10 λ. Every `missing`-th
-    language has no score, and no loss where it is subtracted.
+    The loss of a text in nats is 3 + λ · (1.1 − 0.1 · distance), the distance in places of the list
+    between its language and the one that is subtracted. The score is 40 + 2 · seed − 10 λ. Every
+    `missing`-th language has no score, and no loss where it is subtracted.
     """
     rows: list[list[dict[str, Any]]] = []
     for place, negated in enumerate(languages):
         gone_too = bool(missing) and place % missing == 0
         for seed in seeds:
             if negated != "en":
-                scores = {weight: 40 + 2 * seed - 10 * weight for weight in (0.0, 0.5, 1.0)}
+                scores = {weight: 40 + 2 * seed - 10 * weight for weight in weights}
                 found = cell(negated, negated, seed, scores, chosen=0.0, method="negation")
                 rows.append(gone(negated, negated, seed, method="negation") if gone_too else found)
             for text, language in enumerate(languages):
@@ -122,7 +126,7 @@ def forgotten(
                         base
                         | {"metric": MASKED_LM_LOSS, "lambda": w, "value": 3 + w * (1.1 - far / 10)}
                     ]
-                    for w in (0.0, 0.5, 1.0)
+                    for w in weights
                     if not gone_too
                 ]
     return table([[row | {"model": model} for row in part] for part in rows])

@@ -20,13 +20,14 @@ from langarith.audit import explain
 from langarith.cluster import costs, disk, work
 from langarith.data import streams
 from langarith.errors import InputError
-from langarith.evaluation import choice, raw_text
+from langarith.evaluation import choice, outcomes, raw_text
 from langarith.files import write_json
 from langarith.layout import Run
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.results import (
     analogy,
+    estimates,
     figures,
     forgetting,
     gains,
@@ -64,7 +65,7 @@ def test_each_language_is_subtracted_for_its_own_score_and_for_every_text(tmp_pa
     assert {(c.task, c.target, c.method, *map(str, c.operands)) for c in cells} == {
         ("ner", language, "negation", language) for language in ("es", "ru")
     }
-    texts = experiments.scored_texts(mine)
+    texts = experiments.texts(mine, "forgetting")
     assert len(texts) == 3 * 3 * 2 == len(set(texts))
     assert {(str(c.left), c.target) for c in texts} == {
         (a, b) for a in ("en", "es", "ru") for b in ("en", "es", "ru")
@@ -77,7 +78,7 @@ def test_each_language_is_subtracted_for_its_own_score_and_for_every_text(tmp_pa
     # λ where the study gives none, and θ_pre in any case
     assert grid.search(mine, "negation", 1).first == ((0.0,), (0.5,), (1.0,))
     every = study(tmp_path, "experiments: {forgetting: {}}")
-    assert len(experiments.scored_texts(every)) == len(every.languages) ** 2 * 2
+    assert len(experiments.texts(every, "forgetting")) == len(every.languages) ** 2 * 2
     own = study(
         tmp_path,
         "experiments: {forgetting: {}}\n"
@@ -89,7 +90,7 @@ def test_each_language_is_subtracted_for_its_own_score_and_for_every_text(tmp_pa
 def test_losses_of_texts_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     mine = study(tmp_path, "experiments: {forgetting: {languages: [es, ru], tasks: [ner]}}")
     found = choice.cells_with_losses(mine)
-    assert found == experiments.scored_texts(mine)
+    assert found == experiments.texts(mine, "forgetting")
     written = disk.needed(mine)[Path(mine.results_dir)]
     assert written["masked-LM losses"] == disk.LOSSES * 2 * 2 * 2
     path = f"{tmp_path}/r/masked_lm/tiny/ru/negation/es/seed1/provenance.json"
@@ -98,7 +99,7 @@ def test_losses_of_texts_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     assert planned.operations == pytest.approx(need.seconds * costs.RATE)
     # a study without it has none, and plans no sweep of its method
     other = study(tmp_path, "experiments: {ties: {}}")
-    assert experiments.scored_texts(other) == [] == choice.cells_with_losses(other)
+    assert experiments.texts(other, "forgetting") == [] == choice.cells_with_losses(other)
     assert "negation" not in other.lambdas
 
 
@@ -147,6 +148,11 @@ REFUSED = [
         "experiments: {forgetting: {}}\n"
         "lambdas: {la: {step: 0.5}, negation: {start: 0, stop: 0, step: 1}}",
         "lambdas.negation: λ = 0 alone subtracts nothing",
+    ),
+    (
+        "experiments: {forgetting: {}}\n"
+        "lambdas: {la: {step: 0.5}, negation: {start: 0, stop: 1, step: 0.1, search: refine}}",
+        "lambdas.negation.search: every λ of the grid is shown, and none is searched; remove it",
     ),
     (
         "experiments: {forgetting: {languages: [es, tr], tasks: [nli]}}\n"
@@ -283,7 +289,7 @@ def test_changes_are_against_the_initialisation() -> None:
     assert forgetting.furthest(["-1.00", "0.00", "0.50", "1.00"]) == "1.00"
 
 
-def test_what_is_lost_is_measured_at_the_greatest_lambda() -> None:
+def test_what_is_lost_is_measured_at_the_lambda_furthest_from_0() -> None:
     found = gains.gains("forgetting", forgotten(), "en")
     assert [(g.target, g.over, g.rule, g.targets) for g in found] == [
         ("es", "initialisation", "", 2),
@@ -359,7 +365,7 @@ def of_analogy(operands: str = "fr+de+sw", third: float = 40.0) -> pd.DataFrame:
 
 def test_an_analogy_is_compared_with_the_better_of_both_adapters() -> None:
     found = analogy.scores(of_analogy(), "en")
-    assert found[["task_language", "third", "merged"]].to_numpy().tolist() == [
+    assert found[["task_language", "c_alone", "merged"]].to_numpy().tolist() == [
         [42.0, 40.0, 47.0],
         [42.0, 40.0, 48.0],
     ]
@@ -386,7 +392,50 @@ def test_from_the_task_language_there_is_one_proxy() -> None:
     table = of_analogy("fr+de+en")
     assert analogy.scores(table, "en")["task_language"].tolist() == [40.0, 40.0]
     (gain,) = gains.gains("analogy", table, "en")
-    assert [(s.method, s.points[2]) for s in gain.others] == [("analogy", (0.0,))]
+    assert [(s.method, s.points[2]) for s in gain.others] == [("analogy", (0.0,))] * 2
+
+
+def test_averages_go_over_analogies_with_one_and_with_two_proxies(tmp_path) -> None:
+    """de with c = sw has two proxies, es with c = en one: both are in the average."""
+    grid_ = {0.0: 40.0, 1.0: 46.0}
+    rows = [
+        made_up.cell("de", "fr+es+sw", 1, grid_, chosen=1.0, method="analogy"),
+        made_up.cell("de", "en+sw", 1, {0.0: 40.0, 1.0: 42.0}, chosen=1.0),
+        made_up.cell("es", "fr+de+en", 1, grid_, chosen=1.0, method="analogy"),
+    ]
+    found = gains.gains("analogy", made_up.table(rows), "en")
+    paths = {}
+    for target, method, operands, curve in (
+        ("de", "analogy", "fr+es+sw", {0.0: 4, 1.0: 7}),
+        ("de", "la", "en+sw", {0.0: 4, 1.0: 5}),
+        ("es", "analogy", "fr+de+en", {0.0: 4, 1.0: 7}),
+    ):
+        path = tmp_path / target / method / "outcomes.parquet"
+        path.parent.mkdir(parents=True)
+        counts = {(w,): {"correct": np.arange(10) < right} for w, right in curve.items()}
+        outcomes.write(path, {"validation": counts, "test": counts})
+        paths["tiny", "ner", target, method, operands, "1"] = path
+    table = estimates.estimate("analogy", found, paths, {"ner": "nli"}).set_index("target")
+    assert table["gain"].to_dict() == pytest.approx({"de": 20.0, "es": 30.0, "avg.": 25.0})
+
+
+def test_without_a_finished_cell_there_is_no_gain_of_forgetting() -> None:
+    assert (
+        gains.gains(
+            "forgetting", made_up.table([made_up.gone("es", "es", 1, method="negation")]), "en"
+        )
+        == []
+    )
+
+
+def test_one_heatmap_shows_the_lambda_of_the_gains() -> None:
+    languages = ("en", "es", "fr", "de", "ru", "bg", "tr", "el", "sw")
+    table = made_up.forgotten(languages, "tiny", [1], weights=(-1.0, 0.0, 1.0))
+    caption = made_up.CAPTION | {"seeds": [1], "languages": list(languages)}
+    drawn = figures.DRAW["forgetting"](table, caption)
+    assert [title for axis in drawn.axes if (title := axis.get_title())] == ["λ = 1.00"]
+    assert {gain.merged.points[1] for gain in gains.gains("forgetting", table, "en")} == {(1.0,)}
+    plt.close(drawn)
 
 
 def test_a_scale_that_validation_chose_is_told(tmp_path) -> None:

@@ -57,7 +57,7 @@ def jobs(study: schema.Study) -> set[tuple[str, object]]:
         *(("write_miniature_task", file) for file in files),
         *((f"train_{run.kind}_adapter", run) for run in runs),
         *((sweep_rule(cell), cell) for cell in cells),
-        *(("score_masked_lm", text) for text in experiments.scored_texts(study)),
+        *(("score_masked_lm", text) for text in experiments.texts(study, "forgetting")),
     }
 
 

@@ -1,4 +1,4 @@
-"""A MAD-X language adapter by masked language modelling, the base model frozen (section 3.2.1)."""
+"""A MAD-X language adapter by masked language modelling; the encoder is frozen (section 3.2.1)."""
 
 from langarith.jobs import warm
 

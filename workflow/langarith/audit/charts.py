@@ -234,9 +234,9 @@ def _bars_of_vectors(
     """Those of a subtracted vector, at λ = 0 and 1, or of an analogy and its proxies."""
     if experiment == "forgetting":
         yield bar("start", "initialisation", palette.OTHERS[-1], "at_right")
-        yield bar("negated", "vector subtracted", palette.MERGED, "at_left")
+        yield bar("negated", "vector subtracted, λ = 1", palette.MERGED, "at_left")
     elif row["method"] == "la":
         yield bar("task_language", f"{row['left']} adapter", palette.TASK_LANGUAGE, "at_left")
     else:
-        yield bar("third", "c alone", palette.RELATED, "at_right", f"{row['right']} adapter")
+        yield bar("c_alone", "c alone", palette.RELATED, "at_right", f"{row['right']} adapter")
         yield bar("merged", "analogy", palette.MERGED, "merged", f"analogy of {row['operands']}")

@@ -103,9 +103,8 @@ def _recipe(
     base = base_model(graph, choice.model)
     method, origin = merging.get(choice.method), None
     parameters: dict[str, Any] = {}
-    if (
-        method.only_point(len(operands)) is None
-    ):  # a method whose only point is fixed has no numbers
+    # a method whose only point is fixed has no numbers
+    if method.only_point(len(operands)) is None:
         parameters["lambda"] = list(choice.point)
     if method.draws:
         parameters["seed"] = int(choice.seed)
@@ -257,6 +256,11 @@ def _point(text: str, method: str, operands: int) -> Point:
         point = parse_point(text)
     except ValueError as error:
         raise InputError(f"--lambda {text}: not a number, nor numbers joined by commas") from error
+    if not merging.get(method).takes(operands):
+        raise InputError(
+            f"--method {method} does not merge {operands} operand{'s' if operands > 1 else ''}; "
+            "give others by --operands"
+        )
     wanted = numbers(merging.get(method), operands)
     if len(point) != wanted:
         raise InputError(

@@ -48,12 +48,13 @@ def needs(study: Study, experiment: str) -> frozenset[selection.Need]:
 def cells_with_losses(study: Study) -> list[Cell]:
     """A cell for each merge and target whose masked-LM losses some experiment needs.
 
-    The losses do not depend on the task: of cells that differ in it the first one. Those of the
-    experiment `forgetting` have none.
+    The losses do not depend on the task: of cells that differ in it the first one. Cells of
+    `experiments.texts` have no task.
     """
     found: dict[tuple[object, ...], Cell] = {}
-    wanted = experiments.scored_texts(study)
+    wanted: list[Cell] = []
     for name in study.experiments:
+        wanted += experiments.texts(study, name)
         if "raw text" in needs(study, name):
             wanted += experiments.cells(study, name)
     for cell in wanted:

@@ -92,14 +92,14 @@ def _plain_name(name: str, adapter: str) -> str | None:
 
 
 def train_only(model: PreTrainedModel, adapter: str, *, head: bool = False) -> None:
-    """Activate an adapter and leave it alone trainable.
+    """Activate an adapter and make it trainable, and nothing else of the model.
 
-    `adapters` leaves a static masked-language-modelling head trainable, which no language adapter
-    could take with it: MAD-X freezes the whole model (section 3.2.1).
+    `adapters` itself would leave a static masked-LM head trainable. MAD-X freezes the whole model
+    (section 3.2.1).
 
     Args:
-        head: train the masked-LM head along, all of it but the decoder, which is tied to the word
-            embeddings: what the authors' scripts train.
+        head: also train the masked-LM head, as the authors' scripts do: all of it but the decoder,
+            which is tied to the word embeddings. It is not saved with the adapter.
     """
     model.train_adapter(adapter)
     trained = {id(parameter) for parameter in named_parameters(model, adapter).values()}

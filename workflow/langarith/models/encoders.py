@@ -242,7 +242,7 @@ def load_encoder(path: str | Path) -> PreTrainedModel:
 
 
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
-    """Add the prediction head of a task, as the authors' scripts have it.
+    """Add the prediction head of a task: that of the authors' scripts, but for NLI with mBERT.
 
     Tagging: dropout and a linear layer. Classification: dropout, a dense layer, tanh, dropout and a
     linear layer on the first token, XLM-R's own head. Question answering: a linear layer alone.

@@ -7,7 +7,7 @@ import pandas as pd
 from langarith.operands import Operand, parse_operands
 from langarith.results import analysis
 
-PROXIES = ["task_language", "third"]
+PROXIES = ["task_language", "c_alone"]
 """The adapter of the task language, and that of c alone."""
 
 
@@ -19,11 +19,11 @@ def scores(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     """
     place = ["model", "task", "target", "seed"]
     found = analysis.cells(table)
-    merged = found[found["method"] == "analogy"].rename(columns={"at_right": "third"})
+    merged = found[found["method"] == "analogy"].rename(columns={"at_right": "c_alone"})
     source = found[found["method"] == "la"].set_index(place)["at_left"].rename("task_language")
     merged = merged.join(source, on=place)
     alone = merged["right"] == task_language
-    merged.loc[alone, "task_language"] = merged.loc[alone, "third"]
+    merged.loc[alone, "task_language"] = merged.loc[alone, "c_alone"]
     columns = [*place, "operands", "lambda", "point", *PROXIES, "merged"]
     return merged[columns].reset_index(drop=True)
 

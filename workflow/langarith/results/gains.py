@@ -210,6 +210,8 @@ def _forgetting(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """θ_pre − λτ at the λ furthest from 0, over θ_pre: what is lost, with a sign."""
     found = forgetting.scores(table)
     weights = forgetting.weights(found)
+    if not weights:
+        return []
     last, place = forgetting.furthest(weights), ["model", "task", "target", "operands"]
     return [
         Gain(
@@ -235,10 +237,11 @@ def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
     gains = []
     for names, rows in found.groupby(["model", "task", "target", "operands"], sort=False):
         operands = str(names[3])
-        others = [Score("analogy", operands, _at(rows, 0.0))]
+        # two proxies in any case: averages over targets go over both
+        others = [Score("analogy", operands, _at(rows, 0.0))] * 2
         if not analogy.is_source(operands, task_language):
             pair = f"{task_language}+{operands.rpartition('+')[2]}"
-            others.append(Score("la", pair, _at(rows, 1.0)))
+            others[1] = Score("la", pair, _at(rows, 1.0))
         gains.append(
             Gain(
                 model=str(names[0]),

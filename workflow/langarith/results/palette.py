@@ -21,7 +21,8 @@ LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "blac
 def method_colour(name: str) -> str:
     """The colour of a merge method by its name in studies, whatever else a figure shows.
 
-    Language arithmetic has `MERGED`. Of a method with a parameter the colour is lighter the larger
+    Language arithmetic has `MERGED`, and so have methods that do not merge pairs, which no figure
+    shows beside it. Of a method with a parameter the colour is lighter the larger
     that is: `ties20` and `ties80` are two greens.
     """
     family = merging.part(name).removeprefix("merging.")

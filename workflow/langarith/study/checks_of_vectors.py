@@ -26,6 +26,10 @@ def forgetting(study: Study) -> Iterator[str]:
             "lambdas.negation: λ = 0 alone subtracts nothing; take for example start: 0.5, stop: "
             "1 and step: 0.5"
         )
+    if study.lambdas["negation"].search != "grid":
+        yield (
+            "lambdas.negation.search: every λ of the grid is shown, and none is searched; remove it"
+        )
 
 
 def quadruples(study: Study) -> Iterator[str]:

@@ -90,6 +90,19 @@ def forgetting(study: Study, name: str) -> list[Cell]:
     )
 
 
+def forgotten_texts(study: Study, name: str) -> list[Cell]:
+    """θ_pre − λ·τ of every language, on the text of every language."""
+    view = study.experiments[name]
+    languages = view.languages or study.languages
+    return [
+        Cell(model, "", text, "negation", (Operand(negated),), seed)
+        for model in view.models or study.models
+        for negated in languages
+        for text in languages
+        for seed in study.seeds
+    ]
+
+
 def analogy(study: Study, name: str) -> list[Cell]:
     """τ_c + λ(τ_b − τ_a) for the target of every quadruple.
 
@@ -123,6 +136,10 @@ class View:
     """Whether it shows chosen λ: `results.choices` says how sure they are."""
     chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
+    texts: Callable[[Study, str], list[Cell]] | None = None
+    """What masked-LM losses are numbers of it: see :func:`texts`."""
+    compared: bool = True
+    """Whether its table is read when the study is compared with the paper."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -153,6 +170,7 @@ EXPERIMENTS: dict[str, View] = {
         gains=True,
         choices=True,
         chosen=True,
+        compared=False,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -200,6 +218,8 @@ EXPERIMENTS: dict[str, View] = {
         forgetting,
         _VECTORS | {"tasks"},
         gains=True,
+        texts=forgotten_texts,
+        compared=False,
     ),
     "analogy": View(
         "Analogies of language vectors, c + (b − a), for targets without an adapter of their own, "
@@ -207,6 +227,7 @@ EXPERIMENTS: dict[str, View] = {
         analogy,
         frozenset({"models", "tasks", "quadruples", "caption"}),
         gains=True,
+        compared=False,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -222,6 +243,7 @@ EXPERIMENTS: dict[str, View] = {
     "sparsity": View(
         "Kernel density of the weights of language vectors (appendix E, Figure 9).",
         keys=_VECTORS | {"layers"},
+        compared=False,
     ),
     "label_free": View(
         "Test score of language arithmetic on the zero-shot pairs with lambda chosen by rules that "
@@ -236,6 +258,7 @@ EXPERIMENTS: dict[str, View] = {
         keys=frozenset(),
         figure=False,
         chosen=True,
+        compared=False,
     ),
 }
 
@@ -278,20 +301,13 @@ def sweeps(study: Study) -> list[tuple[str, int]]:
     return list(dict.fromkeys([*fewest, *sorted(several)]))
 
 
-def scored_texts(study: Study) -> list[Cell]:
-    """The merges of `forgetting` and the languages of the texts on which each is scored.
+def texts(study: Study, experiment: str) -> list[Cell]:
+    """The merges whose masked-LM losses an experiment shows, and the languages of the texts.
 
-    They are cells without a task, as masked-LM losses do not depend on one.
+    They are cells without a task, since these losses do not depend on one.
     """
-    view = study.experiments.get("forgetting")
-    languages = (view.languages if view else None) or study.languages
-    return [
-        Cell(model, "", text, "negation", (Operand(negated),), seed)
-        for model in (view.models or study.models if view else ())
-        for negated in languages
-        for text in languages
-        for seed in study.seeds
-    ]
+    view = EXPERIMENTS[experiment]
+    return view.texts(study, experiment) if view.texts and experiment in study.experiments else []
 
 
 def vectors(study: Study, experiment: str) -> list[Run]:
@@ -320,8 +336,7 @@ def runs(study: Study, experiment: str) -> list[Run]:
     if experiment in VECTOR_EXPERIMENTS:
         found = vectors(study, experiment)
         return list(dict.fromkeys([*_homes(study, found), *found]))
-    texts = scored_texts(study) if experiment == "forgetting" else []
-    return runs_of(study, [*cells(study, experiment), *texts])
+    return runs_of(study, [*cells(study, experiment), *texts(study, experiment)])
 
 
 def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
@@ -345,10 +360,9 @@ def subtracted(study: Study, experiment: str) -> set[tuple[str, str, str]]:
     """Model, kind and name of the adapters from which an experiment subtracts θ_pre."""
     if experiment in VECTOR_EXPERIMENTS:
         return {(run.model, run.kind, run.name) for run in vectors(study, experiment)}
-    texts = scored_texts(study) if experiment == "forgetting" else []
     return {
         (cell.model, "language", operand.language)
-        for cell in [*cells(study, experiment), *texts]
+        for cell in [*cells(study, experiment), *texts(study, experiment)]
         if merging.get(cell.method).needs_origin
         for operand in cell.operands
     }
@@ -359,8 +373,7 @@ def languages_of(study: Study, experiment: str) -> list[str]:
     if experiment in VECTOR_EXPERIMENTS:
         shown = {run.name for run in vectors(study, experiment)}
     elif EXPERIMENTS[experiment].cells:
-        found = cells(study, experiment)
-        found += scored_texts(study) if experiment == "forgetting" else []
+        found = [*cells(study, experiment), *texts(study, experiment)]
         operands = {o.language for cell in found for o in cell.operands}
         shown = operands | {cell.target for cell in found}
     else:

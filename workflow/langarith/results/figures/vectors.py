@@ -52,7 +52,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     shown = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
     if len(shown) * len(texts) * WIDE[0] > space:
-        shown = [max(shown, key=abs)]
+        shown = [max(shown, key=lambda weight: (abs(weight), weight))]  # as in the gains
     wide = min(WIDE[1], space / (max(1, len(shown)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
@@ -213,7 +213,7 @@ def _rows(axis: Axes, names: list[str]) -> None:
 
 KINDS = {
     "task_language": {**DOT, "marker": "s", "color": palette.TASK_LANGUAGE},
-    "third": {**DOT, "marker": "D", "color": palette.RELATED},
+    "c_alone": {**DOT, "marker": "D", "color": palette.RELATED},
     "merged": {**DOT, "color": palette.MERGED},
 }
 
@@ -249,7 +249,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             {
                 f"{source} adapter": Line2D([], [], **KINDS["task_language"]),
-                "c alone": Line2D([], [], **KINDS["third"]),
+                "c alone": Line2D([], [], **KINDS["c_alone"]),
                 "analogy c + b − a": Line2D([], [], **KINDS["merged"]),
             },
         )
