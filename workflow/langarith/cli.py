@@ -29,6 +29,7 @@ OWN_OPTIONS = {
 EXAMPLES = """\
 examples:
   langarith doctor                                  can this machine run a study?
+  langarith init data --to studies/mine.yaml        a study for the files in data/
   langarith check studies/mine.yaml                 is everything there that its jobs will read?
   langarith plan studies/mine.yaml zero_shot        what would run, and for how long?
   langarith plan studies/mine.yaml --limit small    and with the first part of everything?
@@ -87,6 +88,11 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     if found.problems:
         raise InputError("\n".join(found.lines()))
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
+
+
+def init(folder: Path, to: Path) -> list[str]:
+    """See :func:`langarith.study.drafts.init`."""
+    return list(import_module("langarith.study.drafts").init(folder, to))
 
 
 def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
@@ -158,6 +164,11 @@ def run(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="list the figures and tables of a study")
     listing.add_argument("folder", type=Path)
+    drafting = commands.add_parser("init", help="write a study for the files of a folder")
+    drafting.add_argument("folder", type=Path, help="which holds raw text and task data")
+    drafting.add_argument(
+        "--to", type=Path, default=Path("studies/mine.yaml"), help="the file (studies/mine.yaml)"
+    )
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
     _add_limit(checking)
@@ -192,6 +203,7 @@ def run(arguments: list[str]) -> int:
     command: dict[str, Callable[[], Sequence[str]]] = {
         "convert": lambda: convert(chosen.folder, chosen.to, chosen.labels),
         "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
+        "init": lambda: init(chosen.folder, chosen.to),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "merge": lambda: merge.from_recipe(chosen.recipe, chosen.to),
         "plan": lambda: plan.of_study(
