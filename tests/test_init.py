@@ -83,7 +83,7 @@ def test_the_layout_of_the_guide(root: Path) -> None:
     assert study.related == {"es": "fr", "sw": "es"}
     assert study.name == "mine" and study.results_dir == "results/mine"
     assert (
-        "not recognised: data/README.md (of no format that tasks or raw text are read in)" in lines
+        "not recognised (of no format that tasks or raw text are read in): data/README.md" in lines
     )
     assert check.look(study).problems == []
     first = Path("studies/mine.yaml").read_text().splitlines()[0]
@@ -126,7 +126,7 @@ def test_files_of_languages_that_lie_elsewhere_are_named() -> None:
             file = sources.task_file(study, "pos", language, split)
             assert file == f"data/ud/{name}-ud-{word}.conllu"
     assert sources.task_file(study, "pos", "en", "train") == "data/ud/en_ewt-ud-train.conllu"
-    assert any(line.startswith("not used: data/ud/de_gsd-ud-train.conllu") for line in lines)
+    assert any("): data/ud/de_gsd-ud-train.conllu, data/ud/fr_gsd" in line for line in lines)
 
 
 def test_parquet_two_languages_and_a_base_model() -> None:
@@ -244,4 +244,6 @@ def test_what_is_missing_for_a_study_is_said_and_nothing_written() -> None:
     assert "data: ner: no validation and no test file of en, the task language" in refusal()
     put("data/ner/en/dev.conll", CONLL * 3)
     put("data/ner/en/test.conll", CONLL * 4)
-    assert "ner: no other language has raw text and validation and test files" in refusal()
+    assert "ner: no other language has raw text and files of validation and test" in refusal()
+    put("data/squad/train.json", squad("en"))
+    assert "qa: no validation and no test file of en, the task language" in refusal()

@@ -17,7 +17,7 @@ from langarith.errors import InputError
 from langarith.operands import Operand
 from langarith.study import experiments, limits, loading, schema, sources
 from test_data_checks import Place, ner, write
-from workspace import copy_project, planned_jobs
+from workspace import copy_project, planned_jobs, run
 
 LIMIT = {"documents": 10, "examples": 10, "steps": 6}
 
@@ -248,17 +248,19 @@ def test_the_papers_study_limited_has_the_jobs_that_the_docs_state(root: Path) -
 def test_own_files_limited_have_the_jobs_that_the_docs_state(root: Path, tmp_path: Path) -> None:
     project = copy_project(root, tmp_path / "project")
     for language in ("en", "es", "fr", "de", "ru", "sw"):
-        write(project / f"data/raw/{language}/a.txt", "text\n")
+        write(project / f"data/raw/{language}/a.txt", "text\n" * 300)
         for task, suffix in (("ner", "conll"), ("nli", "tsv"), ("qa", "json")):
             for split in ("train", "validation", "test"):
                 write(project / f"data/{task}/{language}/{split}.{suffix}", "text\n")
         write(project / f"data/qa/{language}/xquad.json", "text\n")
-    plan = planned_jobs(
-        project, "--configfile", "studies/own_files.yaml", "--config", "limit=small"
-    )
-    jobs = f"**{sum(plan.values())}** jobs"
+    limited = ("--configfile", "studies/own_files.yaml", "--config", "limit=small")
+    jobs = f"**{sum(planned_jobs(project, *limited).values())}** jobs"
     for page in ("docs/studies.md", "docs/your_own_data.md"):
         assert jobs in (root / page).read_text(), page
+    # and its jobs are given the limit
+    stream = "results/own_files-limited/tokens/small/en/a.arrow"
+    run(project, stream, "--cores", "1", *limited)
+    assert len(streams.open_stream(project / stream)) == limits.Limit().documents == 200
 
 
 def test_the_command_takes_a_limit(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
 """Of a checkout; an installed package has none."""
 
 SHOWN = 4
-"""Names of files that are not used, in a message."""
+"""Names of files in a message, at most."""
 
 HELD_OUT, COUNTED = 500, 5000
 """Documents that are held out at most, and that are counted of a language at most."""
@@ -78,16 +78,24 @@ def init(folder: Path, to: Path) -> list[str]:
 
 
 def _others(found: Found) -> list[str]:
-    return [f"not recognised: {path} ({reason})" for path, reason in sorted(found.others.items())]
+    """Files that are not recognised, by reason."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for path, reason in sorted(found.others.items()):
+        reasons[reason].append(path)
+    return [f"not recognised ({reason}): {_some(paths)}" for reason, paths in reasons.items()]
 
 
 def _unused(paths: Sequence[str], source: str) -> Iterator[str]:
     if paths:
-        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
         yield (
-            f"not used: {', '.join(paths[:SHOWN])}{more} (training data is read of {source} alone, "
-            "and each split from one file)"
+            f"not used (training data is read of {source} alone, and each split from one file): "
+            f"{_some(paths)}"
         )
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more
 
 
 def _write(to: Path, content: str) -> None:
@@ -147,9 +155,10 @@ def _task(
         task.targets = [t for t in languages if t != source and "path" in there[t]]
     missing = [place for place in ("train", *wanted) if place not in own]
     if missing:
-        task.lacking = f"no {' and no '.join(missing)} file of {source}, the task language"
+        words = " and no ".join(missing).replace("path", "validation and no test")
+        task.lacking = f"no {words} file of {source}, the task language"
     elif not task.targets:
-        task.lacking = f"no other language has raw text and {' and '.join(wanted)} files"
+        task.lacking = "no other language has raw text and files of validation and test"
     else:
         _place(task, there, source, wanted)
     return task
