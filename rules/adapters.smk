@@ -46,7 +46,7 @@ rule train_language_adapter:
     params:
         recipe=STUDY.training.language_adapter.model_dump(),
         budget=lambda wildcards: budget_tokens(wildcards.budget),
-        validation_documents=STUDY.corpora.validation_documents,
+        text=sources.text_parts(STUDY),
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/"
         + f"{wildcards.model}/language/{wildcards.language}@{wildcards.budget}/seed{wildcards.seed}",
         code=fingerprint("train_language_adapter"),

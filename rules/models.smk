@@ -18,7 +18,7 @@ rule train_tokenizer:
     params:
         vocabulary=lambda wildcards: STUDY.models[wildcards.model].vocabulary,
         max_length=lambda wildcards: STUDY.models[wildcards.model].max_length,
-        text_column=STUDY.corpora.text_column,
+        reading=sources.text_reading(STUDY),
         code=fingerprint("train_tokenizer"),
     resources:
         **request(lambda wildcards: NEEDS.tokenizer(wildcards.model)),
@@ -41,7 +41,7 @@ rule tokenize_shard:
     log:
         f"{LOGS}/tokenize_shard/{{model}}-{{language}}-{{shard}}.log",
     params:
-        text_column=STUDY.corpora.text_column,
+        reading=sources.text_reading(STUDY),
         code=fingerprint("tokenize_shard"),
     resources:
         **member(lambda wildcards: NEEDS.tokens(wildcards.language)),
@@ -79,7 +79,7 @@ rule pretrain_model:
             language: len(sources.shards(STUDY, language))
             for language in STUDY.models[wildcards.model].languages
         },
-        validation_documents=STUDY.corpora.validation_documents,
+        text=sources.text_parts(STUDY),
         checkpoints=lambda wildcards: f"{CHECKPOINTS}/models/{wildcards.model}",
         code=fingerprint("pretrain_model"),
     threads: lambda wildcards: STUDY.models[wildcards.model].training.threads

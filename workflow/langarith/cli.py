@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from langarith.audit import merge
 from langarith.cluster import check, doctor, plan
 from langarith.data import hub, hub_download
@@ -27,8 +29,10 @@ OWN_OPTIONS = {
 EXAMPLES = """\
 examples:
   langarith doctor                                  can this machine run a study?
+  langarith init data --to studies/mine.yaml        a study for the files in data/
   langarith check studies/mine.yaml                 is everything there that its jobs will read?
   langarith plan studies/mine.yaml zero_shot        what would run, and for how long?
+  langarith plan studies/mine.yaml --limit small    and with the first part of everything?
   langarith results results/mine                    which figures and tables are there?
   langarith audit explain --help                    where does a number come from?
   langarith export --left en --right fr --lambda 0.6 --results results/mine --seed 1 --to en-fr
@@ -86,9 +90,37 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
 
 
+def init(folder: Path, to: Path) -> list[str]:
+    """See :func:`langarith.study.drafts.init`."""
+    return list(import_module("langarith.study.drafts").init(folder, to))
+
+
 def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
     """See :func:`langarith.models.convert.convert`, which imports torch."""
     return list(import_module("langarith.models.convert").convert(folder, to, labels))
+
+
+def _add_limit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--limit",
+        help="of a limited run, as after --config limit=: small, or '{documents: 50, steps: 10}'",
+    )
+
+
+def overrides(limit: str | None) -> dict[str, Any]:
+    """The top-level keys of a study that options of a command stand for.
+
+    Raises:
+        InputError: the limit is no YAML.
+    """
+    if limit is None:
+        return {}
+    try:
+        return {"limit": yaml.safe_load(limit)}
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"--limit: '{limit}' is no limit; write small, or '{{documents: 50, steps: 10}}'"
+        ) from error
 
 
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:
@@ -132,14 +164,21 @@ def run(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="list the figures and tables of a study")
     listing.add_argument("folder", type=Path)
+    drafting = commands.add_parser("init", help="write a study for the files of a folder")
+    drafting.add_argument("folder", type=Path, help="which holds raw text and task data")
+    drafting.add_argument(
+        "--to", type=Path, default=Path("studies/mine.yaml"), help="the file (studies/mine.yaml)"
+    )
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
+    _add_limit(checking)
     examining = commands.add_parser("doctor", help="say whether this machine can run a study")
     examining.add_argument("study", type=Path, nargs="?", help="one whose disk space is looked at")
     planning = commands.add_parser("plan", help="list what would run, why and for how long")
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as for snakemake")
     planning.add_argument("--jobs", type=int, default=2, help="cores that jobs share (2)")
+    _add_limit(planning)
     for name, (_, help_text) in OWN_OPTIONS.items():
         commands.add_parser(name, help=f"{help_text}: langarith {name} --help")
     merging = commands.add_parser("merge", help="merge the adapters of a recipe, without a study")
@@ -163,10 +202,13 @@ def run(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     command: dict[str, Callable[[], Sequence[str]]] = {
         "convert": lambda: convert(chosen.folder, chosen.to, chosen.labels),
-        "check": lambda: check_study(chosen.study),
+        "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
+        "init": lambda: init(chosen.folder, chosen.to),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "merge": lambda: merge.from_recipe(chosen.recipe, chosen.to),
-        "plan": lambda: plan.of_study(chosen.study, chosen.targets, chosen.jobs),
+        "plan": lambda: plan.of_study(
+            chosen.study, chosen.targets, chosen.jobs, overrides(chosen.limit)
+        ),
         "results": lambda: results(chosen.folder),
         "shards": lambda: shards(
             chosen.repository, chosen.config, chosen.languages, chosen.revision

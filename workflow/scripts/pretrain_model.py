@@ -28,9 +28,9 @@ with record.job(snakemake):
     corpora = [
         read_chunks(
             [Path(next(streams)) for _ in range(count)],
-            validation_documents=snakemake.params.validation_documents,
             chunk_length=recipe["chunk_length"],
             budget=None,
+            **snakemake.params.text,
         )
         for count in snakemake.params.shards.values()
     ]

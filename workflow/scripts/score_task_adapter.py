@@ -22,8 +22,8 @@ with record.job(snakemake) as warnings:
     torch.set_num_threads(snakemake.threads)
     task = tasks.get(reading["type"], reading["labels"])
     examples = {
-        split: task.read(Path(snakemake.input[split]), cut=cut, split=split)
-        for split, cut in reading["cuts"].items()
+        split: task.read_split(Path(snakemake.input[split]), split, reading)
+        for split in reading["cuts"]
     }
     encoder = Path(snakemake.input.encoder[0]).parent
     labels = ready_task.fitting_labels(

@@ -14,9 +14,7 @@ with record.job(snakemake):
     from langarith.data import readers, streams
 
     streams.tokenize_documents(
-        readers.read_documents(
-            Path(snakemake.input.shard), text_column=snakemake.params.text_column
-        ),
+        readers.read_documents(Path(snakemake.input.shard), **snakemake.params.reading),
         Tokenizer.from_file(snakemake.input.tokenizer[0]),
         Path(snakemake.output.tokens),
     )

@@ -22,9 +22,9 @@ with record.job(snakemake):
     torch.set_num_threads(snakemake.threads)
     chunks = streams.read_chunks(
         [Path(path) for path in snakemake.input.tokens],
-        validation_documents=snakemake.params.validation_documents,
         chunk_length=recipe["chunk_length"],
         budget=snakemake.params.budget,
+        **snakemake.params.text,
     )
     tokenizer = encoders.load_tokenizer(Path(snakemake.input.tokenizer[0]).parent)
     model = encoders.load_masked_lm(Path(snakemake.input.encoder[0]).parent)

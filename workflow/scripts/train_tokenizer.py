@@ -16,5 +16,5 @@ with record.job(snakemake):
         Path(snakemake.output[0]).parent,
         vocabulary=snakemake.params.vocabulary,
         max_length=snakemake.params.max_length,
-        text_column=snakemake.params.text_column,
+        **snakemake.params.reading,
     )

@@ -64,8 +64,9 @@ def _raw_text(of: schema.Study, found: Found) -> None:
     """Raw text, to its end; of files of the hub, whose bytes were verified, the header alone."""
     documents = missing = 0
     paths: list[Path] = []
+    most = sources.first_documents(of).get("documents")
     for language in of.languages:
-        corpus = _Corpus(of.corpora.validation_documents)
+        corpus = _Corpus(of.corpora.validation_documents, most)
         there = [Path(path) for path in sources.shards(of, language)]
         absent = sum(not path.exists() for path in there)
         missing += absent
@@ -74,7 +75,7 @@ def _raw_text(of: schema.Study, found: Found) -> None:
                 paths.append(path)
                 if isinstance(of.corpora, schema.HubCorpora):
                     file = readers.open_parquet(path, [of.corpora.text_column])
-                    corpus.documents += file.metadata.num_rows
+                    corpus.count(file.metadata.num_rows)
                 else:
                     corpus.read(path, of.corpora.text_column)
         except InputError as error:
@@ -97,13 +98,24 @@ class _Corpus:
     """
 
     held_out: int
+    most: int | None
+    """How many documents the study reads, if not all."""
     documents: int = 0
     validation: int = 0
     training: int = 0
 
+    def count(self, documents: int) -> None:
+        """Count so many documents, of which no more is known."""
+        self.documents += documents
+        if self.most is not None:
+            self.documents = min(self.documents, self.most)
+
     def read(self, path: Path, column: str) -> None:
         """Count the documents of a shard."""
-        for text in readers.read_documents(path, text_column=column):
+        left = None if self.most is None else self.most - self.documents
+        if left == 0:
+            return
+        for text in readers.read_documents(path, text_column=column, documents=left):
             tokens = len(text.encode()) + 3
             if self.documents < self.held_out:
                 self.validation += tokens
@@ -128,6 +140,8 @@ class _Corpus:
                 "chunk_length); hold out more documents or add text"
             )
         budgets = [budget_tokens(budget) or 0 for budget in of.budgets.get(language, [])]
+        if self.most is not None:
+            budgets = []  # a budget that the first documents do not fill takes all of them
         if self.training and self.training < max([chunk, *budgets]):
             key, wanted = (
                 (f"budgets.{language}", f"a budget of {max(budgets)} tokens")

@@ -198,12 +198,28 @@ def examples(study: schema.Study, name: str) -> Counts | None:
     if isinstance(task, schema.MiniatureTask):
         return task.examples["train"], task.examples["validation"], task.examples["test"]
     if isinstance(task, schema.HubTask):
-        return tasks.get(sources.task_type(study, name)).typical_examples
+        typical = tasks.get(sources.task_type(study, name)).typical_examples
+        return typical and at_most(task, typical)
     counted = Path(study.results_dir, layout.CHECK.format(task=name, language=study.task_language))
     if not counted.is_file():
         return None
     counts: Mapping[str, int] = json.loads(counted.read_text(encoding="utf-8"))
     return counts["train"], counts["validation"], counts["test"]
+
+
+def most_examples(study: schema.Study, name: str) -> Counts:
+    """The same, or a bound where they are not counted yet."""
+    return examples(study, name) or at_most(study.tasks[name], MANY_EXAMPLES)
+
+
+def at_most(task: schema.TaskSpec, counts: Counts) -> Counts:
+    """So many examples of each split, or as many as the study reads of them."""
+    given, (train, validation, test) = task.examples, counts
+    return (
+        min(train, given.get("train", train)),
+        min(validation, given.get("validation", validation)),
+        min(test, given.get("test", test)),
+    )
 
 
 # --- resource requests of jobs ------------------------------------------------------------------
@@ -261,19 +277,20 @@ class Needs:
     @cache  # noqa: B019
     def task_adapter(self, model: str, task: str) -> Need:
         size = self._shape(model)
-        work = task_training(self.study, task, size, self._examples(task))
-        return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(self._examples(task))))
+        counts = most_examples(self.study, task)
+        work = task_training(self.study, task, size, counts)
+        return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(counts)))
 
     @cache  # noqa: B019
     def sweep(self, model: str, task: str, method: str, operands: int = 2) -> Need:
-        size, counts = self._shape(model), self._examples(task)
+        size, counts = self._shape(model), most_examples(self.study, task)
         work = sweep(self.study, task, method, operands, size, counts)
         return Need(work / RATE, BEGIN_MEMBER, self._task_memory(size, task, sum(counts[1:])))
 
     @cache  # noqa: B019
     def scoring(self, model: str, task: str) -> Need:
         """One point of a sweep, on the task language."""
-        size, counts = self._shape(model), self._examples(task)
+        size, counts = self._shape(model), most_examples(self.study, task)
         work = sweep_passes(1, counts) * example(size, typical_length(self.study, task))
         return Need(work / RATE, BEGIN, self._task_memory(size, task, sum(counts)))
 
@@ -309,16 +326,16 @@ class Needs:
     def _shape(self, model: str) -> Shape:
         return shape(self.study, model) or LARGE
 
-    def _examples(self, task: str) -> Counts:
-        return examples(self.study, task) or MANY_EXAMPLES
-
     def _task_memory(self, size: Shape, task: str, sequences: int) -> float:
         length = typical_length(self.study, task)
         return LIBRARIES + 2 * _weights(size) + 100 * sequences * length / 1e6
 
 
 def corpus_tokens(study: schema.Study, language: str, budget: str = "full") -> float:
-    """Tokens of a corpus that a budget reads, or a bound."""
+    """Tokens of a corpus that a budget reads, or a bound.
+
+    Where only the first documents are read, as many as they have at most on average.
+    """
     files, wanted = sources.shards(study, language, budget), budget_tokens(budget)
     if isinstance(study.corpora, schema.HubCorpora):
         available = float(len(files) * SHARD_TOKENS)
@@ -331,6 +348,8 @@ def corpus_tokens(study: schema.Study, language: str, budget: str = "full") -> f
             for file in files
             if os.path.isfile(file)
         )
+    if documents := sources.first_documents(study).get("documents"):
+        available = min(available, float(documents * sources.TOKENS_OF_A_DOCUMENT))
     return available if wanted is None else min(wanted, available)
 
 

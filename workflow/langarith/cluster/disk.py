@@ -160,7 +160,7 @@ def _cells(study: schema.Study) -> Iterator[float]:
     """Bytes of each cell that is to be evaluated."""
     for cell in _all_cells(study):
         if not _exists(study, layout.CELL.format(**cell.wildcards), "selected.json"):
-            _, validation, test = costs.examples(study, cell.task) or costs.MANY_EXAMPLES
+            _, validation, test = costs.most_examples(study, cell.task)
             points = grid.search(study, cell.method, len(cell.operands)).most
             tested = 1 + len(merging.get(cell.method).tested)
             counted = OUTCOME * points * (validation + test)

@@ -191,11 +191,11 @@ class Counter:
     def _split(self, task: str, language: str, split: str) -> Sizes | None:
         """The size of one split of source `files`; None if its file cannot be read."""
         spec = self.study.tasks[task]
-        cut = sources.task_cut(self.study, task, language, split)
+        reading = sources.task_reading(self.study, task, language)
         path = Path(sources.task_file(self.study, task, language, split))
         try:
             reader = tasks.get(sources.task_type(self.study, task), spec.labels)
-            found = reader.read(path, cut=cut, split=split)
+            found = reader.read_split(path, split, reading)
         except InputError:  # `langarith check` says what is wrong
             return None
         windows = reader.head == "qa"

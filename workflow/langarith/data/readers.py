@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -244,8 +244,12 @@ def _names_of(feature: Any, column: str) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def read_documents(path: Path, *, text_column: str = "text") -> Iterator[str]:
+def read_documents(
+    path: Path, *, text_column: str = "text", documents: int | None = None
+) -> Iterator[str]:
     """The documents of one shard, in order, in memory that does not grow with the file.
+
+    Only the first `documents` of them, if given; what comes after these is not read.
 
     `.txt`: one document per line that is not blank. `.jsonl`, `.parquet`: one document per row, its
     text under `text_column`. `.txt` and `.jsonl` may be compressed (:mod:`compression`).
@@ -257,16 +261,16 @@ def read_documents(path: Path, *, text_column: str = "text") -> Iterator[str]:
     path = Path(path)
     check_file(path)
     if path.name.endswith(TEXT_SUFFIXES):
-        documents = _text_documents(path)
+        texts = _text_documents(path)
     elif path.name.endswith(JSON_SUFFIXES):
-        documents = _jsonl_documents(path, text_column)
+        texts = _jsonl_documents(path, text_column)
     elif path.name.endswith(PARQUET_SUFFIXES):
-        documents = _parquet_documents(path, text_column)
+        texts = _parquet_documents(path, text_column)
     else:
         raise InputError(
             f"{path} has none of the known suffixes; name it {', '.join(SUFFIXES)} by its format."
         )
-    return _not_empty(documents, path)
+    return islice(_not_empty(texts, path), documents)
 
 
 def _not_empty(documents: Iterator[str], path: Path) -> Iterator[str]:

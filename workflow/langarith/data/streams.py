@@ -120,10 +120,19 @@ def open_stream(path: Path) -> Dataset:
     return stream
 
 
-def _record_batches(paths: Iterable[Path]) -> Iterator[pa.ListArray]:
-    """The `input_ids` of each record batch of token streams; a file is opened when reached."""
+def _record_batches(paths: Iterable[Path], documents: int | None = None) -> Iterator[pa.ListArray]:
+    """The `input_ids` of each record batch of token streams; a file is opened when reached.
+
+    Only those of the first `documents`, if given.
+    """
+    left = documents
     for path in paths:
-        yield from open_stream(Path(path)).data.column("input_ids").iterchunks()
+        for column in open_stream(Path(path)).data.column("input_ids").iterchunks():
+            yield column[:left]
+            if left is not None:
+                left -= min(left, len(column))
+                if not left:
+                    return
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +153,8 @@ def read_held_out(
 
     Errors: InputError where they hold less than one chunk.
     """
-    parts: list[np.ndarray] = []
-    left = validation_documents
-    for column in _record_batches(paths):
-        parts.append(column[:left].flatten().to_numpy())
-        left -= min(left, len(column))
-        if not left:
-            break
+    columns = _record_batches(paths, validation_documents)
+    parts = [column.flatten().to_numpy() for column in columns]
     chunks = _cut(parts, chunk_length, None)
     if len(chunks) == 0:
         raise InputError(
@@ -162,7 +166,12 @@ def read_held_out(
 
 
 def read_chunks(
-    paths: Sequence[Path], *, validation_documents: int, chunk_length: int, budget: int | None
+    paths: Sequence[Path],
+    *,
+    validation_documents: int,
+    chunk_length: int,
+    budget: int | None,
+    documents: int | None = None,
 ) -> Chunks:
     """Cut the token streams of a corpus, in the order given, into chunks.
 
@@ -171,6 +180,8 @@ def read_chunks(
     (`run_mlm`, which the authors use, drops a remainder after each 1,000 documents.) A budget of
     N tokens keeps the first ceil(N / chunk_length) training chunks (paper section 4.2 as the
     authors' code does it), so that a smaller budget is a prefix of a larger one; None keeps all.
+    With `documents` only the first ones of the corpus are read, the held-out ones among them, and a
+    budget that they do not fill keeps all of their chunks.
     Files are memory-mapped and none is opened beyond the last chunk. Only the requested chunks are
     copied: 4 bytes per token.
 
@@ -183,16 +194,16 @@ def read_chunks(
         paths, validation_documents=validation_documents, chunk_length=chunk_length
     )
     train: list[np.ndarray] = []
-    documents = tokens = 0
-    for column in _record_batches(paths):
-        rest = column[max(0, validation_documents - documents) :]
-        documents += len(column)
+    read = tokens = 0
+    for column in _record_batches(paths, documents):
+        rest = column[max(0, validation_documents - read) :]
+        read += len(column)
         train.append(rest.flatten().to_numpy())
         tokens += len(train[-1])
-        if documents >= validation_documents and wanted is not None and tokens >= wanted:
+        if read >= validation_documents and wanted is not None and tokens >= wanted:
             break
     result = Chunks(_cut(train, chunk_length, chunks), validation)
-    if len(result.train) < (chunks or 1):
+    if len(result.train) < (1 if documents else chunks or 1):
         asked = (
             f"one training chunk of {chunk_length} asks for {chunk_length}"
             if chunks is None
@@ -200,7 +211,7 @@ def read_chunks(
         )
         raise InputError(
             f"{_names(paths)}: {tokens} training tokens are left after the first "
-            f"{validation_documents} of {documents} documents, but {asked}; add text, lower the "
+            f"{validation_documents} of {read} documents, but {asked}; add text, lower the "
             "budget or hold out fewer documents (validation_documents)."
         )
     return result

@@ -28,13 +28,20 @@ SPECIAL = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": 
 
 
 def train(
-    shards: Sequence[Path], folder: Path, *, vocabulary: int, max_length: int, text_column: str
+    shards: Sequence[Path],
+    folder: Path,
+    *,
+    vocabulary: int,
+    max_length: int,
+    text_column: str,
+    documents: int | None = None,
 ) -> None:
     """Train on raw shards and write a fast tokenizer that transformers loads.
 
     Args:
         vocabulary: number of pieces, special tokens included.
         max_length: longest sequence in subwords that the model takes.
+        documents: the first ones of each shard, that are read; None for all.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"], fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence(
@@ -46,7 +53,7 @@ def train(
     )
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.train_from_iterator(
-        _documents(shards, text_column),
+        _documents(shards, text_column, documents),
         trainers.BpeTrainer(
             # the mask is added last, as in XLM-R
             vocab_size=vocabulary - 1,
@@ -76,6 +83,6 @@ def train(
     )
 
 
-def _documents(shards: Sequence[Path], text_column: str) -> Iterator[str]:
+def _documents(shards: Sequence[Path], text_column: str, documents: int | None) -> Iterator[str]:
     for shard in shards:
-        yield from readers.read_documents(shard, text_column=text_column)
+        yield from readers.read_documents(shard, text_column=text_column, documents=documents)

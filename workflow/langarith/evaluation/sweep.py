@@ -155,7 +155,7 @@ def run_cell(
     splits = []
     with gathered_warnings() as warnings:
         for split in ("validation", "test"):
-            examples = task.read(files[split], cut=reading["cuts"][split], split=split)
+            examples = task.read_split(files[split], split, reading)
             where = f"{cell['task']}, {cell['target']}, {split} ({files[split]})"
             where += f", model {cell['model']}"
             splits.append(checked_split(task, examples, loaded, encoding, where, batches))

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from langarith.errors import InputError
-from langarith.study import mistakes
+from langarith.study import limits, mistakes
 from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
 from langarith.study.resolved import read_study
@@ -152,6 +152,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
         found = mistakes.sentences(data, error.errors())
         raise InputError("\n".join(f"{path}: {sentence}" for sentence in found)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
+    study = limits.limited(study)
     found = [f"{path}: {problem}" for problem in problems(study)]
     if found:
         raise InputError("\n".join(found))

@@ -38,6 +38,7 @@ from langarith.study.blocks import (
     adapter_place,
     expanded_paths,
 )
+from langarith.study.limits import LimitSpec
 from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
 SPLITS = ("validation", "test")
@@ -146,11 +147,16 @@ class _Corpora(Strict):
     validation_documents: int = Field(1000, ge=1)
 
 
+Documents = Annotated[int, Field(ge=2)]
+"""The first documents of a language, all that is read of it: one to hold out and one to train on,
+at least."""
+
+
 class HubCorpora(_Corpora):
     """Parquet shards of a dataset on the hub, pinned to a revision; {language} in `config`.
 
     With `shard_tokens`, the least number of tokens that any shard holds, a token budget asks only
-    for the first shards that it needs.
+    for the first shards that it needs. With `documents` only the first shard is read.
     """
 
     what = "corpora with 'source: hub'"
@@ -160,6 +166,7 @@ class HubCorpora(_Corpora):
     config: str
     revision: str
     text_column: str = "text"
+    documents: Documents | None = None
     shard_tokens: int | None = Field(None, ge=1)
 
 
@@ -171,6 +178,7 @@ class FilesCorpora(_Corpora):
     source: Literal["files"]
     path: Annotated[str | list[str], AfterValidator(expanded_paths)]
     text_column: str = "text"
+    documents: Documents | None = None
 
 
 class MiniatureCorpora(_Corpora):
@@ -216,6 +224,15 @@ class _Task(Strict):
 
 Cut = Literal["half", "articles"]
 
+Split = Literal["train", "validation", "test"]
+
+Examples = Annotated[
+    dict[Split, Annotated[int, Field(ge=1)]],
+    # Snakemake compares parameters as text: the order of keys in a file must not matter
+    AfterValidator(lambda value: dict(sorted(value.items()))),
+]
+"""How many examples of a split are read; all of a split that is left out."""
+
 
 class FilesPlaces(Strict):
     """Where a task's files of one language lie, instead of where the task says."""
@@ -241,6 +258,7 @@ class FilesTask(_Task):
     test: LocalPath | None = None
     path: LocalPath | None = None
     cut: Cut | None = None
+    examples: Examples = {}
     languages: dict[str, FilesPlaces] = {}
 
     @model_validator(mode="after")
@@ -291,6 +309,7 @@ class HubTask(_Task):
     test: str | HubFile | None = None
     path: str | HubFile | None = None
     cut: Cut | None = None
+    examples: Examples = {}
     languages: dict[str, HubPlaces] = {}
 
     @model_validator(mode="after")
@@ -330,7 +349,7 @@ class MiniatureTask(_Task):
 
     source: Literal["miniature"]
     difficulty: dict[str, float] = {}
-    examples: dict[Literal["train", "validation", "test"], int]
+    examples: dict[Split, int]
 
     @field_validator("examples")
     @classmethod
@@ -497,6 +516,8 @@ class Study(Strict):
     experiments: dict[str, Experiment] = Field(min_length=1)
     caption: Bool = True
     allow_missing: Bool = False
+    # left out where there is none: `study.json` of a whole study stays as it is
+    limit: LimitSpec | None = Field(None, exclude_if=lambda value: value is None)
 
     @field_validator("experiments", mode="before")
     @classmethod

@@ -48,6 +48,28 @@ def synthetic_text(study: Study, language: str) -> dict[str, Any]:
     return given | {"translations": others}
 
 
+def text_reading(study: Study) -> dict[str, Any]:
+    """How raw text is read: parameters of the jobs that read shards."""
+    return {"text_column": study.corpora.text_column, **first_documents(study)}
+
+
+def text_parts(study: Study) -> dict[str, int]:
+    """What of a corpus is held out, and what is read: parameters of the jobs that train on it."""
+    held_out = study.corpora.validation_documents
+    return {"validation_documents": held_out, **first_documents(study)}
+
+
+def first_documents(study: Study) -> dict[str, int]:
+    """The number of documents of a language that are read, as `documents`; nothing for all.
+
+    The miniature writes no more than are read.
+    """
+    corpora = study.corpora
+    if isinstance(corpora, MiniatureCorpora) or corpora.documents is None:
+        return {}
+    return {"documents": corpora.documents}
+
+
 def shard_name(path: str) -> str:
     """A shard's file name without its suffixes: what its token stream is called."""
     name = Path(path).name
@@ -67,8 +89,13 @@ def held_out_shards(study: Study, language: str) -> list[str]:
 
 
 def _shards(study: Study, language: str, wanted: int | None) -> list[str]:
-    """The first raw shards that hold the held-out documents and so many tokens after them."""
+    """The first raw shards that hold the held-out documents and so many tokens after them.
+
+    Where only the first documents are read, the first shards that hold these, whatever is wanted.
+    """
     corpora = study.corpora
+    if documents := first_documents(study).get("documents"):
+        wanted = documents * TOKENS_OF_A_DOCUMENT
     if isinstance(corpora, HubCorpora):
         return _hub_shards(study, corpora, language, wanted)
     if isinstance(corpora, FilesCorpora):
@@ -112,7 +139,9 @@ FISHER_CHUNKS = 1024
 
 def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | None) -> list[str]:
     files = hub.shard_files(corpora.path, corpora.config.replace("{language}", language))
-    if wanted is not None and corpora.shard_tokens is not None:
+    if corpora.documents is not None:
+        files = files[:1]
+    elif wanted is not None and corpora.shard_tokens is not None:
         # one more than the budget fills, for the documents held out before it
         files = files[: 1 + wanted // corpora.shard_tokens]
     return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
@@ -315,7 +344,18 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
         "stride": spec.stride,
         "labels": list(spec.labels),
         "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
+        **_fewer_examples(study, name, language),
     }
+
+
+def _fewer_examples(study: Study, name: str, language: str) -> dict[str, Any]:
+    """How many examples are read of the splits of which not all are, as `examples`."""
+    task = study.tasks[name]
+    if isinstance(task, MiniatureTask):
+        return {}  # it writes no more than are read
+    needed = needed_splits(study, language)
+    found = {split: count for split, count in task.examples.items() if split in needed}
+    return {"examples": found} if found else {}
 
 
 def task_type(study: Study, name: str) -> str:

@@ -123,6 +123,21 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         QA knows cuts. Errors: InputError that names the file, the place and the fix.
         """
 
+    def read_split(self, path: Path, split: str, reading: Mapping[str, Any]) -> list[ExampleT]:
+        """The examples of a split that a study reads: all, or as many as it says.
+
+        The latter are evenly spaced, so that a file that is sorted by label keeps its labels. The
+        whole file is checked either way. Errors: those of `read`.
+
+        Args:
+            reading: what :func:`langarith.study.sources.task_reading` gives.
+        """
+        examples = self.read(path, cut=reading["cuts"][split], split=split)
+        count = reading.get("examples", {}).get(split, len(examples))
+        if count >= len(examples):
+            return examples
+        return [examples[i * len(examples) // count] for i in range(count)]
+
     @abstractmethod
     def labels(self, examples: Sequence[ExampleT]) -> tuple[str, ...]:
         """The label set of training examples in a fixed order; () where the task has none."""

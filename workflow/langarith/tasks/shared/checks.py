@@ -37,7 +37,7 @@ def check_split(
     Errors: InputError where the file cannot be read, is useless for training, has no class in
     common with the training data, or loses more than half of itself to the length of inputs.
     """
-    examples = task.read(path, cut=reading["cuts"][split], split=split)
+    examples = task.read_split(path, split, reading)
     where = f"{where}, {split} ({path})"
     if split == "train":
         trained = task.classes(examples)

@@ -1,0 +1,249 @@
+"""`langarith init`: a study for the files of a folder, which loads and reads what it should."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from langarith import cli
+from langarith.cluster import check
+from langarith.data import relatedness
+from langarith.errors import InputError
+from langarith.study import drafts, found_files, loading, schema, sources
+
+CONLL = "Ana\tB-PER\nvive\tO\nen\tO\nLima\tB-LOC\n\n"
+CONLLU = "".join(f"{n}\t{w}\t_\t{t}\t_\t_\t0\t_\t_\t_\n" for n, w, t in [(1, "a", "NOUN")]) + "\n"
+TEXT = (" ".join(["A line of raw text."] * 20) + "\n") * 40
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # lang2vec takes seconds
+    monkeypatch.setattr(relatedness, "query", dict.fromkeys)
+    monkeypatch.setattr(relatedness, "rank", lambda target, pool, _: [
+        relatedness.Candidate(other, 1, 0.5) for other in pool if other != target])  # fmt: skip
+
+
+def put(path: str, content: str | bytes) -> None:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def raw(pattern: str, languages: Sequence[str]) -> None:
+    for language in languages:
+        put(pattern.format(language=language), f"{language}. {TEXT}")
+
+
+def squad(language: str, count: int = 4) -> str:
+    qas = [{"id": f"{language}{i}", "question": "Who?",
+            "answers": [{"text": "Ana", "answer_start": 0}]} for i in range(count)]  # fmt: skip
+    return json.dumps({"data": [{"paragraphs": [{"context": f"Ana {language}", "qas": qas}]}]})
+
+
+def init(folder: str = "data") -> tuple[schema.Study, list[str]]:
+    """The study that is drafted, and what the command says."""
+    lines = drafts.init(Path(folder), Path("studies/mine.yaml"))
+    study = loading.load("studies/mine.yaml")
+    assert Path("studies/mine.yaml").read_text().startswith("# yaml-language-server: $schema=")
+    assert lines[-1] == "look at its comments, then: langarith check studies/mine.yaml"
+    return study, lines
+
+
+def test_the_layout_of_the_guide(root: Path) -> None:
+    raw("data/raw/{language}/a.txt", ["en", "es", "fr", "sw"])
+    raw("data/raw/{language}/b.txt", ["en", "es"])
+    put("data/ner/en/train.conll", CONLL * 3)
+    for number, language in enumerate(["en", "es", "sw"], 1):
+        put(f"data/ner/{language}/validation.conll", CONLL * (2 * number + 2))
+        put(f"data/ner/{language}/test.conll", CONLL * (2 * number + 3))
+        put(f"data/qa/{language}/xquad.json", squad(language))
+    put("data/qa/en/train.json", squad("train"))
+    put("data/qa/en/dev.json", squad("dev"))
+    put("data/README.md", "# Data")
+    study, lines = init()
+    assert study.languages == ["en", "es", "fr", "sw"] and study.task_language == "en"
+    assert isinstance(study.corpora, schema.FilesCorpora)
+    assert study.corpora.path == "data/raw/{language}/*.txt"
+    assert study.corpora.validation_documents == 4  # a tenth of the 40 documents of fr and sw
+    assert study.tasks["ner"].targets == ["es", "sw"] == study.tasks["qa"].targets
+    assert (study.tasks["qa"].cut, study.tasks["qa"].path) == (
+        "half",
+        "data/qa/{language}/xquad.json",
+    )
+    assert sources.task_file(study, "qa", "en", "validation") == "data/qa/en/dev.json"
+    assert study.related == {"es": "fr", "sw": "es"}
+    assert study.name == "mine" and study.results_dir == "results/mine"
+    assert (
+        "not recognised (of no format that tasks or raw text are read in): data/README.md" in lines
+    )
+    assert check.look(study).problems == []
+    first = Path("studies/mine.yaml").read_text().splitlines()[0]
+    schema_file = Path("studies", first.partition("$schema=")[2])
+    assert schema_file.resolve() == (root / "workflow/schemas/study.schema.json").resolve()
+
+
+def test_compressed_text_jsonl_and_codes_with_scripts_in_file_names() -> None:
+    line = json.dumps({"id": 1, "content": "Some text."}) + "\n"
+    for language in ("en", "sr_Latn", "zh-Hant", "es-419"):
+        for shard in range(2):
+            put(f"data/wiki.{language}.{shard:05d}.jsonl.gz", gzip.compress(
+                (line * 30).encode() + language.encode().join([b'{"content": "', b'"}\n'])
+            ))  # fmt: skip
+        for number, split in enumerate(("train", "dev", "test"), 3):
+            rows = "".join(f"{split} {language} {i}\tgood\n{i}\tbad\n" for i in range(number))
+            put(f"data/{split}_{language}.tsv", "text\tlabel\n" + rows)
+    study, _ = init()
+    assert study.languages == ["en", "es-419", "sr_Latn", "zh-Hant"]
+    assert study.corpora.path == "data/wiki.{language}.*.jsonl.gz"
+    assert study.corpora.text_column == "content"
+    (task,) = study.tasks.values()
+    assert (
+        task.train == "data/train_{language}.tsv" and task.validation == "data/dev_{language}.tsv"
+    )
+    assert sources.task_type(study, "classification") == "classification"
+
+
+def test_files_of_languages_that_lie_elsewhere_are_named() -> None:
+    for language in ("en", "fr", "de"):
+        put(f"data/text/{language}.txt.xz", lzma.compress(f"{language}\n{TEXT}".encode()))
+    for number, (name, split) in enumerate(
+        [(n, s) for n in ("en_ewt", "fr_gsd", "de_gsd") for s in ("train", "dev", "test")], 1
+    ):
+        put(f"data/ud/{name}-ud-{split}.conllu", CONLLU * number)
+    study, lines = init()
+    assert study.corpora.path == "data/text/{language}.txt.xz"
+    for language, name in (("en", "en_ewt"), ("fr", "fr_gsd"), ("de", "de_gsd")):
+        for split, word in (("validation", "dev"), ("test", "test")):
+            file = sources.task_file(study, "pos", language, split)
+            assert file == f"data/ud/{name}-ud-{word}.conllu"
+    assert sources.task_file(study, "pos", "en", "train") == "data/ud/en_ewt-ud-train.conllu"
+    assert any("): data/ud/de_gsd-ud-train.conllu, data/ud/fr_gsd" in line for line in lines)
+
+
+def test_parquet_two_languages_and_a_base_model() -> None:
+    for language in ("en", "no"):
+        Path(f"data/corpus/{language}").mkdir(parents=True)
+        pq.write_table(pa.table({"url": ["a"] * 30, "text": [f"{language} text"] * 30}),
+                       f"data/corpus/{language}/train-00000.parquet")  # fmt: skip
+    rows = [{"premise": "A.", "hypothesis": "B.", "label": label} for label in
+            ("entailment", "neutral")]  # fmt: skip
+    put("data/mnli/train.jsonl", "".join(json.dumps(row) + "\n" for row in rows * 3))
+    for number, language in enumerate(("en", "no"), 2):
+        for more, split in enumerate(("validation", "test")):
+            put(f"data/xnli/{language}.{split}.json", json.dumps(rows * (2 * number + more)))
+    study, _ = init()
+    assert study.languages == ["en", "no"] and list(study.experiments) == ["enhancement"]
+    assert sources.task_file(study, "nli", "en", "train") == "data/mnli/train.jsonl"
+    assert sources.task_file(study, "nli", "no", "test") == "data/xnli/no.test.json"
+    assert study.models["small"].source == "pretrain"
+    assert study.related == {}
+
+
+def test_two_data_sets_of_one_type_are_two_tasks() -> None:
+    raw("data/{language}.txt", ["en", "es", "fr"])
+    number = 0
+    for name in ("wikiann", "masakhaner"):
+        for language in ("en", "es"):
+            for split in ("train", "dev", "test"):
+                number += 1
+                put(f"data/{name}/{language}/{split}.txt", CONLL * number)
+    study, _ = init()
+    assert list(study.tasks) == ["masakhaner", "wikiann"]
+    assert {task.type for task in study.tasks.values()} == {"ner"}
+
+
+def test_a_base_model_is_used(root: Path) -> None:
+    raw("data/raw/{language}.txt", ["en", "es", "fr"])
+    for number, (language, split) in enumerate(
+        [(lang, s) for lang in ("en", "es") for s in ("train", "validation", "test")], 2
+    ):
+        put(f"data/ner/{split}.{language}.conll", CONLL * number)
+    Path("data/models").mkdir()
+    Path("data/models/tiny").symlink_to(root / "studies/miniature_base")
+    study, _ = init()
+    assert {name: spec.source for name, spec in study.models.items()} == {"tiny": "files"}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "kind"),
+    [
+        ("a.txt", "Just text.\nMore text.\n", "text"),
+        ("a.txt", "Ana B-PER\nvive O\n", "ner"),
+        ("a.tsv", CONLL, "ner"),
+        ("a.tsv", "premise\thypothesis\tlabel\na\tb\t0\n", "nli"),
+        ("a.tsv", "text\ttext_pair\tlabel\na\tb\t0\n", "classification"),
+        ("a.conll", "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n", "ner"),
+        ("a.conllu", CONLLU, "pos"),
+        ("a.json", squad("en"), "qa"),
+        ("a.jsonl", '{"body": "text"}\n', "text"),
+    ],
+)
+def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> None:
+    put(f"en/{path}", content)
+    assert [file.kind for file in found_files.look(Path("en")).files or []] == (
+        [kind] if kind != "text" else []
+    )  # raw text needs a language, and the folder itself is not part of it
+    put(f"data/en/{path}", content)
+    (file,) = found_files.look(Path("data")).files
+    assert (file.kind, file.language) == (kind, "en")
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("a.csv", "a,b", "of no format"),
+        ("en.txt", "", "empty"),
+        ("en.txt", b"\xff\xfe\0", "not UTF-8"),
+        ("notes.txt", "text", "raw text without a language code in its path"),
+        ("en/a.conll", "0\tB-PER\tAna\n", "tags, but not in its last column"),
+        ("en/a.tsv", "a\tb\n1\t2\n", "a table whose header is 'a\tb'"),
+        ("en/a.json", '{"a": 1}', "which is neither SQuAD nor rows of a task"),
+        ("en/a.jsonl", '{"n": 1}\n', "rows of n, which no task and no text has"),
+    ],
+)
+def test_other_files_are_listed_with_a_reason(path: str, content: str | bytes, reason: str) -> None:
+    put(f"data/{path}", content)
+    found = found_files.look(Path("data"))
+    assert not found.files
+    assert reason in found.others[f"data/{path}"]
+
+
+def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    put("studies/mine.yaml", "name: precious\n")
+    Path("data").mkdir()
+    assert cli.main(["init", "data"]) == 1
+    said = capsys.readouterr().err
+    assert said == ("studies/mine.yaml exists already; name another file (--to), or remove it\n")
+    assert Path("studies/mine.yaml").read_text() == "name: precious\n"
+
+
+def test_what_is_missing_for_a_study_is_said_and_nothing_written() -> None:
+    def refusal() -> str:
+        with pytest.raises(InputError) as caught:
+            drafts.init(Path("data"), Path("studies/mine.yaml"))
+        assert not Path("studies").exists() or not any(Path("studies").iterdir())
+        return str(caught.value)
+
+    with pytest.raises(InputError, match="data is no folder"):
+        drafts.init(Path("data"), Path("studies/mine.yaml"))
+    raw("data/{language}.txt", ["en"])
+    assert "data: raw text of en; two at least are needed" in refusal()
+    raw("data/{language}.txt", ["es", "fr"])
+    assert "no task data: training, validation and test files of one task" in refusal()
+    put("data/ner/es/test.conll", CONLL)
+    put("data/ner/en/train.conll", CONLL * 2)
+    assert "data: ner: no validation and no test file of en, the task language" in refusal()
+    put("data/ner/en/dev.conll", CONLL * 3)
+    put("data/ner/en/test.conll", CONLL * 4)
+    assert "ner: no other language has raw text and files of validation and test" in refusal()
+    put("data/squad/train.json", squad("en"))
+    assert "qa: no validation and no test file of en, the task language" in refusal()

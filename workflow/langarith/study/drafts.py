@@ -1,0 +1,373 @@
+"""A commented study for the files of a folder, as `langarith init` writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from langarith.data import readers, relatedness
+from langarith.errors import InputError
+from langarith.files import write_text
+from langarith.study import found_files, loading
+from langarith.study.found_files import File, Found, Kind, Split
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
+"""Of a checkout; an installed package has none."""
+
+SHOWN = 4
+"""Names of files in a message, at most."""
+
+HELD_OUT, COUNTED = 500, 5000
+"""Documents that are held out at most, and that are counted of a language at most."""
+
+
+@dataclass
+class Task:
+    """A task as its files allow it.
+
+    places: the templates of `train`, `validation`, `test` and `path` that most languages share.
+    own: by language the paths that differ. lacking: what it needs and no file has.
+    """
+
+    name: str
+    kind: Kind
+    targets: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    own: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    lacking: str = ""
+    used: set[str] = field(default_factory=set)
+
+
+def init(folder: Path, to: Path) -> list[str]:
+    """Write a study for the files of a folder, and say what it holds, a line each.
+
+    Raises:
+        InputError: `to` exists, or the files make no study: with what is missing.
+    """
+    if to.exists():
+        raise InputError(f"{to} exists already; name another file (--to), or remove it")
+    found = found_files.look(folder)
+    text = found.of("text")
+    languages = sorted({str(file.language) for file in text})
+    drafted = list(_tasks(found, languages))
+    whole = [task for task in drafted if not task.lacking]
+    source = _task_language(found, languages)
+    if len(languages) < 2 or not whole:
+        lacking = [f"raw text of {', '.join(languages) or 'no language'}; two at least are needed"]
+        lacking = lacking if len(languages) < 2 else []
+        lacking += [f"{task.name}: {task.lacking}" for task in drafted if task.lacking]
+        lacking = lacking or ["no task data: training, validation and test files of one task"]
+        raise InputError("\n".join(f"{folder}: {line}" for line in [*lacking, *_others(found)]))
+    content = _study(to, found, languages, source, whole)
+    _write(to, content)
+    tasks = "; ".join(f"{task.name} ({', '.join(task.targets)})" for task in whole)
+    unused = {file.path for file in found.files if file.kind != "text"}
+    unused -= {path for task in whole for path in task.used}
+    return [
+        f"wrote {to}: raw text of {', '.join(languages)}; task language {source}; tasks {tasks}",
+        *(f"left out {task.name}: {task.lacking}" for task in drafted if task.lacking),
+        *_unused(sorted(unused), source),
+        *_others(found),
+        f"look at its comments, then: langarith check {to}",
+    ]
+
+
+def _others(found: Found) -> list[str]:
+    """Files that are not recognised, by reason."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for path, reason in sorted(found.others.items()):
+        reasons[reason].append(path)
+    return [f"not recognised ({reason}): {_some(paths)}" for reason, paths in reasons.items()]
+
+
+def _unused(paths: Sequence[str], source: str) -> Iterator[str]:
+    if paths:
+        yield (
+            f"not used (training data is read of {source} alone, and each split from one file): "
+            f"{_some(paths)}"
+        )
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more
+
+
+def _write(to: Path, content: str) -> None:
+    """Write a study that loads, or none."""
+    trial = to.with_name(f".{to.name}")
+    write_text(trial, content)
+    try:
+        loading.load(trial)
+    except InputError as error:
+        raise InputError(str(error).replace(str(trial), "the study that was drafted")) from error
+    else:
+        trial.rename(to)
+    finally:
+        trial.unlink(missing_ok=True)
+
+
+# --- tasks ---
+
+
+def _task_language(found: Found, languages: Sequence[str]) -> str:
+    """The language with most training files; of several English, else the first."""
+    trained = Counter(file.language for file in found.files if file.split == "train")
+    ranked = sorted(languages, key=lambda code: (-trained[code], code not in ("en", "eng"), code))
+    return ranked[0] if ranked else "en"
+
+
+def _tasks(found: Found, languages: Sequence[str]) -> Iterator[Task]:
+    """The tasks of each kind: one of each folder, or one of all where a folder is not enough."""
+    source = _task_language(found, languages)
+    kinds = dict.fromkeys(file.kind for file in found.files if file.kind != "text")
+    for kind in kinds:
+        files = found.of(kind)
+        folders: dict[str, list[File]] = defaultdict(list)
+        for file in files:
+            folders[os.path.dirname(file.template.split("{language}")[0])].append(file)
+        parts = [_task(kind, kind, of, languages, source) for of in folders.values()]
+        if len(parts) == 1 or any(part.lacking for part in parts):
+            yield _task(kind, kind, files, languages, source)
+            continue
+        for name, of in folders.items():
+            yield _task(PurePath(name).name or kind, kind, of, languages, source)
+
+
+def _task(
+    name: str, kind: Kind, files: Iterable[File], languages: Sequence[str], source: str
+) -> Task:
+    """Assign the files to splits; one without a language is of the task language."""
+    there: dict[str, dict[str, File]] = defaultdict(dict)
+    for file in sorted(files, key=lambda f: f.language is None):
+        place = file.split or ("path" if kind == "qa" else "")
+        there[file.language or source].setdefault(place, file)
+    task, own = Task(name, kind), there[source]
+    wanted: tuple[Split | str, ...] = ("validation", "test")
+    task.targets = [t for t in languages if t != source and {*wanted} <= there[t].keys()]
+    if not task.targets and kind == "qa":
+        wanted = ("path",)
+        task.targets = [t for t in languages if t != source and "path" in there[t]]
+    missing = [place for place in ("train", *wanted) if place not in own]
+    if missing:
+        words = " and no ".join(missing).replace("path", "validation and no test")
+        task.lacking = f"no {words} file of {source}, the task language"
+    elif not task.targets:
+        task.lacking = "no other language has raw text and files of validation and test"
+    else:
+        _place(task, there, source, wanted)
+    return task
+
+
+def _place(
+    task: Task, there: Mapping[str, Mapping[str, File]], source: str, wanted: Sequence[str]
+) -> None:
+    """Name the files: by a template where languages share one, else by language."""
+    task.places["train"] = there[source]["train"].template
+    task.used.add(there[source]["train"].path)
+    if wanted == ("path",) and "validation" in there[source]:
+        task.places["validation"] = there[source]["validation"].template
+        task.used.add(there[source]["validation"].path)
+    for place in wanted:
+        files = {language: there[language][place] for language in [source, *task.targets]}
+        task.used |= {file.path for file in files.values()}
+        shared = Counter(file.template for file in files.values() if file.language)
+        task.places[place] = shared.most_common(1)[0][0]
+        for language, file in files.items():
+            if file.template != task.places[place]:
+                task.own[language][place] = file.path
+
+
+# --- the file ---
+
+
+def _study(
+    to: Path, found: Found, languages: Sequence[str], source: str, tasks: Sequence[Task]
+) -> str:
+    text = found.of("text")
+    columns = Counter(file.column for file in text)
+    patterns = found_files.text_patterns(text)
+    path = json.dumps(patterns[0] if len(patterns) == 1 else patterns, ensure_ascii=False)
+    targets = list(dict.fromkeys(t for task in tasks for t in task.targets))
+    related = _related(targets, languages, source)
+    plain = all(p.endswith(readers.TEXT_SUFFIXES) for p in patterns)
+    column = columns.most_common(1)[0][0]
+    lines = [
+        *_head(to),
+        f"name: {_word(to.stem)}",
+        'note: ""                  # a sentence for the foot of every figure',
+        f"results_dir: {_word(f'results/{to.stem}')}",
+        "",
+        "# Codes as in the names of the files. Each of them needs raw text.",
+        f"languages: [{', '.join(languages)}]",
+        f"task_language: {source}         # task adapters are trained on this one",
+        "seeds: [1, 2, 3]          # each is a run of its own: [1] for a first try",
+        "",
+        *_models(found.models, languages),
+        "",
+        "corpora:",
+        "  source: files",
+        f"  path: {path}",
+        *([] if plain or column == "text" else [f"  text_column: {json.dumps(column)}"]),
+        f"  validation_documents: {_held_out(text)}   # the first ones of each language, held out",
+        "",
+        "tasks:",
+        *(line for task in tasks for line in _task_lines(task, source)),
+        "",
+        *_related_lines(related, targets),
+        "",
+        "lambdas:",
+        "  la: {start: 0, stop: 1, step: 0.05}   # docs/methods.md has other merge methods",
+        "",
+        "# Look at these: they decide how long a run takes. `langarith plan` says how long.",
+        "training:",
+        "  language_adapter:",
+        "    steps: 5000             # the paper: 250000, batches of 16 x 4 chunks of 512",
+        "    batch_size: 64          # chunks",
+        "    learning_rate: 1.0e-4",
+        "    chunk_length: 128       # subwords",
+        "    evaluate_every: 500     # steps",
+        "  task_adapter:",
+        "    epochs: 30              # the paper: 100",
+        "    batch_size: 16          # examples",
+        "    learning_rate: 1.0e-4",
+        "",
+        "experiments:              # docs/studies.md lists them all",
+        *_experiments(languages),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(to: Path) -> list[str]:
+    schema = []
+    if SCHEMA.is_file():
+        relative = os.path.relpath(SCHEMA, to.parent.resolve())
+        schema = [f"# yaml-language-server: $schema={relative}"]
+    return [
+        *schema,
+        "# Drafted by `langarith init` from the names and first lines of files. Look at each",
+        "# comment, then check, try and run it. Paths are relative to the folder you do that in.",
+        "#",
+        f"#   langarith check {to}",
+        f"#   snakemake all --cores 4 --config limit=small --configfile {to}",
+        f"#   snakemake all --cores 4 --configfile {to}",
+        "#",
+        "# docs/studies.md explains every key, docs/your_own_data.md the formats of files.",
+    ]
+
+
+def _models(folders: Sequence[str], languages: Sequence[str]) -> list[str]:
+    if folders:
+        names = [PurePath(folder).name for folder in folders]
+        return [
+            "models:                   # as they are; language adapters need the masked-LM head",
+            *(
+                f"  {_word(name)}: {{source: files, path: {json.dumps(folder)}}}"
+                for name, folder in zip(names, folders, strict=True)
+            ),
+        ]
+    return [
+        "models:",
+        "  small:",
+        "    # A small encoder, trained here on the raw text below. For one that you have",
+        "    # (config.json, model.safetensors, tokenizer.json), or one of the hub, write instead:",
+        "    #   {source: files, path: models/xlm-roberta-base}",
+        "    #   {source: hub, path: FacebookAI/xlm-roberta-base, revision: main}",
+        "    source: pretrain",
+        f"    languages: [{', '.join(languages)}]",
+        "    vocabulary: 16000       # pieces",
+        "    hidden_size: 384",
+        "    layers: 6",
+        "    attention_heads: 6",
+        "    intermediate_size: 1536",
+        "    max_length: 512         # subwords; the longest chunk or example must fit",
+        "    training: {steps: 20000, batch_size: 64, learning_rate: 5.0e-4, warmup_steps: 1000,",
+        "               chunk_length: 128, evaluate_every: 1000, threads: 4}",
+    ]
+
+
+def _word(text: str) -> str:
+    """Text as YAML, in quotes where it needs them."""
+    plain = re.fullmatch(r"[A-Za-z][\w./-]*", text) and text not in ("true", "false", "null")
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _held_out(text: Sequence[File]) -> int:
+    """A tenth of the documents of the language that has fewest."""
+    counts: Counter[str] = Counter()
+    for file in text:
+        language, left = str(file.language), COUNTED - counts[str(file.language)]
+        documents = readers.read_documents(
+            Path(file.path), text_column=file.column, documents=max(0, left)
+        )
+        counts[language] += sum(1 for _ in documents)
+    return max(1, min(HELD_OUT, min(counts.values()) // 10))
+
+
+def _task_lines(task: Task, source: str) -> Iterator[str]:
+    yield f"  {_word(task.name)}:"
+    if task.name != task.kind:
+        yield f"    type: {task.kind}"
+    yield "    source: files"
+    for place, template in task.places.items():
+        comment = {"train": f"   # read for {source} alone", "path": "   # holds both splits"}
+        yield f"    {place}: {json.dumps(template, ensure_ascii=False)}{comment.get(place, '')}"
+    if "path" in task.places:
+        yield "    cut: half               # of the questions; articles: between two articles"
+    if task.own:
+        yield "    languages:              # whose files are elsewhere"
+        for language, paths in task.own.items():
+            yield f"      {language}: {json.dumps(paths, ensure_ascii=False)}"
+    yield f"    targets: [{', '.join(task.targets)}]"
+    if task.kind == "qa":
+        yield "    max_length: 384         # subwords of question and window"
+        yield "    stride: 128             # subwords that neighbouring windows share"
+    else:
+        yield "    max_length: 128         # subwords; longer examples are cut"
+
+
+def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> dict[str, str]:
+    """The nearest language of each target by URIEL, of those that it knows."""
+    pool = [language for language in languages if language != source]
+    known = []
+    for language in pool:
+        try:
+            relatedness.uriel_codes([language])
+            known.append(language)
+        except InputError:
+            continue
+    wanted = [target for target in targets if target in known]
+    if len(known) < 2 or not wanted:
+        return {}
+    features = relatedness.query(known)
+    return {
+        target: ranked[0].language
+        for target in wanted
+        if (ranked := relatedness.rank(target, known, features))
+    }
+
+
+def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:
+    if related:
+        yield "# Whose adapter is added to that of the task language: the nearest by URIEL."
+        yield f"related: {{{', '.join(f'{t}: {r}' for t, r in related.items())}}}"
+    else:
+        yield "related: {}               # of each target the language that is nearest to it"
+    unknown = [target for target in targets if target not in related]
+    if related and unknown:
+        yield f"# URIEL does not know {', '.join(unknown)}: name their nearest language here, too."
+
+
+def _experiments(languages: Sequence[str]) -> list[str]:
+    if len(languages) > 2:
+        return [
+            "  zero_shot: {}           # the task language's adapter and the related one's, added",
+            "  label_free: {}          # λ chosen without labels of the target",
+            "  # enhancement: {}       # the target's own adapter, enhanced",
+        ]
+    return ["  enhancement: {}         # the target's own adapter, enhanced by the task language's"]

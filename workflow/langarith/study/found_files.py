@@ -1,0 +1,306 @@
+"""What the files of a folder are, by names and first lines: raw text, task data, base models.
+
+For `langarith init`, which drafts a study for them (:mod:`langarith.study.drafts`). Nothing is read
+to its end; `langarith check` does that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from glob import glob
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from langarith import layout
+from langarith.data import compression, readers
+from langarith.errors import InputError
+from langarith.tasks.shared.columns import TAG, split_columns
+
+Kind = Literal["text", "ner", "pos", "nli", "classification", "qa"]
+Split = Literal["train", "validation", "test"]
+
+COLUMNS: dict[Kind, frozenset[str]] = {
+    "nli": frozenset({"premise", "hypothesis", "label"}),
+    "classification": frozenset({"text", "label"}),
+    "qa": frozenset({"id", "question", "context", "answers"}),
+    "ner": frozenset({"tokens", "ner_tags"}),
+}
+"""Columns or keys by which tables and JSON are recognised."""
+
+TEXT_COLUMNS = ("text", "content", "sentence", "document", "body")
+"""Names of the column of raw text."""
+
+SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+LANGUAGE = re.compile(
+    r"(?<![A-Za-z0-9])[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|419))?(?![A-Za-z0-9])"
+)
+"""What may be a language code in a path: en, swa, sr_Latn, zh-Hant, pt-BR, es-419."""
+
+WORDS = frozenset(
+    "all bio bz2 csv dat doc gz iob io json mlm ner new nli old pos qa qas raw set sib src tmp tsv "
+    "txt ud web xml xnl xz zip zst".split()
+)
+"""Parts of paths that are no language code, although they could be."""
+
+FOREIGN = frozenset(".csv .gz .html .md .pdf .py .sh .tar .xml .yaml .yml .zip".split())
+NO_FORMAT = "of no format that tasks or raw text are read in"
+
+HEAD = 200
+"""Lines that show what a file is."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is recognised.
+
+    template: its path with `{language}` where the code stands. column: that of raw text.
+    """
+
+    path: str
+    kind: Kind
+    template: str
+    language: str | None
+    split: Split | None
+    column: str = "text"
+
+
+@dataclass
+class Found:
+    """What a folder holds: files that are recognised, base models, reasons why others are not."""
+
+    files: list[File] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
+
+    def of(self, kind: Kind) -> list[File]:
+        """The files of a kind, in the order of their paths."""
+        return [file for file in self.files if file.kind == kind]
+
+
+def look(folder: Path) -> Found:
+    """Recognise every file of a folder and those below it; hidden ones are passed over.
+
+    Errors: InputError where it is no folder, or its name has characters that mean something in the
+    paths of a study.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name the one that holds your files")
+    if set(str(folder)) & set("{}*?"):
+        raise InputError(
+            f"{folder}: braces, * and ? mean something in the paths of a study; rename the folder"
+        )
+    found, kinds = Found(), {}
+    for path in _files(folder, found):
+        if set(str(path.relative_to(folder))) & set("{}*?"):
+            found.others[str(path)] = "braces, * or ? in its name"
+            continue
+        try:
+            kinds[str(path)] = _kind(path)
+        except InputError as error:
+            found.others[str(path)] = str(error).removeprefix(f"{path} ").removeprefix(f"{path}, ")
+    found.files = list(_placed(folder, kinds))
+    for file in [f for f in found.files if f.kind == "text" and f.language is None]:
+        found.files.remove(file)
+        found.others[file.path] = "raw text without a language code in its path"
+    return found
+
+
+def _files(folder: Path, found: Found) -> Iterator[Path]:
+    """The files below a folder; folders that hold a base model are noted instead."""
+    entries = sorted(e for e in folder.iterdir() if not e.name.startswith("."))
+    if all((folder / name).is_file() for name in layout.ENCODER_FILES):
+        found.models.append(str(folder))
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(entry, found)
+        elif entry.is_file():
+            yield entry
+
+
+# --- by content ---
+
+
+def _kind(path: Path) -> tuple[Kind, str]:
+    """What a file holds, and the column of its text; InputError with the reason if unknown."""
+    name = path.name
+    for end in compression.ENDS:
+        name = name.removesuffix(end)
+    suffix = Path(name).suffix
+    by_suffix: dict[str, Callable[[Path], tuple[Kind, str]]] = {
+        ".parquet": lambda path: _of_columns(_parquet_columns(path)),
+        ".jsonl": lambda path: _of_columns(_first_object(path)),
+        ".json": _of_json,
+        ".conllu": lambda _: ("pos", ""),
+    }
+    if suffix in by_suffix:
+        return by_suffix[suffix](path)
+    if suffix in FOREIGN:
+        raise InputError(NO_FORMAT)
+    return _of_lines(path, suffix)
+
+
+def _of_lines(path: Path, suffix: str) -> tuple[Kind, str]:
+    """What a file of lines holds: a table, columns of words and tags, or raw text."""
+    lines = [line for _, line in islice(readers.read_lines(path), HEAD)]
+    rows = [line for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "# "))]
+    if not rows:
+        raise InputError("empty")
+    table = _table(rows[0]) if suffix == ".tsv" else None
+    kind: Kind | None = table or _tagged([split_columns(row) for row in rows])
+    if kind is None and suffix == ".txt":
+        kind = "text"
+    if kind is None and suffix == ".tsv":
+        raise InputError(f"a table whose header is '{rows[0][:60]}'; docs/your_own_data.md, NLI")
+    if kind is None:
+        raise InputError(NO_FORMAT)
+    return kind, "text"
+
+
+def _tagged(rows: Sequence[Sequence[str]]) -> Kind | None:
+    """The task of words with tags; InputError for tags that are not in the last column."""
+    if all(len(row) == 10 and row[0].split("-")[0].isdigit() for row in rows):
+        return "pos"
+    width = min(map(len, rows))
+    if width < 2:
+        return None
+    if all(TAG.fullmatch(row[-1].strip()) for row in rows):
+        return "ner"
+    if any(all(TAG.fullmatch(row[i]) for row in rows) for i in range(1, width)):
+        raise InputError("tags, but not in its last column; docs/your_own_data.md, NER")
+    return None
+
+
+def _table(header: str) -> Kind | None:
+    """The task of a table with this header."""
+    names = {cell.strip().lower() for cell in header.split("\t")}
+    for kind in ("nli", "classification"):
+        if names - {"text_pair"} == COLUMNS[kind]:
+            return kind
+    return None
+
+
+def _of_columns(columns: dict[str, bool]) -> tuple[Kind, str]:
+    """What a table of these columns is; the values say whether each holds text."""
+    for kind, needed in COLUMNS.items():
+        if needed <= columns.keys():
+            return kind, ""
+    texts = [name for name, text in columns.items() if text]
+    for name in [*TEXT_COLUMNS, *(texts if len(texts) == 1 else [])]:
+        if name in texts:
+            return "text", name
+    raise InputError(f"rows of {', '.join(columns) or 'nothing'}, which no task and no text has")
+
+
+def _parquet_columns(path: Path) -> dict[str, bool]:
+    schema = readers.open_parquet(path, ()).schema_arrow
+    return {field.name: str(field.type) in ("string", "large_string") for field in schema}
+
+
+def _first_object(path: Path) -> dict[str, bool]:
+    line = next((line for _, line in readers.read_lines(path) if line.strip()), "")
+    row = readers.parse_json(line, path, "line 1") if line else None
+    if not isinstance(row, dict):
+        raise InputError("no lines of JSON objects")
+    return {name: isinstance(value, str) for name, value in row.items()}
+
+
+def _of_json(path: Path) -> tuple[Kind, str]:
+    """By the keys at the beginning: a whole file may be large."""
+    with compression.open_binary(path) as file:
+        head = file.read(1 << 16).decode("utf-8", "replace")
+    keys = set(re.findall(r'"(\w+)"\s*:', head))
+    if "paragraphs" in keys:
+        return "qa", ""
+    for kind in ("nli", "classification"):
+        if COLUMNS[kind] <= keys:
+            return kind, ""
+    shown = json.dumps(head[:30], ensure_ascii=False)
+    raise InputError(f"JSON that begins with {shown}, which is neither SQuAD nor rows of a task")
+
+
+# --- by name ---
+
+
+def _placed(folder: Path, kinds: dict[str, tuple[Kind, str]]) -> Iterator[File]:
+    """Files with their languages: of several parts that may be a code the one that varies most."""
+    candidates = {path: list(_codes(folder, path)) for path in kinds}
+    seen: dict[Any, set[str]] = defaultdict(set)
+    for path, (kind, _) in kinds.items():
+        for code, template in candidates[path]:
+            seen[kind, _alike(template)].add(code)
+    for path, (kind, column) in kinds.items():
+        split = _split(str(Path(path).relative_to(folder)))
+        ranked = sorted(
+            candidates[path],
+            key=lambda c: (-len(seen[kind, _alike(c[1])]), len(c[0]) == 3, -path.rfind(c[0])),
+        )
+        template = ranked[0][1] if ranked else path
+        yield File(path, kind, template, ranked[0][0] if ranked else None, split, column)
+
+
+def _codes(folder: Path, path: str) -> Iterator[tuple[str, str]]:
+    """Parts of a path below the folder that may be a language code, and the path without each."""
+    inside = str(Path(path).relative_to(folder))
+    for code in dict.fromkeys(LANGUAGE.findall(inside)):
+        if code not in WORDS and code not in SPLITS:
+            here = rf"(?<![A-Za-z0-9]){re.escape(code)}(?![A-Za-z0-9])"
+            yield code, str(folder / re.sub(here, "{language}", inside))
+
+
+def _alike(template: str) -> str:
+    """The same for files that differ in their split or number alone."""
+    for word in SPLITS:
+        template = re.sub(rf"(?<![a-z]){word}(?![a-z])", "#", template)
+    return re.sub(r"\d+", "#", template)
+
+
+def _split(path: str) -> Split | None:
+    words = re.findall(r"[a-z]+", path.lower())
+    return next((SPLITS[word] for word in reversed(words) if word in SPLITS), None)
+
+
+# --- raw text ---
+
+
+def text_patterns(files: Sequence[File]) -> list[str]:
+    """Patterns of paths that match all files of raw text and, of each language, no others.
+
+    Of several shards of a language the parts that differ become `*`.
+    """
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        wanted[str(file.language)].add(file.path)
+    templates = list(dict.fromkeys(file.template for file in files))
+    looser = [list(dict.fromkeys(map(of, templates))) for of in (_any_number, _any_name)]
+    return min((p for p in (templates, *looser) if _match(p, wanted)), key=len)
+
+
+def _any_number(template: str) -> str:
+    return re.sub(r"\d+", "*", template)
+
+
+def _any_name(template: str) -> str:
+    """`*` and the suffixes, if the language is that of the folder."""
+    path = Path(template)
+    if "{language}" in path.name:
+        return re.sub(r"(\{language\}).*?((?:\.[a-z0-9]+)+)$", r"\1*\2", template)
+    ends = re.search(r"(\.(?:txt|jsonl|parquet)(?:\.\w+)?)$", path.name)
+    return str(path.parent / f"*{ends[1] if ends else ''}")
+
+
+def _match(patterns: Iterable[str], wanted: dict[str, set[str]]) -> bool:
+    return all(
+        {path for p in patterns for path in glob(p.replace("{language}", language))} == paths
+        for language, paths in wanted.items()
+    )

@@ -1,0 +1,144 @@
+"""A limited run: a study on a small part of its data and steps, to see it work before it is run.
+
+`snakemake --config limit=small` runs the same jobs as the whole study, with the same models, seeds
+and grids, and writes into folders of its own. All that is limited is set here, in keys that the
+study has anyway, so that no other code knows of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field
+
+from langarith.study.blocks import Strict
+from langarith.study.mistakes import shown
+from langarith.study.recipes import Recipe
+
+if TYPE_CHECKING:
+    from langarith.study.schema import CorporaSpec, ModelSpec, Split, Study, TaskSpec
+
+SUFFIX = "-limited"
+"""Of the name and the folders of a limited run."""
+
+
+class Limit(Strict):
+    """How much of a study is run.
+
+    documents: of raw text of each language; at most a fifth of them is held out.
+    examples: of the validation and test data of a task, each; of the training data, which no λ is
+        tried on and which must hold the labels of both, `TRAINED` times as many.
+    steps: of each training.
+    """
+
+    documents: int = Field(200, ge=10)
+    examples: int = Field(20, ge=5)
+    steps: int = Field(10, ge=2)
+
+
+TRAINED = 10
+
+
+def _small(value: Any) -> Any:
+    if value == "small":
+        return {}
+    if isinstance(value, dict | Limit):
+        return value
+    raise ValueError(f"{shown(value)} is no limit; write small, or {{documents: 200, steps: 10}}")
+
+
+LimitSpec = Annotated[
+    Limit, BeforeValidator(_small, json_schema_input_type=Literal["small"] | Limit)
+]
+"""`small`, or numbers; those left out are those of `small`."""
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+
+
+def limited(study: Study) -> Study:
+    """The study as its `limit` says; the study itself without one."""
+    limit = study.limit
+    if limit is None:
+        return study
+    folder = study.checkpoint_dir
+    training = study.training
+    return study.model_copy(
+        update={
+            "name": study.name + SUFFIX,
+            "note": f"{_note(limit)} {study.note}".strip(),
+            "results_dir": _beside(study.results_dir),
+            "checkpoint_dir": folder and _beside(folder),
+            # what is limited is never left out of a figure
+            "caption": True,
+            "experiments": {
+                name: view.model_copy(update={"caption": True}) if view.caption is False else view
+                for name, view in study.experiments.items()
+            },
+            "corpora": _corpora(study.corpora, limit),
+            "models": {name: _model(model, limit) for name, model in study.models.items()},
+            "tasks": {
+                name: _task(
+                    task, limit, ready=any(name in m.task_adapters for m in study.models.values())
+                )
+                for name, task in study.tasks.items()
+            },
+            "training": training.model_copy(
+                update={
+                    "language_adapter": _recipe(training.language_adapter, limit),
+                    "task_adapter": _recipe(training.task_adapter, limit),
+                }
+            ),
+        }
+    )
+
+
+def _note(limit: Limit) -> str:
+    return (
+        f"Limited run, whose scores mean nothing: at most {limit.documents:,} documents of each "
+        f"language, {limit.examples:,} examples of validation and of test data, and "
+        f"{limit.steps:,} steps of each training."
+    )
+
+
+def _beside(folder: str) -> str:
+    return folder.rstrip("/") + SUFFIX
+
+
+def _corpora(corpora: CorporaSpec, limit: Limit) -> CorporaSpec:
+    documents = min(corpora.documents or limit.documents, limit.documents)
+    held_out = min(corpora.validation_documents, limit.documents // 5)
+    return corpora.model_copy(update={"documents": documents, "validation_documents": held_out})
+
+
+def _model(model: ModelSpec, limit: Limit) -> ModelSpec:
+    if model.source != "pretrain":
+        return model
+    return model.model_copy(update={"training": _recipe(model.training, limit)})
+
+
+def _task(task: TaskSpec, limit: Limit, *, ready: bool) -> TaskSpec:
+    """Fewer examples; the labels of a ready-made adapter are those of all its training data."""
+    most: dict[Split, int] = {"test": limit.examples, "validation": limit.examples}
+    if not ready:
+        most["train"] = TRAINED * limit.examples
+    fewer = {split: min(task.examples.get(split, count), count) for split, count in most.items()}
+    return task.model_copy(
+        update={
+            "examples": dict(sorted({**task.examples, **fewer}.items())),
+            "training": task.training and _recipe(task.training, limit),
+        }
+    )
+
+
+def _recipe(recipe: RecipeT, limit: Limit) -> RecipeT:
+    """At most so many steps, validated twice; batches, and so the memory they need, stay."""
+    steps = min(recipe.steps or limit.steps, limit.steps)
+    half = max(1, steps // 2)
+    return recipe.model_copy(
+        update={
+            "steps": steps,
+            "epochs": None,
+            "evaluate_every": min(recipe.evaluate_every or half, half),
+            "warmup_steps": min(recipe.warmup_steps, half),
+        }
+    )
