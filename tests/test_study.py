@@ -440,7 +440,7 @@ def test_cell_can_be_read_back_from_its_wildcards() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "evaluation/tiny/ner/fr/la/en/seed7",  # one operand is no merge
+        "evaluation/tiny/ner/fr/la/+en/seed7",
         "evaluation/tiny/ner/fr/la/en+fr/seedx",
         "evaluation/tiny/ner/fr/la/en+fr@tenk/seed7",
         "adapters/tiny/task/ner/seed7",
