@@ -1,7 +1,8 @@
 """Hooks of MkDocs: files outside docs/ that documents link to become pages of the site.
 
 A link such as `../studies/own_files.yaml` leads to the file on GitHub, and in the site to a page
-below `repository/` with its text. So the site needs no address of the repository.
+below `repository/` with its text. So the site needs no address of the repository. A link whose text
+is the name of a document, such as `methods.md`, has the document's title instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ DOCS, COPIES = "docs/", "repository/"
 ALWAYS = ("CONTRIBUTING.md", "CHANGELOG.md")
 """Files of the navigation."""
 
-LINK = re.compile(r"\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
+LINK = re.compile(r"(?:\[(?P<name>[\w/]+\.md)\]|\])\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
+"""A link; `name` is its text where that is the name of a document, else only its end is matched."""
 MERMAID = re.compile(r"^```mermaid\n.*?^```\n", re.S | re.M)
 """Diagrams that GitHub draws; to draw them here would load a script from another server."""
 
@@ -89,9 +91,16 @@ def rewritten(text: str, source: str, page: str, root: Path) -> str:
         if not (root / path).exists():
             return match[0]  # MkDocs warns
         there = posixpath.relpath(page_of(path), posixpath.dirname(page) or ".")
-        return f"]({there}{match['anchor'] or ''})"
+        start = f"[{title(root / path)}]" if match["name"] else "]"
+        return f"{start}({there}{match['anchor'] or ''})"
 
     return LINK.sub(link, text)
+
+
+def title(document: Path) -> str:
+    """The first heading of a document."""
+    found = re.search(r"^# (.+)$", document.read_text(encoding="utf-8"), re.M)
+    return found[1] if found else document.name
 
 
 def as_page(source: Path, path: str, text: str) -> str:

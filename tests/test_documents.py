@@ -84,6 +84,13 @@ def test_the_readme_shows_the_library_as_the_guide_does():
     )
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_blocks_of_lists_are_indented_for_the_site(document):
+    """By four: GitHub takes a block that is indented by three as a part of its list, MkDocs not."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.S)
+    assert not re.findall(r"\n\n( {1,3}\S.*)", text)
+
+
 def test_every_page_is_in_the_navigation_once():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")]
