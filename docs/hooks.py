@@ -2,7 +2,8 @@
 
 A link such as `../studies/own_files.yaml` leads to the file on GitHub, and in the site to a page
 below `repository/` with its text. So the site needs no address of the repository. A link whose text
-is the name of a document, such as `methods.md`, has the document's title instead.
+is the name of a document, such as `methods.md`, has the document's title instead. Blocks within
+numbered lists may be indented by three, as on GitHub.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ ALWAYS = ("CONTRIBUTING.md", "CHANGELOG.md")
 
 LINK = re.compile(r"(?:\[(?P<name>[\w/]+\.md)\]|\])\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 """A link; `name` is its text where that is the name of a document, else only its end is matched."""
+ITEM = re.compile(r"^\d+\. .*\n(?:(?: {3}.*)?\n)*", re.M)
+"""An item of a numbered list with the blocks that belong to it."""
+
 MERMAID = re.compile(r"^```mermaid\n.*?^```\n", re.S | re.M)
 """Diagrams that GitHub draws; to draw them here would load a script from another server."""
 
@@ -58,6 +62,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri.startswith(COPIES):
         return markdown
     root = Path(config.config_file_path).parent
+    markdown = ITEM.sub(lambda item: re.sub(r"(?m)^ {3}", " " * 4, item[0]), markdown)
     return rewritten(markdown, DOCS + page.file.src_uri, page.file.src_uri, root)
 
 
