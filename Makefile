@@ -23,7 +23,7 @@ demo: environment
 	@$(BIN)/langarith results results/miniature
 
 docs: environment
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
 
 fetch: environment

@@ -93,7 +93,7 @@ def test_every_page_is_in_the_navigation_once():
 
 def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
     """Strictly: no link or anchor leads nowhere, and no page or name of the API is missing."""
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         build, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
