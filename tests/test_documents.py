@@ -92,7 +92,10 @@ def test_every_page_is_in_the_navigation_once():
 
 
 def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
-    """Strictly: no link or anchor leads nowhere, and no page or name of the API is missing."""
+    """Strictly: no link or anchor leads nowhere, and no page or name of the API is missing.
+
+    Without `--quiet`, which would hide the warnings from `--strict`, too.
+    """
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
