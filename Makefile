@@ -1,6 +1,7 @@
 # make demo: set up and run the miniature study.   make test: set up and run the tests.
 # make bench: the benchmarks side by side with their peers (make bench BENCH="--repeats 5").
 # make slurm-sandbox: a whole SLURM on this machine, to try profiles/slurm (root; make slurm-sandbox-stop).
+# make docs: the documentation site in site/ (its search needs a server: .venv/bin/mkdocs serve).
 # make fetch: bring what a study takes from the Hugging Face hub, where there is a network.
 ifneq ($(words $(CURDIR)),1)
 $(error $(CURDIR): Snakemake cannot start jobs by a path with a space; move the project into a folder without one)
@@ -14,12 +15,16 @@ STUDY ?= config.yaml
 # Jobs start Python hundreds of times: without byte code each of them would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo fetch test bench lint environment slurm-sandbox slurm-sandbox-stop lock clean
+.PHONY: demo docs fetch test bench lint environment slurm-sandbox slurm-sandbox-stop lock clean
 .DEFAULT_GOAL := demo
 
 demo: environment
 	@$(BIN)/snakemake all report --profile profiles/local
 	@$(BIN)/langarith results results/miniature
+
+docs: environment
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html"
 
 fetch: environment
 	@$(BIN)/snakemake lock_revisions --cores 1 --configfile $(STUDY)
@@ -39,8 +44,8 @@ slurm-sandbox-stop:
 	@envs/slurm-sandbox/stop
 
 lint: environment
-	$(BIN)/ruff format --check workflow tests benchmarks
-	$(BIN)/ruff check workflow tests benchmarks
+	$(BIN)/ruff format --check workflow tests benchmarks docs/hooks.py
+	$(BIN)/ruff check workflow tests benchmarks docs/hooks.py
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile studies/miniature.yaml

@@ -1,9 +1,12 @@
-"""README and guides: their links lead somewhere, and their examples are valid."""
+"""README and guides: their links lead somewhere, their examples are valid, the site builds."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from langarith import cli
 from langarith.models import encoders
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/*/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("studies/*/*.md")])
 SENTENCES = "Pedro Mora\tB-PER\nvive\tO\nen\tO\nLima\tB-LOC\n\n"
 
 
@@ -79,3 +82,36 @@ def test_the_readme_shows_the_library_as_the_guide_does():
     assert blocks(ROOT / "README.md", "python") == blocks(
         ROOT / "docs/merging_without_a_study.md", "python"
     )
+
+
+def test_every_page_is_in_the_navigation_once():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")]
+    named = re.findall(r"(\S+\.md)$", navigation, re.M)
+    assert sorted(pages) == sorted(page for page in named if not page.startswith("repository/"))
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
+    """Strictly: no link or anchor leads nowhere, and no page or name of the API is missing.
+
+    Without `--quiet`, which would hide the warnings from `--strict`, too.
+    """
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        build, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for page in tmp_path.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//', html), page
+    guide = (tmp_path / "your_own_data.html").read_text(encoding="utf-8")
+    assert 'href="repository/studies/own_files.yaml.html"' in guide
+    assert re.search(
+        r"<li>\s*<p>Check, look at the plan, run:</p>\s*<div", guide
+    )  # not after the list
+    copy = (tmp_path / "repository/studies/own_files.yaml.html").read_text(encoding="utf-8")
+    assert "task_language" in copy
+    assert 'id="langarith.models.adapters.read_adapter"' in (
+        tmp_path / "api/adapters.html"
+    ).read_text(encoding="utf-8")

@@ -86,7 +86,8 @@ def density(
     """Kernel density of the weights of language vectors, and shares of small ones (Figure 9).
 
     Args:
-        adapters, origins: as in :func:`similarity`.
+        adapters: as in :func:`similarity`.
+        origins: as in :func:`similarity`.
         layers: one curve for each; None for one of all tensors, the invertible adapter's included.
 
     Returns:
