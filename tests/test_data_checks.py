@@ -66,7 +66,11 @@ class Place:
             "task_language": "en",
             "seeds": [1],
             "models": {
-                "tiny": {"source": "pretrain", "languages": ["en", "es"], "vocabulary": 300},
+                "tiny": {
+                    "source": "pretrain",
+                    "languages": ["en", "es", "fr"],
+                    "vocabulary": 300,
+                },
             },
             "corpora": {
                 "source": "files",
@@ -164,6 +168,17 @@ def test_links_and_copies_are_the_same_file(place: Place) -> None:
     (place.folder / "ner/fr/test.conll").unlink()
     write(place.folder / "ner/fr/test.conll", (place.folder / "ner/es/test.conll").read_bytes())
     assert f"fr/test.conll is a copy of {place.folder}/ner/es/test.conll" in place.problems()
+
+
+def test_languages_that_the_base_model_has_not_seen_are_named(place: Place) -> None:
+    place.study["models"]["tiny"]["languages"] = ["en", "es"]
+    (warning,) = place.look().warnings
+    assert str(warning).startswith("models.tiny.languages: fr not among them: the model and its")
+
+
+def test_a_target_without_a_related_language_is_found(place: Place) -> None:
+    place.study |= {"related": {"es": "fr"}, "experiments": {"zero_shot": {}}}
+    assert "related.fr is not set: name it in the study, or run" in place.problems()
 
 
 def test_two_languages_do_not_share_a_raw_file(place: Place) -> None:

@@ -21,7 +21,7 @@ from langarith.evaluation import choice
 from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
 from langarith.progress import size_of
-from langarith.study import schema, sources
+from langarith.study import experiments, schema, sources
 from langarith.tasks.shared.checks import check_split
 
 if TYPE_CHECKING:
@@ -288,7 +288,26 @@ def _disk(of: schema.Study, found: Found) -> None:
     found.looked_at.append("free space on disk")
 
 
+def _grid(of: schema.Study, found: Found) -> None:
+    """Targets without a related language, and languages that a base model has not seen."""
+    for name in of.experiments:
+        try:
+            experiments.cells(of, name)
+        except InputError as error:
+            found.problems.append(str(error))
+    for name, model in of.models.items():
+        if model.source == "pretrain":
+            unseen = [code for code in of.languages if code not in model.languages]
+            if unseen:
+                warn(
+                    f"models.{name}.languages",
+                    f"{', '.join(unseen)} not among them: the model and its tokenizer have not "
+                    "seen this text; to add them is to train the model and all adapters again",
+                )
+
+
 CHECKS: tuple[Callable[[schema.Study, Found], None], ...] = (
+    _grid,
     _raw_text,
     _task_data,
     _base_models,

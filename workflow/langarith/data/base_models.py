@@ -298,7 +298,10 @@ def _weights(
         and missing
         and not any(name.startswith(prefix) for name in missing)
     ):
-        yield f"{path}: no masked-LM head ({_some(missing)}); {NEED}"
+        yield (
+            f"{path}: no masked-LM head ({_some(missing)}); {NEED}, or train one on your text "
+            "(source: pretrain with start)"
+        )
     elif missing:
         yield f"{path} lacks {_some(missing)}, which config.json describes; {NEED}"
     if left:
