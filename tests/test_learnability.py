@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from langarith.study import experiments, loading, schema
 from workspace import copy_project, run
@@ -21,19 +20,8 @@ def study(root) -> schema.Study:
 
 @pytest.fixture(scope="module")
 def results(root, study, tmp_path_factory) -> Path:
-    """The results of the miniature on a coarser grid of λ, and an adapter of every language."""
+    """The results of the miniature, and an adapter of every language."""
     project = copy_project(root, tmp_path_factory.mktemp("miniature") / "project")
-    ties = {"start": 0.8, "stop": 1.8, "step": 0.5}
-    coarse = {
-        "extends": "miniature.yaml",
-        "name": "coarse",
-        "lambdas": {
-            "la": {"start": 0, "stop": 1, "step": 0.25, "several": {"step": 0.5}},
-            "ties20": ties,
-            "ties80": ties,
-        },
-    }
-    (project / "studies/coarse.yaml").write_text(yaml.safe_dump(coarse))
     adapters = [
         f"{study.results_dir}/adapters/tiny/language/{language}@full/seed{study.seeds[0]}/"
         "adapter.safetensors"
@@ -45,8 +33,6 @@ def results(root, study, tmp_path_factory) -> Path:
         "profiles/local",
         "all",
         *adapters,
-        "--configfile",
-        "studies/coarse.yaml",
     )
     return project / study.results_dir
 
