@@ -61,6 +61,7 @@ if any(task.source == "miniature" for task in STUDY.tasks.values()):
             suffix="[a-z]+",
         resources:
             **member(lambda _: costs.SMALL),
+        priority: 5  # task adapters, the longest trainings, depend on it
         group:
             "miniature"
         conda:
