@@ -429,3 +429,10 @@ def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
     with pytest.raises(InputError):
         export.choice_of(Path("nowhere.json"))
+
+
+def test_a_method_of_another_number_of_operands_is_refused() -> None:
+    for method, operands, words in (("negation", 2, "2 operands"), ("analogy", 2, "2 operands")):
+        with pytest.raises(InputError, match=f"--method {method} does not merge {words}; give"):
+            export._point("1", method, operands)
+    assert export._point("1", "analogy", 3) == (1.0,)
