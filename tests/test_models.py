@@ -628,7 +628,7 @@ def test_classification_has_xlm_rs_own_head_and_question_answering_a_linear_laye
     assert dropout.p == 0.0 and linear.out_features == 2
 
 
-def test_the_masked_lm_head_is_trained_along_where_the_recipe_says_so(base) -> None:
+def test_the_masked_lm_head_is_trained_along_if_asked_for(base) -> None:
     model = encoders.load_masked_lm(base)
     add_initialised(model, "es", LANGUAGE, 1)
     train_only(model, "es")

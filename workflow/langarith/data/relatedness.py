@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -86,11 +86,23 @@ class Row:
     chosen: bool
 
 
-def uriel_codes(languages: Iterable[str]) -> dict[str, str]:
+def uriel_codes(languages: Collection[str]) -> dict[str, str]:
     """URIEL's code (ISO 639-3) of each language, given as ISO 639-1 or 639-3.
 
     Raises `InputError` for the first language that URIEL does not have.
     """
+    found = known(languages)
+    for language in languages:
+        if language not in found:
+            raise InputError(
+                f"URIEL does not know the language '{language}': give its ISO 639-1 or 639-3 code, "
+                "or name its related language in the study under 'related'."
+            )
+    return found
+
+
+def known(languages: Iterable[str]) -> dict[str, str]:
+    """The same of those languages that URIEL has."""
     # Read from lang2vec's files, since importing its module takes seconds, since its letter
     # lookup raises a bare Exception, and since its own list of languages lacks English.
     import numpy
@@ -98,21 +110,12 @@ def uriel_codes(languages: Iterable[str]) -> dict[str, str]:
     data = resources.files("lang2vec") / "data"
     letters = json.loads((data / "letter_codes.json").read_text(encoding="utf-8"))
     with (data / "family_features.npz").open("rb") as file:
-        known = set(numpy.load(file)["langs"].tolist())
-
-    codes = {}
-    for language in languages:
-        code = VARIETIES.get(language, letters.get(language, language))
-        if code not in known:
-            raise InputError(
-                f"URIEL does not know the language '{language}': give its ISO 639-1 or 639-3 code, "
-                "or name its related language in the study under 'related'."
-            )
-        codes[language] = code
-    return codes
+        there = set(numpy.load(file)["langs"].tolist())
+    codes = {code: VARIETIES.get(code, letters.get(code, code)) for code in languages}
+    return {language: code for language, code in codes.items() if code in there}
 
 
-def query(languages: Iterable[str]) -> dict[str, Features]:
+def query(languages: Collection[str]) -> dict[str, Features]:
     """The features of all `languages`, in one question to lang2vec (several seconds).
 
     Raises `InputError` for a language that URIEL does not have.

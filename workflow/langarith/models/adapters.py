@@ -20,6 +20,7 @@ from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import whole_folder
 from langarith.models.devices import device
+from langarith.models.masked_lm import lm_head
 from langarith.models.weights import read_tensors
 
 ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
@@ -105,8 +106,7 @@ def train_only(model: PreTrainedModel, adapter: str, *, head: bool = False) -> N
     trained = {id(parameter) for parameter in named_parameters(model, adapter).values()}
     if head:
         decoder = model.get_output_embeddings().weight
-        module = model.lm_head if hasattr(model, "lm_head") else model.cls
-        trained |= {id(p) for p in module.parameters() if p is not decoder}
+        trained |= {id(p) for p in lm_head(model).parameters() if p is not decoder}
     for parameter in model.parameters():
         parameter.requires_grad = id(parameter) in trained
 

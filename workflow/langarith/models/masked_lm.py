@@ -37,7 +37,12 @@ def masked_logits(
     hidden = model.base_model(input_ids=input_ids).last_hidden_state
     positions = (labels.flatten() != -100).nonzero().squeeze(1)
     chosen = hidden.flatten(0, 1).index_select(0, to_device(positions, hidden.device))
-    head = model.lm_head if hasattr(model, "lm_head") else model.cls
     # one sentence of all masked positions: the invertible adapter expects three dimensions
     wanted = labels.flatten().index_select(0, positions)
-    return head(chosen[None]).squeeze(0), to_device(wanted, hidden.device)
+    return lm_head(model)(chosen[None]).squeeze(0), to_device(wanted, hidden.device)
+
+
+def lm_head(model: PreTrainedModel) -> nn.Module:
+    """The masked-LM head of a masked-language model, decoder included: of RoBERTa, or of BERT."""
+    head: nn.Module = model.lm_head if hasattr(model, "lm_head") else model.cls
+    return head

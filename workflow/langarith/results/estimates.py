@@ -25,7 +25,6 @@ COLUMNS = (
     "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds"
 ).split(",")
 
-
 CELLS = 8
 """Cells whose counts are in memory at once: the gains of a target share them."""
 

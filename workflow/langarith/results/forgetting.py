@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pandas as pd
 
@@ -17,6 +18,9 @@ from langarith.results import analysis
 from langarith.results.names import MASKED_LM_LOSS
 
 NEGATION = "negation"
+
+Weight = TypeVar("Weight", str, float)
+"""A λ, as text or as a number."""
 
 
 def losses(table: pd.DataFrame) -> pd.DataFrame:
@@ -64,9 +68,9 @@ def weights(scores: pd.DataFrame) -> list[str]:
     return sorted((c for c in map(str, scores) if c[-1:].isdigit()), key=parse_point)
 
 
-def furthest(scores: Sequence[str]) -> str:
-    """The λ that is furthest from 0, of the text of some."""
-    return max(scores, key=lambda weight: (abs(float(weight)), float(weight)), default="")
+def furthest(weights: Sequence[Weight]) -> Weight:
+    """The λ that is furthest from 0, of at least one; of −λ and λ the latter."""
+    return max(weights, key=lambda weight: (abs(float(weight)), float(weight)))
 
 
 def changes(losses: pd.DataFrame) -> pd.DataFrame:

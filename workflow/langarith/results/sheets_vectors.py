@@ -102,9 +102,9 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     sheets = []
     found = forgetting.scores(table)
     weights = forgetting.weights(found)
-    last = forgetting.furthest(weights)
     scored = forgetting.scored(table)
     for model, task, part in panels(found, caption) if weights else ():
+        last = forgetting.furthest(weights)
         rows: list[Row] = [
             (
                 target,

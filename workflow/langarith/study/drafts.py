@@ -333,23 +333,11 @@ def _task_lines(task: Task, source: str) -> Iterator[str]:
 
 def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> dict[str, str]:
     """The nearest language of each target by URIEL, of those that it knows."""
-    pool = [language for language in languages if language != source]
-    known = []
-    for language in pool:
-        try:
-            relatedness.uriel_codes([language])
-            known.append(language)
-        except InputError:
-            continue
-    wanted = [target for target in targets if target in known]
-    if len(known) < 2 or not wanted:
+    known = list(relatedness.known(language for language in languages if language != source))
+    if len(known) < 2 or not set(targets) & set(known):
         return {}
-    features = relatedness.query(known)
-    return {
-        target: ranked[0].language
-        for target in wanted
-        if (ranked := relatedness.rank(target, known, features))
-    }
+    nearest = relatedness.proposal(relatedness.relatedness_table(known, exclude=()), 1)
+    return {target: str(nearest[target]) for target in targets if target in nearest}
 
 
 def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:

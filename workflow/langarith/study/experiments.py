@@ -137,7 +137,7 @@ class View:
     chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
     texts: Callable[[Study, str], list[Cell]] | None = None
-    """What masked-LM losses are numbers of it: see :func:`texts`."""
+    """The merges whose masked-LM losses it shows: see :func:`texts`."""
     compared: bool = True
     """Whether its table is read when the study is compared with the paper."""
 

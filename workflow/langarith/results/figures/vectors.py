@@ -52,7 +52,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     shown = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
     if len(shown) * len(texts) * WIDE[0] > space:
-        shown = [max(shown, key=lambda weight: (abs(weight), weight))]  # as in the gains
+        shown = [forgetting.furthest(shown)]
     wide = min(WIDE[1], space / (max(1, len(shown)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
