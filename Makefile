@@ -54,7 +54,7 @@ environment: $(READY)
 
 $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
-	@echo "Setting up .venv from envs/requirements.lock (once, about two minutes)"
+	@echo "Setting up .venv from envs/requirements.lock (once, about three minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	@# byte code on all cores, which pip writes on one; some packages ship files that do not compile

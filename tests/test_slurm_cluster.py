@@ -418,3 +418,26 @@ def test_what_slurm_would_not_take_is_a_sentence_before_anything_is_queued(
     assert not jobs_of(output)
     # and the folder is not left locked
     assert not list((project / ".snakemake/locks").glob("*"))
+
+
+def states() -> list[str]:
+    """The states of all jobs in the queue."""
+    squeue = ["squeue", "-h", "-o", "%t"]
+    return subprocess.run(
+        squeue, capture_output=True, text=True, check=True, timeout=20
+    ).stdout.split()
+
+
+def test_a_sandbox_that_was_killed_starts_again_with_no_job():
+    """The last test of this module: it ends the daemons that the others use."""
+    subprocess.run(
+        ["sbatch", "--output", "/dev/null", "--wrap", "sleep 30"], check=True, timeout=20
+    )
+    assert until(lambda: states() == ["R"], 20)
+    for pid in Path("/run/slurm-sandbox").glob("*.pid"):
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    again = subprocess.run(
+        [SANDBOX / "start"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert again.stdout.count(" idle ") == 4  # two nodes in two partitions
+    assert not states()
