@@ -80,8 +80,9 @@ def test_each_language_has_words_enough_of_its_own(code):
     assert len(own) >= 250
     for other in CODES:
         if other != code:
+            # near relatives share many words (Portuguese and Spanish a quarter), a copy all of them
             shared = own & distinct_words(languages.load(other))
-            assert len(shared) <= 0.25 * len(own), (code, other, sorted(shared))
+            assert len(shared) <= 0.6 * len(own), f"{code} and {other} share {sorted(shared)}"
 
 
 def test_each_language_has_a_calendar_of_its_own():
