@@ -59,6 +59,7 @@ TABLE = f"{R}/{layout.TABLE}"
 GAINS = f"{R}/{layout.GAINS}"
 CHOICES = f"{R}/{layout.CHOICES}"
 CHOSEN = f"{R}/{layout.CHOSEN}"
+CLAIMS = f"{R}/{layout.CLAIMS}"
 FIGURE = f"{R}/{layout.FIGURE}"
 LABEL_PRICE = layout.LABEL_PRICE
 LOGS = f"{R}/logs"

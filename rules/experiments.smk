@@ -133,6 +133,11 @@ def price_table(wildcards):
     return [TABLE.format(experiment=LABEL_PRICE)] if shown else []
 
 
+def claims_table(wildcards):
+    """What the study says of the paper's claims, beside the numbers that are compared."""
+    return [CLAIMS] if wildcards.experiment == "reproduction" else []
+
+
 def task_types(wildcards):
     """The type of each task of an experiment."""
     shown = cells(wildcards.experiment)

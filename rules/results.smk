@@ -211,7 +211,7 @@ rule estimate_density:
 
 rule compare_with_paper:
     message:
-        "Comparing this study with the paper's numbers"
+        "Comparing this study with the paper's numbers and claims"
     localrule: True
     input:
         tables=[
@@ -221,12 +221,13 @@ rule compare_with_paper:
         ],
         gains=[
             GAINS.format(experiment=name)
-            for name in ("zero_shot", "enhancement")
+            for name in experiments.CLAIMED
             if name in STUDY.experiments
         ],
         outcomes=compared_outcomes,
     output:
         table=TABLE.format(experiment="reproduction"),
+        claims=CLAIMS,
         record=f"{TABLE.format(experiment='reproduction')}.provenance.json",
     log:
         f"{LOGS}/compare_with_paper/{STUDY.name}.log",
@@ -253,6 +254,7 @@ rule format_table:
         gains=gains_table,
         choices=choices_table,
         price=price_table,
+        claims=claims_table,
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",

@@ -145,7 +145,19 @@ def test_every_method_is_compared_with_the_better_proxy_and_with_la(results: Pat
 
 
 def test_an_experiment_without_gains_has_none(results: Path) -> None:
-    assert gains.gains("lambda_impact", table_of(results), "en") == []
+    assert gains.gains("relatedness", table_of(results), "en") == []
+
+
+def test_coarser_grids_lose_what_the_table_of_lambda_impact_says(results: Path) -> None:
+    found = estimated(results, "lambda_impact")
+    table = table_of(results, "lambda_impact")
+    regrets = analysis.regret(table).groupby(["task", "target", "grid"])["regret"].mean()
+    rows = found[found["target"] != analysis.AVERAGE]
+    assert set(rows["over"]) == {gains.LABELS} and set(rows["rule"]) >= {analysis.FIXED}
+    assert len(rows) == len(regrets)
+    for row in rows.to_dict("records"):
+        assert row["gain"] == pytest.approx(-regrets[row["task"], row["target"], row["rule"]])
+        assert row["low"] <= row["gain"] <= row["high"]
 
 
 def test_an_average_needs_every_target(results: Path) -> None:

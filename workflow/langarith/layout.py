@@ -35,6 +35,7 @@ TABLE = "tables/{experiment}.csv"
 GAINS = "tables/{experiment}_gains.csv"
 CHOICES = "tables/{experiment}_choices.csv"
 LABEL_PRICE = "label_free_price"
+CLAIMS = "tables/reproduction_claims.csv"
 CHOSEN = "tables/{experiment}_chosen.csv"
 FIGURE = "figures/{experiment}"
 

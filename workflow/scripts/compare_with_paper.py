@@ -1,4 +1,4 @@
-"""Every number that the paper states beside this study's, with a verdict."""
+"""Every number that the paper states beside this study's, with a verdict, and every claim."""
 
 from langarith.jobs import warm
 
@@ -12,7 +12,7 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith import layout
     from langarith.results import estimates, tables
-    from langarith.results.paper import certainty, reproduction
+    from langarith.results.paper import certainty, claims, reproduction
 
     tidy = {Path(path).stem: tables.read(Path(path)) for path in snakemake.input.tables}
     of_gains = {
@@ -35,3 +35,5 @@ with record.job(snakemake):
         ),
     )
     tables.write(compared.to_dict("records"), Path(snakemake.output.table), reproduction.COLUMNS)
+    judged = claims.judge(of_gains, tidy)
+    tables.write(judged.to_dict("records"), Path(snakemake.output.claims), claims.COLUMNS)

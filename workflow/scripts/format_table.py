@@ -22,6 +22,7 @@ with record.job(snakemake):
         "intervals": intervals.intervals(gains),
         "choices": intervals.choices(choices),
         "price": [tables.read(Path(path)) for path in snakemake.input.price],
+        "claims": [tables.read(Path(path)) for path in snakemake.input.claims],
     }
     made = make(tables.read(Path(snakemake.input.table)), caption)
     write_text(snakemake.output.markdown, render.markdown(made))

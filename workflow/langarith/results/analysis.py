@@ -187,11 +187,11 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
     """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
 
     A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `refine`, `λ =
-    0.5`). Columns: those; `lambda`, its choice; `regret`, the test score of the study's choice
-    minus that of this one, in points; `evaluations` of this grid and `full_evaluations`, those of
-    the study; `grid_size`, points of the full grid, which are more than the latter where the study
-    itself searched by `refine`. A grid that is not part of what the study evaluated, or is all of
-    it, has no rows.
+    0.5`). Columns: those; `lambda`, its choice, and `full_lambda`, the study's; `regret`, the test
+    score of the study's choice minus that of this one, in points; `evaluations` of this grid and
+    `full_evaluations`, those of the study; `grid_size`, points of the full grid, which are more
+    than the latter where the study itself searched by `refine`. A grid that is not part of what the
+    study evaluated, or is all of it, has no rows.
     """
     score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
     rows = []
@@ -209,10 +209,12 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
         for name, weight in chosen.items():
             lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
             told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
-            told |= {"regret": lost, "evaluations": len(coarse.get(name, ()))}
+            told |= {"full_lambda": fine, "regret": lost}
+            told |= {"evaluations": len(coarse.get(name, ()))}
             told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
             rows.append(told)
-    columns = [*CELL, "grid", "lambda", "regret", "evaluations", "full_evaluations", "grid_size"]
+    choices = ["grid", "lambda", "full_lambda", "regret"]
+    columns = [*CELL, *choices, "evaluations", "full_evaluations", "grid_size"]
     found = pd.DataFrame(rows, columns=columns)
     # a missing cell keeps its rows
     places = cells(table).query("method == 'la'")[CELL]

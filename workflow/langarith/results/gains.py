@@ -177,6 +177,21 @@ def _pool(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return found
 
 
+def _lambda_impact(table: pd.DataFrame, task_language: str) -> list[Gain]:
+    """Coarser grids, and λ = 0.5 unseen, over the full grid: regrets with a sign (5.1)."""
+    found = []
+    place = ["model", "task", "target", "left", "right", "grid"]
+    complete = analysis.regret(table).dropna(subset=["regret"])
+    for names, rows in complete.groupby(place, sort=False):
+        model, task, target, left, right, grid = map(str, names)
+        coarse, full = (
+            Score("la", f"{left}+{right}", dict(zip(rows["seed"], zip(rows[column]), strict=True)))
+            for column in ("lambda", "full_lambda")
+        )
+        found.append(Gain(model, task, target, "la", "full", LABELS, coarse, (full,), rule=grid))
+    return found
+
+
 def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
     """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
     found = []
@@ -258,13 +273,14 @@ def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
     return gains
 
 
-OWN_RULES = ("label_free", "forgetting", "analogy")
+OWN_RULES = ("lambda_impact", "label_free", "forgetting", "analogy")
 """Experiments whose gains are not of what the study's `selection` chose."""
 
 GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "zero_shot": _zero_shot,
     "enhancement": _enhancement,
     "low_resource": _low_resource,
+    "lambda_impact": _lambda_impact,
     "ties": _methods,
     "methods": _all_methods,
     "pool": _pool,

@@ -179,17 +179,21 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
     """Section 5.1 in numbers: what a coarser grid of λ costs on test, and what it saves."""
     sheets = []
     for model, of_model in by(analysis.regret(table), "model", caption["models"]):
-        parts = [(task.upper(), part) for task, part in by(of_model, "task")]
+        parts = list(by(of_model, "task"))
         parts += [("all", of_model)] if len(parts) > 1 else []
         blocks: list[list[Row]] = []
         for task, part in parts:
             blocks.append([])
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
+                place = intervals.key(model, task, analysis.AVERAGE, intervals.LABELS, rule=grid)
+                ends = caption.get("intervals", {}).get(place)
                 taken = _evaluations(runs["evaluations"])
                 saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
-                blocks[-1].append((task, examples(runs, table), grid, cost, worst, taken, saved))
+                cost = replace(cost, interval=ends and (-ends[1], -ends[0]))
+                name = "all" if task == "all" else task.upper()
+                blocks[-1].append((name, examples(runs, table), grid, cost, worst, taken, saved))
         sheets.append(
             sheet(
                 f"Lambda impact, {model}",

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from langarith.results import analysis
-from langarith.results.paper import stated
+from langarith.results.paper import claims, stated
 from langarith.results.paper.stated import Stated
 from langarith.results.sheet import MISSING, Number, Row, Sheet, missing_cells, sheet
 
@@ -219,12 +219,16 @@ _QUANTITIES: dict[str, Quantity] = {
 
 
 def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """What `compare` found: a count of verdicts, then a sheet for each part of the paper.
+    """The paper's claims, a count of verdicts on its numbers, and a sheet for each of its parts.
 
-    Of a study that has none of the paper's models there is one sentence instead.
+    Of a study that has none of the paper's models there is one sentence instead of the numbers.
+    The claims are `caption["claims"]`: one table of `claims.judge`, or none.
 
     `compared` may come back from a CSV file that was read with plain `pandas.read_csv`.
     """
+    claimed = [
+        made for judged in caption.get("claims", ()) for made in claims.sheets(judged, caption)
+    ]
     models = {number.model for number in stated.stated() if number.model}
     if not models & set(caption["models"]) and set(compared["verdict"]) == {"not comparable"}:
         said = (
@@ -232,7 +236,7 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             f"({', '.join(sorted(models))}): the {len(compared)} numbers that the paper states are "
             "not compared with it."
         )
-        return [sheet("Reproduction", said, (), [], caption), *missing_cells(caption)]
+        return [*claimed, sheet("Reproduction", said, (), [], caption), *missing_cells(caption)]
     compared = compared.fillna({"model": "", "note": ""})
     parts = compared["source"].where(compared["source"].map(_in_print), "text")
     verdicts = [said for said in VERDICTS if said in set(compared["verdict"])]
@@ -271,7 +275,7 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*made, *missing_cells(caption)]
+    return [*claimed, *made, *missing_cells(caption)]
 
 
 def _in_print(source: str) -> bool:
