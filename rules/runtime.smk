@@ -7,11 +7,12 @@ import fcntl
 import gc
 import logging
 import os
+import re
 import signal
 import threading
 import time
 
-from langarith.cluster import slurm
+from langarith.cluster import runs, slurm
 from langarith.errors import InputError
 from langarith.files import write_text
 from langarith.jobs import warm
@@ -117,11 +118,14 @@ class FailedJobLogs(logging.Handler):
             return  # Snakemake also reports each member of a failed group: shown once, as a group
         if event.value == "job_error":
             own = [log for log in record.log if log.startswith(LOGS)]
+            runs.note_failed(Path(R), own)
             self.show(own, [log for log in record.log if log not in own], record.aux)
         elif event.value == "group_error":
             # a member that succeeded has its record, the last of its outputs
             failed = [j for j in record.job_error_info if not os.path.exists(j["output"][-1])]
-            self.show([log for j in failed for log in j["log"]], record.aux_logs, vars(record))
+            logs = [log for j in failed for log in j["log"]]
+            runs.note_failed(Path(R), logs)
+            self.show(logs, record.aux_logs, vars(record))
 
     def show(self, logs, slurm_logs, details):
         job = details.get("external_jobid")
@@ -159,7 +163,10 @@ def limit_status_interval(executor, longest):
 
 
 def prepare_cluster(executor):
-    """End with one sentence if SLURM refuses a request; set its log folder and status interval."""
+    """End with one sentence if SLURM refuses a request; set its log folder and status interval.
+
+    The names of its jobs begin with the study's, so that squeue tells the studies of a user apart.
+    """
     dag = workflow.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
     kinds = [(", ".join(sorted(unit.rules)), dict(unit.resources.items())) for unit in submitted]
@@ -175,6 +182,8 @@ def prepare_cluster(executor):
     first, longest = slurm.pauses(settings.init_seconds_before_status_checks)
     settings.init_seconds_before_status_checks = first
     limit_status_interval(executor, longest)
+    if not settings.jobname_prefix:  # the profile may set another
+        executor.run_uuid = f"{re.sub('[^A-Za-z0-9_-]', '-', STUDY.name)[:50]}_{executor.run_uuid}"
 
 
 def print_usage():
@@ -216,15 +225,20 @@ def lock_results():
     The system lifts the lock when this process ends, however it ends. Snakemake itself locks the
     working directory alone.
     """
-    path = Path(LOGS, "lock")
+    path = Path(R, runs.LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        refuse(f"results_dir: another run is writing into {R}; wait for its end, or stop it")
-    except OSError as error:
-        print(f"No lock on {R} ({error.strerror}): start one run at a time", file=sys.stderr)
+    for last in (False, True):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if last:
+                refuse(f"results_dir: another run is writing into {R}; wait for its end, or stop it")
+            time.sleep(0.2)  # `langarith status` may be looking at the lock
+        except OSError as error:
+            print(f"No lock on {R} ({error.strerror}): start one run at a time", file=sys.stderr)
+            break
     LOCKS.append(file)  # closed, and so lifted, with this process
 
 
@@ -240,6 +254,21 @@ def restore_study_file():
     has_run = os.path.isdir(LOGS) and not os.path.exists(f"{R}/study.json")
     if has_run and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
         write_study_file()
+
+
+# --- what this run does and has made, for `langarith status` and for its end ---
+
+
+def write_plan():
+    executor = slurm_executor()
+    runs.begin(
+        Path(R),
+        [(job.rule.name, job.log, job.output) for job in workflow.dag.needrun_jobs()],
+        at_once=jobs_at_once(),
+        cluster=executor.run_uuid if executor else "",
+        study=STUDY_FILE,
+        overrides=STUDY_OVERRIDES,
+    )
 
 
 # --- hooks ---
@@ -268,11 +297,15 @@ onstart:
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
     write_study_file()
+    if workflow.exec_mode.name == "DEFAULT":
+        write_plan()
 
 
 onsuccess:
     if slurm_executor():
         print_usage()
+    if workflow.exec_mode.name == "DEFAULT":
+        print(*runs.made_by_last(Path(R)), sep="\n", file=sys.stderr)
 
 
 onerror:

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from langarith.audit import merge
-from langarith.cluster import check, doctor, plan
+from langarith.audit import merge, track
+from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.study import loading
@@ -33,7 +33,9 @@ examples:
   langarith check studies/mine.yaml                 is everything there that its jobs will read?
   langarith plan studies/mine.yaml zero_shot        what would run, and for how long?
   langarith plan studies/mine.yaml --limit small    and with the first part of everything?
+  langarith status results/mine                     what runs, how far is it, when does it end?
   langarith results results/mine                    which figures and tables are there?
+  langarith track results/mine --to tensorboard tb  learning curves for TensorBoard
   langarith audit explain --help                    where does a number come from?
   langarith export --left en --right fr --lambda 0.6 --results results/mine --seed 1 --to en-fr
   langarith merge recipe.yml --to en-fr             merge two adapters without a study
@@ -41,13 +43,8 @@ examples:
 
 
 def results(folder: Path) -> list[str]:
-    """The figures, tables and reports of a study, one line each."""
-    kinds = {"Figures": "figures/*.p[dn][fg]", "Tables": "tables/*.csv", "Reports": "report*.*"}
-    lines = []
-    for kind, pattern in kinds.items():
-        paths = sorted(path for path in folder.glob(pattern))
-        if paths:
-            lines += [f"{kind}:", *(f"  {path}" for path in paths)]
+    """The figures, tables and pages of a study."""
+    lines = runs.made(folder)
     if not lines:
         raise InputError(f"{folder}: no figure or table yet; run the study first")
     return lines
@@ -164,6 +161,21 @@ def run(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="list the figures and tables of a study")
     listing.add_argument("folder", type=Path)
+    watching = commands.add_parser(
+        "status", help="say what a run has done, what it does and when it ends"
+    )
+    watching.add_argument(
+        "where", type=Path, nargs="?", help="results folder or study; default: the newest run here"
+    )
+    watching.add_argument("--all", action="store_true", help="all trainings, not a screen of them")
+    _add_limit(watching)
+    tracking = commands.add_parser(
+        "track", help="write the metrics of a study's trainings for TensorBoard"
+    )
+    tracking.add_argument("results", type=Path, help="results folder of a study")
+    tracking.add_argument(
+        "--to", nargs=2, required=True, metavar=("tensorboard", "FOLDER"), help="a new folder"
+    )
     drafting = commands.add_parser("init", help="write a study for the files of a folder")
     drafting.add_argument("folder", type=Path, help="which holds raw text and task data")
     drafting.add_argument(
@@ -210,6 +222,10 @@ def run(arguments: list[str]) -> int:
             chosen.study, chosen.targets, chosen.jobs, overrides(chosen.limit)
         ),
         "results": lambda: results(chosen.folder),
+        "status": lambda: list(
+            status.report(status.find(chosen.where, overrides(chosen.limit)), chosen.all)
+        ),
+        "track": lambda: track.export(chosen.results, chosen.to[0], Path(chosen.to[1])),
         "shards": lambda: shards(
             chosen.repository, chosen.config, chosen.languages, chosen.revision
         ),

@@ -122,13 +122,13 @@ def pending(snakemake: Sequence[str]) -> list[Pending]:
             outputs[row["rule"]].append((row["output_file"], row["status"]))
     return [
         Pending(rule, path, STATES.get(status, status))
-        for rule in sorted(outputs, key=_flow_order)
+        for rule in sorted(outputs, key=flow_order)
         for path, status in outputs[rule]
         if path.endswith("provenance.json")
     ]
 
 
-def _flow_order(rule: str) -> tuple[int, str]:
+def flow_order(rule: str) -> tuple[int, str]:
     """Sort key of a rule: its stage in the data flow (unknown rules last), then its name."""
     stages = (i for i, stage in enumerate(FLOW) if rule.startswith(stage))
     return next(stages, len(FLOW)), rule
@@ -169,8 +169,15 @@ def of_study(
     return [*plan_lines(planned, at_once, place), *(disk.lines(read, at_once) if planned else [])]
 
 
-def stages(study: schema.Study, jobs: Iterable[Pending], place: Place) -> list[Stage]:
-    """The jobs by rule, with the time of one."""
+def stages(
+    study: schema.Study, jobs: Iterable[Pending], place: Place, *, measure: bool = True
+) -> list[Stage]:
+    """The jobs by rule, with the time of one.
+
+    Args:
+        measure: measure the speed of this machine for jobs like none that is recorded, some
+            seconds of computing; otherwise their time is unknown.
+    """
     by_rule: dict[str, list[Pending]] = defaultdict(list)
     for job in jobs:
         by_rule[job.rule].append(job)
@@ -182,8 +189,13 @@ def stages(study: schema.Study, jobs: Iterable[Pending], place: Place) -> list[S
         if work.kind(rule) in work.KINDS
     }
     known = {rule: [w for w in of if w] for rule, of in counted.items() if all(of)}
-    unrecorded = [w for rule, of in known.items() for w in of if not recorded.like(rule, w, place)]
-    speeds = _measured(unrecorded) if place.here else {}
+    unrecorded = [
+        (rule, w) for rule, of in known.items() for w in of if not recorded.like(rule, w, place)
+    ]
+    speeds = _measured(w for _, w in unrecorded) if place.here and measure else {}
+    if place.here and not measure:
+        for rule, _ in unrecorded:
+            known.pop(rule, None)
     planned = []
     for rule, members in by_rule.items():
         reasons = Counter(job.why for job in members)
@@ -312,6 +324,19 @@ def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> float:
     return LOAD + sum(times) / len(times)
 
 
+def wall(planned: Iterable[Stage], at_once: int, place: Place) -> float:
+    """Seconds of the stages whose time is known, one after the other.
+
+    Args:
+        at_once: cores or jobs, as in :func:`of_study`.
+    """
+    seconds = 0.0
+    for stage in planned:
+        parallel = max(1, at_once // stage.threads) if place.here else at_once
+        seconds += (stage.seconds or 0.0) * -(-stage.jobs // parallel)
+    return seconds
+
+
 def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator[str]:
     """The plan as lines: a row per stage, then the sums.
 
@@ -322,7 +347,7 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
         yield "Nothing to be done: all files exist and are up to date."
         return
     rows = [("stage", "jobs", "each", "together", "time from", "why")]
-    total = gpu = cpu = wall = 0.0
+    total = gpu = cpu = 0.0
     for stage in planned:
         each = "?" if stage.seconds is None else duration(stage.seconds)
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
@@ -332,8 +357,6 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
             total += seconds
             gpu += seconds if stage.gpu else 0.0
             cpu += seconds * stage.threads
-            parallel = max(1, at_once // stage.threads) if place.here else at_once
-            wall += stage.seconds * -(-stage.jobs // parallel)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (
@@ -345,8 +368,9 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     yield ""
     yield (
         f"{sum(stage.jobs for stage in planned)} jobs, {place}: about {duration(total)} of "
-        f"computing, {gpu / 3600:.1f} GPU-hours and {cpu / 3600:.1f} CPU-hours; {duration(wall)} "
-        f"with {at_once} {'cores' if place.here else 'jobs at once'}, stage after stage"
+        f"computing, {gpu / 3600:.1f} GPU-hours and {cpu / 3600:.1f} CPU-hours; "
+        f"{duration(wall(planned, at_once, place))} with {at_once} "
+        f"{'cores' if place.here else 'jobs at once'}, stage after stage"
     )
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"

@@ -1,0 +1,174 @@
+"""What a run of Snakemake has to do, written at its start, and what it made, named at its end.
+
+`logs/run.json` in the results folder lists the planned jobs: `langarith status` compares it with
+the files that are there. `logs/failed.txt` has a line for each attempt that failed: when, and its
+log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import textwrap
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langarith.errors import InputError
+from langarith.files import read_json, write_text
+
+PLAN, FAILED, LOCK = "logs/run.json", "logs/failed.txt", "logs/lock"
+"""Below the results folder. The lock is held by a run as long as it goes on."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job of a run: its log and its last output, which is there only if the job is complete.
+
+    Paths are relative to the results folder; downloads lie outside. `log` is empty for a job
+    without one.
+    """
+
+    rule: str
+    log: str
+    output: str
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run as it was planned at its start, which is the time of the file.
+
+    at_once: cores or, on a cluster, jobs that run in parallel.
+    cluster: name of its jobs in the queue of SLURM; empty for a run on one machine. study: the file
+    of the study, relative to `folder`, where Snakemake was started.
+    """
+
+    host: str
+    at_once: int
+    cluster: str
+    study: str
+    overrides: Mapping[str, Any]
+    folder: str
+    jobs: Sequence[Planned] = field(default_factory=tuple)
+
+
+def begin(
+    results: Path,
+    jobs: Iterable[tuple[str, Sequence[str], Sequence[str]]],
+    *,
+    at_once: int,
+    cluster: str,
+    study: str,
+    overrides: Mapping[str, Any],
+) -> None:
+    """Write the plan of a run that starts now.
+
+    Args:
+        jobs: rule, logs and outputs of each job; one without outputs is left out.
+    """
+
+    def below(path: str) -> str:
+        return os.path.relpath(path, results)
+
+    planned = [
+        Planned(rule, below(logs[0]) if logs else "", below(outputs[-1]))
+        for rule, logs, outputs in jobs
+        if outputs
+    ]
+    run = PlannedRun(
+        socket.gethostname(),
+        at_once,
+        cluster,
+        study,
+        dict(overrides),
+        os.getcwd(),
+        planned,
+    )
+    (results / FAILED).unlink(missing_ok=True)
+    write_text(results / PLAN, json.dumps(asdict(run), indent=0, default=str) + "\n")
+
+
+def note_failed(results: Path, logs: Iterable[str]) -> None:
+    """Add the logs of a job whose attempt has failed now."""
+    with (results / FAILED).open("a", encoding="utf-8") as file:
+        file.writelines(f"{time.time()} {os.path.relpath(log, results)}\n" for log in logs)
+
+
+def read(results: Path) -> PlannedRun | None:
+    """The newest run in a results folder; None where none has left its plan.
+
+    Raises:
+        InputError: the file is no plan of a run.
+    """
+    path = results / PLAN
+    if not path.is_file():
+        return None
+    try:
+        data = read_json(path)
+        return PlannedRun(**data | {"jobs": [Planned(**job) for job in data["jobs"]]})
+    except (TypeError, KeyError, InputError) as error:
+        raise InputError(f"{path}: no plan of a run; delete it, the next run writes it") from error
+
+
+def read_failed(results: Path) -> dict[str, float]:
+    """When the last failed attempt of each job ended (seconds since 1970), by the job's log."""
+    path = results / FAILED
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {log: float(when) for when, log in (line.split(" ", 1) for line in lines)}
+
+
+def goes_on(results: Path) -> bool:
+    """Whether a run holds the lock of a results folder, on this machine or on another one.
+
+    Where the file system has no locks, the newest run is taken to have ended.
+    """
+    try:
+        with (results / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+# --- what there is to look at ---------------------------------------------------------------------
+
+WIDTH = 92
+
+
+def made(results: Path, since: float = 0.0) -> list[str]:
+    """Names of the figures, tables and pages of a study, by kind; empty if there is none.
+
+    Args:
+        since: seconds since 1970; older files are left out.
+    """
+    lines: list[str] = []
+    indent = {"initial_indent": "    ", "subsequent_indent": "    "}
+    for kind, folder, suffixes in (
+        ("Figures", "figures", (".pdf", ".png")),
+        ("Tables", "tables", (".md", ".tex")),
+    ):
+        files = [path for path in (results / folder).glob("*.*") if path.stat().st_mtime >= since]
+        names = sorted({path.stem for path in files if path.suffix in suffixes})
+        data = {path.stem for path in files if path.suffix == ".csv"}
+        if names or data:
+            beside = f"; .csv: {len(data)}" if data else ""
+            lines.append(f"{kind} in {results / folder} ({', '.join(suffixes)}{beside}):")
+            lines += textwrap.wrap(
+                ", ".join(names or sorted(data)), WIDTH, break_on_hyphens=False, **indent
+            )
+    pages = [results / "report.html", results / "provenance/index.html", results / "crate.zip"]
+    pages = [page for page in pages if page.is_file() and page.stat().st_mtime >= since]
+    if pages:
+        lines += ["Pages:", *(f"    {page}" for page in pages)]
+    return lines
+
+
+def made_by_last(results: Path) -> list[str]:
+    """The same of what the newest run made."""
+    return made(results, (results / PLAN).stat().st_mtime)
