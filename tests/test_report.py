@@ -77,7 +77,7 @@ def test_the_page_shows_figures_tables_curves_times_and_what_is_missing(path, op
     part = page.inner_text("#zero_shot")
     assert "Test scores per target." in part
     assert page.locator("#zero_shot td strong").inner_text() == "49.00"
-    names = page.eval_on_selector_all("#zero_shot a", "all => all.map(a => a.download)")
+    names = page.eval_on_selector_all("#zero_shot a[download]", "all => all.map(a => a.download)")
     assert names == ["zero_shot.pdf", "zero_shot.csv", "zero_shot.md"]
     assert "No output yet" in page.inner_text("#ties")
     lost = page.inner_text("#missing_cells")
@@ -128,10 +128,10 @@ def test_run_times_are_those_of_the_records(graph):
     record.write_text(json.dumps(output))
     times = {t.rule: t for t in report.run_times(lineage.of(Path("results")).jobs)}
     assert times["sweep_la"].jobs == 2
-    assert times["sweep_la"].gpu_hours == 2.0
+    assert times["sweep_la"].gpu == 7200.0
     assert times["sweep_la"].seconds == 7202.0
     assert times["sweep_la"].peak == "2.1 GB"
-    assert times["train_language_adapter"].gpu_hours == 0.0
+    assert times["train_language_adapter"].gpu == 0.0
     assert next(iter(times)) == "tokenize_shard"
 
 
@@ -143,15 +143,49 @@ def test_the_result_comes_first_in_words_and_numbers(graph):
     assert report.result(graph, report.Part("ties", CAPTION)) is None
 
 
+def test_a_lambda_at_an_end_is_no_merging(graph):
+    """The sum of es is chosen at λ = 1 by every seed: the score of the English adapter alone."""
+    one = made_up.cell("es", "en+es", 1, {0.0: 40.0, 1.0: 45.0}, chosen=1.0)
+    other = made_up.cell("fr", "en+fr", 1, {0.0: 40.0, 0.5: 45.0, 1.0: 41.0}, chosen=0.5)
+    made_up.table([one, other]).drop(columns="point").to_csv(
+        graph.results / "tables/enhancement.csv", index=False
+    )
+    found = report.result(graph, report.Part("enhancement", CAPTION))
+    assert found.sentence.endswith("scores above the own adapter alone in 2 of 2 cells.")
+    assert "0 or 1 in 1 of the 2 cells (1 of the 2 counted here): nothing is merged" in found.remark
+    assert report.result(graph, report.Part("zero_shot", CAPTION)).remark == ""
+
+
+def test_numbers_of_tables_lead_to_their_chains(path, open_page):
+    page = open_page(path)
+    assert page.locator("aside:visible").count() == 0
+    page.click("#zero_shot tbody td:nth-child(2) a")
+    shown = page.inner_text("aside:target")
+    for text in (
+        "49.00 ± 0.00",
+        "1: 49.00, 2: 49.00",
+        "λ = 0.50; chosen on validation",
+        "raw/fr.txt",
+    ):
+        assert text in shown
+    href = page.get_attribute("aside:target p a", "href")
+    assert href.startswith("provenance/index.html#number=zero_shot%2Ftiny%2C%20NER")
+    # the gain is none of the numbers that the page knows: the table leads on
+    gain = page.get_attribute("#zero_shot tbody td:nth-child(3) a", "href")
+    assert gain.startswith("#n") or gain.endswith("#path=tables/zero_shot.csv")
+
+
 def test_the_page_stands_alone(graph):
     """A file that is mailed: every link is inside it, and what it holds are the files' bytes."""
     page = report.page(graph, [report.Part("zero_shot", CAPTION)])
     links = re.findall(r'(?:href|src)="([^"]*)"', page)
-    assert {link[:5] for link in links if not link.startswith("#")} == {"data:"}
-    inside = {base64.b64decode(link.partition(",")[2]) for link in links if link[0] != "#"}
+    # but for the provenance page, which has more to say than what is inside
+    links = [link for link in links if not link.startswith(("#", "provenance/index.html"))]
+    assert {link[:5] for link in links} == {"data:"}
+    inside = {base64.b64decode(link.partition(",")[2]) for link in links}
     for name in ("tables/zero_shot.csv", "tables/zero_shot.md", "figures/zero_shot.pdf"):
         assert (graph.results / name).read_bytes() in inside
-    assert "results/provenance/index.html" in page
+    assert '<a href="provenance/index.html">' in page
 
 
 def test_notes_stand_once():
@@ -217,7 +251,10 @@ def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
     page = open_page(copy / "results/nano/report.html")
     assert page.locator("section img").count() == 4
     assert "None: every cell" in page.inner_text("#missing_cells")
-    assert "results/nano/provenance/index.html" in page.inner_text("#study")
+    page.click("#zero_shot td a")
+    assert "adapters" in page.inner_text("aside:target")
+    page.click("aside:target p a")
+    page.wait_for_function("document.getElementById('here').dataset.shown.startsWith('#bar=')")
     page = open_page(copy / "results/nano/provenance/index.html")
     assert page.locator("#zero_shot rect[data-bar]").count() == 6
     assert page.locator("#low_resource rect[data-bar]").count() == 2

@@ -32,6 +32,8 @@ class Bar:
     colour: str
     value: float
     point: str
+    chosen: bool
+    """Whether a rule chose the point; else it is an end."""
 
 
 def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list[dict[str, Any]]:
@@ -63,6 +65,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
                     "panel": panel,
                     **{key: getattr(bar, key) for key in ("group", "kind", "legend", "name")},
                     "colour": bar.colour,
+                    "chosen": bar.chosen,
                     "seeds": [],
                 },
             )
@@ -177,7 +180,8 @@ def _bars(
         ) -> tuple[dict[str, Any], Bar]:
             ends = {"at_left": "1.00", "at_right": "0.00", "merged": row["point"]}
             value, point = float(row[score]), f"λ = {ends[score]}"
-            return dict(row), Bar(group, kind, legend, name or legend, colour, value, point)
+            chosen = score == "merged"
+            return dict(row), Bar(group, kind, legend, name or legend, colour, value, point, chosen)
 
         if experiment in ("zero_shot", "lambda_impact"):
             if row["method"] == "la":

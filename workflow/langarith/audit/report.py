@@ -11,13 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langarith.audit.explain import choice, selection
 from langarith.audit.lineage import Job, Lineage
+from langarith.audit.linked import PAGE, Links
 from langarith.audit.page import TEMPLATES
 from langarith.audit.prov import label
 from langarith.progress import duration, size_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -41,24 +45,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment found: a sentence and, as text, a row for each model and task."""
+    """What an experiment found: a sentence and, as text, a row for each model and task.
 
+    `remark` says in how many cells the chosen λ is an end, where nothing is merged; '' for none.
+    """
+
+    experiment: str
     sentence: str
+    remark: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
 class Time:
-    """Run time and memory of the jobs of a rule. `gpu_hours` is wall time of jobs on a GPU."""
+    """Run time in seconds and memory of the jobs of a rule; `gpu`: wall time of jobs on a GPU."""
 
     stage: str
     rule: str
     jobs: int
     each: str
     seconds: float
-    cpu_hours: float
-    gpu_hours: float
+    cpu: float
+    gpu: float
     peak: str
 
 
@@ -80,7 +89,15 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    times = run_times(graph.jobs)
+    times, links = run_times(graph.jobs), Links(graph)
+    shown = [_shown(graph, part, links) for part in parts]
+    results = [found for part in parts if (found := result(graph, part))]
+    averages = {
+        (found.experiment, row, text): links.average(text, found.experiment, *row[:2])
+        for found in results
+        for row in found.rows
+        for text in row[2:]
+    }
     return environment.get_template("report.html").render(
         study=graph.study,
         jobs=len(graph.jobs),
@@ -91,20 +108,22 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
             default="",
         ),
         versions=graph.jobs[-1].record_data["versions"] if graph.jobs else {},
-        results=[found for part in parts if (found := result(graph, part))],
-        parts=[_shown(graph, part) for part in parts],
+        results=results,
+        averages=averages,
+        parts=shown,
+        chains=links.chains(),
         learning=_picture(graph, "learning_curves"),
         learning_foot=_foot(graph, "learning_curves", parts[0].caption if parts else {}),
-        provenance=graph.results / "provenance" / "index.html",
+        provenance=PAGE,
         curves=lambda_curves(graph),
         selection=graph.selection,
         warnings=data_warnings(graph),
         times=times,
         total={
             "jobs": sum(time.jobs for time in times),
-            "hours": sum(time.seconds for time in times) / 3600,
-            "cpu": sum(time.cpu_hours for time in times),
-            "gpu": sum(time.gpu_hours for time in times),
+            "seconds": sum(time.seconds for time in times),
+            "cpu": sum(time.cpu for time in times),
+            "gpu": sum(time.gpu for time in times),
         },
         duration=duration,
     )
@@ -116,8 +135,9 @@ COMPARED = {
         ("language arithmetic", "better adapter"),
     ),
     "enhancement": (
-        "Language arithmetic with another language beats the target's own adapter in",
-        ("language arithmetic", "own adapter"),
+        "Language arithmetic of the target's own adapter and another language's scores above the "
+        "own adapter alone in",
+        ("better pairing", "own adapter"),
     ),
 }
 """Experiments with a result in one sentence: how it begins, and the names of the two sides."""
@@ -133,13 +153,20 @@ def result(graph: Lineage, part: Part) -> Result | None:
     table = tables.read(path)
     if part.name == "zero_shot":
         scores, sides = analysis.zero_shot(table), ("merged", ["task_language", "related"])
+        pairs = scores
     else:
         scores = analysis.enhancement(table, part.caption["task_language"])
         sides = ("la_better", ["madx"])
+        # its pairings: the cells of the better other language with the target
+        named = scores[["model", "task", "target", "seed", "better"]]
+        pairs = analysis.cells(table).query("method == 'la'").merge(named)
+        pairs = pairs[(pairs["left"] == pairs["better"]) & (pairs["right"] == pairs["target"])]
     found = analysis.headline(scores, *sides)
     sentence, names = COMPARED[part.name]
     return Result(
+        part.name,
         f"{sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
+        _of_ends(pairs, analysis.gains(scores, *sides)),
         ("model", "task", "better in", *names, "gain of the averages", "mean of the gains"),
         tuple(
             (
@@ -154,13 +181,28 @@ def result(graph: Lineage, part: Part) -> Result | None:
     )
 
 
+def _of_ends(sweeps: pd.DataFrame, gains: pd.DataFrame) -> str:
+    """In how many cells, and how many of those that gain, every seed chose λ = 0 or 1."""
+    place = ["model", "task", "target"]
+    known = sweeps.dropna(subset="lambda")
+    ends = known["lambda"].isin((0.0, 1.0)).groupby([known[key] for key in place]).all()
+    if not ends.any():
+        return ""
+    above = gains.set_index(place)["gain"].round(2).gt(0).reindex(ends.index, fill_value=False)
+    return (
+        f"The chosen λ is 0 or 1 in {ends.sum()} of the {len(ends)} cells "
+        f"({(ends & above).sum()} of the {above.sum()} counted here): nothing is merged there, and "
+        "the score is that of one adapter alone."
+    )
+
+
 def _number(value: float, *, signed: bool = False) -> str:
     from langarith.results.sheet import Number
 
     return Number(value, signed=signed).written()
 
 
-def _shown(graph: Lineage, part: Part) -> dict[str, Any]:
+def _shown(graph: Lineage, part: Part, links: Links) -> dict[str, Any]:
     sheet = graph.results / f"tables/{part.name}.md"
     return {
         "name": part.name,
@@ -172,7 +214,9 @@ def _shown(graph: Lineage, part: Part) -> dict[str, Any]:
             for name in (part.name, *part.further)
             if (picture := _picture(graph, name))
         ],
-        "table": html_of(without_repeats(sheet.read_text(encoding="utf-8"), part.caption))
+        "table": html_of(
+            without_repeats(sheet.read_text(encoding="utf-8"), part.caption), part.name, links
+        )
         if sheet.is_file()
         else "",
         "files": [
@@ -218,13 +262,14 @@ def without_repeats(markdown: str, caption: Mapping[str, Any]) -> str:
     return "\n\n".join(kept) + "\n"
 
 
-def html_of(markdown: str) -> Any:
-    """Markdown tables as HTML, their headings below those of the page's parts."""
+def html_of(markdown: str, experiment: str = "", links: Links | None = None) -> Any:
+    """Markdown tables as HTML, their headings below those of the page's parts, numbers as links."""
     from markdown_it import MarkdownIt
     from markupsafe import Markup
 
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     html = html.replace("<h2>", "<h3>").replace("</h2>", "</h3>")
+    html = links.tables(html, experiment) if links else html
     html = html.replace("<table>", '<div class="wide"><table>')
     return Markup(html.replace("</table>", "</table></div>"))  # noqa: S704  HTML in it is escaped
 
@@ -291,8 +336,8 @@ def run_times(jobs: Iterable[Job]) -> list[Time]:
             len(records),
             duration(sum(record["seconds"] for record in records) / len(records)),
             sum(record["seconds"] for record in records),
-            sum(record["cpu_seconds"] for record in records) / 3600,
-            sum(record["seconds"] for record in records if record["device"] == "cuda") / 3600,
+            sum(record["cpu_seconds"] for record in records),
+            sum(record["seconds"] for record in records if record["device"] == "cuda"),
             size_of(max(record["peak_memory_mb"] for record in records) * 2**20),
         )
         for rule, records in by_rule.items()

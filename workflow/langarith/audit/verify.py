@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from langarith.audit import diff, explain
+from langarith.audit import chain, diff, explain
 from langarith.audit.lineage import RECORD, Job, Lineage, which_study
 from langarith.errors import InputError
 from langarith.jobs import fingerprint
@@ -27,6 +27,14 @@ UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
 UNRECORDED_FOLDERS = ("logs", "checkpoints", "hashes", "provenance")
 
 CHUNK = 1 << 20
+
+EXPLAIN_EXAMPLES = """\
+examples:
+  langarith audit explain results/mine target=es task=ner        the study's score of a target
+  langarith audit explain results/mine 42.21                     a number as a table prints it
+  langarith audit explain results/mine what=gain target=es --tree
+  langarith audit explain results/mine/tables/zero_shot.csv --row target=es seed=1 split=test ...
+"""
 
 
 @dataclass(frozen=True)
@@ -278,8 +286,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verifying.add_argument("--jobs", type=int, help="threads (all cores)")
     verifying.add_argument("--all", action="store_true", help="name every downstream file")
     verifying.add_argument("--json", action="store_true", help="findings as JSON")
-    explaining = commands.add_parser("explain", help="the chain behind a file or a table's row")
-    explaining.add_argument("file", type=Path)
+    explaining = commands.add_parser(
+        "explain",
+        help="where a number, a file or a table's row comes from",
+        epilog=EXPLAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explaining.add_argument("path", type=Path, help="results folder of a study, or a file in it")
+    explaining.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="of a folder: a number as printed, or target=es task=ner ...; of a table: see --row",
+    )
+    explaining.add_argument("--tree", action="store_true", help="of a number: the whole chain")
     explaining.add_argument(
         "--row",
         nargs="+",
@@ -292,7 +312,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "explain":
-            print("\n".join(explain.lines(chosen.file, chosen.row)))
+            row = [*chosen.words, *(chosen.row or [])]
+            if chosen.path.is_dir():
+                print("\n".join(chain.lines(chosen.path, row, chosen.tree)))
+            else:
+                print("\n".join(explain.lines(chosen.path, row or None)))
             return 0
         if chosen.command == "diff":
             differences = diff.lines(chosen.a, chosen.b)

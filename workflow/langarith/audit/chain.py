@@ -1,0 +1,206 @@
+"""Where a printed number comes from in six lines: value, seeds, λ, adapters, data, code."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from langarith.audit import explain, lineage
+from langarith.audit.lineage import Job, Lineage
+from langarith.audit.number import AVERAGE, Number, Part, find, method_of, numbers, the_one
+from langarith.errors import InputError
+
+SHOWN = 20
+"""Candidates that are listed."""
+
+
+def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
+    """The answer to words, in six lines; the candidates where the words are ambiguous.
+
+    Args:
+        tree: the whole chain of each seed, too.
+
+    Raises:
+        InputError: no number fits.
+    """
+    graph = lineage.of(results)
+    known = numbers(graph)
+    if not known:
+        raise InputError(f"{results}: no finished table of scores; name a file instead")
+    found = find(known, words)
+    one = the_one(found, words)
+    if one is None:
+        by_origin: dict[tuple[Any, ...], Number] = {}
+        for number in found:
+            by_origin.setdefault(number.origin, number)
+        distinct = list(by_origin.values())
+        return [
+            f"{len(distinct)} numbers fit; add the words of one of them:",
+            *(f"{number.written():>20}  {number.words()}" for number in distinct[:SHOWN]),
+            *([f"and {len(distinct) - SHOWN} more"] if len(distinct) > SHOWN else []),
+        ]
+    answer = [f"{label:<9} {text}" for label, text in chain(graph, one)]
+    if len(found) > 1:
+        named = list(dict.fromkeys(n.experiment for n in found if n is not one))
+        answer += [
+            f"{len(found) - 1} more numbers fit: add experiment={'|'.join(named)} or what=..."
+        ]
+    if tree:
+        for part in one.parts:
+            answer += ["", *explain.lines(graph.locate(next(iter(part.job.outputs))))]
+    return answer
+
+
+def chain(graph: Lineage, number: Number) -> list[tuple[str, str]]:
+    """Where a number comes from: six labels, each with its text."""
+    jobs = list(dict.fromkeys(part.job for part in number.parts))
+    above = graph.upstream(jobs)
+    return [
+        (number.written(), _what(graph, number, jobs)),
+        ("seeds", _few([f"{seed}: {value:.2f}" for seed, value in number.seeds().items()], 6))
+        if number.interval is None
+        else ("seeds", ", ".join(dict.fromkeys(part.seed for part in number.parts))),
+        ("λ", _weights(graph, number)),
+        ("adapters", _adapters(graph, jobs)),
+        ("data", _data(graph, above)),
+        ("code", _code(jobs, above)),
+    ]
+
+
+def _what(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
+    examples = {
+        job.wildcards["target"]: found["examples"]["test"]
+        for job in jobs
+        if (found := explain.selection(graph, job))
+    }
+    kind = "points" if number.interval is not None else "test score"
+    group = number.group.replace(AVERAGE, f"average over {len(examples)} targets")
+    total = f"; {sum(examples.values())} test examples" if examples else ""
+    panel = number.panel.replace(", points)", ", %)" if number.interval is None else ", points)")
+    return f"{kind}, {number.name}: {number.experiment}, {panel}, {group}{total}"
+
+
+def _weights(graph: Lineage, number: Number) -> str:
+    """The points and how they were chosen; of several targets the points of each."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for part in number.parts:
+        targets[part.job.wildcards["target"]].append(part.point)
+    if len(targets) > 1:
+        named = [f"{name} {' '.join(dict.fromkeys(found))}" for name, found in targets.items()]
+        rule = _rule(graph, number)
+        how = "on validation" if rule == "validation" else f"by the rule {rule}"
+        how = f"chosen {how} for each target and seed" if number.chosen else "nothing was chosen"
+        if number.chosen and all(_is_end(part) for part in number.parts):
+            how += "; each is one adapter alone, so no merging"
+        return f"{_few(named, 12)}; {how}"
+    seeds: dict[str, list[str]] = defaultdict(list)
+    for part in number.parts:
+        seeds[_weight(graph, number, part)].append(part.seed)
+    if len(seeds) == 1:
+        return next(iter(seeds))
+    return _few([f"seed {', '.join(of)}: {text}" for text, of in seeds.items()])
+
+
+def _rule(graph: Lineage, number: Number) -> str:
+    """The rule that chose the points of a number."""
+    if number.experiment == "label_free" and number.interval is None:
+        return number.kind
+    return "validation" if number.experiment == "lambda_impact" else graph.selection
+
+
+def _is_end(part: Part) -> bool:
+    """Whether a point of language arithmetic of two is one of the adapters alone."""
+    return method_of(part.job) == "la" and part.point in ("1.00", "0.00")
+
+
+def _weight(graph: Lineage, number: Number, part: Part) -> str:
+    selected = explain.selection(graph, part.job)
+    point = f"λ = {part.point}"
+    if _is_end(part) and selected:
+        point += f", the {selected['left' if part.point == '1.00' else 'right']} adapter alone"
+    if not number.chosen:
+        return f"{point}; nothing was chosen"
+    if _is_end(part):
+        point += ", so no merging"
+    rule = _rule(graph, number)
+    said = explain.choice(selected, rule) if selected else ""
+    if rule == "validation":
+        return f"{point}; {said.partition(' ')[2].partition(' ')[2] or 'chosen on validation'}"
+    return "; ".join(filter(None, [f"{point}; chosen by the rule {rule}", said]))
+
+
+def _adapters(graph: Lineage, jobs: Sequence[Job]) -> str:
+    """Language and task adapters by name, with the hash of their weights where they are few."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        for parent in graph.parents(job):
+            names = parent.wildcards
+            if parent.script == "train_language_adapter":
+                name = f"{names['language']}@{names['budget']}"
+            elif parent.script in ("train_task_adapter", "score_task_adapter"):
+                name = f"task adapter {names['task']}"
+            else:
+                continue
+            sha = next((v["sha256"] for k, v in parent.outputs.items() if "adapter.s" in k), "")
+            found[name].append(f"seed {names['seed']} {sha[:12]}")
+    ready = [
+        name
+        for job in jobs
+        for name in job.wildcards.get("operands", "").split("+")
+        if name and (name if "@" in name else f"{name}@full") not in found
+    ]
+    named = [
+        f"{name} ({', '.join(dict.fromkeys(seeds))})" if len(set(seeds)) < 3 else name
+        for name, seeds in found.items()
+    ]
+    named += [f"{name} (ready-made)" for name in dict.fromkeys(ready)]
+    return _few(named, 6)
+
+
+def _data(graph: Lineage, above: Sequence[Job]) -> str:
+    """Revisions of the hub, files made by no job with hashes, what was generated."""
+    revisions: dict[str, str] = {}
+    for job in above:
+        revisions |= job.record_data.get("revisions") or {}
+    sources = {
+        name: entry["sha256"][:12]
+        for job in above
+        for name, entry in job.inputs.items()
+        if name not in graph.producer
+    }
+    named = [f"{name} {sha}" for name, sha in sources.items()]
+    if len(named) > 3:
+        folders = Counter(str(PurePosixPath(name).parent) for name in sources)
+        named = [f"{folder}/ ({count} files)" for folder, count in folders.items()]
+    made = Counter(job.rule for job in above if job.rule.startswith("write_miniature_"))
+    named += [f"generated by {count} jobs {rule}" for rule, count in made.items()]
+    return _few(
+        [*(f"{name} at {revision[:12]}" for name, revision in revisions.items()), *named], 5
+    )
+
+
+def _code(jobs: Sequence[Job], above: Sequence[Job]) -> str:
+    commits = {
+        f"commit {git['commit'][:12]}{' with changes' if git['dirty'] else ''}"
+        for job in above
+        if (git := job.record_data.get("git"))
+    }
+    record = jobs[0].record_data
+    sweep = sorted({str(job.parameters.get("code", "")).partition(" ")[0] for job in jobs})
+    versions = record.get("versions") or {}
+    return "; ".join(
+        [
+            _few(sorted(commits)) or "outside a repository",
+            f"sweep {_few(sweep)}",
+            ", ".join(f"{k} {versions[k]}" for k in ("torch", "adapters") if k in versions),
+            " ".join(filter(None, [record.get("device"), record.get("precision")])),
+        ]
+    )
+
+
+def _few(texts: Sequence[str], most: int = 3) -> str:
+    """Texts with commas, the first of many."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ("; " if any(", " in text for text in texts) else ", ").join(texts[:most]) + more
