@@ -20,7 +20,6 @@ unexport PYTHONDONTWRITEBYTECODE
 
 demo: environment
 	@$(BIN)/snakemake all report --profile profiles/local
-	@$(BIN)/langarith results results/miniature
 
 docs: environment
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

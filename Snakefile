@@ -31,7 +31,10 @@ include: "rules/provenance.smk"  # where the numbers come from
 include: "rules/questions.smk"  # check, plan
 
 
+# A message instead of the names of all files, which Snakemake would print.
 rule all:
+    message:
+        "Everything that the study asks for is there"
     default_target: True
     localrule: True
     input:
@@ -45,6 +48,8 @@ for experiment in experiments.EXPERIMENTS:
     rule:
         name:
             experiment
+        message:
+            "All that was asked of {rule} is there"
         localrule: True
         input:
             experiment_results(experiment),

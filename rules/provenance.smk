@@ -69,18 +69,24 @@ rule write_report:
 
 
 rule provenance:
+    message:
+        "The page on provenance is there"
     localrule: True
     input:
         rules.gather_provenance.output,
 
 
 rule crate:
+    message:
+        "The crate is there"
     localrule: True
     input:
         rules.pack_crate.output,
 
 
 rule report:
+    message:
+        "The report is there"
     localrule: True
     input:
         rules.write_report.output,

@@ -234,7 +234,9 @@ def lock_results():
             break
         except BlockingIOError:
             if last:
-                refuse(f"results_dir: another run is writing into {R}; wait for its end, or stop it")
+                refuse(
+                    f"results_dir: another run is writing into {R}; wait for its end, or stop it"
+                )
             time.sleep(0.2)  # `langarith status` may be looking at the lock
         except OSError as error:
             print(f"No lock on {R} ({error.strerror}): start one run at a time", file=sys.stderr)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from langarith.audit.lineage import Lineage
 from langarith.errors import InputError
 from langarith.files import is_partial, read_json, remove_partial, whole, whole_folder
 from langarith.jobs import record
-from langarith.study import loading
+from langarith.study import experiments, loading
 from langarith.training.signals import SignalRequests
 
 ROOT = Path(__file__).parents[1]
@@ -180,16 +181,27 @@ def test_export_without_adapters_says_so(results, capsys):
     assert "no language adapter was trained there" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/provenance.md"])
-def test_the_documents_explain_a_row_as_pasted(results, document, capsys):
+@pytest.mark.parametrize("document", ["README.md", "docs/provenance.md", "docs/first_study.md"])
+def test_the_documents_explain_numbers_as_pasted(results, document, capsys):
+    """Rows and files in the made-up study; words fit a number of the study that the line names."""
     lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
-    found = [line.strip() for line in lines if "audit explain" in line and "--row" in line]
+    found = [line.strip() for line in lines if line.startswith("    langarith audit explain")]
     assert found
     for line in found:
-        _, *arguments = shlex.split(line, comments=True)
-        arguments[2] = f"results/{arguments[2].split('/', 2)[2]}"  # the made-up study's folder
-        assert cli.main(arguments) == 0, capsys.readouterr().err
-        assert "sweep_la" in capsys.readouterr().out
+        _, _, _, path, *words = shlex.split(line, comments=True)
+        folder, _, file = path.removeprefix("results/").partition("/")
+        if file:
+            # the made-up study has the same files
+            assert cli.main(["audit", "explain", f"results/{file}", *words]) == 0
+            assert "train_language_adapter" in capsys.readouterr().out
+            continue
+        asked = dict(word.split("=") for word in words if "=" in word)
+        with chdir(ROOT):
+            study = loading.load(f"studies/{folder}.yaml")
+        experiment = asked.pop("experiment", next(iter(study.experiments)))
+        asked.pop("what", None)
+        cells = experiments.cells(study, experiment)
+        assert any(asked.items() <= cell.wildcards.items() for cell in cells), line
 
 
 def test_a_reader_that_ends_early_causes_no_traceback():

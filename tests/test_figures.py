@@ -16,7 +16,6 @@ from matplotlib.text import Text
 import made_up
 from langarith.results import analysis, figures, intervals, palette, sheets, tables
 from langarith.results.figures import dots, style
-from langarith.results.figures.bars import MARKERS
 
 CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr"]}
 # From ZERO_SHOT in made_up.py, by hand. Per target and kind, the mean over seeds 1 and 2.
@@ -357,8 +356,14 @@ def bars(axis) -> list[float]:
 
 def points(axis) -> list[float]:
     """Heights of the points that stand for bars."""
-    lines = [line for line in axis.get_lines() if line.get_marker() in MARKERS]
+    lines = [line for line in axis.get_lines() if line.get_marker() in MARKS]
     return [float(line.get_ydata()[0]) for line in lines]
+
+
+MARKS = (
+    *(palette.TASK_LANGUAGE_MARK, palette.RELATED_MARK, palette.MERGED_MARK, palette.TARGET_MARK),
+    *("d", *palette.OTHER_MARKS),
+)
 
 
 def stubs(axis) -> int:

@@ -1,12 +1,14 @@
 """The miniature must be learnable without being trivial: the whole study is run, and held to it."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from langarith import cli
 from langarith.study import experiments, loading, schema
 from workspace import copy_project, run
 
@@ -136,6 +138,18 @@ def test_every_experiment_has_its_table_and_figure(results, study):
         else:
             assert "\\toprule" in text
     assert set(study.experiments) == set(experiments.EXPERIMENTS)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/provenance.md"])
+def test_the_documents_explain_its_numbers(results, root, document, monkeypatch, capsys):
+    monkeypatch.chdir(results.parents[1])
+    lines = (root / document).read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines if line.startswith("    langarith audit explain results/")]
+    for line in found:
+        _, *words = shlex.split(line, comments=True)
+        if all("=" in word or "/" in word for word in words[2:]):  # numbers are of one machine
+            assert cli.main(words) == 0, capsys.readouterr().err
+            assert "adapters " in capsys.readouterr().out or "tables" in line or "/ada" in line
 
 
 def test_a_study_that_is_not_the_papers_is_not_compared_with_it(results):

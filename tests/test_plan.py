@@ -303,6 +303,19 @@ def test_disk_is_that_of_files_of_known_size(nano):
     assert disk.needed(nano)[Path(nano.results_dir)]["language adapters"] == 3 * one
 
 
+def test_disk_of_a_plan_is_that_of_its_jobs(nano):
+    """A plan of some targets counts what their jobs write, not the whole study."""
+    names = [ADAPTER.format("es") + "/provenance.json"]
+    names += ["tokens/tiny/es/train-00000-of-00002.arrow.provenance.json"]
+    records = {f"{nano.results_dir}/{name}" for name in names}
+    found = disk.needed(nano, planned=records)[Path(nano.results_dir)]
+    whole = disk.needed(nano)[Path(nano.results_dir)]
+    assert set(found) - {"checkpoints"} == {"language adapters", "token streams"}
+    assert found["language adapters"] == whole["language adapters"] / 4
+    assert 0 < found["token streams"] < whole["token streams"]
+    assert "masked-LM losses" not in next(disk.lines(nano, planned=records))
+
+
 def test_a_full_disk_is_a_mistake_that_check_finds(nano, monkeypatch):
     assert list(disk.problems(nano)) == []
     used = shutil.disk_usage("/")

@@ -11,6 +11,7 @@ import pytest
 
 import made_up
 from langarith.audit import lineage, report
+from langarith.cluster import status
 
 CAPTION = {
     "about": "Test scores per target.",
@@ -247,7 +248,9 @@ def test_snakemake_writes_the_report_of_a_finished_study(copy, open_page):
 
     from workspace import NANO, run
 
-    run(copy, "results/nano/report.html", *NANO)
+    output = run(copy, "results/nano/report.html", *NANO)
+    assert "Pages:\n    results/nano/report.html\n    results/nano/provenance/index.html" in output
+    assert "all done after" in next(status.report(copy / "results/nano"))
     page = open_page(copy / "results/nano/report.html")
     assert page.locator("section img").count() == 4
     assert "None: every cell" in page.inner_text("#missing_cells")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from langarith import layout, merging
@@ -45,7 +45,16 @@ Needed = dict[Path, dict[str, float]]
 """Bytes by kind of what will be written, by the folder that it goes to."""
 
 
-def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed:
+Missing = Callable[..., bool]
+"""Whether a file, by the parts of its path below the results folder, is yet to be written."""
+
+
+def needed(
+    study: schema.Study,
+    at_once: int = 1,
+    least: bool = False,
+    planned: Collection[str] | None = None,
+) -> Needed:
     """What the study's jobs have yet to write; files that exist do not count.
 
     Files of the hub are not counted: their sizes are known only there.
@@ -53,30 +62,33 @@ def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed
     Args:
         at_once: trainings that run at the same time, each with its checkpoints.
         least: a lower bound of what cannot be known before it is downloaded.
+        planned: records of the jobs that will run; what other jobs write does not count. None: all
+            jobs of the study.
     """
+    missing = _missing(study, planned)
     certain = HUB_LEAST if least and isinstance(study.corpora, schema.HubCorpora) else 1.0
     results = Path(study.results_dir)
     found: Needed = defaultdict(lambda: defaultdict(float))
     here = found[results]
     model, adapter = 0.0, 0.0  # weights of the largest that are to be trained
-    for trained in _models(study):
+    for trained in _models(study, missing):
         here["base models"] += FLOAT * trained
         model = max(model, trained)
-    for kind, trained in _adapters(study):
+    for kind, trained in _adapters(study, missing):
         here[f"{kind} adapters"] += FLOAT * trained
         adapter = max(adapter, trained)
-    for weights in _fishers(study):
+    for weights in _fishers(study, missing):
         here["Fisher information"] += FLOAT * weights
-    for tokens in _streams(study):
+    for tokens in _streams(study, missing):
         here["token streams"] += TOKEN * tokens * certain
-    for size in _cells(study):
+    for size in _cells(study, missing):
         here["evaluations"] += size
     for cell in _cells_with_losses(study):
-        if not _exists(study, layout.MASKED_LM.format(**cell.wildcards), "losses.json"):
+        if missing(layout.MASKED_LM.format(**cell.wildcards), "losses.json"):
             here["masked-LM losses"] += LOSSES
     if isinstance(study.corpora, schema.MiniatureCorpora):
         for language in study.languages:
-            if not (results / layout.SYNTHETIC_CORPUS.format(language=language)).is_dir():
+            if missing(layout.SYNTHETIC_CORPUS.format(language=language)):
                 here["raw text"] += DOCUMENT * study.corpora.documents
     checkpoints = Path(study.checkpoint_dir or results / "checkpoints")
     if model or adapter:
@@ -84,21 +96,21 @@ def needed(study: schema.Study, at_once: int = 1, least: bool = False) -> Needed
     return {folder: dict(kinds) for folder, kinds in found.items() if kinds}
 
 
-def _models(study: schema.Study) -> Iterator[float]:
+def _models(study: schema.Study, missing: Missing) -> Iterator[float]:
     """Weights of the base models to pretrain."""
     for name, spec in study.models.items():
         size = costs.shape(study, name)
-        there = _exists(study, layout.ENCODER.format(model=name), layout.ENCODER_FILES[-1])
-        if spec.source == "pretrain" and size and not there:
+        folder = layout.ENCODER.format(model=name)
+        if spec.source == "pretrain" and size and missing(folder, layout.ENCODER_FILES[-1]):
             yield costs.weights(size)
 
 
-def _adapters(study: schema.Study) -> Iterator[tuple[str, float]]:
+def _adapters(study: schema.Study, missing: Missing) -> Iterator[tuple[str, float]]:
     """Kind and weights of the adapters to train."""
     for run in _runs(study):
         if sources.is_ready(study, run):
             continue
-        if not _exists(study, run.folder, layout.ADAPTER_FILES[-1]):
+        if missing(run.folder, layout.ADAPTER_FILES[-1]):
             yield run.kind, _weights(study, run.model, run.kind)
 
 
@@ -115,7 +127,7 @@ def _weights(study: schema.Study, model: str, kind: str) -> float:
     return weights
 
 
-def _fishers(study: schema.Study) -> Iterator[float]:
+def _fishers(study: schema.Study, missing: Missing) -> Iterator[float]:
     """Weights of the adapters whose Fisher information is to be estimated."""
     for model, operand, seed in dict.fromkeys(
         (cell.model, operand, cell.seed)
@@ -126,11 +138,11 @@ def _fishers(study: schema.Study) -> Iterator[float]:
         folder = layout.FISHER.format(
             model=model, language=operand.language, budget=operand.budget, seed=seed
         )
-        if not _exists(study, folder, layout.FISHER_FILE):
+        if missing(folder, layout.FISHER_FILE):
             yield _weights(study, model, "language")
 
 
-def _streams(study: schema.Study) -> Iterator[float]:
+def _streams(study: schema.Study, missing: Missing) -> Iterator[float]:
     """Tokens of each token stream that is to be made."""
     texts = {(run.model, run.name) for run in _runs(study) if run.kind == "language"}
     for name, spec in study.models.items():
@@ -151,15 +163,15 @@ def _streams(study: schema.Study) -> Iterator[float]:
         stream = layout.TOKENS.format(
             model=model, language=language, shard=sources.shard_name(path)
         )
-        if not _exists(study, stream):
+        if missing(stream):
             count = max(1, len(sources.shards(study, language)))
             yield costs.corpus_tokens(study, language) / count
 
 
-def _cells(study: schema.Study) -> Iterator[float]:
+def _cells(study: schema.Study, missing: Missing) -> Iterator[float]:
     """Bytes of each cell that is to be evaluated."""
     for cell in _all_cells(study):
-        if not _exists(study, layout.CELL.format(**cell.wildcards), "selected.json"):
+        if missing(layout.CELL.format(**cell.wildcards), "selected.json"):
             _, validation, test = costs.most_examples(study, cell.task)
             points = grid.search(study, cell.method, len(cell.operands)).most
             tested = 1 + len(merging.get(cell.method).tested)
@@ -189,8 +201,14 @@ def _runs(study: schema.Study) -> list[layout.Run]:
     return list(dict.fromkeys(found))
 
 
-def _exists(study: schema.Study, *parts: str) -> bool:
-    return Path(study.results_dir, *parts).exists()
+def _missing(study: schema.Study, planned: Collection[str] | None) -> Missing:
+    def missing(*parts: str) -> bool:
+        path = Path(study.results_dir, *parts)
+        folder = str(Path(study.results_dir, parts[0]))
+        records = (f"{folder}/provenance.json", f"{path}.provenance.json")
+        return not path.exists() and (planned is None or any(r in planned for r in records))
+
+    return missing
 
 
 # --- compared with the file systems -------------------------------------------------------------
@@ -223,9 +241,11 @@ def problems(study: schema.Study) -> Iterator[str]:
             )
 
 
-def lines(study: schema.Study, at_once: int = 1) -> Iterator[str]:
-    """What will be written, by file system and kind, for the plan."""
-    wanted = needed(study, at_once)
+def lines(
+    study: schema.Study, at_once: int = 1, planned: Collection[str] | None = None
+) -> Iterator[str]:
+    """What will be written, by file system and kind, for the plan; see :func:`needed`."""
+    wanted = needed(study, at_once, planned=planned)
     for folders, size, free in _file_systems(wanted):
         kinds = [item for folder in folders for item in wanted[folder].items()]
         kinds.sort(key=lambda item: -item[1])

@@ -166,7 +166,8 @@ def of_study(
     place = Place("cuda", here=False) if cluster and not gpus.allow_cpu() else None
     place = place or Place("cuda" if speed.has_gpu() else "cpu", here=True)
     planned = stages(read, jobs, place)
-    return [*plan_lines(planned, at_once, place), *(disk.lines(read, at_once) if planned else [])]
+    written = disk.lines(read, at_once, {str(Path(job.record)) for job in jobs}) if planned else ()
+    return [*plan_lines(planned, at_once, place), *written]
 
 
 def stages(

@@ -1,6 +1,8 @@
-"""Colours: one for each adapter and merge method, the same in every figure and on every page."""
+"""Colours and marks of points: one for each adapter and merge method, the same in every figure."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from langarith import merging
 
@@ -14,6 +16,10 @@ OTHERS = (
 )
 """Of merge methods but language arithmetic, in the order of the registry."""
 
+TASK_LANGUAGE_MARK, RELATED_MARK, MERGED_MARK, TARGET_MARK = "o", "s", "D", "^"
+OTHER_MARKS = ("<", ">", "*", "X", "P", "8", "h", "p", "v")
+"""Of merge methods but language arithmetic, in the order of the registry."""
+
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black")
 """Of lines that are told apart by nothing but their look: Okabe and Ito's without the yellow."""
 
@@ -25,15 +31,23 @@ def method_colour(name: str) -> str:
     shows beside it. Of a method with a parameter the colour is lighter the larger
     that is: `ties20` and `ties80` are two greens.
     """
-    family = merging.part(name).removeprefix("merging.")
-    if family == "la":
-        return MERGED
-    others = [each for each in merging.of_pairs() if each != "la"]
-    colour = OTHERS[others.index(family) % len(OTHERS)] if family in others else MERGED
+    colour = _of_family(name, OTHERS, MERGED)
     method = merging.get(name)
     if method.parameters is None or method.parameter is None:
         return colour
     return tint(colour, 0.7 * method.parameter / method.parameters[-1])
+
+
+def method_mark(name: str) -> str:
+    """The mark of a merge method's points. Those of a method with a parameter have one mark."""
+    return _of_family(name, OTHER_MARKS, MERGED_MARK)
+
+
+def _of_family(name: str, looks: Sequence[str], la: str) -> str:
+    """The look of a method: `la` for language arithmetic and methods that do not merge pairs."""
+    family = merging.part(name).removeprefix("merging.")
+    others = [each for each in merging.of_pairs() if each != "la"]
+    return looks[others.index(family) % len(looks)] if family in others else la
 
 
 def tint(colour: str, white: float) -> str:

@@ -50,19 +50,19 @@ class Bar:
     label: str
     colour: str
     hatch: str = ""
+    mark: str = palette.MERGED_MARK
+    hollow: bool = False
 
     @property
     def patch(self) -> dict[str, Any]:
         """The look of a bar."""
         return {"facecolor": self.colour, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0}
 
-    def point(self, place: int) -> dict[str, Any]:
+    @property
+    def point(self) -> dict[str, Any]:
         """The look of a point; its mark tells it apart in grey."""
-        mark = MARKERS[place % len(MARKERS)]
-        return {"color": self.colour, "marker": mark, "markersize": 4.5, "linestyle": ""}
-
-
-MARKERS = "osD^vP*"
+        look = {"color": self.colour, "marker": self.mark, "markersize": 4.5, "linestyle": ""}
+        return look | ({"markerfacecolor": "white"} if self.hollow else {})
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,19 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     english = caption["task_language"]
     bars = [
-        Bar("task_language", f"{english} adapter", palette.TASK_LANGUAGE),
-        Bar("related", "related language's adapter", palette.RELATED, "/////"),
+        Bar(
+            "task_language",
+            f"{english} adapter",
+            palette.TASK_LANGUAGE,
+            mark=palette.TASK_LANGUAGE_MARK,
+        ),
+        Bar(
+            "related",
+            "related language's adapter",
+            palette.RELATED,
+            "/////",
+            palette.RELATED_MARK,
+        ),
         Bar("merged", f"language arithmetic ({english}, related)", palette.MERGED),
     ]
     gain = Gain(
@@ -104,9 +115,9 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     english = caption["task_language"]
     bars = [
-        Bar("madx", "MAD-X (target alone)", palette.TARGET, "....."),
-        Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75)),
-        Bar("la_related", "LA(related, target)", tint(palette.MERGED, 0.45), "/////"),
+        Bar("madx", "MAD-X (target alone)", palette.TARGET, ".....", palette.TARGET_MARK),
+        Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75), hollow=True),
+        Bar("la_related", "LA(related, target)", tint(palette.MERGED, 0.45), "/////", "d", True),
         Bar("la_better", f"LA({english}/related, target)", palette.MERGED),
     ]
     scores = analysis.enhancement(table, english)
@@ -124,7 +135,15 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     wide = long.set_index([*place, "method"])["merged"].unstack("method")
     others = sorted((m for m in wide.columns if m != "la"), key=_by_parameter)
     bars = [
-        Bar(method, merging.get(method).title, method_colour(method), HATCHES[i % len(HATCHES)])
+        Bar(
+            method,
+            merging.get(method).title,
+            method_colour(method),
+            HATCHES[i % len(HATCHES)],
+            palette.method_mark(method),
+            # of two methods of one family the second is hollow
+            hollow=i > 0 and merging.part(others[i - 1]) == merging.part(method),
+        )
         for i, method in enumerate(others)
     ]
     la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", palette.MERGED)
@@ -196,7 +215,7 @@ def _draw(
                 start += len(panel.groups)
             sub.axes[0].set_ylabel("test score (%)")
         entries: dict[str, Artist] = {
-            bar.label: Line2D([], [], **bar.point(i)) if points else Patch(**bar.patch)
+            bar.label: Line2D([], [], **bar.point) if points else Patch(**bar.patch)
             for i, bar in enumerate(bars)
         }
         if drawn_chance:
@@ -292,7 +311,7 @@ def _draw_panel(
                 one = np.isnan(found["spread"])  # seed: no spread to draw
                 end = found["mean"] + (0.0 if one else found["spread"])
                 if points:
-                    axis.plot([middle], [found["mean"]], **bar.point(i))
+                    axis.plot([middle], [found["mean"]], **bar.point)
                 else:
                     axis.bar(middle, found["mean"], width, **bar.patch)
                 if not one:

@@ -37,8 +37,8 @@ class Series(NamedTuple):
 
 
 SERIES = (
-    Series("direct", palette.TARGET, "--", "o", 1 / 1.06, above=False),
-    Series("merged", palette.MERGED, "-", "s", 1.06, above=True),
+    Series("direct", palette.TARGET, "--", palette.TARGET_MARK, 1 / 1.06, above=False),
+    Series("merged", palette.MERGED, "-", palette.MERGED_MARK, 1.06, above=True),
 )
 
 

@@ -13,14 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from langarith.results import analysis, palette, pool
+from langarith.results import analysis, pool
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
+from langarith.results.palette import method_colour, method_mark
 
 COLUMNS = 3
 LOOKS: dict[str, dict[str, Any]] = {
-    "la": {"color": palette.MERGED, "marker": "o", "linestyle": "-"},
-    "soup": {"color": palette.RELATED, "marker": "s", "linestyle": "--"},
+    name: {"color": method_colour(name), "marker": method_mark(name), "linestyle": dash}
+    for name, dash in (("la", "-"), ("soup", "--"))
 }
 TITLES = {"la": "language arithmetic", "soup": "soup (equal weights)"}
 TARGET: dict[str, Any] = {"linewidth": 0.8, "markersize": 2.5, "alpha": 0.45}

@@ -90,7 +90,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for axis, (title, part) in zip(rows.flat, panels, strict=False):
             _score_rows(axis, part, targets, looks)
             axis.set_title(title, loc="left")
-            axis.set_xlabel("test score")
+            axis.set_xlabel("test score (%)")
         _hide(rows, len(panels))
         entries: dict[str, Artist] = {
             "θ_pre (λ = 0)" if float(weight) == 0 else f"λ = {style.signed(float(weight), 2)}": (
@@ -113,8 +113,8 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             caption,
             found,
             key="Adapters θ_pre − λτ. Above: masked-LM loss on held-out text minus that of θ_pre, "
-            f"nats per masked token, means over seeds{spreads}; frames mark the text of the "
-            "language that is subtracted. Below: scores in that language. "
+            f"nats per masked token, means over seeds{spreads}; positive: the model has forgotten. "
+            "Frames: text of the language that is subtracted. Below: scores in that language. "
             f"{style.spreads(found['seed'])}",
             missing=style.count(_missing(found), "cells", MARKS),
         )
@@ -212,9 +212,13 @@ def _rows(axis: Axes, names: list[str]) -> None:
 
 
 KINDS = {
-    "task_language": {**DOT, "marker": "s", "color": palette.TASK_LANGUAGE},
-    "c_alone": {**DOT, "marker": "D", "color": palette.RELATED},
-    "merged": {**DOT, "color": palette.MERGED},
+    "task_language": {
+        **DOT,
+        "marker": palette.TASK_LANGUAGE_MARK,
+        "color": palette.TASK_LANGUAGE,
+    },
+    "c_alone": {**DOT, "marker": palette.RELATED_MARK, "color": palette.RELATED},
+    "merged": {**DOT, "marker": palette.MERGED_MARK, "color": palette.MERGED},
 }
 
 
@@ -243,7 +247,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             _analogy_rows(axis, part, targets, found)
             _rows(axis, [f"{target} = {formulas[target]}" for target in targets])
             axis.set_title(title, loc="left")
-            axis.set_xlabel("test score")
+            axis.set_xlabel("test score (%)")
         _hide(axes, len(panels))
         style.legend(
             figure,
