@@ -285,8 +285,11 @@ def test_methods_are_rows_sorted_by_their_average_gain() -> None:
     plt.close(drawn)
 
 
-def test_a_method_has_one_colour_whatever_a_figure_shows(monkeypatch) -> None:
+def test_a_method_has_one_colour_and_mark_whatever_a_figure_shows(monkeypatch) -> None:
     names = ["la", "slerp", "ties20", "ties80"]
+    marks = {palette.method_mark(name) for name in names}
+    marks |= {palette.TASK_LANGUAGE_MARK, palette.RELATED_MARK, palette.TARGET_MARK}
+    assert len(marks) == 6 and palette.method_mark("la") == palette.MERGED_MARK
     colours = [palette.method_colour(name) for name in names]
     assert len({*colours, palette.TASK_LANGUAGE, palette.RELATED, palette.TARGET}) == 7
     assert colours[0] == palette.MERGED

@@ -500,7 +500,7 @@ def test_the_figure_has_a_line_per_target_and_the_average_stronger() -> None:
         [-6.0, 0.0, 4.0],
     ]
     assert lines[2].get_linewidth() > lines[0].get_linewidth()
-    soups = [line for line in axis.lines if line.get_marker() == "s"]
+    soups = [line for line in axis.lines if line.get_marker() == palette.method_mark("soup")]
     assert [list(np.round(line.get_ydata(), 6)) for line in soups] == [
         [0.0, -2.0],
         [0.0, -3.0],
