@@ -35,6 +35,7 @@ from langarith.results import (
     figures,
     gains,
     intervals,
+    palette,
     pool,
     sheets,
     statistics,

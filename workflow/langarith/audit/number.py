@@ -137,16 +137,24 @@ def _of_bar(graph: Lineage, bar: Mapping[str, Any]) -> Number:
         Part(str(s["seed"]), s["value"], s["point"].removeprefix("λ = "), graph.jobs[s["job"]])
         for s in bar["seeds"]
     )
-    names = (bar[key] for key in ("experiment", "panel", "group", "kind", "name"))
-    return Number(*names, bar["mean"], parts, bar.get("chosen", True))
+    return Number(
+        bar["experiment"],
+        bar["panel"],
+        bar["group"],
+        bar["kind"],
+        bar["name"],
+        bar["mean"],
+        parts,
+        bar.get("chosen", True),
+    )
 
 
 def _averages(scores: Iterable[Number]) -> Iterator[Number]:
     """Means over targets of a kind that every seed has for every target."""
     kinds: dict[tuple[str, ...], list[Number]] = defaultdict(list)
     for score in scores:
-        budget = score.group.partition("@")[1:]
-        kinds[score.experiment, score.panel, score.kind, "".join(budget)].append(score)
+        budget = score.group[len(score.group.partition("@")[0]) :]
+        kinds[score.experiment, score.panel, score.kind, budget].append(score)
     for (experiment, panel, kind, budget), members in kinds.items():
         parts = tuple(part for score in members for part in score.parts)
         if len(members) > 1 and len(set(Counter(part.seed for part in parts).values())) == 1:

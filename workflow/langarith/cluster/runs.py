@@ -148,7 +148,6 @@ def made(results: Path, since: float = 0.0) -> list[str]:
         since: seconds since 1970; older files are left out.
     """
     lines: list[str] = []
-    indent = {"initial_indent": "    ", "subsequent_indent": "    "}
     for kind, folder, suffixes in (
         ("Figures", "figures", (".pdf", ".png")),
         ("Tables", "tables", (".md", ".tex")),
@@ -159,9 +158,9 @@ def made(results: Path, since: float = 0.0) -> list[str]:
         if names or data:
             beside = f"; .csv: {len(data)}" if data else ""
             lines.append(f"{kind} in {results / folder} ({', '.join(suffixes)}{beside}):")
-            lines += textwrap.wrap(
-                ", ".join(names or sorted(data)), WIDTH, break_on_hyphens=False, **indent
-            )
+            listed = ", ".join(names or sorted(data))
+            wrapped = textwrap.wrap(listed, WIDTH, break_on_hyphens=False)
+            lines += [f"    {line}" for line in wrapped]
     pages = [results / "report.html", results / "provenance/index.html", results / "crate.zip"]
     pages = [page for page in pages if page.is_file() and page.stat().st_mtime >= since]
     if pages:
