@@ -204,7 +204,7 @@ def _of_columns(columns: dict[str, bool]) -> tuple[Kind, str]:
 
 def _parquet_columns(path: Path) -> dict[str, bool]:
     schema = readers.open_parquet(path, ()).schema_arrow
-    return {field.name: str(field.type) in ("string", "large_string") for field in schema}
+    return {field.name: readers.holds_text(field.type) for field in schema}
 
 
 def _first_object(path: Path) -> dict[str, bool]:
