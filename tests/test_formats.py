@@ -267,6 +267,13 @@ def test_rows_of_one_language_of_xnli(tmp_path: Path, name: str) -> None:
     )
 
 
+def test_a_training_file_needs_no_column_of_languages(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "premise\thypothesis\tlabel\np\th\tneutral\n")
+    task = reader("nli", columns={"language": "language"}, language="en")
+    assert pairs(task.read(path, split="train")) == [("p", "h", "neutral")]
+    assert "write premise, hypothesis, label, language with tabs" in refusal(task.read, path)
+
+
 def test_multinli_and_translations_of_xnli(tmp_path: Path) -> None:
     header = "gold_label\tsentence1\tsentence2\tlabel1\tlabel2\n"
     mnli = write(tmp_path / "a.txt", header + "neutral\tp\th\tneutral\n-\tp\th\tx\ty\n0\tp\th\n")

@@ -94,9 +94,10 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     reference: ClassVar[Literal["string", "strings"]]
     """What a prediction and what `gold` is: a string or a list of strings."""
     own_keys: ClassVar[frozenset[str]] = frozenset()
-    """Those of the study's keys `cut`, `stride`, `labels` and `tags` that have an effect."""
+    """Those of the study's keys `cut`, `stride`, `labels`, `columns` and `tags` that have an
+    effect."""
     column_names: ClassVar[tuple[str, ...]] = ()
-    """What the study's key `columns` may name a column for; () where it has no effect."""
+    """What the study's key `columns` may name a column for."""
     suffix: ClassVar[str] = ""
     """Of the files that the synthetic data set writes, without the dot; '' where it has none."""
     class_name: ClassVar[str] = "class"

@@ -6,7 +6,7 @@ A type adds the names of its columns and its metric.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -81,7 +81,8 @@ class ClassificationTask(Task[LabelledText, str]):
         Columns or keys are called as the study says, else as in `column_names` or `other_names`. A
         `.json` file is a list of objects, or an object that holds one list (IndicXNLI:
         `{"test": [...]}`). Rows without a label are dropped, and a warning counts them. Where the
-        study names a column of languages, the rows of one language are read.
+        study names a column of languages, the rows of one language are read; a training file may
+        lack that column, since it is read of the task language alone.
 
         Errors: InputError for a missing column, an empty text, a label outside of `label_set`, an
         unknown suffix, a file without rows, and one of which more than half have no label. In
@@ -89,7 +90,7 @@ class ClassificationTask(Task[LabelledText, str]):
         it may be a second text under another name.
         """
         self._refuse_cut(path, cut)
-        kinds = {
+        kinds: dict[str, Callable[[Path, bool], Iterator[Row]]] = {
             ".tsv": self._tsv_rows,
             **dict.fromkeys(JSON_SUFFIXES, self._jsonl_rows),
             ".json": self._json_rows,
@@ -115,7 +116,7 @@ class ClassificationTask(Task[LabelledText, str]):
                 return None
             return self._example(f"{path}, {at}", at, names, values)
 
-        examples = [example for example in read_all(rows(path), read) if example]
+        examples = [example for example in read_all(rows(path, split == "train"), read) if example]
         if not examples and others:
             raise InputError(
                 f"{path} holds no {self.row_name} of the language '{self.language}' (its column "
@@ -123,7 +124,7 @@ class ClassificationTask(Task[LabelledText, str]):
                 "study's 'languages' as the file has them."
             )
         if not examples and not unlabelled:
-            names = ", ".join(self._names(()).values())
+            names = ", ".join(self._names((), False).values())
             raise InputError(f"{path} holds no {self.row_name}; give rows of {names}.")
         warn_of_loss(
             str(path),
@@ -195,7 +196,7 @@ class ClassificationTask(Task[LabelledText, str]):
 
     # --- reading ---
 
-    def _names(self, present: Collection[str]) -> Names:
+    def _names(self, present: Collection[str], training: bool) -> Names:
         """The columns that a file must have, given those of its header, schema or first object."""
         *usual, language = self.column_names
         names: dict[str, str] = {}
@@ -207,11 +208,11 @@ class ClassificationTask(Task[LabelledText, str]):
         pair = usual[1]
         if self.optional_pair and pair not in self.given and names[pair] not in present:
             del names[pair]
-        if language in self.given:
+        if language in self.given and not (training and self.given[language] not in present):
             names[language] = str(self.given[language])
         return names
 
-    def _tsv_rows(self, path: Path) -> Iterator[Row]:
+    def _tsv_rows(self, path: Path, training: bool) -> Iterator[Row]:
         header: list[str] = []
         names: Names = {}
         blank = 0
@@ -225,7 +226,7 @@ class ClassificationTask(Task[LabelledText, str]):
             if not names:
                 given = self.given.values()
                 header = [c.strip() if c.strip() in given else c.strip().lower() for c in cells]
-                names = self._names(header)
+                names = self._names(header, training)
                 surplus = self.optional_pair and not given and len(header) > len(names)
                 if surplus or any(header.count(name) != 1 for name in names.values()):
                     raise InputError(
@@ -236,13 +237,17 @@ class ClassificationTask(Task[LabelledText, str]):
                 continue
             yield f"line {number}", names, (header, cells)
 
-    def _jsonl_rows(self, path: Path) -> Iterator[Row]:
+    def _jsonl_rows(self, path: Path, training: bool) -> Iterator[Row]:
         lines = ((number, line) for number, line in read_lines(path) if line.strip())
         return self._objects(
-            (f"line {number}", parse_json(line, path, f"line {number}")) for number, line in lines
+            (
+                (f"line {number}", parse_json(line, path, f"line {number}"))
+                for number, line in lines
+            ),
+            training,
         )
 
-    def _json_rows(self, path: Path) -> Iterator[Row]:
+    def _json_rows(self, path: Path, training: bool) -> Iterator[Row]:
         value = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
         if isinstance(value, dict) and len(value) == 1:
             (value,) = value.values()
@@ -251,19 +256,20 @@ class ClassificationTask(Task[LabelledText, str]):
                 f"{path} is no list of {self.row_name}s; give a list, or an object that holds one."
             )
         return self._objects(
-            (f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)
+            ((f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)),
+            training,
         )
 
-    def _objects(self, rows: Iterable[tuple[str, Any]]) -> Iterator[Row]:
+    def _objects(self, rows: Iterable[tuple[str, Any]], training: bool) -> Iterator[Row]:
         names: Names = {}
         for where, row in rows:
-            names = names or self._names(row if isinstance(row, dict) else ())
+            names = names or self._names(row if isinstance(row, dict) else (), training)
             yield where, names, row
 
-    def _parquet_rows(self, path: Path) -> Iterator[Row]:
+    def _parquet_rows(self, path: Path, training: bool) -> Iterator[Row]:
         import pyarrow as pa
 
-        names = self._names(open_parquet(path, ()).schema_arrow.names)
+        names = self._names(open_parquet(path, ()).schema_arrow.names, training)
         columns = list(names.values())
         table = open_parquet(path, columns).read(columns=columns)
         if pa.types.is_nested(table.schema.field(columns[0]).type):

@@ -63,7 +63,7 @@ def words_and_tags(
                 f"{path} has columns without names, and the study's 'columns' calls that of the "
                 f"{name} '{column}'; write its number there, from 1."
             )
-    comments = _Comments(line for _, line in rows[:HEAD] if not ends_sentence(line))
+    comments = Comments(line for _, line in rows[:HEAD] if not ends_sentence(line))
     _check_widths(path, rows, ends_sentence, comments)
     sentences: list[list[list[str]]] = [[]]
     for _, line in rows[:HEAD]:
@@ -90,7 +90,7 @@ def words_and_tags(
             yield number, line
 
 
-class _Comments:
+class Comments:
     """Which lines that begin with # are comments, and which have the word #."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -102,6 +102,7 @@ class _Comments:
         self.tabs = all("\t" in line for line in words)
 
     def has(self, line: str) -> bool:
+        """Whether a line is a comment."""
         if not line.startswith("#"):
             return False
         columns = split_columns(line)
@@ -115,7 +116,7 @@ class _Comments:
 
 
 def _check_widths(
-    path: Path, rows: Sequence[Line], ends_sentence: Callable[[str], bool], comments: _Comments
+    path: Path, rows: Sequence[Line], ends_sentence: Callable[[str], bool], comments: Comments
 ) -> None:
     """Refuse lines of words that have more or fewer columns than most."""
     widths = Counter(_width(line) for _, line in rows)

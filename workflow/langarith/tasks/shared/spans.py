@@ -9,6 +9,8 @@ the last word with E-X and a single one with S-X; BILOU has L-X and U-X for thes
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from langarith.errors import InputError
 
@@ -47,6 +49,21 @@ def in_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
             )
         mark = "B"
     return f"{mark}-{kind}" if kind else tag
+
+
+def scheme_of(sentences: Iterable[Sequence[str]]) -> str:
+    """The scheme that the tags of sentences show: IOB2 where they show no other one."""
+    rows = [("", *tags) for tags in sentences]
+    marks = {tag[0] for _, *tags in rows for tag in tags}
+    for name in ("bioes", "bilou"):
+        if marks & set(SCHEMES[name][2:]):
+            return name
+    begun = (
+        tag.startswith("I-") and before[2:] != tag[2:]
+        for tags in rows
+        for before, tag in pairwise(tags)
+    )
+    return "iob1" if any(begun) else "iob2"
 
 
 def _fits(tag: str, scheme: str) -> bool:
