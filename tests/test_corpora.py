@@ -102,6 +102,17 @@ def test_every_format_gives_the_same_documents(
     assert list(read_documents(write(tmp_path / name))) == TEXTS
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pa.large_string(), pa.string_view(), pa.dictionary(pa.uint32(), pa.string())],
+    ids=str,
+)
+def test_text_as_polars_writes_it(tmp_path: Path, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"text": pa.array(TEXTS).cast(kind)}), tmp_path / "a.parquet")
+    assert pq.read_schema(tmp_path / "a.parquet").field("text").type == kind
+    assert list(read_documents(tmp_path / "a.parquet")) == TEXTS
+
+
 def test_text_column_can_be_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     assert list(read_documents(tmp_path / "a.parquet", text_column="body")) == ["x"]

@@ -161,6 +161,19 @@ def test_two_data_sets_of_one_type_are_two_tasks() -> None:
     assert {task.type for task in study.tasks.values()} == {"ner"}
 
 
+def test_the_scheme_of_tags_is_in_the_study() -> None:
+    raw("data/{language}.txt", ["en", "es", "fr"])
+    original = "-DOCSTART- -X- O O\n\nAna NNP I-NP I-PER\nvive VBZ I-VP O\nLima NNP I-NP I-LOC\n\n"
+    for number, (language, split) in enumerate(
+        [(lang, s) for lang in ("en", "es") for s in ("train", "dev", "test")], 2
+    ):
+        content = original if (language, split) == ("en", "train") else CONLL
+        put(f"data/ner/{language}.{split}", content * number)
+    study, _ = init()
+    assert study.tasks["ner"].tags == "iob1"
+    assert check.look(study).problems == []
+
+
 def test_a_base_model_is_used(root: Path) -> None:
     raw("data/raw/{language}.txt", ["en", "es", "fr"])
     for number, (language, split) in enumerate(
@@ -182,6 +195,10 @@ def test_a_base_model_is_used(root: Path) -> None:
         ("a.tsv", "premise\thypothesis\tlabel\na\tb\t0\n", "nli"),
         ("a.tsv", "text\ttext_pair\tlabel\na\tb\t0\n", "classification"),
         ("a.conll", "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n", "ner"),
+        ("a.iob2", "# sent_id = 1\n1\tEU\tB-ORG\t-\tx\n2\tis\tO\t-\tx\n", "ner"),
+        ("a.bio", "en:EU\tB-ORG\nen:is\tO\n", "ner"),
+        ("a.txt", "gold_label\tsentence1\tsentence2\tgenre\n-\ta\tb\tfiction\n", "nli"),
+        ("a.jsonl", '{"sentence1": "a", "sentence2": "b", "gold_label": "-"}\n', "nli"),
         ("a.conllu", CONLLU, "pos"),
         ("a.json", squad("en"), "qa"),
         ("a.jsonl", '{"body": "text"}\n', "text"),
@@ -204,7 +221,12 @@ def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> 
         ("en.txt", "", "empty"),
         ("en.txt", b"\xff\xfe\0", "not UTF-8"),
         ("notes.txt", "text", "raw text without a language code in its path"),
-        ("en/a.conll", "0\tB-PER\tAna\n", "tags, but not in its last column"),
+        ("en/a.conll", "Ana\tB-PER\tB-PER\nvive\tO\tO\n", "columns 2 and 3 hold tags, as in"),
+        (
+            "xnli.dev.tsv",
+            "language\tgold_label\tsentence1\tsentence2\nfr\tneutral\ta\tb\n",
+            "rows of several languages; name it in the study, with columns: {language: language}",
+        ),
         ("en/a.tsv", "a\tb\n1\t2\n", "a table whose header is 'a\tb'"),
         ("en/a.json", '{"a": 1}', "which is neither SQuAD nor rows of a task"),
         ("en/a.jsonl", '{"n": 1}\n', "rows of n, which no task and no text has"),

@@ -110,6 +110,35 @@ def test_rank_takes_family_then_distance_then_alphabet():
     ]
 
 
+@pytest.mark.parametrize(
+    ("code", "uriel"),
+    [
+        ("sr_Latn", "srp"),
+        ("sr-Cyrl-RS", "srp"),
+        ("es-419", "spa"),
+        ("pt_BR", "por"),
+        ("zho_Hans", "cmn"),
+        ("zh-Hant", "cmn"),
+        ("zh-yue", "yue"),
+        ("zh-min-nan", "nan"),
+        ("nob_Latn", "nor"),
+        ("lvs_Latn", "lav"),
+        ("EN", "eng"),
+    ],
+)
+def test_scripts_regions_and_varieties_are_resolved(code, uriel):
+    assert relatedness.uriel_codes([code]) == {code: uriel}
+
+
+def test_a_code_that_cannot_be_resolved_is_one_sentence():
+    with pytest.raises(InputError) as caught:
+        relatedness.uriel_codes(["en", "bat-smg"])
+    assert str(caught.value) == (
+        "URIEL does not know the language 'bat-smg' (asked for 'bat'): give its ISO 639-1 or "
+        "639-3 code, or name its related language in the study under 'related'."
+    )
+
+
 def test_codes():
     assert relatedness.uriel_codes(["en", "zh", "ar", "sw", "ceb"]) == {
         "en": "eng",

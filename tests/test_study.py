@@ -521,6 +521,36 @@ def test_files_are_found_by_language_and_split(tmp_path: Path) -> None:
     assert sources.needed_splits(study, "fr") == ("validation", "test")
 
 
+def test_how_files_are_laid_out_is_a_parameter_where_it_differs(tmp_path: Path) -> None:
+    data = files_study(tmp_path)
+    path = tmp_path / "study.yaml"
+
+    def reading() -> dict[str, Any]:
+        return sources.task_reading(loading.load(write(path, data)), "ner", "fr")
+
+    usual = reading()
+    assert not usual.keys() & {"columns", "tags", "language"}
+    assert "tags" not in loading.identity(loading.load(path))
+    data["tasks"]["ner"] |= {"tags": "iob1", "columns": {"token": 2, "tag": 1}}
+    assert reading() == usual | {"tags": "iob1", "columns": {"tag": 1, "token": 2}}
+    assert list(reading()["columns"]) == ["tag", "token"]
+
+
+def test_one_file_of_all_languages_has_a_column_of_languages(tmp_path: Path) -> None:
+    files = {s: f"{tmp_path}/fr.{s}" for s in ("train", "validation", "test")}
+    data = files_study(tmp_path)
+    data["tasks"]["ner"] |= {**files, "type": "nli"}
+    said = refusal(write(tmp_path / "study.yaml", data))
+    assert "is read for both en, validation and fr, validation" in said[0]
+    assert "or name 'language' under tasks.ner.columns if a column says the language" in said[0]
+    data["tasks"]["ner"]["columns"] = {"language": "language"}
+    study = loading.load(write(tmp_path / "study.yaml", data))
+    assert sources.task_reading(study, "ner", "fr")["language"] == "fr"
+    data["tasks"]["ner"]["test"] = files["validation"]
+    said = refusal(write(tmp_path / "study.yaml", data))
+    assert "is read for both" in said[0]
+
+
 def test_the_papers_study_names_files_of_the_hub(root: Path) -> None:
     study = loading.load(root / "config.yaml")
     wikipedia = (
@@ -796,6 +826,19 @@ REFUSED = [
      "tasks.ner.labels", "each once"),
     ({"tasks__ner__type": "pos"}, "tasks.ner.source",
      "the miniature has no data for tasks of type pos; use files or hub"),
+    ({"tasks": {"nli": HUB_TASK | {"columns": {"premis": "a"}}}}, "tasks.nli.columns.premis",
+     "files of type nli have no such column (did you mean 'premise'?)"),
+    ({"tasks": {"nli": HUB_TASK | {"columns": {"premise": 2}}}}, "tasks.nli.columns.premise",
+     "files of type nli have columns with names; write one"),
+    ({"tasks": {"ner": HUB_TASK | {"columns": {"token": 2, "tag": 2}}}}, "tasks.ner.columns",
+     "2 is named twice; name each column once"),
+    ({"tasks": {"ner": HUB_TASK | {"columns": {"token": 0}}}}, "tasks.ner.columns.token",
+     "0 is no column; write its name, or its number from 1"),
+    ({"tasks": {"ner": HUB_TASK | {"tags": "iob"}}}, "tasks.ner.tags",
+     "is 'iob'; write 'iob2', 'iob1', 'bioes' or 'bilou'"),
+    ({"tasks": {"nli": HUB_TASK | {"tags": "iob1"}}}, "tasks.nli.tags", "no effect on a task of"),
+    ({"tasks": {"qa": HUB_TASK | {"columns": {"id": "a"}}}}, "tasks.qa.columns", "no effect on a"),
+    ({"tasks__ner__tags": "iob1"}, "tasks.ner", "'tags' has no effect in tasks with 'source: mini"),
     # what would fail later, in Snakemake's words or in none
     ({"models": {"files": LITTLE["models"]["tiny"] | {"vocabulary": 9}}}, "models.files.vocabulary",
      "write a number of at least 200"),

@@ -173,7 +173,7 @@ def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
         ("Anna\tPER\n", "line 1: 'PER' is not an IOB2 tag"),
         ("Anna\tB-\n", "'B-' is not an IOB2 tag"),
         ("Anna\tS-PER\n", "'S-PER' is not an IOB2 tag"),
-        ("Anna\tO\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span; convert"),
+        ("Anna\tO\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span; set 'tags: iob1'"),
         ("Anna\tB-PER\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span"),
         ("Anna\tB-PER\n\nKüste\tI-PER\n", "line 3: 'I-PER' continues no PER span"),
         ("", "holds no sentence"),
@@ -381,8 +381,8 @@ def test_faulty_nli_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"premise": ["p"], "hypothesis": ["h"]}), path)
     assert "no column 'label'" in refusal(NLI, path)
-    pq.write_table(pa.table({"premise": ["p"], "hypothesis": ["h"], "label": [-1]}), path)
-    assert "row 1: label '-1'" in refusal(NLI, path)
+    pq.write_table(pa.table({"premise": ["p"], "hypothesis": ["h"], "label": [3]}), path)
+    assert "row 1: label '3'" in refusal(NLI, path)
 
 
 def nli_examples(tmp_path: Path) -> Any:
@@ -688,7 +688,6 @@ def test_impossible_cut_is_refused(
         (ask("q7", ("Bob", 0)), "nowhere in the context"),
         (ask("q7", ("Anna", "0")), "question 'q7' has the answer_start '0', which is no integer"),
         (ask("q7", ("Anna", 0.0)), "question 'q7' has the answer_start 0.0, which is no integer"),
-        (ask("q7"), "question 'q7' has no answer; SQuAD v1.1"),
         (ask("q0", ("Anna", 0)), "the id 'q0' is used twice"),
         (ask("q7", ("", 0)), "no text under question 'q7'.answers[0].text"),
         ({**ask("q7"), "question": " "}, "no text under question 'q7'.question"),
@@ -934,7 +933,7 @@ def test_the_files_own_names_of_tags_are_used(tmp_path: Path) -> None:
         ([([], [])], "row 1 has 0 tokens and 0 tags"),
         ([(["a"], [0]), (["a"], [7])], "row 2: the number 7 stands for no tag (0 to 6 do"),
         ([(["a"], [-1])], "row 1: the number -1 stands for no tag"),
-        ([(["a", "b"], [1, 6])], "row 1: 'I-LOC' continues no LOC span; convert the file"),
+        ([(["a", "b"], [1, 6])], "row 1: 'I-LOC' continues no LOC span; set 'tags: iob1'"),
     ],
 )
 def test_mistakes_in_a_parquet_file_of_ner(tmp_path: Path, sentences: Any, says: str) -> None:
@@ -1013,7 +1012,6 @@ def test_qa_reads_squad_and_xquad_as_the_hub_has_them(tmp_path: Path, titles: bo
     ("change", "says"),
     [
         ({"answers": {"text": ["0 people"], "answer_start": [3]}}, "'0 people' at 3, but the con"),
-        ({"answers": {"text": [], "answer_start": []}}, "question 'q0' has no answer"),
         ({"id": "q1"}, "the id 'q1' is used twice"),
         ({"context": None}, "no text under the row of question 'q0'.context"),
     ],

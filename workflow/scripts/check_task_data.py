@@ -15,7 +15,7 @@ from langarith.tasks.shared.checks import check_split
 
 with record.job(snakemake) as warnings:
     reading, files = snakemake.params.reading, snakemake.params.files
-    task = tasks.get(reading["type"], reading["labels"])
+    task = tasks.reader(reading)
     where = f"{snakemake.wildcards.task}, {snakemake.wildcards.language}"
     for first, second in copies(map(Path, files.values())):
         raise InputError(f"{second} is a copy of {first}; give each split data of its own.")

@@ -20,7 +20,7 @@ with record.job(snakemake) as warnings:
 
     names, reading = snakemake.wildcards, snakemake.params.reading
     torch.set_num_threads(snakemake.threads)
-    task = tasks.get(reading["type"], reading["labels"])
+    task = tasks.reader(reading)
     examples = {
         split: task.read_split(Path(snakemake.input[split]), split, reading)
         for split in reading["cuts"]

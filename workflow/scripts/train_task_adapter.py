@@ -26,7 +26,7 @@ with record.job(snakemake) as warnings:
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
     seed = int(snakemake.wildcards.seed)
     torch.set_num_threads(snakemake.threads)
-    task = tasks.get(reading["type"], reading["labels"])
+    task = tasks.reader(reading)
     examples = {
         split: task.read_split(Path(snakemake.input[split]), split, reading)
         for split in reading["cuts"]

@@ -159,11 +159,11 @@ def _task_data(of: schema.Study, found: Found) -> None:
     paths: list[Path] = []
     examples = missing = 0
     for name, spec in of.tasks.items():
-        task = tasks.get(sources.task_type(of, name), spec.labels)
         trained: Mapping[str, int] | None = None
         read: list[Path] = []
         for language in dict.fromkeys([of.task_language, *spec.targets]):
             reading = sources.task_reading(of, name, language)
+            task = tasks.reader(reading)
             for split in reading["cuts"]:
                 path = Path(sources.task_file(of, name, language, split))
                 if not path.exists():
@@ -262,7 +262,7 @@ def _base_models(of: schema.Study, found: Found) -> None:
 def _task_adapter_problems(of: schema.Study, name: str, folder: Path) -> Iterator[str]:
     """What is wrong with a ready-made task adapter, and with its head for the task's labels."""
     yield from base_models.adapter_problems(folder)
-    task = tasks.get(sources.task_type(of, name), of.tasks[name].labels)
+    task = tasks.reader(sources.task_reading(of, name, of.task_language))
     train = Path(sources.task_file(of, name, of.task_language, "train"))
     try:
         labels = task.labels(task.read(train, split="train")) if train.is_file() else None

@@ -194,7 +194,7 @@ class Counter:
         reading = sources.task_reading(self.study, task, language)
         path = Path(sources.task_file(self.study, task, language, split))
         try:
-            reader = tasks.get(sources.task_type(self.study, task), spec.labels)
+            reader = tasks.reader(reading)
             found = reader.read_split(path, split, reading)
         except InputError:  # `langarith check` says what is wrong
             return None

@@ -192,6 +192,25 @@ def open_parquet(path: Path, columns: Sequence[str]) -> Any:
     return file
 
 
+def holds_text(kind: Any) -> bool:
+    """Whether a column of this `pyarrow.DataType` holds texts, as pandas and polars write them.
+
+    Also as categories, and in either of the larger or newer types of Arrow.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(
+        is_(kind)
+        for is_ in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+        )
+    )
+
+
 def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     """The names of the classes whose numbers a parquet column holds, by the file's own metadata.
 
@@ -318,7 +337,7 @@ def _parquet_documents(path: Path, column: str) -> Iterator[str]:
 
     file = open_parquet(path, [column])
     kind = file.schema_arrow.field(column).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    if not holds_text(kind):
         raise InputError(f"{path}: column '{column}' holds {kind}, not text; name the text column.")
     row = 0
     try:

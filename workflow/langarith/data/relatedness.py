@@ -10,6 +10,7 @@ tie-break that we know of picks exactly them.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,30 +18,37 @@ from importlib import resources
 
 from langarith.errors import InputError
 
-# Where ISO 639-1 names a macrolanguage, URIEL's entry for it stops at the family node that all its
-# members share (zho: Sino-Tibetan alone), and some entries have no family at all (nob, nno, que,
+# Where a code names a macrolanguage, URIEL's entry for it stops at the family node that all its
+# members share (zho: Sino-Tibetan alone), and some entries have no family at all (nob, lvs, que,
 # twi). We take the standard variety or, where it is that which is bare, the macrolanguage.
 VARIETIES = {
-    "ar": "arb",
-    "az": "azj",
-    "fa": "pes",
-    "gn": "gug",
-    "ku": "kmr",
-    "mg": "plt",
-    "mn": "khk",
-    "ms": "zsm",
-    "nb": "nor",
-    "ne": "npi",
-    "nn": "nor",
-    "om": "gaz",
-    "qu": "quy",
-    "sq": "als",
-    "sw": "swh",
-    "tw": "aka",
-    "uz": "uzn",
-    "yi": "ydd",
-    "zh": "cmn",
+    "ara": "arb",
+    "aym": "ayr",
+    "aze": "azj",
+    "fas": "pes",
+    "grn": "gug",
+    "kur": "kmr",
+    "ltg": "lav",
+    "lvs": "lav",
+    "mlg": "plt",
+    "mon": "khk",
+    "msa": "zsm",
+    "nep": "npi",
+    "nno": "nor",
+    "nob": "nor",
+    "orm": "gaz",
+    "que": "quy",
+    "sqi": "als",
+    "swa": "swh",
+    "twi": "aka",
+    "uzb": "uzn",
+    "yid": "ydd",
+    "zho": "cmn",
 }
+"""URIEL's code for a code of ISO 639-3 whose own entry says little."""
+
+EXTENDED = frozenset("ar ms sw uz zh".split())
+"""Languages whose varieties are written behind them: `zh-yue` is yue (BCP 47)."""
 
 LOCK_COMMENT = """\
 Related languages by URIEL: most shared family nodes, ties by syntactic distance.
@@ -87,16 +95,21 @@ class Row:
 
 
 def uriel_codes(languages: Collection[str]) -> dict[str, str]:
-    """URIEL's code (ISO 639-3) of each language, given as ISO 639-1 or 639-3.
+    """URIEL's code (ISO 639-3) of each language.
+
+    A code is one of ISO 639-1 or 639-3, with or without a script, a region or a variety behind it:
+    `sr`, `srp`, `sr_Latn`, `zho_Hans`, `es-419`, `zh-yue`.
 
     Raises `InputError` for the first language that URIEL does not have.
     """
     found = known(languages)
     for language in languages:
         if language not in found:
+            asked = _plain(language)
+            shown = f"'{language}'" + (f" (asked for '{asked}')" if asked != language else "")
             raise InputError(
-                f"URIEL does not know the language '{language}': give its ISO 639-1 or 639-3 code, "
-                "or name its related language in the study under 'related'."
+                f"URIEL does not know the language {shown}: give its ISO 639-1 or 639-3 code, or "
+                "name its related language in the study under 'related'."
             )
     return found
 
@@ -111,8 +124,19 @@ def known(languages: Iterable[str]) -> dict[str, str]:
     letters = json.loads((data / "letter_codes.json").read_text(encoding="utf-8"))
     with (data / "family_features.npz").open("rb") as file:
         there = set(numpy.load(file)["langs"].tolist())
-    codes = {code: VARIETIES.get(code, letters.get(code, code)) for code in languages}
+    codes = {}
+    for language in languages:
+        plain = _plain(language)
+        code = letters.get(plain, plain)
+        codes[language] = VARIETIES.get(code, code)
     return {language: code for language, code in codes.items() if code in there}
+
+
+def _plain(language: str) -> str:
+    """A code without script and region, in small letters; of `zh-yue` the variety."""
+    first, *others = re.split("[-_]", language.lower())
+    varieties = [part for part in others if len(part) == 3 and part.isalpha()]
+    return varieties[-1] if varieties and first in EXTENDED else first
 
 
 def query(languages: Collection[str]) -> dict[str, Features]:

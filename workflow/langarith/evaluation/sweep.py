@@ -148,7 +148,7 @@ def run_cell(
     importances = [read_tensors(file) for file in fishers]
     merge = method.merger(adapters, start, device(), int(cell["seed"]), importances)
     norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
-    task = tasks.get(reading["type"], reading["labels"])
+    task = tasks.reader(reading)
     loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
     encoding = Encoding(reading["max_length"], tuple(trained["labels"]), reading["stride"])

@@ -198,7 +198,7 @@ def _keys_of_other_task_types(study: Study) -> Iterator[str]:
         if kind not in tasks.names():
             continue
         task_class = tasks.get(kind)
-        for key in ("cut", "stride", "labels"):
+        for key in ("cut", "stride", "labels", "columns", "tags"):
             if key in task.model_fields_set and key not in task_class.own_keys:
                 yield (
                     f"tasks.{name}.{key}: it has no effect on a task of type {kind}; remove '{key}'"
@@ -383,6 +383,7 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     file_checks.shards_on_hub,
     file_checks.revisions,
     *adapter_checks.CHECKS,
+    file_checks.columns,
     file_checks.missing_shards,
     file_checks.missing_task_files,
     file_checks.files_in_two_roles,

@@ -31,7 +31,8 @@ class Task:
     """A task as its files allow it.
 
     places: the templates of `train`, `validation`, `test` and `path` that most languages share.
-    own: by language the paths that differ. lacking: what it needs and no file has.
+    own: by language the paths that differ. lacking: what it needs and no file has. tags: the
+    scheme of its spans.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Task:
     places: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     lacking: str = ""
+    tags: str = "iob2"
     used: set[str] = field(default_factory=set)
 
 
@@ -170,12 +172,16 @@ def _place(
     """Name the files: by a template where languages share one, else by language."""
     task.places["train"] = there[source]["train"].template
     task.used.add(there[source]["train"].path)
+    task.tags = there[source]["train"].tags
     if wanted == ("path",) and "validation" in there[source]:
         task.places["validation"] = there[source]["validation"].template
         task.used.add(there[source]["validation"].path)
     for place in wanted:
         files = {language: there[language][place] for language in [source, *task.targets]}
         task.used |= {file.path for file in files.values()}
+        if task.tags == "iob2":  # files in IOB2 can be read in any scheme
+            others = (file.tags for file in files.values() if file.tags != "iob2")
+            task.tags = next(others, task.tags)
         shared = Counter(file.template for file in files.values() if file.language)
         task.places[place] = shared.most_common(1)[0][0]
         for language, file in files.items():
@@ -319,6 +325,8 @@ def _task_lines(task: Task, source: str) -> Iterator[str]:
         yield f"    {place}: {json.dumps(template, ensure_ascii=False)}{comment.get(place, '')}"
     if "path" in task.places:
         yield "    cut: half               # of the questions; articles: between two articles"
+    if task.tags != "iob2":
+        yield f"    tags: {task.tags}               # of the spans in the files; read as IOB2"
     if task.own:
         yield "    languages:              # whose files are elsewhere"
         for language, paths in task.own.items():

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from langarith import tasks
 from langarith.data import base_models, hub
-from langarith.errors import InputError
+from langarith.errors import InputError, did_you_mean
 from langarith.study.blocks import hub_adapter
 from langarith.study.schema import (
+    LANGUAGES,
     ContinuedModel,
     FilesCorpora,
     FilesModel,
@@ -26,6 +28,7 @@ from langarith.study.sources import (
     shard_name,
     task_cut,
     task_file,
+    task_type,
 )
 
 
@@ -115,6 +118,25 @@ def _identity(file: str) -> object:
     return stat.st_dev, stat.st_ino
 
 
+def columns(study: Study) -> Iterator[str]:
+    """Columns that a task type does not have, and two that are one."""
+    for name, task in study.tasks.items():
+        kind = task_type(study, name)
+        known = tasks.get(kind).column_names if kind in tasks.names() else ()
+        if not known:
+            continue  # another check refuses the key
+        for column, of_file in task.columns.items():
+            key = f"tasks.{name}.columns.{column}"
+            if column not in known:
+                hint = did_you_mean(column, known)
+                yield f"{key}: files of type {kind} have no such column{hint}"
+            elif isinstance(of_file, int) and tasks.get(kind).head != "tagging":
+                yield f"{key}: files of type {kind} have columns with names; write one"
+        for of_file, count in Counter(task.columns.values()).items():
+            if count > 1:
+                yield f"tasks.{name}.columns: {of_file!r} is named twice; name each column once"
+
+
 def missing_task_files(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         if isinstance(task, FilesTask):
@@ -138,20 +160,27 @@ def files_in_two_roles(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         if not isinstance(task, FilesTask | HubTask):
             continue
+        several = LANGUAGES in task.columns  # rows of each language in one file
+        kind = task_type(study, name)
+        known = tasks.get(kind).column_names if kind in tasks.names() else ()
         roles: dict[object, tuple[str, str, str | None]] = {}
         for language in dict.fromkeys([study.task_language, *task.targets]):
             for split in needed_splits(study, language):
                 file = task_file(study, name, language, split)
                 cut = task_cut(study, name, language, split)
-                role = (language, split, cut)
+                role = (study.task_language if several else language, split, cut)
                 other = roles.setdefault(_identity(file), role)
                 if other == role or (cut and other[0] == language and other[2] == cut):
                     continue
+                of_rows = (
+                    f", or name '{LANGUAGES}' under tasks.{name}.columns if a column says the "
+                    "language of each row"
+                )
                 yield (
                     f"tasks.{name}: {file} is read for both {other[0]}, {other[1]} and {language}, "
                     f"{split}; give each language and split a file of its own, with {{language}} "
                     "and {split} in the path or under "
-                    f"tasks.{name}.languages.{language}"
+                    f"tasks.{name}.languages.{language}{of_rows * (LANGUAGES in known)}"
                 )
 
 

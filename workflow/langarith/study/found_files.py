@@ -19,17 +19,20 @@ from typing import Any, Literal
 from langarith import layout
 from langarith.data import compression, readers
 from langarith.errors import InputError
-from langarith.tasks.shared.columns import TAG, split_columns
+from langarith.tasks.shared import spans
+from langarith.tasks.shared.columns import TAG, Comments, Line, split_columns, words_and_tags
 
 Kind = Literal["text", "ner", "pos", "nli", "classification", "qa"]
 Split = Literal["train", "validation", "test"]
 
-COLUMNS: dict[Kind, frozenset[str]] = {
-    "nli": frozenset({"premise", "hypothesis", "label"}),
-    "classification": frozenset({"text", "label"}),
-    "qa": frozenset({"id", "question", "context", "answers"}),
-    "ner": frozenset({"tokens", "ner_tags"}),
-}
+COLUMNS: tuple[tuple[Kind, frozenset[str]], ...] = (
+    ("nli", frozenset({"premise", "hypothesis", "label"})),
+    ("nli", frozenset({"sentence1", "sentence2", "gold_label"})),
+    ("nli", frozenset({"premise", "hypo", "label"})),
+    ("classification", frozenset({"text", "label"})),
+    ("qa", frozenset({"id", "question", "context", "answers"})),
+    ("ner", frozenset({"tokens", "ner_tags"})),
+)
 """Columns or keys by which tables and JSON are recognised."""
 
 TEXT_COLUMNS = ("text", "content", "sentence", "document", "body")
@@ -63,7 +66,8 @@ HEAD = 200
 class File:
     """A file that is recognised.
 
-    template: its path with `{language}` where the code stands. column: that of raw text.
+    template: its path with `{language}` where the code stands. column: that of raw text. tags: the
+    scheme of its spans.
     """
 
     path: str
@@ -72,6 +76,20 @@ class File:
     language: str | None
     split: Split | None
     column: str = "text"
+    tags: str = "iob2"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    column: that of its text. languages: each of its rows says its language. tags: the scheme.
+    """
+
+    kind: Kind
+    column: str = "text"
+    languages: bool = False
+    tags: str = "iob2"
 
 
 @dataclass
@@ -107,11 +125,17 @@ def look(folder: Path) -> Found:
         try:
             kinds[str(path)] = _kind(path)
         except InputError as error:
-            found.others[str(path)] = str(error).removeprefix(f"{path} ").removeprefix(f"{path}, ")
+            found.others[str(path)] = re.sub(rf"^{re.escape(str(path))}[:,]? ", "", str(error))
     found.files = list(_placed(folder, kinds))
-    for file in [f for f in found.files if f.kind == "text" and f.language is None]:
-        found.files.remove(file)
-        found.others[file.path] = "raw text without a language code in its path"
+    for file in [f for f in found.files if f.language is None]:
+        if file.kind == "text":
+            found.others[file.path] = "raw text without a language code in its path"
+        elif kinds[file.path].languages:
+            found.others[file.path] = (
+                "rows of several languages; name it in the study, with columns: {language: "
+                "language} in the task"
+            )
+    found.files = [file for file in found.files if file.path not in found.others]
     return found
 
 
@@ -131,17 +155,17 @@ def _files(folder: Path, found: Found) -> Iterator[Path]:
 # --- by content ---
 
 
-def _kind(path: Path) -> tuple[Kind, str]:
-    """What a file holds, and the column of its text; InputError with the reason if unknown."""
+def _kind(path: Path) -> Content:
+    """What a file holds; InputError with the reason if that is unknown."""
     name = path.name
     for end in compression.ENDS:
         name = name.removesuffix(end)
     suffix = Path(name).suffix
-    by_suffix: dict[str, Callable[[Path], tuple[Kind, str]]] = {
+    by_suffix: dict[str, Callable[[Path], Content]] = {
         ".parquet": lambda path: _of_columns(_parquet_columns(path)),
         ".jsonl": lambda path: _of_columns(_first_object(path)),
         ".json": _of_json,
-        ".conllu": lambda _: ("pos", ""),
+        ".conllu": lambda _: Content("pos"),
     }
     if suffix in by_suffix:
         return by_suffix[suffix](path)
@@ -150,61 +174,74 @@ def _kind(path: Path) -> tuple[Kind, str]:
     return _of_lines(path, suffix)
 
 
-def _of_lines(path: Path, suffix: str) -> tuple[Kind, str]:
+def _of_lines(path: Path, suffix: str) -> Content:
     """What a file of lines holds: a table, columns of words and tags, or raw text."""
-    lines = [line for _, line in islice(readers.read_lines(path), HEAD)]
-    rows = [line for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "# "))]
-    if not rows:
+    lines = list(islice(readers.read_lines(path), HEAD))
+    first = next((line for _, line in lines if not _ends_sentence(line)), None)
+    if first is None:
         raise InputError("empty")
-    table = _table(rows[0]) if suffix == ".tsv" else None
-    kind: Kind | None = table or _tagged([split_columns(row) for row in rows])
-    if kind is None and suffix == ".txt":
-        kind = "text"
-    if kind is None and suffix == ".tsv":
-        raise InputError(f"a table whose header is '{rows[0][:60]}'; docs/your_own_data.md, NLI")
-    if kind is None:
+    table = _table(first) if suffix in (".tsv", ".txt") else None
+    found = table or _tagged(path, lines)
+    if found is None and suffix == ".txt":
+        found = Content("text")
+    if found is None and suffix == ".tsv":
+        raise InputError(f"a table whose header is '{first[:60]}'; docs/your_own_data.md, NLI")
+    if found is None:
         raise InputError(NO_FORMAT)
-    return kind, "text"
+    return found
 
 
-def _tagged(rows: Sequence[Sequence[str]]) -> Kind | None:
-    """The task of words with tags; InputError for tags that are not in the last column."""
-    if all(len(row) == 10 and row[0].split("-")[0].isdigit() for row in rows):
-        return "pos"
-    width = min(map(len, rows))
-    if width < 2:
+def _ends_sentence(line: str) -> bool:
+    return not line.strip() or line.startswith("-DOCSTART-")
+
+
+def _tagged(path: Path, lines: Sequence[Line]) -> Content | None:
+    """The task of words with tags; InputError for columns of which the study must name some."""
+    comments = Comments(line for _, line in lines if not _ends_sentence(line))
+    rows = [
+        split_columns(line)
+        for _, line in lines
+        if not _ends_sentence(line) and not comments.has(line)
+    ]
+    if rows and all(len(row) == 10 and row[0].split("-")[0].isdigit() for row in rows):
+        return Content("pos")
+    width = min(map(len, rows), default=0)
+    if width < 2 or not any(
+        all(TAG.fullmatch(row[i]) for row in rows) for i in (-1, *range(width))
+    ):
         return None
-    if all(TAG.fullmatch(row[-1].strip()) for row in rows):
-        return "ner"
-    if any(all(TAG.fullmatch(row[i]) for row in rows) for i in range(1, width)):
-        raise InputError("tags, but not in its last column; docs/your_own_data.md, NER")
-    return None
+    tags: list[list[str]] = [[]]
+    for _, line in words_and_tags(path, lines, _ends_sentence, {}):
+        tags += [] if line else [[]]
+        tags[-1] += line.split("\t")[1:]
+    return Content("ner", tags=spans.scheme_of(tags))
 
 
-def _table(header: str) -> Kind | None:
+def _table(header: str) -> Content | None:
     """The task of a table with this header."""
     names = {cell.strip().lower() for cell in header.split("\t")}
-    for kind in ("nli", "classification"):
-        if names - {"text_pair"} == COLUMNS[kind]:
-            return kind
+    for kind, needed in COLUMNS:
+        exact = names - {"text_pair", "language"} == needed
+        if exact or (kind == "nli" and needed <= names):
+            return Content(kind, languages="language" in names)
     return None
 
 
-def _of_columns(columns: dict[str, bool]) -> tuple[Kind, str]:
+def _of_columns(columns: dict[str, bool]) -> Content:
     """What a table of these columns is; the values say whether each holds text."""
-    for kind, needed in COLUMNS.items():
+    for kind, needed in COLUMNS:
         if needed <= columns.keys():
-            return kind, ""
+            return Content(kind, languages="language" in columns)
     texts = [name for name, text in columns.items() if text]
     for name in [*TEXT_COLUMNS, *(texts if len(texts) == 1 else [])]:
         if name in texts:
-            return "text", name
+            return Content("text", name)
     raise InputError(f"rows of {', '.join(columns) or 'nothing'}, which no task and no text has")
 
 
 def _parquet_columns(path: Path) -> dict[str, bool]:
     schema = readers.open_parquet(path, ()).schema_arrow
-    return {field.name: str(field.type) in ("string", "large_string") for field in schema}
+    return {field.name: readers.holds_text(field.type) for field in schema}
 
 
 def _first_object(path: Path) -> dict[str, bool]:
@@ -215,16 +252,16 @@ def _first_object(path: Path) -> dict[str, bool]:
     return {name: isinstance(value, str) for name, value in row.items()}
 
 
-def _of_json(path: Path) -> tuple[Kind, str]:
+def _of_json(path: Path) -> Content:
     """By the keys at the beginning: a whole file may be large."""
     with compression.open_binary(path) as file:
         head = file.read(1 << 16).decode("utf-8", "replace")
     keys = set(re.findall(r'"(\w+)"\s*:', head))
     if "paragraphs" in keys:
-        return "qa", ""
-    for kind in ("nli", "classification"):
-        if COLUMNS[kind] <= keys:
-            return kind, ""
+        return Content("qa")
+    for kind, needed in COLUMNS:
+        if kind in ("nli", "classification") and needed <= keys:
+            return Content(kind, languages="language" in keys)
     shown = json.dumps(head[:30], ensure_ascii=False)
     raise InputError(f"JSON that begins with {shown}, which is neither SQuAD nor rows of a task")
 
@@ -232,21 +269,23 @@ def _of_json(path: Path) -> tuple[Kind, str]:
 # --- by name ---
 
 
-def _placed(folder: Path, kinds: dict[str, tuple[Kind, str]]) -> Iterator[File]:
+def _placed(folder: Path, kinds: dict[str, Content]) -> Iterator[File]:
     """Files with their languages: of several parts that may be a code the one that varies most."""
     candidates = {path: list(_codes(folder, path)) for path in kinds}
     seen: dict[Any, set[str]] = defaultdict(set)
-    for path, (kind, _) in kinds.items():
+    for path, content in kinds.items():
         for code, template in candidates[path]:
-            seen[kind, _alike(template)].add(code)
-    for path, (kind, column) in kinds.items():
+            seen[content.kind, _alike(template)].add(code)
+    for path, content in kinds.items():
+        kind = content.kind
         split = _split(str(Path(path).relative_to(folder)))
         ranked = sorted(
             candidates[path],
             key=lambda c: (-len(seen[kind, _alike(c[1])]), len(c[0]) == 3, -path.rfind(c[0])),
         )
         template = ranked[0][1] if ranked else path
-        yield File(path, kind, template, ranked[0][0] if ranked else None, split, column)
+        code = ranked[0][0] if ranked else None
+        yield File(path, kind, template, code, split, content.column, content.tags)
 
 
 def _codes(folder: Path, path: str) -> Iterator[tuple[str, str]]:

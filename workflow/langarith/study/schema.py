@@ -234,6 +234,37 @@ Examples = Annotated[
 """How many examples of a split are read; all of a split that is left out."""
 
 
+def _column(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if number or (isinstance(value, str) and value):
+        return value
+    raise ValueError(f"{value!r} is no column; write its name, or its number from 1")
+
+
+Column = Annotated[
+    Any,
+    BeforeValidator(_column),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
+]
+
+Columns = Annotated[
+    dict[str, Column],
+    # Snakemake compares parameters as text: the order of keys in a file must not matter
+    AfterValidator(lambda value: dict(sorted(value.items()))),
+    # left out where there are none: `study.json` stays as it is
+    Field(exclude_if=lambda value: not value),
+]
+"""Which columns of a task's files hold what, by what they hold."""
+
+LANGUAGES = "language"
+"""What `columns` calls the one of the languages, in files of several."""
+
+Scheme = Annotated[
+    Literal["iob2", "iob1", "bioes", "bilou"], Field(exclude_if=lambda value: value == "iob2")
+]
+"""How tags mark spans (:mod:`langarith.tasks.shared.spans`)."""
+
+
 class FilesPlaces(Strict):
     """Where a task's files of one language lie, instead of where the task says."""
 
@@ -258,6 +289,8 @@ class FilesTask(_Task):
     test: LocalPath | None = None
     path: LocalPath | None = None
     cut: Cut | None = None
+    columns: Columns = {}
+    tags: Scheme = "iob2"
     examples: Examples = {}
     languages: dict[str, FilesPlaces] = {}
 
@@ -309,6 +342,8 @@ class HubTask(_Task):
     test: str | HubFile | None = None
     path: str | HubFile | None = None
     cut: Cut | None = None
+    columns: Columns = {}
+    tags: Scheme = "iob2"
     examples: Examples = {}
     languages: dict[str, HubPlaces] = {}
 
@@ -346,6 +381,8 @@ class MiniatureTask(_Task):
 
     what = "tasks with 'source: miniature'"
     cut: ClassVar[None] = None
+    columns: ClassVar[dict[str, Any]] = {}
+    tags: ClassVar[str] = "iob2"
 
     source: Literal["miniature"]
     difficulty: dict[str, float] = {}

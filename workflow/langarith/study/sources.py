@@ -14,6 +14,7 @@ from langarith.operands import Operand, budget_tokens
 from langarith.study.blocks import hub_adapter
 from langarith.study.recipes import TaskRecipe
 from langarith.study.schema import (
+    LANGUAGES,
     SPLITS,
     ContinuedModel,
     FilesCorpora,
@@ -345,7 +346,18 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
         "labels": list(spec.labels),
         "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
         **_fewer_examples(study, name, language),
+        **_layout(study.tasks[name], language),
     }
+
+
+def _layout(task: TaskSpec, language: str) -> dict[str, Any]:
+    """How files differ from the usual layout, as `columns`, `tags` and `language`; else nothing."""
+    found: dict[str, Any] = {"columns": task.columns} if task.columns else {}
+    if task.tags != "iob2":
+        found["tags"] = task.tags
+    if LANGUAGES in task.columns:
+        found["language"] = language
+    return found
 
 
 def _fewer_examples(study: Study, name: str, language: str) -> dict[str, Any]:

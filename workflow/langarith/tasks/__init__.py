@@ -7,7 +7,7 @@ model and the rules can read what a type says of itself (:class:`langarith.tasks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ from langarith.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from langarith.tasks.shared.base import Task
 
-__all__ = ["get", "names", "part"]
+__all__ = ["get", "names", "part", "reader"]
 
 
 @cache
@@ -49,6 +49,18 @@ def get(name: str, labels: Sequence[str] = ()) -> Task[Any, Any]:
     Errors: InputError for an unknown type.
     """
     return _class(part(name))(labels)
+
+
+def reader(reading: Mapping[str, Any]) -> Task[Any, Any]:
+    """The task that reads files as a study says.
+
+    Args:
+        reading: what :func:`langarith.study.sources.task_reading` gives.
+
+    Errors: InputError for an unknown type.
+    """
+    layout = {key: reading[key] for key in ("columns", "tags", "language") if key in reading}
+    return _class(part(reading["type"]))(reading["labels"], **layout)
 
 
 @cache

@@ -20,7 +20,7 @@ class Classification(ClassificationTask):
     """
 
     metrics = ("accuracy", "macro_f1")
-    own_keys = frozenset({"labels"})
+    own_keys = frozenset({"labels", "columns"})
 
     def counts(
         self, predictions: Sequence[str], references: Sequence[str]

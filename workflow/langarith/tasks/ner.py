@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from langarith.data.readers import class_names, open_parquet, read_all
 from langarith.errors import InputError, warn
-from langarith.tasks.shared.columns import TAG, check_columns, split_columns
+from langarith.tasks.shared import spans
+from langarith.tasks.shared.columns import split_columns, words_and_tags
 from langarith.tasks.shared.tagging import TaggedSentence, TaggingTask
 
 if TYPE_CHECKING:
@@ -25,34 +26,39 @@ class Ner(TaggingTask):
 
     metrics = ("f1", "f1_strict")
     class_name, fewest_classes = "entity type", 1
+    own_keys = frozenset({"columns", "tags"})
+    column_names = ("token", "tag")
     suffix = "conll"
     typical_examples = (20_000, 10_000, 10_000)  # WikiANN, large languages
 
     def sentences(self, path: Path) -> Iterator[TaggedSentence]:
         """Sentences of a CoNLL or, by its suffix, `.parquet` file.
 
-        CoNLL: word first, tag last on a line, blank line between sentences. Columns are parted by
-        tabs, or by spaces where the line has no tab. `-DOCSTART-` lines are skipped. Parquet, as
-        WikiANN has it: a sentence per row, lists `tokens` and `ner_tags`, the tags as words or as
-        numbers that the file's own metadata names (else `WIKIANN_TAGS`, with a warning).
+        CoNLL: a word and its tag on a line, blank line between sentences. Columns are parted by
+        tabs, or by spaces where the line has no tab; which ones are read says `words_and_tags`.
+        `-DOCSTART-` lines and comments are skipped. Parquet, as WikiANN has it: a sentence per row,
+        lists `tokens` and `ner_tags`, the tags as words or as numbers that the file's own metadata
+        names (else `WIKIANN_TAGS`, with a warning). Tags of another scheme become those of IOB2;
+        how many a warning says.
 
-        Errors: InputError of `check_columns`, for a word without a tag, a tag that is not O, B-X or
-        I-X, an I-X that continues no X, and a token that is null.
+        Errors: InputError of `words_and_tags` and `spans.in_iob2`, for a word without a tag, and a
+        token that is null.
         """
-        return _parquet_sentences(path) if path.suffix == ".parquet" else super().sentences(path)
+        if path.suffix == ".parquet":
+            return _parquet_sentences(path, self.given, self.tags)
+        return super().sentences(path)
 
     def rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """The lines of a file whose columns are as expected."""
+        """The lines of a file, those of words with the word, a tab and its tag."""
         rows = list(super().rows(path))
-        check_columns(path, rows, self.ends_sentence)
-        return rows
+        return words_and_tags(path, rows, self.ends_sentence, self.given)
 
     def ends_sentence(self, line: str) -> bool:
         """Blank and `-DOCSTART-` lines do."""
         return super().ends_sentence(line) or line.startswith("-DOCSTART-")
 
     def word(self, line: str, where: str) -> tuple[str, str]:
-        """First and last column."""
+        """Both columns of a line of `rows`."""
         columns = split_columns(line)
         word, tag = columns[0], columns[-1].strip(" ")
         if len(columns) < 2 or not word.strip(" ") or not tag:
@@ -60,12 +66,15 @@ class Ner(TaggingTask):
                 f"{where}: a column is missing (a token and its tag make a line); write the token, "
                 "a tab, the tag."
             )
-        _check_tag(tag, where)
         return word, tag
 
-    def check_order(self, tag: str, previous: str, where: str) -> None:
-        """Refuse an I-X that continues no X."""
-        _check_order(tag, previous, where)
+    def following(self, tag: str, previous: str | None, where: str) -> str:
+        """In IOB2; refuses what is no tag of the scheme, and one that continues nothing."""
+        return spans.in_iob2(tag, previous, self.tags, where)
+
+    def converted(self, path: Path, count: int) -> None:
+        """As a warning."""
+        _say_converted(path, count, self.tags)
 
     def expected(self, path: Path) -> str:
         """By the format that the suffix names."""
@@ -94,40 +103,66 @@ class Ner(TaggingTask):
         return entity_f1(sums)
 
 
-def _parquet_sentences(path: Path) -> Iterator[TaggedSentence]:
-    file = open_parquet(path, ["tokens", "ner_tags"])
+COLUMNS = {"token": "tokens", "tag": "ner_tags"}
+"""Of a parquet file."""
+
+
+def _parquet_sentences(
+    path: Path, given: Mapping[str, int | str], scheme: str
+) -> Iterator[TaggedSentence]:
+    for name, column in given.items():
+        if isinstance(column, int):
+            raise InputError(
+                f"{path} has columns with names, and the study's 'columns' gives {column} for the "
+                f"{name}; write its name there."
+            )
+    token_column, tag_column = (str(given.get(name, there)) for name, there in COLUMNS.items())
+    file = open_parquet(path, [token_column, tag_column])
     try:
-        names = class_names(file.schema_arrow, "ner_tags")
+        names = class_names(file.schema_arrow, tag_column)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    columns = file.read(columns=["tokens", "ner_tags"]).to_pydict()
-    if names is None and any(isinstance(tag, int) for tags in columns["ner_tags"] for tag in tags):
+    columns = file.read(columns=[token_column, tag_column]).to_pydict()
+    if names is None and any(isinstance(tag, int) for tags in columns[tag_column] for tag in tags):
         warn(
             str(path),
             "its tags are numbers without names, which are read in WikiANN's order "
             f"({', '.join(WIKIANN_TAGS)})",
         )
     order = WIKIANN_TAGS if names is None else names
+    converted = 0
 
     def read(row: tuple[int, tuple[Any, Any]]) -> TaggedSentence:
-        return _parquet_sentence(f"{path}, row {row[0]}", str(row[0]), *row[1], order)
+        nonlocal converted
+        number, (words, values) = row
+        where = f"{path}, row {number}"
+        there = _tags(where, words, values, order)
+        tags: list[str] = []
+        for tag in there:
+            tags.append(spans.in_iob2(tag, tags[-1] if tags else "", scheme, where))
+        converted += sum(old != new for old, new in zip(there, tags, strict=True))
+        return TaggedSentence(str(number), tuple(map(str, words)), tuple(tags))
 
-    rows = zip(columns["tokens"], columns["ner_tags"], strict=True)
+    rows = zip(columns[token_column], columns[tag_column], strict=True)
     sentences = read_all(enumerate(rows, start=1), read)
     if empty := sum(not word.strip() for sentence in sentences for word in sentence.words):
         warn(str(path), f"{empty:,} of its tokens are empty, and are predicted O")
+    _say_converted(path, converted, scheme)
     yield from sentences
 
 
-def _parquet_sentence(
-    where: str, identity: str, words: Any, values: Any, names: Sequence[str]
-) -> TaggedSentence:
+def _say_converted(path: Path, count: int, scheme: str) -> None:
+    if count:
+        warn(str(path), f"{count:,} of its tags are converted from {scheme.upper()} to IOB2")
+
+
+def _tags(where: str, words: Any, values: Any, names: Sequence[str]) -> list[str]:
+    """The tags of a row as the file has them."""
     if not words or not values or len(words) != len(values):
         raise InputError(
             f"{where} has {len(words or ())} tokens and {len(values or ())} tags; give one "
             "tag for each token, and one token at least."
         )
-    tags: list[str] = []
     for word, value in zip(words, values, strict=True):
         if word is None or value is None:
             raise InputError(
@@ -139,25 +174,7 @@ def _parquet_sentence(
                 f"{where}: the number {value} stands for no tag (0 to {len(names) - 1} do: "
                 f"{', '.join(names)}); write the tags as words."
             )
-        tag = names[value] if isinstance(value, int) else str(value)
-        _check_tag(tag, where)
-        tags.append(tag)
-    for previous, tag in zip(["O", *tags], tags, strict=False):
-        _check_order(tag, previous, where)
-    return TaggedSentence(identity, tuple(map(str, words)), tuple(tags))
-
-
-def _check_tag(tag: str, where: str) -> None:
-    if not TAG.fullmatch(tag):
-        raise InputError(f"{where}: '{tag}' is not an IOB2 tag; write O, B-TYPE or I-TYPE.")
-
-
-def _check_order(tag: str, previous: str, where: str) -> None:
-    if tag.startswith("I-") and previous[2:] != tag[2:]:
-        raise InputError(
-            f"{where}: '{tag}' continues no {tag[2:]} span; convert the file to IOB2, where a span "
-            f"starts with B-{tag[2:]}."
-        )
+    return [names[value] if isinstance(value, int) else str(value) for value in values]
 
 
 MODES = ("f1", "f1_strict")

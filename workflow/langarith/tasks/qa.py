@@ -1,4 +1,4 @@
-"""Extractive question answering on SQuAD v1.1 files (SQuAD and XQuAD in the paper)."""
+"""Extractive question answering on SQuAD files (SQuAD v1.1 and XQuAD in the paper)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Qa(Task[QaExample, str]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[QaExample]:
-        """Questions of a SQuAD v1.1 file in file order, or one part of it.
+        """Questions of a SQuAD file in file order, or one part of it; those without an answer are
+        dropped, with a warning (:mod:`langarith.tasks.shared.squad`).
 
         JSON or, by its suffix, `.parquet` as the hub has SQuAD and XQuAD: a question per row, with
         id, question, context, answers {text, answer_start} and, where the file has it, the title
@@ -52,8 +53,8 @@ class Qa(Task[QaExample, str]):
         gets, the earlier of two equally near; then no paragraph is in both parts.
 
         The whole file is checked whichever part is asked for. Errors: InputError for broken JSON,
-        a missing key, an empty text, an id used twice, a question without answers (SQuAD v2), an
-        answer that its context does not have at `answer_start`, and a file too small to cut.
+        a missing key, an empty text, an id used twice, an answer that its context does not have at
+        `answer_start`, a file without an answer, and one too small to cut.
         """
         if cut is not None and cut not in CUTS:
             raise InputError(f"{path}: cut '{cut}' is unknown{did_you_mean(cut, CUTS)}.")
@@ -64,7 +65,7 @@ class Qa(Task[QaExample, str]):
         articles = read_articles(path)
         examples = [example for article in articles for example in article]
         if not examples:
-            raise InputError(f"{path} holds no question; give SQuAD v1.1 JSON.")
+            raise InputError(f"{path} holds no question with an answer; give SQuAD v1.1 JSON.")
         if cut is None:
             return examples
         border = _border(articles, cut)

@@ -94,7 +94,10 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     reference: ClassVar[Literal["string", "strings"]]
     """What a prediction and what `gold` is: a string or a list of strings."""
     own_keys: ClassVar[frozenset[str]] = frozenset()
-    """Those of the study's keys `cut`, `stride` and `labels` that have an effect."""
+    """Those of the study's keys `cut`, `stride`, `labels`, `columns` and `tags` that have an
+    effect."""
+    column_names: ClassVar[tuple[str, ...]] = ()
+    """What the study's key `columns` may name a column for."""
     suffix: ClassVar[str] = ""
     """Of the files that the synthetic data set writes, without the dot; '' where it has none."""
     class_name: ClassVar[str] = "class"
@@ -104,9 +107,21 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     typical_examples: ClassVar[tuple[int, int, int] | None] = None
     """Training, validation and test examples of the usual data set, for estimates of run time."""
 
-    def __init__(self, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str] = (),
+        columns: Mapping[str, int | str] | None = None,
+        tags: str = "iob2",
+        language: str | None = None,
+    ) -> None:
         self.label_set = tuple(labels)
         """The label set if it is known before any file is read, else ()."""
+        self.given = dict(columns or {})
+        """Columns by what they hold, of `column_names`: a number from 1, or a name."""
+        self.tags = tags
+        """The scheme of the tags of spans (:mod:`langarith.tasks.shared.spans`)."""
+        self.language = language
+        """Whose rows are read of files with a column of languages."""
 
     @property
     def type(self) -> str:

@@ -6,7 +6,7 @@ A type adds the names of its columns and its metric.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,14 +20,17 @@ from langarith.data.readers import (
     read_lines,
     read_rows,
 )
-from langarith.errors import InputError
+from langarith.errors import InputError, warn_of_loss
 from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-Row = tuple[str, Sequence[str], Any]
+Names = Mapping[str, str]
+"""What a file calls the columns that it must have, by the names of the task type."""
+
+Row = tuple[str, Names, Any]
 """Where a row is in its file (like "line 3"), the columns it must have, and what it holds: an
 object, or the header of a table and the cells."""
 
@@ -55,8 +58,15 @@ class ClassificationTask(Task[LabelledText, str]):
     head = "classification"
     class_name, fewest_classes = "label", 2
     prediction = reference = "string"
-    columns: ClassVar[tuple[str, ...]] = ("text", "text_pair", "label")
-    """Names of the columns: the text, the second text, the label."""
+    column_names: ClassVar[tuple[str, ...]] = ("text", "text_pair", "label", "language")
+    """Names of the columns: the text, the second text, the label; the language, which is read only
+    where the study names its column."""
+    other_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Other names of columns that public data sets have."""
+    other_labels: ClassVar[Mapping[str, str]] = {}
+    """Labels that stand for others."""
+    unlabelled: ClassVar[frozenset[str]] = frozenset()
+    """What stands in the place of a label where there is none: such rows are dropped."""
     optional_pair: ClassVar[bool] = True
     """Whether files may lack the second text."""
     row_name: ClassVar[str] = "row"
@@ -65,30 +75,64 @@ class ClassificationTask(Task[LabelledText, str]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[LabelledText]:
-        """Examples of a `.tsv` (header, no quoting), `.jsonl` (also compressed), `.json` or
-        `.parquet` file.
+        """Examples of a `.tsv` (header, no quoting; also `.txt`), `.jsonl` (also compressed),
+        `.json` or `.parquet` file.
 
-        Columns or keys are those of `columns`. A `.json` file is a list of objects, or an object
-        that holds one list (IndicXNLI: `{"test": [...]}`).
+        Columns or keys are called as the study says, else as in `column_names` or `other_names`. A
+        `.json` file is a list of objects, or an object that holds one list (IndicXNLI:
+        `{"test": [...]}`). Rows without a label are dropped, and a warning counts them. Where the
+        study names a column of languages, the rows of one language are read; a training file may
+        lack that column, since it is read of the task language alone.
 
-        Errors: InputError for a missing or, in `.tsv`, surplus column, an empty text, a label
-        outside of `label_set`, an unknown suffix, and a file without rows.
+        Errors: InputError for a missing column, an empty text, a label outside of `label_set`, an
+        unknown suffix, a file without rows, and one of which more than half have no label. In
+        `.tsv` also for a surplus column, unless the study names columns or pairs are required:
+        it may be a second text under another name.
         """
         self._refuse_cut(path, cut)
-        kinds = {
+        kinds: dict[str, Callable[[Path, bool], Iterator[Row]]] = {
             ".tsv": self._tsv_rows,
             **dict.fromkeys(JSON_SUFFIXES, self._jsonl_rows),
             ".json": self._json_rows,
             ".parquet": self._parquet_rows,
+            ".txt": self._tsv_rows,
         }
         rows = next((read for end, read in kinds.items() if path.name.endswith(end)), None)
         if rows is None:
             raise InputError(f"{path} is of an unknown kind; name it {', '.join(kinds)}.")
-        examples = read_all(rows(path), lambda row: self._example(path, *row))
-        if not examples:
+        *_, label, language = self.column_names
+        unlabelled = 0
+        others: Counter[str] = Counter()
+
+        def read(row: Row) -> LabelledText | None:
+            nonlocal unlabelled
+            at, names, _ = row
+            values = self._values(f"{path}, {at}", *row[1:])
+            if language in names and str(values[language]) != self.language:
+                others[str(values[language])] += 1
+                return None
+            if str(values[label]).strip() in self.unlabelled:
+                unlabelled += 1
+                return None
+            return self._example(f"{path}, {at}", at, names, values)
+
+        examples = [example for example in read_all(rows(path, split == "train"), read) if example]
+        if not examples and others:
             raise InputError(
-                f"{path} holds no {self.row_name}; give rows of {', '.join(self._columns(()))}."
+                f"{path} holds no {self.row_name} of the language '{self.language}' (its column "
+                f"'{self.given[language]}' has {', '.join(sorted(others))}); write codes of the "
+                "study's 'languages' as the file has them."
             )
+        if not examples and not unlabelled:
+            names = ", ".join(self._names((), False).values())
+            raise InputError(f"{path} holds no {self.row_name}; give rows of {names}.")
+        warn_of_loss(
+            str(path),
+            unlabelled,
+            len(examples) + unlabelled,
+            f"{self.row_name}s have no label and are dropped",
+            "give data with labels",
+        )
         return examples
 
     def labels(self, examples: Sequence[LabelledText]) -> tuple[str, ...]:
@@ -152,14 +196,25 @@ class ClassificationTask(Task[LabelledText, str]):
 
     # --- reading ---
 
-    def _columns(self, present: Collection[str]) -> tuple[str, ...]:
+    def _names(self, present: Collection[str], training: bool) -> Names:
         """The columns that a file must have, given those of its header, schema or first object."""
-        text, pair, label = self.columns
-        return (text, label) if self.optional_pair and pair not in present else self.columns
+        *usual, language = self.column_names
+        names: dict[str, str] = {}
+        for name in usual:
+            known = [str(self.given.get(name, name))]
+            if name not in self.given:
+                known += self.other_names.get(name, ())
+            names[name] = next((one for one in known if one in present), known[0])
+        pair = usual[1]
+        if self.optional_pair and pair not in self.given and names[pair] not in present:
+            del names[pair]
+        if language in self.given and not (training and self.given[language] not in present):
+            names[language] = str(self.given[language])
+        return names
 
-    def _tsv_rows(self, path: Path) -> Iterator[Row]:
+    def _tsv_rows(self, path: Path, training: bool) -> Iterator[Row]:
         header: list[str] = []
-        columns: tuple[str, ...] = ()
+        names: Names = {}
         blank = 0
         for number, line in read_rows(path):
             if not line.strip():
@@ -168,24 +223,31 @@ class ClassificationTask(Task[LabelledText, str]):
             if blank:
                 raise InputError(f"{path}, line {blank} is blank; remove it.")
             cells = line.split("\t")
-            if not columns:
-                header = [cell.strip().lower() for cell in cells]
-                columns = self._columns(header)
-                if sorted(header) != sorted(columns):
+            if not names:
+                given = self.given.values()
+                header = [c.strip() if c.strip() in given else c.strip().lower() for c in cells]
+                names = self._names(header, training)
+                surplus = self.optional_pair and not given and len(header) > len(names)
+                if surplus or any(header.count(name) != 1 for name in names.values()):
                     raise InputError(
                         f"{path}, line {number}: the header is '{line[:60]}'; write "
-                        f"{', '.join(columns)} with tabs between them."
+                        f"{', '.join(names.values())} with tabs between them, or say under "
+                        "'columns' in the study what they are called."
                     )
                 continue
-            yield f"line {number}", columns, (header, cells)
+            yield f"line {number}", names, (header, cells)
 
-    def _jsonl_rows(self, path: Path) -> Iterator[Row]:
+    def _jsonl_rows(self, path: Path, training: bool) -> Iterator[Row]:
         lines = ((number, line) for number, line in read_lines(path) if line.strip())
         return self._objects(
-            (f"line {number}", parse_json(line, path, f"line {number}")) for number, line in lines
+            (
+                (f"line {number}", parse_json(line, path, f"line {number}"))
+                for number, line in lines
+            ),
+            training,
         )
 
-    def _json_rows(self, path: Path) -> Iterator[Row]:
+    def _json_rows(self, path: Path, training: bool) -> Iterator[Row]:
         value = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
         if isinstance(value, dict) and len(value) == 1:
             (value,) = value.values()
@@ -194,67 +256,75 @@ class ClassificationTask(Task[LabelledText, str]):
                 f"{path} is no list of {self.row_name}s; give a list, or an object that holds one."
             )
         return self._objects(
-            (f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)
+            ((f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)),
+            training,
         )
 
-    def _objects(self, rows: Iterable[tuple[str, Any]]) -> Iterator[Row]:
-        columns: tuple[str, ...] = ()
+    def _objects(self, rows: Iterable[tuple[str, Any]], training: bool) -> Iterator[Row]:
+        names: Names = {}
         for where, row in rows:
-            columns = columns or self._columns(row if isinstance(row, dict) else ())
-            yield where, columns, row
+            names = names or self._names(row if isinstance(row, dict) else (), training)
+            yield where, names, row
 
-    def _parquet_rows(self, path: Path) -> Iterator[Row]:
+    def _parquet_rows(self, path: Path, training: bool) -> Iterator[Row]:
         import pyarrow as pa
 
-        names = open_parquet(path, ()).schema_arrow.names
-        columns = self._columns(names)
-        table = open_parquet(path, columns).read(columns=list(columns))
+        names = self._names(open_parquet(path, ()).schema_arrow.names, training)
+        columns = list(names.values())
+        table = open_parquet(path, columns).read(columns=columns)
         if pa.types.is_nested(table.schema.field(columns[0]).type):
             raise InputError(
                 f"{path} holds several languages side by side (as all_languages of XNLI does); "
                 "name the file of one language, for example "
                 "{language}/test-00000-of-00001.parquet."
             )
-        label = self.columns[-1]
+        label = names[self.column_names[-2]]
         try:
             classes = class_names(table.schema, label)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         for number, row in enumerate(table.to_pylist(), start=1):
-            if classes and isinstance(row[label], int):
+            if classes and isinstance(row[label], int) and str(row[label]) not in self.unlabelled:
                 if not 0 <= row[label] < len(classes):
                     raise InputError(
                         f"{path}, row {number}: the number {row[label]} stands for no label (0 to "
                         f"{len(classes) - 1} do: {', '.join(classes)}); drop the row."
                     )
                 row[label] = classes[row[label]]
-            yield f"row {number}", columns, row
+            yield f"row {number}", names, row
 
-    def _example(self, path: Path, at: str, columns: Sequence[str], row: Any) -> LabelledText:
-        where = f"{path}, {at}"
+    def _values(self, where: str, names: Names, row: Any) -> dict[str, Any]:
+        """What the columns of a row hold, by the names of the task type."""
+        columns = list(names.values())
         if isinstance(row, tuple):
             header, cells = row
-            if len(cells) != len(columns):
+            # the last columns of a line may be missing where they are not read, as in MultiNLI
+            if not max(map(header.index, columns)) < len(cells) <= len(header):
                 raise InputError(
-                    f"{where} has {len(cells)} columns instead of {len(columns)}; put a tab "
+                    f"{where} has {len(cells)} columns instead of {len(header)}; put a tab "
                     "between the columns and none inside a text."
                 )
-            row = dict(zip(header, cells, strict=True))
+            row = dict(zip(header, cells, strict=False))
         missing = [c for c in columns if c not in row] if isinstance(row, dict) else columns
         if missing:
             raise InputError(
-                f"{where} lacks '{missing[0]}'; give an object with the keys {', '.join(columns)}."
+                f"{where} lacks '{missing[0]}'; give an object with the keys {', '.join(columns)}, "
+                "or say under 'columns' in the study what they are called."
             )
-        text, pair, label = (row[name] if name in columns else None for name in self.columns)
-        for name, value in zip(self.columns, (text, pair), strict=False):
-            if name in columns and (not isinstance(value, str) or not value.strip()):
+        return {name: row[column] for name, column in names.items()}
+
+    def _example(self, where: str, at: str, names: Names, values: dict[str, Any]) -> LabelledText:
+        text, pair, label, _ = (values.get(name) for name in self.column_names)
+        for name, value in zip(self.column_names, (text, pair), strict=False):
+            if name in names and (not isinstance(value, str) or not value.strip()):
                 raise InputError(
-                    f"{where}: no text under '{name}'; write it or drop the {self.row_name}."
+                    f"{where}: no text under '{names[name]}'; write it or drop the {self.row_name}."
                 )
         return LabelledText(at.rpartition(" ")[2], str(text), pair, self._label(label, where))
 
     def _label(self, value: Any, where: str) -> str:
         label = str(value).strip()
+        label = self.other_labels.get(label, label)
         if not self.label_set:
             if not label or isinstance(value, bool) or not isinstance(value, str | int):
                 raise InputError(f"{where}: '{value}' is no label; write a word or an integer.")

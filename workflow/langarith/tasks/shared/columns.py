@@ -1,21 +1,22 @@
-"""The columns of CoNLL files: layouts that are recognised, and refused, since they say otherwise.
+"""Files with a word per line: which column holds the words, and which one their tags.
 
-A file has its words in the first column and IOB2 tags in the last one. Public data sets come in
-other layouts, and to read their first and last columns would give wrong words or tags.
+Public data sets number the words (WikiNEuRal, UNER), have lines of comments (MultiCoNER, UNER),
+further columns behind the tags (UNER), several columns of tags (GermEval), or the code of the
+language before every word (the archives of WikiANN).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from langarith.data.readers import read_all
-from langarith.errors import InputError
+from langarith.errors import InputError, warn
 
-TAG = re.compile(r"O|[BI]-\S+")
+TAG = re.compile(r"O|[BIESLU]-\S+")
+"""A tag of any scheme (:mod:`langarith.tasks.shared.spans`)."""
 PREFIX = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
 # A token may hold a no-break or ideographic space, which str.split() would take for a separator.
 SPACES = re.compile(r"[ \t]+")
@@ -24,66 +25,118 @@ CHUNKS = frozenset("NP VP PP ADVP ADJP SBAR PRT CONJP INTJ LST UCP".split())
 HEAD = 2000
 """Lines that show a layout."""
 
+Line = tuple[int, str]
+"""A line with its number from 1."""
+
 
 def split_columns(line: str) -> list[str]:
     """The columns of a line, parted by tabs, or by spaces where the line has no tab."""
     return line.rstrip(" ").split("\t") if "\t" in line else SPACES.split(line.strip(" "))
 
 
-@dataclass
-class _Lines:
-    """The first lines of words of a file, by sentence."""
+def words_and_tags(
+    path: Path,
+    rows: Sequence[Line],
+    ends_sentence: Callable[[str], bool],
+    given: Mapping[str, int | str],
+    *,
+    recognise: bool = True,
+) -> Iterator[Line]:
+    """The lines of a file, those of words as the word, a tab and its tag; without comments.
 
-    sentences: list[list[list[str]]] = field(default_factory=lambda: [[]])
-    tabs: bool = False
-    comments: bool = False
-
-
-def check_columns(
-    path: Path, rows: Sequence[tuple[int, str]], ends_sentence: Callable[[str], bool]
-) -> None:
-    """Check that a file can have its words in the first column and its tags in the last one.
-
-    Errors: InputError for a layout that is recognised (WikiNEuRal, UNER, MultiCoNER, GermEval, the
-    archives of WikiANN), with a command that turns it into this one, and for lines of words that
-    have more or fewer columns than the others.
+    A line that lacks a column is given as it is. Where every word begins with the code of a
+    language (`en:`), this is left out, with a warning.
 
     Args:
-        rows: the numbered lines of the file.
         ends_sentence: whether a line stands between sentences.
+        given: numbers of columns from 1, as `token` and `tag`, by the study.
+        recognise: find the columns that are not given by their content, which is of entities; else
+            these are the first and the last one.
+
+    Errors: InputError for several columns that may be that of the tags, a column that the file does
+    not have, a word without the code that others have, and for lines of words that have more or
+    fewer columns than the others.
     """
-    lines = _Lines()
+    for name, column in given.items():
+        if isinstance(column, str):
+            raise InputError(
+                f"{path} has columns without names, and the study's 'columns' calls that of the "
+                f"{name} '{column}'; write its number there, from 1."
+            )
+    comments = Comments(line for _, line in rows[:HEAD] if not ends_sentence(line))
+    _check_widths(path, rows, ends_sentence, comments)
+    sentences: list[list[list[str]]] = [[]]
     for _, line in rows[:HEAD]:
-        columns = split_columns(line)
         if ends_sentence(line):
-            lines.sentences += [[]] if lines.sentences[-1] else []
-        elif line.startswith("#") and not TAG.fullmatch(columns[-1]):
-            lines.comments = True
-        elif len(columns) > 1:
-            lines.tabs = lines.tabs or "\t" in line
-            lines.sentences[-1].append(columns)
-    layout = _layout(lines)
-    if layout is not None:
-        reasons, command = layout
-        raise InputError(
-            f"{path}: {', '.join(reasons)}; give lines of a token, a tab and a tag, for example "
-            f"by {command}."
-        )
+            sentences.append([])
+        elif not comments.has(line) and len(columns := split_columns(line)) == comments.usual:
+            sentences[-1].append(columns)
+    word, tag, prefix = _layout(path, sentences, given, recognise)
+    if prefix:
+        warn(str(path), f"every token begins with '{prefix}', which is left out")
+    for number, line in rows:
+        if ends_sentence(line):
+            yield number, ""
+        elif not comments.has(line):
+            columns = split_columns(line)
+            if len(columns) > max(word, tag, 1):
+                text = columns[word]
+                if not text.startswith(prefix):
+                    raise InputError(
+                        f"{path}, line {number}: '{text}' does not begin with '{prefix}' as other "
+                        "tokens do; write it before all tokens or before none."
+                    )
+                line = f"{text.removeprefix(prefix)}\t{columns[tag]}"  # noqa: PLW2901
+            yield number, line
+
+
+class Comments:
+    """Which lines that begin with # are comments, and which have the word #."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        lines = list(lines)
+        words = [line for line in lines if not line.startswith("#")] or lines
+        widths = Counter(width for width in map(_width, words) if width > 1)
+        self.usual = widths.most_common(1)[0][0] if widths else 2
+        """Columns of most lines of words."""
+        self.tabs = all("\t" in line for line in words)
+
+    def has(self, line: str) -> bool:
+        """Whether a line is a comment."""
+        if not line.startswith("#"):
+            return False
+        columns = split_columns(line)
+        if len(columns) < 2 or (self.tabs and "\t" not in line):
+            return len(columns) > 1
+        if TAG.fullmatch(columns[-1]):
+            return False
+        if len(columns) == self.usual:
+            return line[1] in " \t" and not any(map(TAG.fullmatch, columns))
+        return True
+
+
+def _check_widths(
+    path: Path, rows: Sequence[Line], ends_sentence: Callable[[str], bool], comments: Comments
+) -> None:
+    """Refuse lines of words that have more or fewer columns than most."""
     widths = Counter(_width(line) for _, line in rows)
-    if len(widths.keys() - {0, 1}) > 1:
-        words = Counter(_width(line) for _, line in rows if not ends_sentence(line))
-        usual = words.most_common(1)[0][0]
+    if len(widths.keys() - {0, 1}) < 2:
+        return
+    words = Counter(
+        _width(line) for _, line in rows if not ends_sentence(line) and not comments.has(line)
+    )
+    usual = words.most_common(1)[0][0] if words else 0
 
-        def check(row: tuple[int, str]) -> None:
-            width = _width(row[1])
-            if width not in (usual, 1) and not ends_sentence(row[1]):
-                raise InputError(
-                    f"{path}, line {row[0]} has {width} columns, and others have {usual}; put a "
-                    "tab between the columns, since a token that holds a space is not one column "
-                    "where spaces part them."
-                )
+    def check(row: Line) -> None:
+        width = _width(row[1])
+        if width not in (usual, 1) and not ends_sentence(row[1]) and not comments.has(row[1]):
+            raise InputError(
+                f"{path}, line {row[0]} has {width} columns, and others have {usual}; put a tab "
+                "between the columns, since a token that holds a space is not one column where "
+                "spaces part them."
+            )
 
-        read_all(rows, check)
+    read_all(rows, check)
 
 
 def _width(line: str) -> int:
@@ -92,42 +145,50 @@ def _width(line: str) -> int:
     return tabs + 1 if tabs else len(SPACES.split(line.strip(" "))) if line else 0
 
 
-def _layout(lines: _Lines) -> tuple[list[str], str] | None:
-    """What shows another layout, and the command that converts it; None for this layout."""
-    widths = Counter(len(row) for rows in lines.sentences for row in rows)
-    if not widths:
-        return None
-    width = widths.most_common(1)[0][0]
-    sentences = [[row for row in rows if len(row) == width] for rows in lines.sentences]
-    columns = list(zip(*(row for rows in sentences for row in rows), strict=True))
-    numbered = width > 2 and _counts(sentences)
-    of_tags = [i for i, column in enumerate(columns) if _has_entities(column)]
-    last = width - 1
-    words = next(i for i in range(width) if i not in of_tags and not (i == 0 and numbered))
-    tags = of_tags[0] if of_tags else words + 1 if _is_tags(columns[words + 1]) else last
-    prefix = _common_prefix(columns[words])
+def _layout(
+    path: Path,
+    sentences: Sequence[Sequence[Sequence[str]]],
+    given: Mapping[str, int | str],
+    recognise: bool,
+) -> tuple[int, int, str]:
+    """The columns of the words and of the tags, from 0, and the code before every word, or ''."""
+    rows = [row for rows in sentences for row in rows]
+    columns = list(zip(*rows, strict=True))
+    last = max(len(columns) - 1, 1)
+    for name, number in given.items():
+        if columns and int(number) > len(columns):
+            raise InputError(
+                f"{path} has {len(columns)} columns, and the study's 'columns' says that the "
+                f"{name} is column {number}; correct it."
+            )
+    tag = int(given["tag"]) - 1 if "tag" in given else None
+    word = int(given["token"]) - 1 if "token" in given else None
+    if recognise and columns:
+        numbered = len(columns) > 2 and _counts(sentences)
+        if tag is None:
+            tag = _tag_column(path, columns, numbered)
+        if word is None:
+            others = [i for i in range(int(numbered), len(columns)) if i != tag]
+            word = next((i for i in others if not _has_entities(columns[i])), 0)
+    tag = last if tag is None else tag
+    word = 0 if word is None else word
+    return word, tag, _common_prefix(columns[word]) if columns and recognise else ""
 
-    reasons = []
-    if numbered:
-        reasons.append("the first column numbers the words, as in WikiNEuRal and UNER")
-    if lines.comments:
-        reasons.append("lines of comments begin with #, as in MultiCoNER and UNER")
-    if of_tags and of_tags[0] != last:
-        reasons.append(
-            f"columns {of_tags[0] + 1} and {width} hold tags, as in GermEval"
-            if _is_tags(columns[last])
-            else f"column {of_tags[0] + 1} holds the tags, not the last one"
+
+def _tag_column(path: Path, columns: Sequence[Sequence[str]], numbered: bool) -> int:
+    """The column that holds tags: of those the one with entities, or the last one."""
+    last = len(columns) - 1
+    tags = [i for i, column in enumerate(columns) if _is_tags(column)]
+    entities = [i for i in tags if _has_entities(columns[i])]
+    if len(entities) > 1 or (entities and entities[0] != last and last in tags):
+        numbers = dict.fromkeys([*entities, last] if last in tags else entities)
+        word = next((i for i in range(int(numbered), last) if i not in numbers), 0)
+        raise InputError(
+            f"{path}: columns {' and '.join(str(i + 1) for i in numbers)} hold tags, as in "
+            "GermEval; say in the study's task which are to be read, for example "
+            f"columns: {{token: {word + 1}, tag: {min(numbers) + 1}}}."
         )
-    if prefix:
-        reasons.append(f"every token begins with '{prefix}', as in the archives of WikiANN")
-    if not reasons:
-        return None
-    separator = "-F'\\t' " if lines.tabs else ""
-    strip = f'sub(/^{prefix}/, "", ${words + 1}); ' if prefix else ""
-    print_both = f'{strip}print ${words + 1} "\\t" ${tags + 1}'
-    pattern = f"${tags + 1} ~ /^(O|[BI]-.+)$/"
-    program = f"""NF == 0 {{print ""}} {pattern} {{{print_both}}}"""
-    return reasons, f"awk {separator}'{program}' FILE > NEW"
+    return entities[0] if entities else tags[0] if tags and last not in tags else last
 
 
 def _counts(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:

@@ -1,15 +1,19 @@
-"""Reading of questions in SQuAD v1.1 files."""
+"""Reading of questions in SQuAD files.
+
+Questions without an answer (SQuAD v2) are dropped, and offsets that count bytes (TyDiQA) become
+those of Unicode characters; warnings say how many, and where.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from langarith.data.readers import open_parquet, parse_json, read_all, read_lines
-from langarith.errors import InputError
+from langarith.errors import InputError, warn
 
 ANSWER = ("text", "answer_start")
 """The keys of an answer."""
@@ -73,17 +77,54 @@ def _parquet_articles(path: Path) -> list[list[QaExample]]:
 def _articles(places: Sequence[Place], path: Path) -> list[list[QaExample]]:
     """The questions of each article, all of them checked."""
     seen: set[str] = set()
+    in_bytes = _count_bytes(places)
 
-    def read(place: Place) -> tuple[int, QaExample]:
+    def read(place: Place) -> tuple[int, QaExample] | None:
         number, where, entry, paragraph = place
-        example = _question(entry, _text(paragraph, "context", where, path), where, path)
+        context = _text(paragraph, "context", where, path)
+        example = _question(entry, context, where, path, in_bytes)
         if example.id in seen:
             raise InputError(f"{path}: the id '{example.id}' is used twice; make it unique.")
         seen.add(example.id)
-        return number, example
+        return (number, example) if example.answers else None
 
-    read_places = read_all(places, read)
-    return [[e for _, e in group] for _, group in groupby(read_places, key=lambda pair: pair[0])]
+    found = [pair for pair in read_all(places, read) if pair]
+    if in_bytes:
+        warn(str(path), "its answers start at bytes, which are read as Unicode characters")
+    if found and len(found) < len(places):
+        warn(
+            str(path),
+            f"{len(places) - len(found):,} of {len(places):,} questions have no answer, as in "
+            "SQuAD v2, and are dropped",
+        )
+    return [[e for _, e in group] for _, group in groupby(found, key=lambda pair: pair[0])]
+
+
+def _count_bytes(places: Sequence[Place]) -> bool:
+    """Whether the answers of a file are in their contexts at bytes, and not at characters."""
+    return not _all_found(places, lambda context: context) and _all_found(places, str.encode)
+
+
+def _all_found(places: Sequence[Place], code: Callable[[str], str | bytes]) -> bool:
+    """Whether all well-formed answers, of which there are some, are where they start."""
+    last: Any = None
+    coded: Any = ""
+    answers = 0
+    for _, _, entry, paragraph in places:
+        context = paragraph.get("context") if isinstance(paragraph, dict) else None
+        if not isinstance(context, str) or not isinstance(entry, dict):
+            return False
+        if context is not last:
+            last, coded = context, code(context)
+        try:
+            for _, answer in _answers(entry, "", Path()):
+                text, start = (answer[key] for key in ANSWER)
+                if start < 0 or not coded.startswith(code(text), start):
+                    return False
+                answers += 1
+        except (InputError, TypeError, KeyError, AttributeError):
+            return False
+    return answers > 0
 
 
 def _nodes(node: Any, key: str, at: str, path: Path) -> Iterator[tuple[str, Any]]:
@@ -102,21 +143,29 @@ def _text(node: Any, key: str, at: str, path: Path) -> str:
     return text
 
 
-def _question(node: Any, context: str, at: str, path: Path) -> QaExample:
+def _question(node: Any, context: str, at: str, path: Path, in_bytes: bool) -> QaExample:
+    """A question; without answers, where it has none.
+
+    Args:
+        in_bytes: whether answers start at bytes of the context.
+    """
     if isinstance(node, dict) and type(node.get("id")) is int:  # as GermanQuAD has them
         node = {**node, "id": str(node["id"])}
     identity = _text(node, "id", at, path)
     question = _text(node, "question", f"question '{identity}'", path)
     where = f"question '{identity}'"
-    answers = [
-        _answer(answer, context, where, place, path)
-        for place, answer in _answers(node, where, path)
-    ]
-    if not answers:
-        raise InputError(
-            f"{path}: {where} has no answer; SQuAD v1.1 has no unanswerable questions, so drop it."
-        )
-    texts, starts = zip(*answers, strict=True)
+    if in_bytes:
+        coded = context.encode()
+        answers = [
+            (answer["text"], len(coded[: answer["answer_start"]].decode()))
+            for _, answer in _answers(node, where, path)
+        ]
+    else:
+        answers = [
+            _answer(answer, context, where, place, path)
+            for place, answer in _answers(node, where, path)
+        ]
+    texts, starts = zip(*answers, strict=True) if answers else ((), ())
     return QaExample(identity, question, context, texts, starts, str(path))
 
 

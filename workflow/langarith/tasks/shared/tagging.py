@@ -46,7 +46,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> list[TaggedSentence]:
         """All sentences of a file: a word per line, a blank line between sentences.
 
-        Errors: InputError of `word` and `check_order`, and for a file without sentences.
+        Errors: InputError of `rows`, `word` and `following`, and for a file without sentences.
         """
         self._refuse_cut(path, cut)
         sentences = list(self.sentences(path))
@@ -57,9 +57,10 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     def sentences(self, path: Path) -> Iterator[TaggedSentence]:
         """The sentences of a file of lines."""
         previous: str | None = ""
+        converted = 0
 
         def read(numbered: tuple[int, str]) -> tuple[int, tuple[str, str]] | None:
-            nonlocal previous
+            nonlocal previous, converted
             number, line = numbered
             if self.ends_sentence(line):
                 previous = ""
@@ -70,10 +71,10 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             if pair is None:
                 previous = before
                 return None
-            previous = pair[1]
-            if before is not None:
-                self.check_order(pair[1], before, where)
-            return number, pair
+            word, tag = pair
+            previous = self.following(tag, before, where)
+            converted += previous != tag
+            return number, (word, previous)
 
         words: list[str] = []
         tags: list[str] = []
@@ -90,9 +91,10 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             tags.append(tag)
         if words:
             yield TaggedSentence(str(first), tuple(words), tuple(tags))
+        self.converted(path, converted)
 
     def rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """The lines of a file with their numbers from 1."""
+        """The lines of a file as `word` takes them, with their numbers from 1."""
         return read_rows(path)
 
     def ends_sentence(self, line: str) -> bool:
@@ -108,14 +110,19 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             where: file and line number, for messages.
         """
 
-    def check_order(self, tag: str, previous: str, where: str) -> None:
-        """Refuse a tag that cannot follow another.
+    def following(self, tag: str, previous: str | None, where: str) -> str:
+        """The tag as it is learnt; one that cannot follow another is refused.
 
         Args:
-            tag: of a word.
-            previous: of the word before in the sentence, '' for the first.
+            tag: of a word, as the file has it.
+            previous: what this gave for the word before in the sentence, '' for the first word,
+                None where that is a mistake.
             where: file and line number, for messages.
         """
+        return tag
+
+    def converted(self, path: Path, count: int) -> None:
+        """Say how many tags `following` has changed."""
 
     @abstractmethod
     def expected(self, path: Path) -> str:

@@ -1,0 +1,70 @@
+"""Schemes in which tags mark the spans of entities, and their conversion to IOB2.
+
+IOB2 begins each span with B-X and continues it with I-X. IOB1 (the original CoNLL-2003; Ramshaw and
+Marcus 1995) has I-X at the beginning, too, and B-X only after a span of the same type. BIOES marks
+the last word with E-X and a single one with S-X; BILOU has L-X and U-X for these (Ratinov and Roth
+2009).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from langarith.errors import InputError
+
+SCHEMES = {"iob2": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU"}
+"""The marks of each scheme, beside O."""
+
+_MARKS = {"S": "B", "U": "B", "E": "I", "L": "I"}
+
+
+def in_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
+    """A tag of a scheme in IOB2.
+
+    Args:
+        previous: what the tag before it in the sentence became, '' for the first, None where that
+            is not known, since it is a mistake.
+        where: file and line, for messages.
+
+    Errors: InputError for what is no tag of the scheme, and for a tag that continues a span which
+    does not precede it.
+    """
+    if not _fits(tag, scheme):
+        other = next((name for name in ("bioes", "bilou") if _fits(tag, name)), None)
+        hint = f"set 'tags: {other}' in the study if the files have it, or " if other else ""
+        marks = ", ".join(f"{mark}-TYPE" for mark in SCHEMES[scheme][:-1])
+        raise InputError(
+            f"{where}: '{tag}' is not an {scheme.upper()} tag; {hint}write O, {marks} or "
+            f"{SCHEMES[scheme][-1]}-TYPE."
+        )
+    mark, _, kind = tag.partition("-")
+    mark = _MARKS.get(mark, mark)
+    if mark == "I" and previous is not None and previous[2:] != kind:
+        if scheme != "iob1":
+            hint = "set 'tags: iob1' in the study if the files have IOB1, or " * (scheme == "iob2")
+            raise InputError(
+                f"{where}: '{tag}' continues no {kind} span; {hint}begin the span with B-{kind}."
+            )
+        mark = "B"
+    return f"{mark}-{kind}" if kind else tag
+
+
+def scheme_of(sentences: Iterable[Sequence[str]]) -> str:
+    """The scheme that the tags of sentences show: IOB2 where they show no other one."""
+    rows = [("", *tags) for tags in sentences]
+    marks = {tag[0] for _, *tags in rows for tag in tags}
+    for name in ("bioes", "bilou"):
+        if marks & set(SCHEMES[name][2:]):
+            return name
+    begun = (
+        tag.startswith("I-") and before[2:] != tag[2:]
+        for tags in rows
+        for before, tag in pairwise(tags)
+    )
+    return "iob1" if any(begun) else "iob2"
+
+
+def _fits(tag: str, scheme: str) -> bool:
+    return re.fullmatch(rf"O|[{SCHEMES[scheme]}]-\S+", tag) is not None
