@@ -35,11 +35,11 @@ class Ner(TaggingTask):
         """Sentences of a CoNLL or, by its suffix, `.parquet` file.
 
         CoNLL: a word and its tag on a line, blank line between sentences. Columns are parted by
-        tabs, or by spaces where the line has no tab; which ones are read says `words_and_tags`.
+        tabs, or by spaces where the line has no tab; `words_and_tags` chooses the ones that are read.
         `-DOCSTART-` lines and comments are skipped. Parquet, as WikiANN has it: a sentence per row,
         lists `tokens` and `ner_tags`, the tags as words or as numbers that the file's own metadata
-        names (else `WIKIANN_TAGS`, with a warning). Tags of another scheme become those of IOB2;
-        how many a warning says.
+        names (else `WIKIANN_TAGS`, with a warning). Tags of another scheme are converted to IOB2,
+        with a warning that counts them.
 
         Errors: InputError of `words_and_tags` and `spans.in_iob2`, for a word without a tag, and a
         token that is null.
