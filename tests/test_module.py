@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import workspace
+from langarith.cluster import doctor, plan
+from langarith.errors import InputError
 from langarith.study import loading
 from test_workflow import expected
 
@@ -53,6 +55,25 @@ def test_what_a_module_does_not_take_is_refused_in_a_sentence(own, old, new, sen
     done = workspace.snakemake(own, "-n", "--cores", "1")
     assert done.returncode and sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_plan_asks_the_snakefile_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert plan._snakemake()[1:] == ["--snakefile", str(ROOT / "Snakefile")]
+    Path("Snakefile").touch()
+    assert plan._snakemake()[1:] == []
+    monkeypatch.setattr(plan.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(
+        InputError, match=r"langarith plan needs Snakemake, .*langarith\[workflow\]"
+    ):
+        plan._snakemake()
+
+
+def test_doctor_says_that_the_library_alone_is_installed(monkeypatch):
+    assert "no envs/requirements.lock" in doctor._packages(None).text
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert "the library alone" in doctor._packages(None).text
+    assert doctor._warm().state == "note"
 
 
 @pytest.mark.slow
