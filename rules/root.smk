@@ -8,29 +8,22 @@ def root():
     """The folder of the workflow: of its Snakefile or, where that was read from a repository, a clone."""
     folder = workflow.current_basedir.join("..")
     place = folder.get_path_or_uri(secret_free=True)
-    return clone_of(folder) if is_remote(place) else Path(os.path.normpath(place))
-
-
-def is_remote(place):
-    return place.startswith(("http:", "https:", "git+"))
+    return clone_of(folder) if "://" in place else Path(os.path.normpath(place))
 
 
 def clone_of(source):
-    """A clone at the commit that a module names by github(...), gitlab(...) or gitfile(...).
+    """A clone at the commit that a module names by github(...) or gitlab(...).
 
     Snakemake itself reads single files of a repository; rules need the library and the scripts, too.
     """
-    if hasattr(source, "repo_path"):
-        repository = source.repo_path
-    elif hasattr(source, "hosted_repo"):
-        repository = source.hosted_repo.repo_clone  # which Snakemake has made to read the Snakefile
-    else:
+    from git import Repo
+
+    if not hasattr(source, "hosted_repo"):
         sys.exit(
             f"{source.get_path_or_uri(secret_free=True)}: a Snakefile alone cannot run; name it by "
             "github(...), or by its path in a clone of the repository"
         )
-    from git import Repo
-
+    repository = source.hosted_repo.repo_clone  # which Snakemake has made to read the Snakefile
     commit = Repo(repository).commit(source.ref).hexsha
     folder = Path(".snakemake/langarith", commit).absolute()
     if not folder.is_dir():

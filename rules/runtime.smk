@@ -1,5 +1,5 @@
-# The only code that touches Snakemake's own objects or this process: the environment of jobs, the
-# garbage collector, the warm process, console output, SLURM. Included before all other files; its
+# The only code, beside root.smk, that touches Snakemake's own objects or this process: the environment of
+# jobs, the garbage collector, the warm process, console output, SLURM. Included before all other files; its
 # hooks use STUDY, R and LOGS of common.smk, which are defined when a run starts.
 # tests/test_private_names.py lists every internal name that is used here.
 

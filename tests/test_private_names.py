@@ -77,8 +77,6 @@ TABLE = (
     Name("snakemake.workflow:Workflow", "current_basedir", ORIGIN, "folder of the Snakefile"),
     Name("snakemake.sourcecache:SourceFile", "join", ORIGIN, "folder of the Snakefile"),
     Name("snakemake.sourcecache:SourceFile", "get_path_or_uri", ORIGIN, "folder of the Snakefile"),
-    Name("snakemake.sourcecache:LocalGitFile", "repo_path", ORIGIN, "repository of gitfile(...)"),
-    Name("snakemake.sourcecache:LocalGitFile", "ref", ORIGIN, "commit of gitfile(...)"),
     Name("snakemake.sourcecache:HostingProviderFile", "hosted_repo", ORIGIN, "of github(...)"),
     Name("snakemake.sourcecache:HostingProviderFile", "ref", ORIGIN, "commit of github(...)"),
     Name("snakemake.sourcecache:HostedGitRepo", "repo_clone", ORIGIN, "repository of github(...)"),
