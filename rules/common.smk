@@ -37,7 +37,7 @@ STUDY = load_study()
 STUDY_FILE = STUDY_FILES[0]
 R = STUDY.results_dir
 CHECKPOINTS = STUDY.checkpoint_dir or f"{R}/checkpoints"
-ENVIRONMENT = f"{workflow.basedir}/envs/langarith.yaml"
+ENVIRONMENT = f"{ROOT}/envs/langarith.yaml"
 
 # --- path patterns: langarith.layout has them, relative to the results folder ---
 TOKENIZER_FILES, ENCODER_FILES = layout.TOKENIZER_FILES, layout.ENCODER_FILES

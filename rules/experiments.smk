@@ -381,4 +381,4 @@ def report_parts(_):
 
 def template_hash(name):
     """The hash of a page's template, which decides the page and is no Python."""
-    return sha256(f"{workflow.basedir}/workflow/report/{name}")[:16]
+    return sha256(f"{ROOT}/workflow/report/{name}")[:16]

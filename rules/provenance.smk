@@ -37,7 +37,7 @@ rule pack_crate:
         f"{LOGS}/pack_crate/{STUDY.name}.log",
     params:
         results=lambda _: R,  # the path alone, not the contents
-        project=lambda _: workflow.basedir,
+        project=lambda _: str(ROOT),
         study=STUDY_FILE,
         code=fingerprint("pack_crate"),
     conda:

@@ -2,7 +2,7 @@
 
 # Tables that print numbers of the paper have the hash of its file as a parameter, so that an edit of
 # the file reprints them.
-PAPER = sha256(f"{workflow.basedir}/workflow/langarith/results/paper/numbers.yaml")[:16]
+PAPER = sha256(f"{ROOT}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
 # The rules that label_free compares. A new one is a new file and needs no more than this.
 RULES = choice.compared(STUDY)

@@ -1,12 +1,11 @@
-# The only code that touches Snakemake's own objects or this process: the environment of jobs, the
-# garbage collector, the warm process, console output, SLURM. Included before all other files; its
+# The only code, beside root.smk, that touches Snakemake's own objects or this process: the environment of
+# jobs, the garbage collector, the warm process, console output, SLURM. Included before all other files; its
 # hooks use STUDY, R and LOGS of common.smk, which are defined when a run starts.
 # tests/test_private_names.py lists every internal name that is used here.
 
 import fcntl
 import gc
 import logging
-import os
 import re
 import signal
 import threading
@@ -37,9 +36,7 @@ if len(sys.executable.split()) > 1:  # Snakemake does not quote it in the comman
 # Jobs import the library from here, wherever they run. None may use the network, except those of
 # download.smk, which lift this for themselves.
 os.environ.update(
-    PYTHONPATH=os.pathsep.join(
-        [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
-    ),
+    PYTHONPATH=os.pathsep.join([f"{ROOT}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]),
     HF_HUB_OFFLINE="1",
 )
 # glibc keeps freed memory for the next training step: on a CPU every layer allocates its output anew.
@@ -62,8 +59,39 @@ gc.set_threshold(100_000)
 
 # --- command line and profile ---
 
-STUDY_FILES = [str(path) for path in workflow.config_settings.configfiles or ["config.yaml"]]
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+
+# The file after --configfile; of a module the `configfile:` of the Snakefile that imports it.
+STUDY_FILES = [
+    str(path)
+    for path in workflow.config_settings.configfiles or workflow.configfiles or ["config.yaml"]
+]
 STUDY_OVERRIDES = dict(workflow.config_settings.config)
+
+
+def refuse_unfit_module():
+    """End with a sentence if a module is given what this workflow, as a module, does not take.
+
+    Plans, profiles and records know rules by their names, and jobs write below `results_dir`.
+    """
+    importing, known = workflow.modifier, "docs/module.md"
+    if importing.modify_rulename("all") != "all":
+        refuse(
+            f"module {importing.namespace}: use its rules without 'as', since their names count ({known})"
+        )
+    if importing.path_modifier.replace_prefix("results/x") != "results/x":
+        refuse(
+            f"module {importing.namespace}: leave out 'prefix'; set results_dir in the study instead"
+        )
+    if config and config != importing.parent_modifier.globals["config"]:
+        refuse(
+            f"module {importing.namespace}: its 'config' is not a whole study; name the study's file by "
+            f"'configfile:' above it and write 'config: config' ({known})"
+        )
+
+
+if IS_MODULE:
+    refuse_unfit_module()
 
 
 def jobs_at_once():
@@ -85,9 +113,11 @@ def limit_at_once(resource, count):
 def share_profile_settings(name, rules):
     """Apply the profile's `set-resources: {name}` to several rules; a rule's own settings win.
 
-    Snakemake reads these settings once, at the first rule, so this must be called before.
+    Snakemake reads these settings once, at the first rule: what it has read, for rules of a
+    Snakefile that imports this one, is dropped.
     """
     settings = workflow.resource_settings.overwrite_resources
+    vars(workflow.resource_settings).pop("_parsed_overwrite_resources", None)
     if name in settings:
         shared = {}
         for sweep in rules:
@@ -278,7 +308,8 @@ def write_plan():
 if workflow.exec_mode.name == "DEFAULT":
     from snakemake.logging import logger
 
-    logger.addHandler(FailedJobLogs())
+    if not any(type(handler).__name__ == "FailedJobLogs" for handler in logger.handlers):
+        logger.addHandler(FailedJobLogs())  # a module is read anew at each `use rule`
 elif "SLURM_JOB_ID" in os.environ:
     slurm.pass_signals_on()
     if OWNS_WARM_PROCESS and any(word.startswith("sweep_") for word in sys.argv):
@@ -316,3 +347,10 @@ onerror:
         # Ctrl-C cancels the jobs that the plugin knows of; one may be about to enter the queue
         shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
         print_usage()
+
+
+# Snakemake calls the hooks of a module only where the Snakefile that imports it does so.
+if IS_MODULE:
+    for hook in ("onstart", "onsuccess", "onerror"):
+        if vars(workflow)[f"_{hook}"].__module__ == "snakemake.workflow":  # it has none of its own
+            setattr(workflow, f"_{hook}", globals()[hook].func)

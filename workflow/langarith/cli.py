@@ -26,6 +26,8 @@ OWN_OPTIONS = {
 }
 """Commands whose module parses its own options."""
 
+SHELLS = ("bash", "zsh", "fish")
+
 EXAMPLES = """\
 examples:
   langarith doctor                                  can this machine run a study?
@@ -39,6 +41,7 @@ examples:
   langarith audit explain --help                    where does a number come from?
   langarith export --left en --right fr --lambda 0.6 --results results/mine --seed 1 --to en-fr
   langarith merge recipe.yml --to en-fr             merge two adapters without a study
+  langarith completion bash                         a script by which TAB completes this command
 """
 
 
@@ -97,6 +100,36 @@ def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
     return list(import_module("langarith.models.convert").convert(folder, to, labels))
 
 
+def completion(shell: str) -> list[str]:
+    """The script by which a shell completes this command, one string."""
+    import shtab
+
+    parser = _parser()
+    for name, (module, _) in OWN_OPTIONS.items():
+        import_module(module).add_options(_subparsers(parser)[name])
+    _complete_paths(parser)
+    return [shtab.complete(parser, shell)]
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The parsers of the commands of a parser, by name."""
+    for action in parser._actions:
+        if action.nargs == argparse.PARSER and isinstance(action.choices, dict):
+            return action.choices
+    return {}
+
+
+def _complete_paths(parser: argparse.ArgumentParser) -> None:
+    """Complete names of files wherever a command takes a path."""
+    import shtab
+
+    for action in parser._actions:
+        if action.type is Path:
+            vars(action)["complete"] = shtab.FILE
+    for subparser in _subparsers(parser).values():
+        _complete_paths(subparser)
+
+
 def _add_limit(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--limit",
@@ -142,15 +175,20 @@ def main(arguments: list[str] | None = None) -> int:
         code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return code
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package == "langarith":
+            raise
+        needed = f"the package {package} is not installed, which this command needs"
+        print(f"{needed}; pip install 'langarith[workflow]' brings it", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
 
-def run(arguments: list[str]) -> int:
-    """Run a command and print what it says."""
-    if arguments and arguments[0] in OWN_OPTIONS:
-        return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
+def _parser() -> argparse.ArgumentParser:
+    """The options of all commands but those of `OWN_OPTIONS`."""
     parser = argparse.ArgumentParser(
         prog="langarith",
         description=__doc__,
@@ -211,9 +249,19 @@ def run(arguments: list[str]) -> int:
         "--languages", nargs="+", default=[], help="which ones; default: rows of the table"
     )
     counting.add_argument("--revision", default="main")
-    chosen = parser.parse_args(arguments)
+    completing = commands.add_parser("completion", help="print a script for completion by TAB")
+    completing.add_argument("shell", choices=SHELLS)
+    return parser
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and print what it says."""
+    if arguments and arguments[0] in OWN_OPTIONS:
+        return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
+    chosen = _parser().parse_args(arguments)
     command: dict[str, Callable[[], Sequence[str]]] = {
         "convert": lambda: convert(chosen.folder, chosen.to, chosen.labels),
+        "completion": lambda: completion(chosen.shell),
         "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
         "init": lambda: init(chosen.folder, chosen.to),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),

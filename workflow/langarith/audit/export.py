@@ -270,11 +270,8 @@ def _point(text: str, method: str, operands: int) -> Point:
     return point
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`langarith export`: 0 if the adapter was written, 1 for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="langarith export", description="Write a merged adapter that `adapters` loads."
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `langarith export` to a parser."""
     parser.add_argument("--selected", type=Path, help="selected.json of a sweep, instead of:")
     parser.add_argument("--left", help="first operand, like en or en@10k")
     parser.add_argument("--right", help="second operand")
@@ -287,6 +284,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", help="where the study has several")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--to", type=Path, required=True, help="the folder to write")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`langarith export`: 0 if the adapter was written, 1 for a user's mistake."""
+    parser = argparse.ArgumentParser(
+        prog="langarith export", description="Write a merged adapter that `adapters` loads."
+    )
+    add_options(parser)
     chosen = parser.parse_args(arguments)
     facts: list[str] = []
     try:

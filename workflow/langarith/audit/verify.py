@@ -61,6 +61,8 @@ class Verdict:
     read: int
     """Bytes; each file's once, however many names and records it has."""
     jobs: int
+    code: bool = True
+    """Whether the code of the jobs was compared: it takes the scripts of a clone."""
 
 
 def verify(results: Path, workers: int | None = None, *, progress: bool = False) -> Verdict:
@@ -81,14 +83,15 @@ def verify(results: Path, workers: int | None = None, *, progress: bool = False)
         )
     names = dict.fromkeys(file for job in lineage.jobs for file in (*job.inputs, *job.outputs))
     now, read = _hashes({name: lineage.locate(name) for name in names}, workers, progress)
+    code = fingerprint.CHECKOUT is not None
     findings = [
         *_records(lineage),
         *_files(lineage, now),
         *_stale_inputs(lineage, now),
-        *_stale_code(lineage),
+        *(_stale_code(lineage) if code else ()),
         *_unrecorded(lineage),
     ]
-    return Verdict(tuple(findings), len(names), read, len(lineage.jobs))
+    return Verdict(tuple(findings), len(names), read, len(lineage.jobs), code)
 
 
 def _hashes(
@@ -260,6 +263,11 @@ def report_lines(lineage_prefix: str, verdict: Verdict, most: int | None = 20) -
         lines += ["", f"{looked}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())]
     else:
         lines.append(f"{looked}: every file is as recorded")
+    if not verdict.code:
+        lines.append(
+            "the code of the jobs was not compared: only the library is installed here, and their "
+            "scripts are in a clone of the repository"
+        )
     return lines
 
 
@@ -277,9 +285,8 @@ def _folders(files: Sequence[str]) -> dict[str, str]:
     return {name: f" ({counts[name]} files)" if name.endswith("/") else "" for name in last}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all is well, 1 if there are findings or the arguments are wrong."""
-    parser = argparse.ArgumentParser(prog="langarith audit", description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the commands of `langarith audit` to a parser."""
     commands = parser.add_subparsers(dest="command", required=True)
     verifying = commands.add_parser("verify", help="hash all files of a study and compare")
     verifying.add_argument("results", type=Path, nargs="?", default=Path("results"))
@@ -309,6 +316,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparing = commands.add_parser("diff", help="what differs between two runs, upstream first")
     comparing.add_argument("a", type=Path, help="a results folder, or a file in one")
     comparing.add_argument("b", type=Path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 if there are findings or the arguments are wrong."""
+    parser = argparse.ArgumentParser(prog="langarith audit", description=__doc__.splitlines()[0])
+    add_options(parser)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "explain":

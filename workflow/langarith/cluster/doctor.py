@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,11 @@ import yaml
 from langarith.cluster import disk, slurm
 from langarith.errors import InputError
 from langarith.jobs import gpus, warm
-from langarith.jobs.fingerprint import LIBRARY
+from langarith.jobs.fingerprint import CHECKOUT
 from langarith.progress import size_of
 from langarith.study import schema
 
-ROOT = LIBRARY.parents[1]
-LOCK = ROOT / "envs/requirements.lock"
+LOCK = CHECKOUT / "envs/requirements.lock" if CHECKOUT else None
 
 OLDEST = (3, 11)
 """Version of Python."""
@@ -84,10 +84,13 @@ def _python() -> Finding:
     return Finding("ok", "Python", f"{version}, {sys.executable}")
 
 
-def _packages(lock: Path = LOCK) -> Finding:
+def _packages(lock: Path | None = LOCK) -> Finding:
     """The installed packages against the lock; builds of one version (+cpu, +cu126) are equal."""
-    if not lock.is_file():
-        return Finding("note", "packages", f"{lock} is not there: versions are not compared")
+    if lock is None and find_spec("snakemake") is None:
+        text = "the library alone; for studies: pip install 'langarith[workflow]'"
+        return Finding("note", "packages", text)
+    if lock is None or not lock.is_file():
+        return Finding("note", "packages", "no envs/requirements.lock to compare versions with")
     wanted = re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8"), re.M)
     missing, other = [], []
     for name, version in wanted:
@@ -151,7 +154,8 @@ def _slurm(profile: Path | None = None) -> Iterator[Finding]:
     except InputError as error:
         yield Finding("fails", "SLURM", str(error))
         return
-    path = profile or ROOT / slurm.PROFILE
+    own = Path(slurm.PROFILE)  # of a folder whose Snakefile imports the workflow
+    path = profile or (own if own.is_file() or CHECKOUT is None else CHECKOUT / own)
     settings = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     asked = sorted(set(_values(settings, "slurm_partition")))
     unknown = [name for name in asked if not set(name.split(",")) <= set(partitions)]
@@ -200,6 +204,8 @@ def _hub() -> Finding:
 
 def _warm() -> Finding:
     """Start a warm process, as a run does, and wait until it takes jobs."""
+    if find_spec("datasets") is None:
+        return Finding("note", "warm start", "not needed: no jobs run in this environment")
     if sys.platform != "linux":
         return Finding("note", "warm start", "needs Linux: each job imports the libraries itself")
     if os.environ.get(warm.OWNER_VARIABLE) == "off":

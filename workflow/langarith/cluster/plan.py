@@ -9,6 +9,7 @@ Other jobs take the mean of the recorded jobs of their rule.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ from langarith.cluster import costs, disk, speed, work
 from langarith.cluster.records import records
 from langarith.errors import InputError
 from langarith.jobs import gpus
+from langarith.jobs.fingerprint import CHECKOUT
 from langarith.progress import duration
 from langarith.study import loading, schema
 
@@ -97,6 +99,9 @@ class Place:
         return f"on this GPU, {listed[0]}" if listed else "on this CPU"
 
 
+SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
+"""Where Snakemake looks for one."""
+
 LOAD = 0.5
 """Seconds of a job that do not grow with its work: a model is loaded, files are written."""
 
@@ -134,6 +139,28 @@ def flow_order(rule: str) -> tuple[int, str]:
     return next(stages, len(FLOW)), rule
 
 
+def _snakemake() -> list[str]:
+    """The command that reads the workflow: the current folder's Snakefile, or the repository's.
+
+    Raises:
+        InputError: Snakemake is not installed, or there is no Snakefile.
+    """
+    program = Path(sys.executable).with_name("snakemake")
+    if not program.is_file():
+        raise InputError(
+            f"langarith plan needs Snakemake, and {program} is not there: use the .venv of a clone "
+            "(make environment), or pip install 'langarith[workflow]'"
+        )
+    if any(map(os.path.isfile, SNAKEFILES)):
+        return [str(program)]
+    if CHECKOUT is None:
+        raise InputError(
+            f"langarith plan: no Snakefile in {Path.cwd()}; run it in a clone of the repository, "
+            "or in a folder whose Snakefile imports the workflow: docs/module.md"
+        )
+    return [str(program), "--snakefile", str(CHECKOUT / "Snakefile")]
+
+
 def _output_of(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -158,8 +185,7 @@ def of_study(
         cluster: jobs run elsewhere, those with a model on GPUs.
     """
     read = loading.load(path, overrides)
-    command = [str(Path(sys.executable).with_name("snakemake")), *targets, "--cores", "1"]
-    command += ["--configfile", str(path)]
+    command = [*_snakemake(), *targets, "--cores", "1", "--configfile", str(path)]
     if overrides:
         command += ["--config", *(f"{key}={value}" for key, value in overrides.items())]
     jobs = pending(command)

@@ -23,6 +23,8 @@ from typing import Any, ClassVar
 
 LIBRARY = Path(__file__).parent.parent
 
+CHECKOUT = LIBRARY.parents[1] if (LIBRARY.parents[1] / "Snakefile").is_file() else None
+"""The folder of the repository that the library is part of; None if it was installed by itself."""
 
 SCRIPTS = LIBRARY.parent / "scripts"
 

@@ -22,7 +22,7 @@ from typing import Any
 from langarith import progress
 from langarith.errors import InputError, InputWarning, gathered_warnings
 from langarith.files import LARGE, read_json, remove_partial, sha256, write_json
-from langarith.jobs.fingerprint import LIBRARY
+from langarith.jobs.fingerprint import CHECKOUT, LIBRARY
 
 _PACKAGES = ("torch", "transformers", "adapters", "tokenizers", "safetensors", "numpy", "snakemake")
 
@@ -88,7 +88,13 @@ def _measured(path: Path, memory: Path | None) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the code and whether tracked files had changes; None outside a repository."""
+    """Commit of the code and whether tracked files had changes; None outside a repository.
+
+    A library that was installed by itself may lie in an environment within a user's repository,
+    whose commit says nothing about it.
+    """
+    if CHECKOUT is None:
+        return None
     try:
         status = subprocess.run(  # noqa: S603
             ["git", "-C", str(LIBRARY), "status", "--porcelain=v2", "--branch", "-uno"],  # noqa: S607
