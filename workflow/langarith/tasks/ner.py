@@ -35,7 +35,7 @@ class Ner(TaggingTask):
         """Sentences of a CoNLL or, by its suffix, `.parquet` file.
 
         CoNLL: a word and its tag on a line, blank line between sentences. Columns are parted by
-        tabs, or by spaces where the line has no tab; `words_and_tags` chooses the ones that are read.
+        tabs, or by spaces where the line has no tab; `words_and_tags` chooses those that are read.
         `-DOCSTART-` lines and comments are skipped. Parquet, as WikiANN has it: a sentence per row,
         lists `tokens` and `ner_tags`, the tags as words or as numbers that the file's own metadata
         names (else `WIKIANN_TAGS`, with a warning). Tags of another scheme are converted to IOB2,
