@@ -82,6 +82,16 @@ def test_layouts_of_public_data_sets_are_recognised(tmp_path: Path, content: str
     assert said == (["every token begins with 'es:', which is left out"] * (content == PREFIXED))
 
 
+def test_a_mistake_or_a_range_does_not_hide_the_layout(tmp_path: Path) -> None:
+    uner = UNER.replace("4\tLima", "3-4\tenLima\t_\t-\ta\n4\tLima")
+    assert layout_of(NER, write(tmp_path / "a.iob2", uner)) == (SENTENCES, TAGS)
+    lines = "1\tAna\tB-PER\t-\ta\n2\tvive\tO\t-\ta\n\n" * 9
+    path = write(tmp_path / "b.iob2", f"{lines}1\tLima\tLOC\t-\ta\n")
+    assert "line 28: 'LOC' is not an IOB2 tag" in refusal(NER.read, path)
+    path = write(tmp_path / "c.iob2", f"{lines}x\tLima\tB-LOC\t-\ta\n")
+    assert NER.read(path)[-1].words == ("Lima",)
+
+
 @pytest.mark.parametrize(
     ("content", "numbers", "columns"),
     [(GERMEVAL, "3 and 4", {"token": 2, "tag": 3}), (NESTED, "2 and 3", {"token": 1, "tag": 2})],

@@ -24,6 +24,10 @@ CHUNKS = frozenset("NP VP PP ADVP ADJP SBAR PRT CONJP INTJ LST UCP".split())
 """Types of the chunk column of CoNLL-2003, the one column of IOB tags that stands before theirs."""
 HEAD = 2000
 """Lines that show a layout."""
+MOST = 0.9
+"""The share of these that must agree, so that a mistake in one does not hide the layout."""
+NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
+"""Of a word; 1-2 and 1.1 are of ranges and empty nodes of CoNLL-U, which are no words."""
 
 Line = tuple[int, str]
 """A line with its number from 1."""
@@ -71,7 +75,7 @@ def words_and_tags(
             sentences.append([])
         elif not comments.has(line) and len(columns := split_columns(line)) == comments.usual:
             sentences[-1].append(columns)
-    word, tag, prefix = _layout(path, sentences, given, recognise)
+    word, tag, prefix, numbered = _layout(path, sentences, given, recognise)
     if prefix:
         warn(str(path), f"every token begins with '{prefix}', which is left out")
     for number, line in rows:
@@ -79,6 +83,8 @@ def words_and_tags(
             yield number, ""
         elif not comments.has(line):
             columns = split_columns(line)
+            if numbered and _no_word(columns[0]):
+                continue
             if len(columns) > max(word, tag, 1):
                 text = columns[word]
                 if not text.startswith(prefix):
@@ -150,9 +156,14 @@ def _layout(
     sentences: Sequence[Sequence[Sequence[str]]],
     given: Mapping[str, int | str],
     recognise: bool,
-) -> tuple[int, int, str]:
-    """The columns of the words and of the tags, from 0, and the code before every word, or ''."""
+) -> tuple[int, int, str, bool]:
+    """The columns of the words and of the tags, from 0.
+
+    Also the code before every word, or '', and whether the first column numbers the words.
+    """
     rows = [row for rows in sentences for row in rows]
+    numbered = recognise and any(len(row) > 2 for row in rows) and _counts(sentences)
+    rows = [row for row in rows if not (numbered and _no_word(row[0]))]
     columns = list(zip(*rows, strict=True))
     last = max(len(columns) - 1, 1)
     for name, number in given.items():
@@ -164,7 +175,6 @@ def _layout(
     tag = int(given["tag"]) - 1 if "tag" in given else None
     word = int(given["token"]) - 1 if "token" in given else None
     if recognise and columns:
-        numbered = len(columns) > 2 and _counts(sentences)
         if tag is None:
             tag = _tag_column(path, columns, numbered)
         if word is None:
@@ -172,7 +182,8 @@ def _layout(
             word = next((i for i in others if not _has_entities(columns[i])), 0)
     tag = last if tag is None else tag
     word = 0 if word is None else word
-    return word, tag, _common_prefix(columns[word]) if columns and recognise else ""
+    prefix = _common_prefix(columns[word]) if columns and recognise else ""
+    return word, tag, prefix, numbered
 
 
 def _tag_column(path: Path, columns: Sequence[Sequence[str]], numbered: bool) -> int:
@@ -193,22 +204,32 @@ def _tag_column(path: Path, columns: Sequence[Sequence[str]], numbered: bool) ->
 
 def _counts(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
     """Whether the first column counts the words of each sentence, from 0 or 1."""
-    firsts = [[row[0] for row in rows] for rows in sentences if rows]
-    return any(len(column) > 1 for column in firsts) and all(
-        column == [str(start + i) for i in range(len(column))]
-        for column in firsts
-        for start in [1 if column[0] == "1" else 0]
+    columns = [[row[0] for row in rows] for rows in sentences if rows]
+    return (
+        any(len(column) > 1 for column in columns)
+        and _most(re.split("[-.]", column[0])[0] in ("0", "1") for column in columns)
+        and _most(NUMBER.fullmatch(number) for column in columns for number in column)
     )
 
 
+def _no_word(number: str) -> bool:
+    """Whether a number is that of a range or an empty node."""
+    return NUMBER.fullmatch(number) is not None and not number.isdecimal()
+
+
 def _is_tags(column: Sequence[str]) -> bool:
-    return all(TAG.fullmatch(value) for value in column)
+    return _most(TAG.fullmatch(value) for value in column)
 
 
 def _has_entities(column: Sequence[str]) -> bool:
     """Whether a column is one of tags with types, but not those of chunks."""
-    types = {value[2:] for value in column if value != "O"}
-    return _is_tags(column) and bool(types) and not {t.upper() for t in types} <= CHUNKS
+    types = {value[2:].upper() for value in column if value != "O" and TAG.fullmatch(value)}
+    return _is_tags(column) and bool(types) and not types <= CHUNKS
+
+
+def _most(agrees: Iterable[object]) -> bool:
+    answers = [bool(answer) for answer in agrees]
+    return sum(answers) >= MOST * len(answers)
 
 
 def _common_prefix(words: Sequence[str]) -> str:
