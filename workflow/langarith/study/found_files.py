@@ -284,8 +284,8 @@ def _placed(folder: Path, kinds: dict[str, Content]) -> Iterator[File]:
             key=lambda c: (-len(seen[kind, _alike(c[1])]), len(c[0]) == 3, -path.rfind(c[0])),
         )
         template = ranked[0][1] if ranked else path
-        code = ranked[0][0] if ranked else None
-        yield File(path, kind, template, code, split, content.column, content.tags)
+        language = ranked[0][0] if ranked else None
+        yield File(path, kind, template, language, split, content.column, content.tags)
 
 
 def _codes(folder: Path, path: str) -> Iterator[tuple[str, str]]:
