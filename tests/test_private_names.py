@@ -114,6 +114,8 @@ TABLE = (
     Name("snakemake.jobs:Job", "rule", RUNTIME, "whether a rule requests a GPU"),
     Name("snakemake.jobs:Job", "rules", RUNTIME, "rules of a request to SLURM"),
     Name("snakemake.jobs:Job", "resources", RUNTIME, "resources of a request to SLURM"),
+    Name("snakemake.jobs:Job", "log", RUNTIME, "logs of the planned jobs, for status"),
+    Name("snakemake.jobs:Job", "output", RUNTIME, "outputs of the planned jobs, for status"),
     Name("snakemake.jobs:GroupJob", "rules", RUNTIME, "rules of a request to SLURM"),
     Name("snakemake.jobs:GroupJob", "resources", RUNTIME, "resources of a request to SLURM"),
     Name("snakemake.rules:Rule", "resources", RUNTIME, "whether a rule requests a GPU"),
@@ -155,6 +157,12 @@ TABLE = (
         "bound on the interval, so that SLURM forgets no job before its state is read",
     ),
     Name("snakemake_executor_plugin_slurm:ExecutorSettings", "logdir", RUNTIME, "its log folder"),
+    Name(
+        "snakemake_executor_plugin_slurm:ExecutorSettings",
+        "jobname_prefix",
+        RUNTIME,
+        "beginning of the names of its jobs",
+    ),
     Name(
         "snakemake_executor_plugin_slurm:ExecutorSettings",
         "init_seconds_before_status_checks",

@@ -126,6 +126,7 @@ def test_the_zero_shot_figure_is_made_on_the_cluster(finished):
     # the GPUs are pretended, so none of them computed
     assert "21 jobs in 12 of SLURM, 0.00 GPU-hours" in output
     assert "jobs held a GPU and computed on the CPU" in output
+    assert "Figures in results/nano/figures (.pdf, .png):\n    zero_shot\n" in output
 
 
 def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
@@ -137,6 +138,7 @@ def test_every_job_holds_a_gpu_or_none_as_its_rule_says(finished):
             gpu = record["rule"] in GPU_RULES
             assert held.get("JOB_GRES") == ("gpu:pretended:1" if gpu else "(null)"), record["rule"]
             assert held["Partition"] == ("gpu" if gpu else "cpu")
+            assert held["JobName"].startswith("nano_")
             assert held["Comment"].startswith(("rule_", "group_", "rule"))
             assert held["JobState"] == "COMPLETED"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from langarith.study import loading
 
 LANGUAGE = "adapters/tiny/language/{}@full/seed1"
 LOG = "logs/train_language_adapter/tiny-{}@full-seed1.log"
-BEGUN = time.time() - 600
 
 
 @pytest.fixture
@@ -45,7 +45,8 @@ def begin(folder: Path, cluster: str = "") -> None:
         study="studies/nano.yaml",
         overrides={"results_dir": str(folder)},
     )
-    os.utime(folder / runs.PLAN, (BEGUN, BEGUN))
+    begun = time.time() - 600
+    os.utime(folder / runs.PLAN, (begun, begun))
 
 
 def adapter(folder: Path, code: str) -> list[str]:
@@ -130,11 +131,11 @@ def test_the_end_follows_from_recorded_jobs(results):
 def test_a_run_that_was_stopped_or_is_done_says_so(results):
     assert "has ended with jobs left; the same command continues" in report(results)
     with hold(results):
-        assert "on 2 cores" in report(results) and "goes on for 10 min" in report(results)
+        assert re.search("on 2 cores .*: goes on for 1[01] min", report(results))
     for code in ("en", "es", "fr", "de"):
         finish(results, code)
     put(results / "figures/zero_shot.pdf")
-    assert "all done after 10 min" in report(results)
+    assert re.search("all done after 1[01] min", report(results))
     assert "left" not in report(results)
 
 
