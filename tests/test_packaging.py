@@ -221,7 +221,7 @@ def test_the_commands_work_from_the_wheel_without_the_repository(wheel, elsewher
     # torch brings the first two
     hidden -= {"filelock", "jinja2", "setuptools"}
     commands = {
-        "results results": "results/tables/zero_shot.csv",
+        "results results": "Tables in results/tables",
         "audit verify results": "the code of the jobs was not compared",
         "audit explain results/tables/zero_shot.csv": "train_language_adapter",
         "export --left en --right fr --lambda 0.5 --seed 3 --to exported": "0.50 · en + 0.50 · fr",
