@@ -130,6 +130,16 @@ def test_the_readme_says_how_many_jobs_the_demo_has(root, tmp_path):
     assert f"({sum(plan.values())} jobs;" in (root / "README.md").read_text()
 
 
+def test_the_laptop_page_says_how_many_jobs_its_study_has(root, tmp_path):
+    project = copy_project(root, tmp_path / "project")
+    plan = planned_jobs(project, "--configfile", "studies/laptop.yaml")
+    page = (root / "docs/laptop_study.md").read_text()
+    downloads = plan["download_hub_file"]
+    assert f"brings {downloads} files" in page
+    assert f"runs {sum(plan.values())} jobs, of which {sum(plan.values()) - downloads}" in page
+    assert plan["train_language_adapter"] == 5 and f"{plan['sweep_la']} sweeps of 11 λ" in page
+
+
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
     shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "project"))
