@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := demo
 
 demo: environment
-	@$(BIN)/snakemake all report --profile profiles/local
+	@$(BIN)/snakemake all report --profile local
 
 docs: environment
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -290,6 +290,13 @@ def restore_study_file():
 
 # --- what this run does and has made, for `langarith status` and for its end ---
 
+BEGUN = []  # this run, once it has begun and if it makes anything
+
+
+def makes_files():
+    """Whether this run makes anything: `check` and `plan` do not."""
+    return any(job.output for job in workflow.dag.needrun_jobs())
+
 
 def write_plan():
     executor = slurm_executor()
@@ -301,6 +308,7 @@ def write_plan():
         study=STUDY_FILE,
         overrides=STUDY_OVERRIDES,
     )
+    BEGUN.append(R)
 
 
 # --- hooks ---
@@ -330,14 +338,14 @@ onstart:
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
     write_study_file()
-    if workflow.exec_mode.name == "DEFAULT":
+    if workflow.exec_mode.name == "DEFAULT" and makes_files():
         write_plan()
 
 
 onsuccess:
     if slurm_executor():
         print_usage()
-    if workflow.exec_mode.name == "DEFAULT":
+    if BEGUN:
         print(*runs.made_by_last(Path(R)), sep="\n", file=sys.stderr)
 
 

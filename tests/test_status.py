@@ -118,7 +118,7 @@ def test_the_end_follows_from_recorded_jobs(results):
     with hold(results):
         text = report(results)
     # two waiting trainings of 30 s on two cores, beside the one that runs
-    assert "At least 4" in text and "1 job is like none that has run" in text
+    assert "At least 4" in text and "1 job is of a kind that has not run yet" in text
     assert "language adapter es@full: step 40 of 80, 15 s to go" in text
     put(results / "figures/zero_shot.pdf")
     with hold(results):
@@ -128,10 +128,32 @@ def test_the_end_follows_from_recorded_jobs(results):
     assert row[2:] == ["1", "1", "2", "-", "4"]
 
 
+def test_nothing_runs_once_the_run_has_ended(results):
+    put(results / LOG.format("es"), "    language adapter es@full: step 40 of 80, 15 s to go\n")
+    with hold(results):
+        assert "15 s to go" in report(results)
+    text = report(results)
+    assert "has ended with jobs left" in text and "to go" not in text
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("language adapters")]
+    assert row[2:] == ["-", "-", "4", "-", "4"]
+
+
+def test_a_running_job_without_progress_has_the_rest_of_its_time_left(results):
+    for code in ("en", "es"):
+        finish(results, code, 100)
+    put(results / LOG.format("fr"), age=60)
+    put(results / "figures/zero_shot.pdf")
+    with hold(results):
+        text = report(results)
+    assert re.search(
+        "About (13|14)[0-9] s left|About 2 min left", text
+    )  # 40 s and, after it, 100 s
+
+
 def test_a_run_that_was_stopped_or_is_done_says_so(results):
     assert "has ended with jobs left; the same command continues" in report(results)
     with hold(results):
-        assert re.search("on 2 cores .*: goes on for 1[01] min", report(results))
+        assert re.search("on 2 cores .*: running for 1[01] min", report(results))
     for code in ("en", "es", "fr", "de"):
         finish(results, code)
     put(results / "figures/zero_shot.pdf")
@@ -184,6 +206,8 @@ def test_results_are_found_by_a_study_and_by_the_newest_run(results, root, monke
     assert status.find(root / "studies/nano.yaml", {"limit": "small"}) == Path(
         "results/nano-limited"
     )
+    with pytest.raises(InputError, match=r"--limit: .* is a results folder; name a study"):
+        status.find(results, {"limit": "small"})
     monkeypatch.chdir(results.parents[1])
     older = results.parents[1] / "results/older/study.json"
     put(older, "{}", age=100)
@@ -196,9 +220,19 @@ def test_a_folder_without_a_run_is_one_sentence(results, tmp_path, monkeypatch):
         status.find(None)
     with pytest.raises(InputError, match=r"no study\.json there"):
         report(tmp_path)
+
+
+def test_a_plan_that_cannot_be_read_hides_no_training(results):
+    put(results / LANGUAGE.format("en") / "metrics.jsonl", '{"step": 1, "loss": 1.0}\n')
     put(results / runs.PLAN, "[]")
-    with pytest.raises(InputError, match="no plan of a run; delete it"):
-        report(results)
+    assert "no plan of a run; the next run writes it anew" in report(results)
+    assert "language adapter tiny en@full" in report(results)
+    # one that another version has written with more in it can be read
+    begin(results)
+    plan = json.loads((results / runs.PLAN).read_text())
+    plan["jobs"][0]["later"] = plan["later"] = 1
+    put(results / runs.PLAN, json.dumps(plan))
+    assert len(states(results)) == 5
 
 
 def test_without_a_plan_records_are_counted(results):

@@ -179,8 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
         package = str(error.name).partition(".")[0]
         if package == "langarith":
             raise
-        needed = f"the package {package} is not installed, which this command needs"
-        print(f"{needed}; pip install 'langarith[workflow]' brings it", file=sys.stderr)
+        needed = f"this command needs the package {package}, which is not installed"
+        print(f"{needed}; docs/install.md names what installs it", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -205,7 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     watching.add_argument(
         "where", type=Path, nargs="?", help="results folder or study; default: the newest run here"
     )
-    watching.add_argument("--all", action="store_true", help="all trainings, not a screen of them")
+    watching.add_argument(
+        "--all", action="store_true", help="list all trainings, not only the newest ones"
+    )
     _add_limit(watching)
     tracking = commands.add_parser(
         "track", help="write the metrics of a study's trainings for TensorBoard"

@@ -51,7 +51,8 @@ def _to_tensorboard(study: dict[str, Any], found: list[logs.TrainingLog], folder
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise InputError(
-            f"{PACKAGE} is not installed, which writes TensorBoard's files: pip install {PACKAGE}"
+            f"{PACKAGE}, which writes TensorBoard's files, is not installed: "
+            f"pip install {PACKAGE}, or '.[track]' in a clone"
         ) from error
     with whole_folder(folder) as staging:
         for log in found:
@@ -78,10 +79,9 @@ def scalars(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, float]]:
 
 def _recipe(study: dict[str, Any], log: logs.TrainingLog) -> str:
     """The study and the recipe of a training, as Markdown."""
-    trained = log.name.split()[0]
-    if trained == "base":
-        recipe = study["models"][log.name.split()[-1]].get("training")
+    if log.kind == logs.BASE_MODEL:
+        recipe = study["models"][log.model].get("training")
     else:
-        recipe = study.get("training", {}).get(f"{trained}_adapter")
+        recipe = study.get("training", {}).get(log.kind.replace(" ", "_"))
     shown = {"study": study["name"], "note": study.get("note", ""), "recipe": recipe}
     return f"{log.name}\n\n```json\n{json.dumps(shown, indent=1, ensure_ascii=False)}\n```"

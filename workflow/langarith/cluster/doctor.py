@@ -87,7 +87,7 @@ def _python() -> Finding:
 def _packages(lock: Path | None = LOCK) -> Finding:
     """The installed packages against the lock; builds of one version (+cpu, +cu126) are equal."""
     if lock is None and find_spec("snakemake") is None:
-        text = "the library alone; for studies: pip install 'langarith[workflow]'"
+        text = "the library alone; for studies: pip install '.[workflow]' in a clone"
         return Finding("note", "packages", text)
     if lock is None or not lock.is_file():
         return Finding("note", "packages", "no envs/requirements.lock to compare versions with")

@@ -24,7 +24,7 @@ from langarith.cluster.records import records
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.jobs.fingerprint import CHECKOUT
-from langarith.progress import duration
+from langarith.progress import aligned, duration
 from langarith.study import loading, schema
 
 FLOW = (
@@ -149,7 +149,7 @@ def _snakemake() -> list[str]:
     if not program.is_file():
         raise InputError(
             f"langarith plan needs Snakemake, and {program} is not there: use the .venv of a clone "
-            "(make environment), or pip install 'langarith[workflow]'"
+            "(make environment), or pip install '.[workflow]' in a clone"
         )
     if any(map(os.path.isfile, SNAKEFILES)):
         return [str(program)]
@@ -384,13 +384,7 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
             total += seconds
             gpu += seconds if stage.gpu else 0.0
             cpu += seconds * stage.threads
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (
-            cell.rjust(width) if i in (1, 2, 3) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+    yield from aligned(rows, right=(1, 2, 3))
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
     yield ""
     yield (

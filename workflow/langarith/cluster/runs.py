@@ -8,21 +8,25 @@ log.
 from __future__ import annotations
 
 import fcntl
+import inspect
 import json
 import os
 import socket
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from langarith.errors import InputError
 from langarith.files import read_json, write_text
 
 PLAN, FAILED, LOCK = "logs/run.json", "logs/failed.txt", "logs/lock"
 """Below the results folder. The lock is held by a run as long as it goes on."""
+
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,16 @@ def read(results: Path) -> PlannedRun | None:
         return None
     try:
         data = read_json(path)
-        return PlannedRun(**data | {"jobs": [Planned(**job) for job in data["jobs"]]})
-    except (TypeError, KeyError, InputError) as error:
-        raise InputError(f"{path}: no plan of a run; delete it, the next run writes it") from error
+        jobs = [_known(Planned, job) for job in data["jobs"]]
+        return _known(PlannedRun, data | {"jobs": jobs})
+    except (AttributeError, TypeError, KeyError, InputError) as error:
+        raise InputError(f"{path}: no plan of a run; the next run writes it anew") from error
+
+
+def _known(kind: Callable[..., Read], data: Mapping[str, Any]) -> Read:
+    """A dataclass from a mapping that another version may have written with further keys."""
+    fields = inspect.signature(kind).parameters
+    return kind(**{name: value for name, value in data.items() if name in fields})
 
 
 def read_failed(results: Path) -> dict[str, float]:

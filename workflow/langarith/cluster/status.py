@@ -24,7 +24,7 @@ from langarith.cluster.records import records
 from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
 from langarith.jobs import gpus
-from langarith.progress import duration
+from langarith.progress import aligned, duration
 from langarith.study import loading
 from langarith.training import logs
 
@@ -40,12 +40,16 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Job:
-    """A planned job with its state. Where its log says how far it is: that line, seconds left."""
+    """A planned job with its state. Where its log says how far it is: that line, seconds left.
+
+    written: when a running job's log was last written, seconds since 1970.
+    """
 
     planned: runs.Planned
     state: str
     said: str = ""
     left: float | None = None
+    written: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ def find(where: Path | None, overrides: Mapping[str, Any] | None = None) -> Path
     """
     if where is not None and where.suffix in (".yaml", ".yml"):
         return Path(loading.load(where, overrides).results_dir)
+    if where is not None and overrides:
+        raise InputError(
+            f"--limit: {where} is a results folder; name a study, or leave --limit out"
+        )
     if where is not None:
         return where
     newest = max(
@@ -92,13 +100,17 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         raise InputError(
             f"{results}: no study.json there; name the results folder of a study that has run"
         )
-    run = runs.read(results)
     going_on = runs.goes_on(results)
+    try:
+        run = runs.read(results)
+    except InputError as error:
+        run = None
+        yield str(error)
     if run is None:
         done = Counter(record["rule"] for record, _ in records(results))
         yield f"{results}: jobs recorded: {done.total()}; no plan of a run ({runs.PLAN})"
     else:
-        jobs = states(results, run)
+        jobs = states(results, run, going_on)
         yield from _run_lines(results, run, jobs, going_on)
     trainings = find_trainings(results)
     if trainings:
@@ -111,26 +123,33 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
 # --- jobs -----------------------------------------------------------------------------------------
 
 
-def states(results: Path, run: runs.PlannedRun) -> list[Job]:
-    """The state of each job of a run, in the order of the plan."""
+def states(results: Path, run: runs.PlannedRun, going_on: bool = True) -> list[Job]:
+    """The state of each job of a run, in the order of the plan.
+
+    Args:
+        going_on: whether the run has not ended; a job that it was running when it ended waits.
+    """
     begun = (results / runs.PLAN).stat().st_mtime
     failed = runs.read_failed(results)
-    return [_state(results, job, begun, failed.get(job.log, 0.0)) for job in run.jobs]
+    found = [_state(results, job, begun, failed.get(job.log, 0.0)) for job in run.jobs]
+    if going_on:
+        return found
+    return [Job(job.planned, WAITS) if job.state == RUNS else job for job in found]
 
 
 def _state(results: Path, job: runs.Planned, begun: float, failed: float) -> Job:
     if _time(results / job.output) >= begun:
         return Job(job, DONE)
-    started = _time(results / job.log) if job.log else 0.0
-    if failed >= max(started, begun):
+    written = _time(results / job.log) if job.log else 0.0
+    if failed >= max(written, begun):
         return Job(job, FAILED)
-    if started < begun:
+    if written < begun:
         return Job(job, WAITS)
     for line in reversed(last_lines(results / job.log)):
         if match := PROGRESS.search(line):
-            left = float(match["left"]) * UNITS[match["unit"]] - (time.time() - started)
-            return Job(job, RUNS, line.strip(), max(0.0, left))
-    return Job(job, RUNS)
+            left = float(match["left"]) * UNITS[match["unit"]] - (time.time() - written)
+            return Job(job, RUNS, line.strip(), max(0.0, left), written)
+    return Job(job, RUNS, written=written)
 
 
 def _time(path: Path) -> float:
@@ -153,7 +172,7 @@ def _run_lines(
         else (f"on {run.at_once} core{'s' * (run.at_once > 1)}")
     )
     if going_on:
-        state = f"goes on for {duration(time.time() - begun)}"
+        state = f"running for {duration(time.time() - begun)}"
     elif counts[DONE] == len(jobs):
         last = max((_time(results / job.planned.output) for job in jobs), default=begun)
         state = f"all done after {duration(max(0.0, last - begun))}"
@@ -161,13 +180,13 @@ def _run_lines(
         state = "has ended with jobs left; the same command continues"
     yield f"{results}: run of {at}, {where} ({run.host}): {state}"
     yield ""
-    yield from _table(
+    yield from aligned(
         [
             ("jobs", *STATES, "of"),
             *_rows(jobs),
             ("all", *(f"{counts[s]}" for s in STATES), f"{len(jobs)}"),
         ],
-        numbers=range(1, 6),
+        right=range(1, 6),
     )
     if run.cluster and (queue := _queue(run.cluster)):
         yield f"SLURM: {queue}"
@@ -227,7 +246,7 @@ def _end(results: Path, run: runs.PlannedRun, jobs: Sequence[Job]) -> str:
             planned = timed(job.planned for job in jobs if job.state in (WAITS, FAILED))
     except (InputError, OSError):
         return f"When it will end is unknown: {run.study} in {run.folder} cannot be read now"
-    left = [job.left if job.left is not None else each[job.planned.rule] for job in running]
+    left = [_left(job, each[job.planned.rule]) for job in running]
     seconds = plan.wall(planned, run.at_once, place) + max(filter(None, left), default=0.0)
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None) + left.count(None)
     end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
@@ -235,9 +254,20 @@ def _end(results: Path, run: runs.PlannedRun, jobs: Sequence[Job]) -> str:
     by = "; where no time is recorded, at the speed of an A100" if assumed else ""
     if unknown:
         least = f"At least {duration(seconds)}" if seconds else "An unknown time"
-        jobs_like = "1 job is" if unknown == 1 else f"{unknown} jobs are"
-        return f"{least} left: {jobs_like} like none that has run yet{by}"
+        jobs_of = "1 job is" if unknown == 1 else f"{unknown} jobs are"
+        return f"{least} left: {jobs_of} of a kind that has not run yet{by}"
     return f"About {duration(seconds)} left, until {end}{by}"
+
+
+def _left(job: Job, each: float | None) -> float | None:
+    """Seconds that a running job has left; None where no job of its kind is recorded.
+
+    Args:
+        each: how long a job of its kind takes.
+    """
+    if job.left is not None or each is None:
+        return job.left
+    return max(0.0, each - (time.time() - job.written))
 
 
 def _uses_gpus(run: runs.PlannedRun) -> bool:
@@ -277,16 +307,4 @@ def _training_lines(trainings: Sequence[Training]) -> Iterator[str]:
     for training in trainings:
         ago = f"{duration(max(0.0, time.time() - training.changed))} ago"
         rows.append((training.name, f"{training.step}", training.loss, training.validation, ago))
-    yield from _table(rows, numbers=(1, 2))
-
-
-def _table(rows: Sequence[Sequence[str]], numbers: Iterable[int]) -> Iterator[str]:
-    """Rows of text with their columns aligned; those of numbers to the right."""
-    right = set(numbers)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+    yield from aligned(rows, right=(1, 2))

@@ -11,12 +11,14 @@ from typing import Any
 from langarith import layout
 from langarith.training.metrics import read_metrics
 
-NAMES = {
-    layout.ENCODER: "base model {model}",
-    layout.LANGUAGE_ADAPTER: "language adapter {model} {language}@{budget}, seed {seed}",
-    layout.TASK_ADAPTER: "task adapter {model} {task}, seed {seed}",
+BASE_MODEL, LANGUAGE_ADAPTER, TASK_ADAPTER = "base model", "language adapter", "task adapter"
+
+TRAININGS = {
+    layout.ENCODER: (BASE_MODEL, "{model}"),
+    layout.LANGUAGE_ADAPTER: (LANGUAGE_ADAPTER, "{model} {language}@{budget}, seed {seed}"),
+    layout.TASK_ADAPTER: (TASK_ADAPTER, "{model} {task}, seed {seed}"),
 }
-"""Folders of trainings, and what is trained there."""
+"""Folders of trainings: the kind of what is trained there, and which one it is."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class TrainingLog:
     folder: below the results folder. rows: see :mod:`langarith.training.metrics`.
     """
 
+    kind: str
     name: str
+    model: str
     folder: str
     path: Path
     rows: list[dict[str, Any]]
@@ -37,7 +41,7 @@ def of_study(results: Path) -> Iterator[TrainingLog]:
 
     A log whose last line a training is writing just now is left out.
     """
-    for pattern, name in NAMES.items():
+    for pattern, (kind, which) in TRAININGS.items():
         for path in sorted(results.glob(f"{re.sub(r'{[a-z]+}', '*', pattern)}/metrics.jsonl")):
             wildcards = layout.parse(pattern, path)
             try:
@@ -46,4 +50,5 @@ def of_study(results: Path) -> Iterator[TrainingLog]:
                 continue
             if wildcards and rows:
                 folder = path.parent.relative_to(results).as_posix()
-                yield TrainingLog(name.format(**wildcards), folder, path, rows)
+                name = f"{kind} {which.format(**wildcards)}"
+                yield TrainingLog(kind, name, wildcards["model"], folder, path, rows)
