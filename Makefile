@@ -56,9 +56,10 @@ $(READY): envs/requirements.lock pyproject.toml
 	@echo "Setting up .venv from envs/requirements.lock (once, about three minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
-	@# byte code on all cores, which pip writes on one; some packages ship files that do not compile
-	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compileall.log || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Compiling the packages to byte code (half a minute)"
+	@# on all cores, while pip uses one; some packages ship files that do not compile
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compileall.log || true
 	@touch $@
 
 # What the project asks for is in envs/requirements.in; this writes down what it gets.

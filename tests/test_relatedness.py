@@ -37,6 +37,12 @@ def tie_set(rows: list[relatedness.Row], target: str) -> set[str]:
     return {row.candidate for row in rows if row.target == target and row.tie_set}
 
 
+def test_a_script_that_hides_the_package_of_uriel_does_no_harm(tmp_path, monkeypatch):
+    (tmp_path / "lang2vec.py").write_text("raise SystemExit('a script, not the package')\n")
+    monkeypatch.syspath_prepend(tmp_path)  # as the folder of scripts is for the command langarith
+    assert relatedness.known(["es"]) == {"es": "spa"}
+
+
 def test_every_language_is_found_in_the_family_tree(features):
     assert [name for name, found in features.items() if not found.family] == ["eu"]
     assert "F_Sinitic" in features["zh"].family

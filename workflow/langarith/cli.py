@@ -171,6 +171,10 @@ def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 for a user's mistake."""
+    if arguments is None:
+        # scripts of packages lie beside this command, and lang2vec.py would hide its package
+        scripts = os.path.dirname(os.path.abspath(sys.argv[0]))
+        sys.path[:] = [folder for folder in sys.path if folder != scripts]
     try:
         code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

@@ -25,7 +25,7 @@ from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.progress import aligned, duration
-from langarith.study import loading
+from langarith.study import limits, loading
 from langarith.training import logs
 
 DONE, RUNS, WAITS, FAILED = "done", "running", "waiting", "failed"
@@ -97,8 +97,10 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         InputError: no run has been there.
     """
     if not (results / "study.json").is_file():
+        limited = results.with_name(f"{results.name}{limits.SUFFIX}")
+        there = f"; its limited run is {limited}" if (limited / "study.json").is_file() else ""
         raise InputError(
-            f"{results}: no study.json there; name the results folder of a study that has run"
+            f"{results}: no study.json there; name the results folder of a study that has run{there}"
         )
     going_on = runs.goes_on(results)
     try:

@@ -14,7 +14,8 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from importlib.metadata import distribution
+from pathlib import Path
 
 from langarith.errors import InputError
 
@@ -120,7 +121,9 @@ def known(languages: Iterable[str]) -> dict[str, str]:
     # lookup raises a bare Exception, and since its own list of languages lacks English.
     import numpy
 
-    data = resources.files("lang2vec") / "data"
+    # Found by the distribution: for the scripts of an environment, a script lang2vec.py beside
+    # them hides the package.
+    data = Path(str(distribution("lang2vec").locate_file("lang2vec/data")))
     letters = json.loads((data / "letter_codes.json").read_text(encoding="utf-8"))
     with (data / "family_features.npz").open("rb") as file:
         there = set(numpy.load(file)["langs"].tolist())

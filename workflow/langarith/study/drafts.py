@@ -260,8 +260,8 @@ def _head(to: Path) -> list[str]:
         "# comment, then check, try and run it. Paths are relative to the folder you do that in.",
         "#",
         f"#   langarith check {to}",
-        f"#   snakemake all --cores 4 --config limit=small --configfile {to}",
-        f"#   snakemake all --cores 4 --configfile {to}",
+        f"#   snakemake zero_shot --cores 4 --config limit=small --configfile {to}",
+        f"#   snakemake zero_shot --cores 4 --configfile {to}",
         "#",
         "# docs/studies.md explains every key, docs/your_own_data.md the formats of files.",
     ]
