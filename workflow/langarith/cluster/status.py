@@ -100,7 +100,8 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         limited = results.with_name(f"{results.name}{limits.SUFFIX}")
         there = f"; its limited run is {limited}" if (limited / "study.json").is_file() else ""
         raise InputError(
-            f"{results}: no study.json there; name the results folder of a study that has run{there}"
+            f"{results}: no study.json there; name the results folder of a study that has run"
+            f"{there}"
         )
     going_on = runs.goes_on(results)
     try:
