@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,8 @@ def test_a_target_is_answered_in_six_lines(results, capsys):
         (["+6.00"], "gain over better proxy"),
         (["what=related"], "fr adapter"),
         (["what=gain over better proxy"], "gain over better proxy"),
+        (["49.00 ± 0.00"], "language arithmetic"),
+        (["+6.00 [−0.50, +8.25]"], "gain over better proxy"),
         (["method=la", "operands=en+fr", "what=merged"], "language arithmetic"),
     ],
 )
@@ -125,8 +130,160 @@ def test_an_average_is_over_targets_that_every_seed_has():
     assert not list(number._averages([score("es", 40, 42), score("fr", 50)]))
 
 
+def test_a_folder_below_a_study_is_no_study(results):
+    with pytest.raises(InputError, match="a folder within a study's results; name a file in it"):
+        chain.lines(results / "adapters", ["49.00"])
+
+
+def test_a_table_is_not_asked_for_a_number(results, capsys):
+    assert cli.main(["audit", "explain", "results/tables/zero_shot.csv", "42.21"]) == 1
+    said = capsys.readouterr().err
+    assert "langarith audit explain RESULTS 42.21" in said and "no such column" not in said
+    assert cli.main(["audit", "explain", "results/figures/zero_shot.pdf", "42.21"]) == 1
+    assert "only tables (.csv) have rows" in capsys.readouterr().err
+
+
+def test_gains_of_coarse_grids_have_the_points_of_the_coarse_choice(results):
+    """On {0, 0.25, 0.5, 1} the full grid chooses 0.25, a step of 0.5 the end 1, unseen is 0.5."""
+    scores = {0.0: 40.0, 0.25: 60.0, 0.5: 45.0, 1.0: 50.0}
+    rows = [
+        row for seed in (1, 2) for row in made_up.cell("es", "en+fr", seed, scores, chosen=0.25)
+    ]
+    made_up.table([rows]).drop(columns="point").to_csv(
+        results / "tables/lambda_impact.csv", index=False
+    )
+    made_up.job(
+        "tabulate",
+        [],
+        {"results/tables/lambda_impact.csv": None},
+        "results/tables/lambda_impact.csv.provenance.json",
+        experiment="lambda_impact",
+    )
+    gains = results / "tables/zero_shot_gains.csv"
+    head, row = gains.read_text().splitlines()
+    place = row.replace("zero_shot", "lambda_impact").split(",")[:6]
+    coarse = [
+        ",".join([*place, rule, "validation", str(gain), "-20", "-5"])
+        for rule, gain in (("0.5", -10.0), ("λ = 0.5", -15.0), ("0.1", -1.0))
+    ]
+    (results / "tables/lambda_impact_gains.csv").write_text("\n".join([head, *coarse]) + "\n")
+
+    graph = lineage.of(results)
+    known = number.numbers(graph)
+    found = [n for n in known if n.experiment == "lambda_impact" and n.interval]
+    # a grid that the table does not have is no number
+    assert [n.name for n in found] == [
+        "gain of the grid of step 0.5 over the full grid",
+        "gain of λ = 0.5 over the full grid",
+    ]
+    assert [[part.point for part in n.parts] for n in found] == [["1.00"] * 2, ["0.50"] * 2]
+    assert [[part.value for part in n.parts] for n in found] == [[50.0] * 2, [45.0] * 2]
+    weights = [dict(chain.chain(graph, n))["λ"] for n in found]
+    assert weights[0].startswith("λ = 1.00, the en adapter alone, so no merging; chosen on valid")
+    assert "by the grid of step 0.5; the full grid chose" in weights[0]
+    assert weights[1] == "λ = 0.50; nothing was chosen"
+    for n in found:
+        assert number.find(known, shlex.split(n.words())) == [n]
+
+
+def gain(method: str, over: str, value: float, **fields) -> number.Number:
+    ends = (value - 1, value + 1)
+    return number.Number(
+        "methods", PANEL.replace("%", "points"), "avg.", "gain", f"gain over {over}", value, PART,
+        True, ends, method, "validation", over, **fields,
+    )  # fmt: skip
+
+
+def score(name: str, value: float, point: str, group: str = "avg.") -> number.Number:
+    parts = tuple(replace(part, point=point) for part in PART)
+    return number.Number("methods", PANEL, group, name, name, value, parts, True)
+
+
+PANEL = "tiny, NER (F1, %)"
+JOB = lineage.Job("", {"rule": "sweep_la", "wildcards": {"model": "tiny", "task": "ner"}})
+PART = (number.Part("1", 40.0, "0.50", JOB),)
+
+
+def test_words_of_gains_name_the_method():
+    known = [gain("ties20", "better proxy", -3.3), gain("ties80", "better proxy", -0.1)]
+    for n in known:
+        assert number.find(known, shlex.split(n.words())) == [n]
+
+
+def links_of(known: list[number.Number], header: str, *rows: str, experiment: str = "methods"):
+    """The cells of a table with what each number leads to: a Number, or None for the table."""
+    from langarith.audit import report
+
+    links = linked.Links.__new__(linked.Links)
+    links.graph, links.numbers, links.used = None, known, {}
+    columns = header.split(" | ")
+    marks = [":--", *["--:"] * (len(columns) - 1)]
+    lines = [f"| {line} |" for line in (header, " | ".join(marks), *rows)]
+    page = str(report.html_of("## X, tiny, NER (F1)\n\n" + "\n".join(lines), experiment, links))
+    by_key = {f"#{key}": found for found, key in links.used.items()}
+    found = [
+        (re.sub("<.*?>", "", text), by_key.get(href))
+        for href, text in re.findall(r'<a href="([^"]*)">(.*?)</a></td>', page)
+    ]
+    hrefs = re.findall(r'href="([^"]*)"', page)
+    place = f"{linked.PAGE}#path=tables/{experiment}.csv"
+    assert all(href in by_key or href == place for href in hrefs)
+    return found
+
+
+def test_rows_of_methods_lead_to_the_scores_of_that_method():
+    la, ties = score("LA", 46.15, "1.00"), score("TIES (top-K% 20)", 46.15, "0.80")
+    better, over = gain("ties20", "better proxy", 0.0), gain("la", "ties20", 0.0)
+    best, unlike = gain("la", "best other method", 2.0), gain("la", "better proxy", 3.0)
+    known = [over, best, unlike, better, ties, la]
+    found = links_of(
+        known,
+        "method | average | λ | gain | LA minus it",
+        "related adapter | 46.15 |  |  |  ",
+        "LA | **46.15** | 1.00 [0.62, 1.00] | +3.00 [+2.00, +4.00] |  ",
+        "TIES (top-K% 20) | 46.15 | 0.80 | 0.00 [-1.00, +1.00] | 0.00 [-1.00, +1.00]",
+    )
+    assert found == [
+        ("46.15", None),
+        ("46.15", la),
+        ("1.00 [0.62, 1.00]", la),
+        ("+3.00 [+2.00, +4.00]", unlike),
+        ("46.15", ties),
+        ("0.80", ties),
+        ("0.00 [-1.00, +1.00]", better),
+        ("0.00 [-1.00, +1.00]", over),
+    ]
+
+
+def test_a_cell_that_is_no_number_leads_to_the_table():
+    """Regrets and ranks; a rule whose score is another's; two rows of pool, two budgets."""
+    entropy, oracle = score("least entropy", 42.21, "1.00"), score("oracle", 42.21, "0.50")
+    found = links_of(
+        [entropy, oracle],
+        "rule | average | regret | rank",
+        "validation | 42.21 | 0.00 | 3.0",
+        "least entropy | 42.21 | -0.13 [-0.24, -0.01] | 42.2",
+        "oracle | 42.21 | 42.21 |  ",
+    )
+    assert [cell for cell in found if cell[1]] == [("42.21", entropy)]
+    assert len(found) == 8
+
+    small, full = score("LA", 45.99, "1.00", "es@1k"), score("LA", 45.99, "1.00", "es@full")
+    header = "t | budget | LA(t, en) | λ | gain"
+    rows = ["es | 1k | 45.99 | 1.00 | +6.34", "es | full | 45.99 | 0.75 | 45.98"]
+    assert [n for _, n in links_of([full, small], header, *rows)] == [
+        *(small, small, None),
+        *(full, full, None),
+    ]
+
+    two = [score(name, 49.85, "0.50", "de") for name in ("LA, k = 1", "soup, k = 2")]
+    rows = ["de | 0 | en adapter | 49.85", "de | 2 | soup | 49.85"]
+    assert [n for _, n in links_of(two, "t | k | merge | score", *rows)] == [None, two[1]]
+
+
 def test_equal_numbers_of_a_row_lead_to_their_own_columns(results):
     links = linked.Links(lineage.of(results))
+    heads = "".join(f"<th>{name}</th>" for name in ("t", "examples", "en", "LA", "λ", "gain"))
     row = '<tr>\n<td style="text-align:left">es</td>\n' + "".join(
         f'<td style="text-align:right">{text}</td>\n'
         for text in (
@@ -137,7 +294,9 @@ def test_equal_numbers_of_a_row_lead_to_their_own_columns(results):
             "+6.00 [-0.50, +8.25]",
         )
     )
-    html = links.tables(f"<h3>Zero-shot, tiny, NER (F1)</h3><table>{row}</tr></table>", "zero_shot")
+    html = links.tables(
+        f"<h3>Zero-shot, tiny, NER (F1)</h3><table>{heads}{row}</tr></table>", "zero_shot"
+    )
     assert 'text-align:right">300</td>' in html
     assert html.count('<a href="#n') == 4
     chains = {chain.key: chain for chain in links.chains()}

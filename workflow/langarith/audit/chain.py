@@ -8,9 +8,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from langarith.audit import explain, lineage
+from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
-from langarith.audit.number import AVERAGE, Number, Part, find, method_of, numbers, the_one
+from langarith.audit.number import (
+    AVERAGE,
+    Number,
+    Part,
+    find,
+    grid,
+    numbers,
+    the_one,
+)
 from langarith.errors import InputError
+from langarith.operands import parse_point, point_text
 
 SHOWN = 20
 """Candidates that are listed."""
@@ -23,9 +33,14 @@ def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
         tree: the whole chain of each seed, too.
 
     Raises:
-        InputError: no number fits.
+        InputError: the folder is not a study's; no number fits.
     """
     graph = lineage.of(results)
+    if graph.results != results:
+        raise InputError(
+            f"{results}: a folder within a study's results; name a file in it, or look numbers up "
+            f"in the study's folder {graph.results}"
+        )
     known = numbers(graph)
     if not known:
         raise InputError(f"{results}: no finished table of scores; name a file instead")
@@ -89,9 +104,11 @@ def _weights(graph: Lineage, number: Number) -> str:
         targets[part.job.wildcards["target"]].append(part.point)
     if len(targets) > 1:
         named = [f"{name} {' '.join(dict.fromkeys(found))}" for name, found in targets.items()]
-        rule = _rule(graph, number)
-        how = "on validation" if rule == "validation" else f"by the rule {rule}"
-        how = f"chosen {how} for each target and seed" if number.chosen else "nothing was chosen"
+        how = (
+            f"chosen {_how(graph, number)} for each target and seed"
+            if number.chosen
+            else "nothing was chosen"
+        )
         if number.chosen and all(_is_end(part) for part in number.parts):
             how += "; each is one adapter alone, so no merging"
         return f"{_few(named, 12)}; {how}"
@@ -104,10 +121,21 @@ def _weights(graph: Lineage, number: Number) -> str:
 
 
 def _rule(graph: Lineage, number: Number) -> str:
-    """The rule that chose the points of a number."""
-    if number.experiment == "label_free" and number.interval is None:
+    """The rule that chose the points of a number; the grid of a coarse choice."""
+    if number.rule:
+        return number.rule
+    if number.experiment == "label_free":
         return number.kind
     return "validation" if number.experiment == "lambda_impact" else graph.selection
+
+
+def _how(graph: Lineage, number: Number) -> str:
+    rule = _rule(graph, number)
+    if rule == "validation":
+        return "on validation"
+    if number.experiment == "lambda_impact":
+        return f"on validation by {grid(rule)}"
+    return f"by the rule {rule}"
 
 
 def _is_end(part: Part) -> bool:
@@ -128,7 +156,9 @@ def _weight(graph: Lineage, number: Number, part: Part) -> str:
     said = explain.choice(selected, rule) if selected else ""
     if rule == "validation":
         return f"{point}; {said.partition(' ')[2].partition(' ')[2] or 'chosen on validation'}"
-    return "; ".join(filter(None, [f"{point}; chosen by the rule {rule}", said]))
+    if number.experiment == "lambda_impact" and selected:
+        said = f"the full grid chose {point_text(parse_point(selected['selected']))}"
+    return "; ".join(filter(None, [f"{point}; chosen {_how(graph, number)}", said]))
 
 
 def _adapters(graph: Lineage, jobs: Sequence[Job]) -> str:

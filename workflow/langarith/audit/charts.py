@@ -44,7 +44,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     from langarith.results import analysis, tables
     from langarith.results.names import metric_title
 
-    sweeps = _sweeps(jobs)
+    cells = sweeps(jobs)
     source = str(graph.study.get("task_language", ""))
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for experiment, name in _tables(graph, jobs):
@@ -53,7 +53,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
         table = tables.read(graph.locate(name))
         metrics = analysis.metrics(table)
         for row, bar in _bars(experiment, table, source):
-            job = sweeps.get((row["method"], *(str(row[key]) for key in CELL)))
+            job = cells.get((row["method"], *(str(row[key]) for key in CELL)))
             if job is None or math.isnan(bar.value):
                 continue
             title = metric_title(metrics[row["task"]])
@@ -98,10 +98,10 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     if "compare_rules" not in made:
         return []
     ends = intervals.intervals([made[rule] for rule in ("estimate_gains",) if rule in made])
-    sweeps = _sweeps(jobs)
+    cells = sweeps(jobs)
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in made["compare_rules"].to_dict("records"):
-        job = sweeps.get((row["method"], *(str(row[key]) for key in CELL)))
+        job = cells.get((row["method"], *(str(row[key]) for key in CELL)))
         # the regret of the paper's rule is 0: its scores are those of the zero-shot cells
         if job is None or row["rule"] == "validation" or math.isnan(row["value"]):
             continue
@@ -132,10 +132,15 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     return list(found.values())
 
 
-def _sweeps(jobs: Sequence[Job]) -> dict[tuple[str, ...], Job]:
+def method_of(job: Job) -> str:
+    """The merge method of a sweep; rules such as `sweep_la_3` name the operands' number, too."""
+    return str(job.parameters.get("method", job.rule.removeprefix("sweep_")))
+
+
+def sweeps(jobs: Sequence[Job]) -> dict[tuple[str, ...], Job]:
     """The sweeps by method and `CELL`."""
     return {
-        (job.rule.removeprefix("sweep_"), *(job.wildcards[key] for key in CELL)): job
+        (method_of(job), *(job.wildcards[key] for key in CELL)): job
         for job in jobs
         if job.rule.startswith("sweep_")
     }

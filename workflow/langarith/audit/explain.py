@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,6 +52,8 @@ def lines(file: Path, row: Sequence[str] | None = None) -> list[str]:
 
 def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
     """The line number (the header is 1) and the cells of the one row that matches."""
+    if table.suffix != ".csv":
+        raise InputError(f"{table}: only tables (.csv) have rows; name the file alone")
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(enumerate(csv.DictReader(file), 2))
     columns = list(rows[0][1]) if rows else []
@@ -63,7 +66,12 @@ def find_row(table: Path, row: Sequence[str]) -> tuple[int, dict[str, str]]:
     for part in row:
         for pair in part.split(","):
             key, equals, value = pair.partition("=")
-            if not equals or key not in columns:
+            if not equals:
+                raise InputError(
+                    f"{table}: {part} names no row, write column=value; a number is looked up in "
+                    f"a results folder: langarith audit explain RESULTS {shlex.quote(part)}"
+                )
+            if key not in columns:
                 raise InputError(
                     f"--row {pair}: no such column in {table}{did_you_mean(key, columns)}"
                 )

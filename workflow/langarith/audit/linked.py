@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 from urllib.parse import quote
 
+from langarith import merging
 from langarith.audit import chain, number
 from langarith.audit.lineage import Lineage
 from langarith.audit.number import AVERAGE, Number
+from langarith.evaluation import selection
+from langarith.results import pool
+from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, DIRECT, LABELS, MADX, START
 
 PAGE = "provenance/index.html"
 """The provenance page, beside the report."""
 
-CELL = re.compile(r'(<td style="text-align:right">)(.*?)(</td>)', re.S)
+NUMERIC = '<td style="text-align:right">'
+CELL = re.compile(r"(<td\b[^>]*>)(.*?)(</td>)", re.S)
 DECIMAL = re.compile(r"[+−-]?\d+\.\d+")
+TWO_DIGITS = re.compile(r"[+−-]?\d+\.\d\d(?!\d)")
+"""How tables begin scores and gains; losses and ranks have other digits."""
+
+BY_TITLE = ("rule", "method")
+"""First columns of tables of averages, whose rows are rules or methods by their titles."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ class Links:
     def tables(self, html: str, experiment: str) -> str:
         """The tables of an experiment with links, below headings such as `..., tiny, NER (F1)`.
 
-        A number that is none of :func:`langarith.audit.number.numbers` leads to the table's file on
-        the provenance page. Numbers of examples are no links.
+        A number leads to its chain if its row and its text fit one of
+        :func:`langarith.audit.number.numbers`, a λ to that of the number on its left. Any other
+        leads to the table's file on the provenance page. Numbers of examples are no links.
         """
         parts = re.split(r"(?=<h3>)", html)
         return "".join(self._part(part, experiment) for part in parts)
@@ -66,55 +77,115 @@ class Links:
             if found.experiment == experiment
             and title.endswith(re.sub(r", (%|points)\)$", ")", found.panel))
         ]
+        columns = [_text(cell) for cell in re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.S)]
         return re.sub(
-            r"<tr>\n<td.*?</tr>", lambda row: self._row(row[0], own, experiment), html, flags=re.S
+            r"<tr>\n<td.*?</tr>",
+            lambda row: self._row(row[0], columns, own, experiment),
+            html,
+            flags=re.S,
         )
 
-    def _row(self, html: str, own: Sequence[Number], experiment: str) -> str:
-        first = re.search(r"<td[^>]*>(.*?)</td>", html, re.S)
-        name = unescape(re.sub("<.*?>", "", first[1])) if first else ""
-        name = AVERAGE if name == "average" else name
-        here = [found for found in own if found.group.partition("@")[0] == name]
-        left, last = list(here), None
+    def _row(
+        self, html: str, columns: Sequence[str], own: Sequence[Number], experiment: str
+    ) -> str:
+        cells = CELL.findall(html)
+        texts = [_text(inside) for _, inside, _ in cells]
+        here = _of_row(dict(zip(columns, texts, strict=False)), own)
+        place, links = f"{PAGE}#path=tables/{experiment}.csv", list[str]()
+        for i, ((opened, _, _), text) in enumerate(zip(cells, texts, strict=True)):
+            found = None
+            if opened != NUMERIC or not DECIMAL.match(text):
+                links.append("")
+            elif columns[i : i + 1] == ["λ"]:
+                links.append(links[-1] or place)
+            else:
+                if TWO_DIGITS.match(text):
+                    # the same value in several columns is as many numbers, in their order
+                    before, all_of_it = texts[:i].count(text), texts.count(text)
+                    found = _one(number.printed_as(here, text), before, all_of_it)
+                links.append(self.link(found) if found else place)
+        linked = iter(links)
 
         def cell(match: re.Match[str]) -> str:
-            nonlocal last
-            text = unescape(re.sub("<.*?>", "", match[2])).strip()
-            if not DECIMAL.match(text):
-                return match[0]
-            fits = _fitting(left, text) or _fitting(own if not here else [], text)
-            if fits:
-                last = fits[0]
-                if last in left:
-                    left.remove(last)  # the same value in the next column is the next number
-            target = self.link(last) if last else f"{PAGE}#path=tables/{experiment}.csv"
-            return f'{match[1]}<a href="{target}">{match[2]}</a>{match[3]}'
+            link = next(linked)
+            return f'{match[1]}<a href="{link}">{match[2]}</a>{match[3]}' if link else match[0]
 
         return CELL.sub(cell, html)
 
-    def average(self, text: str, experiment: str, model: str, task: str) -> str:
-        """The address of the chain of a headline's number, '' where the text is none."""
+    def average(
+        self, text: str, experiment: str, model: str, task: str, kinds: Sequence[str]
+    ) -> str:
+        """The address of the chain of a headline's number, '' where the text is none.
+
+        Args:
+            kinds: what the number can be, as `Number.kind`.
+        """
         if not DECIMAL.match(text):
             return ""
         start = f"{model}, {task} ("
         own = [
             found
             for found in self.numbers
-            if found.experiment == experiment and found.panel.startswith(start)
+            if found.experiment == experiment
+            and found.kind in kinds
+            and found.panel.startswith(start)
         ]
-        averages = [found for found in own if found.group.startswith(AVERAGE)]
-        # an average over one target is that target's
-        fits = _fitting(averages or own, text)
-        return self.link(fits[0]) if fits else f"{PAGE}#path=tables/{experiment}.csv"
+        found = _one(number.printed_as(_averages(own), text))
+        return self.link(found) if found else f"{PAGE}#path=tables/{experiment}.csv"
 
 
-def _fitting(numbers: Sequence[Number], text: str) -> list[Number]:
-    """Numbers that a table prints as a text; signs and intervals tell gains from scores."""
-    whole = [found for found in numbers if found.written() == text.replace("−", "-")]
-    first = DECIMAL.match(text)
-    if whole or not first:
-        return whole
-    return number.printed_as(numbers, first[0]) if first[0] == text else []
+def _text(cell: str) -> str:
+    return unescape(re.sub("<.*?>", "", cell)).strip()
+
+
+def _of_row(row: Mapping[str, str], own: Sequence[Number]) -> list[Number]:
+    """The numbers of a row of a table, by column, in the order of its columns."""
+    column, name = next(iter(row.items()), ("", ""))
+    if column in BY_TITLE:
+        here = [found for found in _averages(own) if _title(found) == name]
+    else:
+        group = AVERAGE if name == "average" else name
+        group += f"@{row['budget']}" if "budget" in row else ""
+        here = [found for found in own if found.group == group]
+        if "merge" in row:
+            here = [found for found in here if _title(found) == f"{row['merge']}, k = {row['k']}"]
+    # the better of two scores comes after both, LA minus another method after the method's gain
+    return sorted(here, key=lambda found: (found.kind == "la_better", _is_method(found.over)))
+
+
+def _averages(numbers: Sequence[Number]) -> Sequence[Number]:
+    """Those over targets; an average over one target is that target's."""
+    return [found for found in numbers if found.group.startswith(AVERAGE)] or numbers
+
+
+def _title(found: Number) -> str:
+    """The rule or the method whose row a number is in, as tables write it."""
+    if found.interval is None:
+        return found.name
+    if found.experiment == "label_free":
+        return selection.get(found.rule).title
+    if found.experiment == "pool":
+        method = merging.get(found.method.rpartition("_")[0])
+        return f"{method.title}, k = {pool.relatives_of(found.method)}"
+    if found.over == BEST_OTHER:
+        return ""
+    return merging.get(found.over if _is_method(found.over) else found.method).title
+
+
+def _is_method(name: str) -> bool:
+    """Whether a gain is over a merge method, not over adapters or a rule."""
+    return name not in ("", BETTER_PROXY, MADX, DIRECT, BEST_OTHER, LABELS, START, pool.BASE)
+
+
+def _one(found: Sequence[Number], place: int = 0, places: int = 1) -> Number | None:
+    """The number that a text means, of those that are printed like it.
+
+    Args:
+        place, places: of cells with this text in a row, the how manieth, and how many there are.
+    """
+    if len(found) == places:
+        return found[place]
+    return found[0] if found and len({number.origin for number in found}) == 1 == places else None
 
 
 def page_of(found: Number) -> str:

@@ -7,19 +7,30 @@ over targets, and the gains of the tables of gains.
 from __future__ import annotations
 
 import csv
+import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langarith import layout
 from langarith.audit import charts
+from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
+from langarith.operands import point_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from langarith.results.gains import Gain
 
 AVERAGE = "avg."
 """The target of an average, as in tables of gains."""
+
+FORM = re.compile(r"[+-]?\d+(\.\d+)?( ± \d+\.\d+| \[[^]]+\])?")
+"""A number as tables print it: `45.99`, `45.99 ± 0.30`, `+7.49 [+6.11, +8.88]`."""
 
 FIELDS = ("experiment", "model", "task", "target", "method", "operands", "budget", "what")
 """What a number is found by: `what` is one of its names (merged, related, madx, gain, ...)."""
@@ -40,8 +51,8 @@ class Number:
     """A score in percent or a gain in points, as tables and figures show it.
 
     panel: `tiny, NER (F1, %)`. group: a target, with its budget where there are several. kind,
-    name: what it is of. chosen: whether a rule chose the points. interval, method: of a gain,
-    whose parts are those of the merged side.
+    name: what it is of. chosen: whether a rule chose the points. interval, method, rule, over: of
+    a gain, whose parts are those of the merged side, as in :class:`langarith.results.gains.Gain`.
     """
 
     experiment: str
@@ -54,6 +65,8 @@ class Number:
     chosen: bool
     interval: tuple[float, float] | None = None
     method: str = ""
+    rule: str = ""
+    over: str = ""
 
     @property
     def spread(self) -> float | None:
@@ -96,6 +109,8 @@ class Number:
         found += [(name, next(iter(self.field(name)))) for name in ("model", "task")]
         target, _, budget = self.group.partition("@")
         found += [("target", target), *([("budget", budget)] if budget else [])]
+        # gains over the same adapter differ by what is merged
+        found += [] if self.interval is None else [("method", self.method)]
         found += [("what", self.kind if self.interval is None else self.name)]
         return " ".join(f"{name}={_quoted(value)}" for name, value in found)
 
@@ -103,11 +118,6 @@ class Number:
     def origin(self) -> tuple[Any, ...]:
         """Equal for numbers that are the same scores of the same sweeps."""
         return self.interval, frozenset((part.job, part.point) for part in self.parts)
-
-
-def method_of(job: Job) -> str:
-    """The merge method of a sweep."""
-    return str(job.parameters.get("method", job.rule.removeprefix("sweep_")))
 
 
 def _quoted(value: str) -> str:
@@ -166,41 +176,98 @@ def _averages(scores: Iterable[Number]) -> Iterator[Number]:
 
 
 def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterator[Number]:
-    """The gains of an experiment, with the parts of what they are gains of."""
+    """The gains of an experiment with the parts of what they are gains of.
+
+    A gain that the table of scores does not have, that of an older table, is left out; so is one
+    of sweeps that have no record.
+    """
+    from langarith.results import analysis, gains, tables
+
     path = graph.results / layout.GAINS.format(experiment=experiment)
-    if not path.is_file():
+    source = graph.results / layout.TABLE.format(experiment=experiment)
+    if not path.is_file() or not source.is_file():
         return
-    places: dict[tuple[str, ...], list[Number]] = defaultdict(list)
-    for score in scores:
-        if score.experiment == experiment and score.parts:
-            names = score.parts[0].job.wildcards
-            places[names["model"], names["task"], score.group].append(score)
+    table = tables.read(source)
+    stated: dict[tuple[str, ...], list[Gain]] = defaultdict(list)
+    language = str(graph.study.get("task_language", ""))
+    for gain in gains.gains(experiment, table, language, graph.selection):
+        for target in (gain.target, AVERAGE):
+            stated[(target, *gain.group)].append(gain)
+    parts = _parts_of_gains(graph, table)
+    own = [score for score in scores if score.experiment == experiment and score.parts]
+    panels = {_place(score): score.panel.replace(", %)", ", points)") for score in own}
+    groups = {score.group for score in own}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            place = (row["model"], row["task"])
-            budget = f"@{row['budget']}" if row["budget"] else ""
-            group = f"{row['target']}{budget}"
-            behind = places.get((*place, group)) or places.get((*place, row["target"]))
-            if not behind or not row["gain"]:
+            place, rule, over = (row["model"], row["task"]), row["rule"], row["over"]
+            found = stated[row["target"], *place, row["method"], row["budget"], rule, over]
+            made = tuple(part for gain in found for part in parts(gain))
+            complete = made and len(made) == sum(len(gain.merged.points) for gain in found)
+            # an average over one target is that target's
+            repeated = row["target"] == AVERAGE and len(found) == 1
+            if not complete or repeated or not row["gain"] or place not in panels:
                 continue
-            merged = [score for score in behind if score.chosen]
-            kinds = ("merged", "la_better", row["rule"], row["method"].replace("_", " "))
-            merged = [score for score in merged if score.kind in kinds] or merged or behind
-            name = f"gain over {row['over']}"
-            if experiment == "label_free":
-                name = f"gain of the rule {row['rule']} over {row['over']}"
+            group = f"{row['target']}@{row['budget']}"
             yield Number(
                 experiment,
-                behind[0].panel.replace(", %)", ", points)"),
-                behind[0].group,
+                panels[place],
+                group if group in groups else row["target"],
                 "gain",
-                name,
+                _name_of_gain(experiment, rule, over),
                 float(row["gain"]),
-                merged[0].parts,
-                True,
+                made,
+                rule not in ("", analysis.FIXED),
                 (float(row["low"]), float(row["high"])),
                 row["method"],
+                rule,
+                over,
             )
+
+
+def _place(score: Number) -> tuple[str, str]:
+    names = score.parts[0].job.wildcards
+    return names["model"], names["task"]
+
+
+def _name_of_gain(experiment: str, rule: str, over: str) -> str:
+    """What a gain is of, with its rule or grid in experiments that compare these."""
+    if experiment == "label_free":
+        return f"gain of the rule {rule} over {over}"
+    if experiment == "lambda_impact":
+        return f"gain of {grid(rule)} over the full grid"
+    return f"gain over {over}"
+
+
+def grid(rule: str) -> str:
+    """A coarse choice of `lambda_impact` in words: the grid of a step, a search, or λ = 0.5."""
+    from langarith.results.analysis import FIXED
+
+    if rule == FIXED:
+        return rule
+    return f"the grid of step {rule}" if rule[0].isdigit() else f"the search {rule}"
+
+
+def _parts_of_gains(graph: Lineage, table: pd.DataFrame) -> Callable[[Gain], Iterator[Part]]:
+    """A function that gives the parts of the merged side of a gain, from the rows of its table."""
+    from langarith.results import analysis
+
+    sweeps = charts.sweeps(graph.jobs)
+    tested = table[table["split"] == "test"] if "split" in table else table
+    tested = tested[tested["metric"] == tested["task"].map(analysis.metrics(table))]
+    values = {
+        (*(str(row[key]) for key in ("method", *charts.CELL)), row["point"]): row["value"]
+        for row in tested.dropna(subset=["value"]).to_dict("records")
+    }
+
+    def parts(gain: Gain) -> Iterator[Part]:
+        merged = gain.merged
+        for seed, point in merged.points.items():
+            cell = (merged.method, gain.model, gain.task, gain.target, merged.operands, str(seed))
+            if cell in sweeps:
+                text = point_text(point)
+                yield Part(str(seed), float(values[(*cell, text)]), text, sweeps[cell])
+
+    return parts
 
 
 # --- finding one ----------------------------------------------------------------------------------
@@ -219,9 +286,10 @@ def find(known: Sequence[Number], words: Sequence[str]) -> list[Number]:
             if name not in FIELDS:
                 raise InputError(f"{word}: no such word{did_you_mean(name, FIELDS)}")
             found = [number for number in found if wanted in number.field(name)]
-        elif not _is_number(word):
+        elif not FORM.fullmatch(_ascii(word)):
             raise InputError(
-                f"{word}: write a number as printed, or one of {', '.join(FIELDS)}=..."
+                f"{word}: write a number as printed, or one of {', '.join(FIELDS)}=...; "
+                "quote a number with its ± or its interval"
             )
         else:
             found = printed_as(found, word)
@@ -230,23 +298,26 @@ def find(known: Sequence[Number], words: Sequence[str]) -> list[Number]:
     return found
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word.replace("−", "-"))
-    except ValueError:
-        return False
-    return True
+def printed_as(numbers: Iterable[Number], text: str) -> list[Number]:
+    """Numbers that are printed like that: with spread or interval, or the value alone.
 
-
-def printed_as(numbers: Iterable[Number], word: str) -> list[Number]:
-    """Numbers whose value is printed like that, with as many decimals as the word has."""
-    text, decimals = word.replace("−", "-"), len(word.partition(".")[2])
+    A value alone is compared with as many decimals as the text has; with a + it is a gain.
+    """
+    text = _ascii(text)
+    decimals = len(text.partition(".")[2])
+    if not re.fullmatch(r"[+-]?\d+(\.\d+)?", text):
+        return [number for number in numbers if number.written() == text]
     return [
         number
         for number in numbers
-        if f"{number.value:.{decimals}f}" == text.removeprefix("+")
+        if f"{number.value:z.{decimals}f}" == text.removeprefix("+")
         and (text[0] != "+" or number.interval is not None)
     ]
+
+
+def _ascii(text: str) -> str:
+    """A text with the minus of keyboards, and single spaces."""
+    return " ".join(text.replace("−", "-").split())
 
 
 def the_one(found: Sequence[Number], words: Sequence[str]) -> Number | None:

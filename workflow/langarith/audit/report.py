@@ -93,10 +93,10 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     shown = [_shown(graph, part, links) for part in parts]
     results = [found for part in parts if (found := result(graph, part))]
     averages = {
-        (found.experiment, row, text): links.average(text, found.experiment, *row[:2])
+        (found.experiment, row, i): links.average(row[i], found.experiment, *row[:2], kinds)
         for found in results
         for row in found.rows
-        for text in row[2:]
+        for i, kinds in enumerate(COMPARED[found.experiment][2], 3)
     }
     return environment.get_template("report.html").render(
         study=graph.study,
@@ -133,14 +133,17 @@ COMPARED = {
     "zero_shot": (
         "Zero-shot, language arithmetic beats the better of the two single adapters in",
         ("language arithmetic", "better adapter"),
+        (["merged"], ["task_language", "related"], ["gain"], []),
     ),
     "enhancement": (
         "Language arithmetic of the target's own adapter and another language's scores above the "
         "own adapter alone in",
         ("better pairing", "own adapter"),
+        (["la_better"], ["madx"], ["gain"], []),
     ),
 }
-"""Experiments with a result in one sentence: how it begins, and the names of the two sides."""
+"""Experiments with a result in one sentence: how it begins, the names of the two sides, and the
+kinds of number (`audit.number`) in the last four columns; the mean of the gains is none."""
 
 
 def result(graph: Lineage, part: Part) -> Result | None:
@@ -162,7 +165,7 @@ def result(graph: Lineage, part: Part) -> Result | None:
         pairs = analysis.cells(table).query("method == 'la'").merge(named)
         pairs = pairs[(pairs["left"] == pairs["better"]) & (pairs["right"] == pairs["target"])]
     found = analysis.headline(scores, *sides)
-    sentence, names = COMPARED[part.name]
+    sentence, names, _ = COMPARED[part.name]
     return Result(
         part.name,
         f"{sentence} {found['better'].sum()} of {found['of'].sum()} cells.",

@@ -306,7 +306,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help="of a folder: a number as printed, or target=es task=ner ...; of a table: see --row",
     )
-    explaining.add_argument("--tree", action="store_true", help="of a number: the whole chain")
+    explaining.add_argument(
+        "--tree",
+        action="store_true",
+        help="of a number: the whole chain, too; a file is always shown so",
+    )
     explaining.add_argument(
         "--row",
         nargs="+",
