@@ -12,7 +12,7 @@ import pytest
 
 import made_up
 from langarith import cli
-from langarith.audit import chain, lineage, linked, number
+from langarith.audit import chain, charts, lineage, linked, number
 from langarith.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +114,25 @@ def test_what_fits_nothing_is_one_sentence(results, word, sentence):
     with pytest.raises(InputError) as error:
         chain.lines(results, [word])
     assert sentence in str(error.value)
+
+
+def test_a_headline_leads_to_the_kind_of_its_column():
+    links = linked.Links.__new__(linked.Links)
+    alone, merged = score("task_language", 42.21, "1.00"), score("merged", 42.21, "0.50")
+    links.numbers, links.used = [alone, merged], {}
+    place = "methods", "tiny", "NER"
+    assert links.average("1 of 1", *place, ["merged"]) == ""
+    assert links.used.get(merged) is None
+    assert links.average("42.21", *place, ["merged"]) == f"#{links.used[merged]}"
+    assert links.average("42.21", *place, ["task_language", "related"]) == f"#{links.used[alone]}"
+    assert links.average("+0.10", *place, []).endswith("#path=tables/methods.csv")
+
+
+def test_a_sweep_of_three_operands_has_the_method_of_its_parameters():
+    record = {"rule": "sweep_la_3", "parameters": {"method": "la"}}
+    cell = dict(zip(charts.CELL, ("tiny", "ner", "de", "en+bg+ru", "1"), strict=True))
+    job = lineage.Job("", record | {"wildcards": cell})
+    assert charts.sweeps([job]) == {("la", *cell.values()): job}
 
 
 def test_an_average_is_over_targets_that_every_seed_has():

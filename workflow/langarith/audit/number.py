@@ -181,7 +181,7 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
     A gain that the table of scores does not have, that of an older table, is left out; so is one
     of sweeps that have no record.
     """
-    from langarith.results import analysis, gains, tables
+    from langarith.results import analysis, gains, pool, tables
 
     path = graph.results / layout.GAINS.format(experiment=experiment)
     source = graph.results / layout.TABLE.format(experiment=experiment)
@@ -197,6 +197,9 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
     own = [score for score in scores if score.experiment == experiment and score.parts]
     panels = {_place(score): score.panel.replace(", %)", ", points)") for score in own}
     groups = {score.group for score in own}
+    # the adapter alone and the averages of `pool` are compared as they are
+    names = {key[3] for key in stated} if experiment == "pool" else set()
+    unchosen = {name for name in names if name == pool.called("la", 0) or name[:3] != "la_"}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             place, rule, over = (row["model"], row["task"]), row["rule"], row["over"]
@@ -216,7 +219,7 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
                 _name_of_gain(experiment, rule, over),
                 float(row["gain"]),
                 made,
-                rule not in ("", analysis.FIXED),
+                rule not in ("", analysis.FIXED) and row["method"] not in unchosen,
                 (float(row["low"]), float(row["high"])),
                 row["method"],
                 rule,
