@@ -93,7 +93,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     shown = [_shown(graph, part, links) for part in parts]
     results = [found for part in parts if (found := result(graph, part))]
     averages = {
-        (found.experiment, row, i): links.average(row[i], found.experiment, *row[:2], kinds)
+        (found.experiment, row, i): links.average(row[i], found.experiment, row[0], row[1], kinds)
         for found in results
         for row in found.rows
         for i, kinds in enumerate(COMPARED[found.experiment][2], 3)
@@ -129,7 +129,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     )
 
 
-COMPARED = {
+COMPARED: dict[str, tuple[str, tuple[str, str], tuple[list[str], ...]]] = {
     "zero_shot": (
         "Zero-shot, language arithmetic beats the better of the two single adapters in",
         ("language arithmetic", "better adapter"),
