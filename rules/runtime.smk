@@ -293,14 +293,9 @@ def restore_study_file():
 BEGUN = []  # this run, once it has begun and if it makes anything
 
 
-def makes_files():
-    """Whether this run makes anything: `check` and `plan` do not."""
-    return any(job.output for job in workflow.dag.needrun_jobs())
-
-
 def write_plan():
     executor = slurm_executor()
-    runs.begin(
+    begun = runs.begin(
         Path(R),
         [(job.rule.name, job.log, job.output) for job in workflow.dag.needrun_jobs()],
         at_once=jobs_at_once(),
@@ -308,7 +303,8 @@ def write_plan():
         study=STUDY_FILE,
         overrides=STUDY_OVERRIDES,
     )
-    BEGUN.append(R)
+    if begun:
+        BEGUN.append(R)
 
 
 # --- hooks ---
@@ -338,7 +334,7 @@ onstart:
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
     write_study_file()
-    if workflow.exec_mode.name == "DEFAULT" and makes_files():
+    if workflow.exec_mode.name == "DEFAULT":
         write_plan()
 
 

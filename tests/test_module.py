@@ -90,7 +90,7 @@ def test_a_job_of_a_module_runs_and_leaves_its_record(own):
 
 @pytest.mark.slow
 def test_a_module_from_a_repository_plans_the_whole_study(own, tmp_path, monkeypatch):
-    """git is told to look for the address of GitHub on this disk."""
+    """git finds the address of GitHub on this disk."""
     repository = workspace.copy_project(ROOT, tmp_path / "repository")
     for command in (
         "init --quiet",

@@ -11,7 +11,6 @@ from langarith.audit import explain, lineage
 from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.number import (
-    AVERAGE,
     Number,
     Part,
     find,
@@ -21,6 +20,7 @@ from langarith.audit.number import (
 )
 from langarith.errors import InputError
 from langarith.operands import parse_point, point_text
+from langarith.results.names import AVERAGE
 
 SHOWN = 20
 """Candidates that are listed."""

@@ -20,14 +20,12 @@ from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.operands import point_text
+from langarith.results.names import AVERAGE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from langarith.results.gains import Gain
-
-AVERAGE = "avg."
-"""The target of an average, as in tables of gains."""
 
 FORM = re.compile(r"[+-]?\d+(\.\d+)?( ± \d+\.\d+| \[[^]]+\])?")
 """A number as tables print it: `45.99`, `45.99 ± 0.30`, `+7.49 [+6.11, +8.88]`."""

@@ -68,8 +68,8 @@ def begin(
     cluster: str,
     study: str,
     overrides: Mapping[str, Any],
-) -> None:
-    """Write the plan of a run that starts now.
+) -> bool:
+    """Write the plan of a run that starts now; False, and none, for one that makes no file.
 
     Args:
         jobs: rule, logs and outputs of each job; one without outputs is left out.
@@ -83,6 +83,8 @@ def begin(
         for rule, logs, outputs in jobs
         if outputs
     ]
+    if not planned:
+        return False  # `check` and `plan`: that of the last run stays
     run = PlannedRun(
         socket.gethostname(),
         at_once,
@@ -94,6 +96,7 @@ def begin(
     )
     (results / FAILED).unlink(missing_ok=True)
     write_text(results / PLAN, json.dumps(asdict(run), indent=0, default=str) + "\n")
+    return True
 
 
 def note_failed(results: Path, logs: Iterable[str]) -> None:

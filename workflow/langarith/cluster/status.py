@@ -97,7 +97,7 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         InputError: no run has been there.
     """
     if not (results / "study.json").is_file():
-        limited = results.with_name(f"{results.name}{limits.SUFFIX}")
+        limited = Path(limits.beside(str(results)))
         there = f"; its limited run is {limited}" if (limited / "study.json").is_file() else ""
         raise InputError(
             f"{results}: no study.json there; name the results folder of a study that has run"

@@ -17,6 +17,7 @@ from langarith import merging
 from langarith.evaluation import selection
 from langarith.operands import Point, budget_tokens
 from langarith.results import searches
+from langarith.results.names import AVERAGE
 
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """Columns that identify a cell of an experiment."""
@@ -281,9 +282,6 @@ def cosines(table: pd.DataFrame) -> pd.DataFrame:
     rows = rows.drop_duplicates(["model", "kind", "pair", "seed"])
     return rows[["model", "kind", "left", "right", "seed", "cosine"]].reset_index(drop=True)
 
-
-AVERAGE = "avg."
-"""The name of the average over targets where a target is expected."""
 
 MEAN_GAIN = "mean gain"
 """The name of the mean of the gains over targets where a target is expected."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 CELL = ("model", "task", "target", "method", "operands", "seed")
 """Columns that identify a cell."""
 
+AVERAGE = "avg."
+"""The name of the average over targets where a target is expected."""
+
 MASKED_LM_LOSS = "masked_lm_loss"
 """Mean cross-entropy in nats over masked tokens of held-out raw text; a row of it has no task."""
 

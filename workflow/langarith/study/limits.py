@@ -66,8 +66,8 @@ def limited(study: Study) -> Study:
         update={
             "name": study.name + SUFFIX,
             "note": f"{_note(limit)} {study.note}".strip(),
-            "results_dir": _beside(study.results_dir),
-            "checkpoint_dir": folder and _beside(folder),
+            "results_dir": beside(study.results_dir),
+            "checkpoint_dir": folder and beside(folder),
             # what is limited is never left out of a figure
             "caption": True,
             "experiments": {
@@ -100,7 +100,8 @@ def _note(limit: Limit) -> str:
     )
 
 
-def _beside(folder: str) -> str:
+def beside(folder: str) -> str:
+    """The folder of the limited run of a study."""
     return folder.rstrip("/") + SUFFIX
 
 

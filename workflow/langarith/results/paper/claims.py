@@ -69,9 +69,9 @@ def judge(gains: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame])
     nothing = Finding("", "", "", math.nan, math.nan, math.nan)
     rows = []
     for claim in CLAIMS:
-        told = {n: getattr(claim, n) for n in ("id", "claim", "source", "quantity", "bound")}
+        stated = {n: getattr(claim, n) for n in ("id", "claim", "source", "quantity", "bound")}
         for found in claim.find(gains, tables) or [nothing]:
-            rows.append(told | asdict(found) | {"verdict": verdict(found, claim.bound)})
+            rows.append(stated | asdict(found) | {"verdict": verdict(found, claim.bound)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
