@@ -181,7 +181,8 @@ def _one(found: Sequence[Number], place: int = 0, places: int = 1) -> Number | N
     """The number that a text means, of those that are printed like it.
 
     Args:
-        place, places: of cells with this text in a row, the how manieth, and how many there are.
+        place: which of the cells with this text in the row, from 0.
+        places: how many such cells the row has.
     """
     if len(found) == places:
         return found[place]
