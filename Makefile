@@ -31,7 +31,8 @@ fetch: environment
 
 test: environment
 	@$(BIN)/python -m pytest -n 2 -m "not slow" --dist loadfile --durations 10 $(PYTEST)
-	@$(BIN)/python -m pytest -n 2 -m slow --dist loadfile --durations 30 $(PYTEST)
+	@# three on two cores: those of the cluster mostly wait
+	@$(BIN)/python -m pytest -n 3 -m slow --dist loadfile --durations 30 $(PYTEST)
 
 bench: environment
 	@$(BIN)/python benchmarks $(BENCH)
