@@ -54,7 +54,7 @@ environment: $(READY)
 
 $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
-	@echo "Setting up .venv from envs/requirements.lock (once, about three minutes)"
+	@echo "Setting up .venv from envs/requirements.lock (once, three to five minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -62,6 +62,7 @@ $(READY): envs/requirements.lock pyproject.toml
 	@# on all cores, while pip uses one; some packages ship files that do not compile
 	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compileall.log || true
 	@touch $@
+	@echo "Set up. To use it in this shell: . .venv/bin/activate"
 
 # What the project asks for is in envs/requirements.in; this writes down what it gets.
 lock:
