@@ -5,18 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from langarith import cli
-from langarith.cluster import check
+from langarith.cluster import check, costs, draft_sizes, drafts, speed
 from langarith.data import relatedness
 from langarith.errors import InputError
-from langarith.study import drafts, found_files, loading, schema, sources
+from langarith.study import found_files, loading, schema, sources
 
 CONLL = "Ana\tB-PER\nvive\tO\nen\tO\nLima\tB-LOC\n\n"
 CONLLU = "".join(f"{n}\t{w}\t_\t{t}\t_\t_\t0\t_\t_\t_\n" for n, w, t in [(1, "a", "NOUN")]) + "\n"
@@ -174,16 +176,98 @@ def test_the_scheme_of_tags_is_in_the_study() -> None:
     assert check.look(study).problems == []
 
 
-def test_a_base_model_is_used(root: Path) -> None:
+def entities() -> None:
+    """Raw text in three languages, and NER in two."""
     raw("data/raw/{language}.txt", ["en", "es", "fr"])
     for number, (language, split) in enumerate(
         [(lang, s) for lang in ("en", "es") for s in ("train", "validation", "test")], 2
     ):
         put(f"data/ner/{split}.{language}.conll", CONLL * number)
+
+
+def test_a_base_model_is_used(root: Path) -> None:
+    entities()
     Path("data/models").mkdir()
     Path("data/models/tiny").symlink_to(root / "studies/miniature_base")
     study, _ = init()
     assert {name: spec.source for name, spec in study.models.items()} == {"tiny": "files"}
+
+
+def test_a_base_model_without_a_masked_lm_head_learns_one(root: Path) -> None:
+    entities()
+    shutil.copytree(root / "studies/miniature_base", "data/models/tiny")
+    weights = Path("data/models/tiny/model.safetensors")
+    encoder = {n: t for n, t in load_file(weights).items() if not n.startswith("lm_head.")}
+    save_file(encoder, weights, metadata={"format": "pt"})
+    study, _ = init()
+    spec = study.models["tiny"]
+    assert isinstance(spec, schema.ContinuedModel) and spec.start == "data/models/tiny"
+    assert check.look(study).problems == []
+
+
+def test_a_base_model_that_cannot_be_used_is_left_out(root: Path) -> None:
+    entities()
+    shutil.copytree(root / "studies/miniature_base", "data/models/tiny")
+    config = Path("data/models/tiny/config.json")
+    config.write_text(config.read_text().replace("xlm-roberta", "distilbert"))
+    study, lines = init()
+    assert list(study.models) == ["small"] and check.look(study).problems == []
+    assert any("left out the base model data/models/tiny: " in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tokens", "steps", "batch", "seeds"),
+    [
+        # 4 MB of text: a million subwords of four languages
+        (False, 2.5e5, 600, 64, 1),
+        (True, 2.5e5, 600, 64, 1),
+        (False, 1e8, 600, 64, 1),
+        (True, 1e8, 5000, 64, 3),
+        (True, 6e6, 3600, 64, 3),
+        (False, 1e4, 24, 64, 1),
+    ],
+)
+def test_sizes_fit_the_text_and_the_machine(
+    gpu: bool, tokens: float, steps: int, batch: int, seeds: int
+) -> None:
+    sizes = draft_sizes.Sizes(dict.fromkeys(["en", "es", "fr", "de"], tokens), {}, gpu)
+    training, drafted = sizes.adapter
+    assert (drafted, training.batch, len(sizes.scale.seeds)) == (steps, batch, seeds)
+    assert drafted * training.step <= draft_sizes.EPOCHS * tokens
+
+
+def test_a_large_base_model_takes_fewer_steps_without_a_gpu(tmp_path: Path) -> None:
+    steps = []
+    for layers, width in ((2, 64), (12, 768)):
+        sizes = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width}
+        put("model/config.json", json.dumps(sizes | {"vocab_size": 100_000}))
+        drafted = draft_sizes.Sizes({"en": 1e7, "es": 1e7}, {"model": True}, gpu=False)
+        steps.append(drafted.adapter[1])
+    assert steps == [draft_sizes.SMALL.adapter.most, draft_sizes.LEAST]
+
+
+def test_the_draft_says_where_its_sizes_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    entities()
+    monkeypatch.setattr(speed, "has_gpu", lambda: False)
+    study, _ = init()
+    text = Path("studies/mine.yaml").read_text()
+    assert "# Sizes for two CPU cores, since torch sees no GPU; a language has about 4," in text
+    assert "# On a GPU, with more text: 5000 steps, batch_size 64,\n" in text
+    assert "To take another, name it behind the target." in text
+    assert study.tasks["ner"].examples == {"train": 5000, "validation": 400, "test": 1000}
+    recipe = study.training.language_adapter
+    assert recipe.steps * recipe.batch_size * recipe.chunk_length < 5 * 4100
+    spec = study.models["small"]
+    assert spec.training.steps * spec.training.batch_size * spec.training.chunk_length < 10 * 12300
+    Path("studies/mine.yaml").unlink()
+    monkeypatch.setattr(speed, "has_gpu", lambda: True)
+    monkeypatch.setattr(costs, "text_tokens", lambda _: 1e8)
+    study, _ = init()
+    assert study.training.language_adapter.steps == 5000 and study.tasks["ner"].examples == {}
+    assert (
+        "# Sizes for a GPU; a language has about 100 million subwords."
+        in Path("studies/mine.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize(

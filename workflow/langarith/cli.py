@@ -91,8 +91,8 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
 
 
 def init(folder: Path, to: Path) -> list[str]:
-    """See :func:`langarith.study.drafts.init`."""
-    return list(import_module("langarith.study.drafts").init(folder, to))
+    """See :func:`langarith.cluster.drafts.init`."""
+    return list(import_module("langarith.cluster.drafts").init(folder, to))
 
 
 def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:

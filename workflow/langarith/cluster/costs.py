@@ -28,7 +28,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -342,15 +342,21 @@ def corpus_tokens(study: schema.Study, language: str, budget: str = "full") -> f
     elif isinstance(study.corpora, schema.MiniatureCorpora):
         available = 160.0 * study.corpora.documents
     else:
-        # four bytes of text are a token; compressed text is three times as long
-        available = sum(
-            os.path.getsize(file) / 4 * (1 if file.endswith((".txt", ".jsonl")) else 3)
-            for file in files
-            if os.path.isfile(file)
-        )
+        available = text_tokens(file for file in files if os.path.isfile(file))
     if documents := sources.first_documents(study).get("documents"):
         available = min(available, float(documents * sources.TOKENS_OF_A_DOCUMENT))
     return available if wanted is None else min(wanted, available)
+
+
+def text_tokens(files: Iterable[str]) -> float:
+    """Tokens of files of raw text, by their sizes.
+
+    Four bytes of text are a token; compressed text is three times as long.
+    """
+    return sum(
+        os.path.getsize(file) / 4 * (1 if file.endswith((".txt", ".jsonl")) else 3)
+        for file in files
+    )
 
 
 def held_out_tokens(study: schema.Study, language: str) -> float:

@@ -1,7 +1,7 @@
 """What the files of a folder are, by names and first lines: raw text, task data, base models.
 
-For `langarith init`, which drafts a study for them (:mod:`langarith.study.drafts`). Nothing is read
-to its end; `langarith check` does that.
+For `langarith init`, which drafts a study for them (:mod:`langarith.cluster.drafts`). Nothing is
+read to its end; `langarith check` does that.
 """
 
 from __future__ import annotations

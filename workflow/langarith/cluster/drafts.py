@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from langarith.cluster import draft_sizes
+from langarith.cluster.draft_sizes import Scale, Sizes, noted, word
 from langarith.data import readers, relatedness
 from langarith.errors import InputError
 from langarith.files import write_text
@@ -65,7 +66,9 @@ def init(folder: Path, to: Path) -> list[str]:
         lacking += [f"{task.name}: {task.lacking}" for task in drafted if task.lacking]
         lacking = lacking or ["no task data: training, validation and test files of one task"]
         raise InputError("\n".join(f"{folder}: {line}" for line in [*lacking, *_others(found)]))
-    content = _study(to, found, languages, source, whole)
+    models, refused = draft_sizes.usable(found.models)
+    sizes = draft_sizes.of(text, models)
+    content = _study(to, text, sizes, languages, source, whole)
     _write(to, content)
     tasks = "; ".join(f"{task.name} ({', '.join(task.targets)})" for task in whole)
     unused = {file.path for file in found.files if file.kind != "text"}
@@ -73,6 +76,7 @@ def init(folder: Path, to: Path) -> list[str]:
     return [
         f"wrote {to}: raw text of {', '.join(languages)}; task language {source}; tasks {tasks}",
         *(f"left out {task.name}: {task.lacking}" for task in drafted if task.lacking),
+        *refused,
         *_unused(sorted(unused), source),
         *_others(found),
         f"look at its comments, then: langarith check {to}",
@@ -193,9 +197,13 @@ def _place(
 
 
 def _study(
-    to: Path, found: Found, languages: Sequence[str], source: str, tasks: Sequence[Task]
+    to: Path,
+    text: Sequence[File],
+    sizes: Sizes,
+    languages: Sequence[str],
+    source: str,
+    tasks: Sequence[Task],
 ) -> str:
-    text = found.of("text")
     columns = Counter(file.column for file in text)
     patterns = found_files.text_patterns(text)
     path = json.dumps(patterns[0] if len(patterns) == 1 else patterns, ensure_ascii=False)
@@ -204,17 +212,20 @@ def _study(
     plain = all(p.endswith(readers.TEXT_SUFFIXES) for p in patterns)
     column = columns.most_common(1)[0][0]
     lines = [
-        *_head(to),
-        f"name: {_word(to.stem)}",
-        'note: ""                  # a sentence for the foot of every figure',
-        f"results_dir: {_word(f'results/{to.stem}')}",
+        *_head(to, sizes.threads),
+        f"name: {word(to.stem)}",
+        noted('note: ""', "a sentence for the foot of every figure"),
+        f"results_dir: {word(f'results/{to.stem}')}",
         "",
         "# Codes as in the names of the files. Each of them needs raw text.",
         f"languages: [{', '.join(languages)}]",
-        f"task_language: {source}         # task adapters are trained on this one",
-        "seeds: [1, 2, 3]          # each is a run of its own: [1] for a first try",
+        noted(f"task_language: {source}", "task adapters are trained on this one"),
+        noted(
+            f"seeds: {list(sizes.scale.seeds)}",
+            "each is a run of its own; several show what chance does",
+        ),
         "",
-        *_models(found.models, languages),
+        *sizes.model_lines(languages),
         "",
         "corpora:",
         "  source: files",
@@ -223,25 +234,15 @@ def _study(
         f"  validation_documents: {_held_out(text)}   # the first ones of each language, held out",
         "",
         "tasks:",
-        *(line for task in tasks for line in _task_lines(task, source)),
+        *(line for task in tasks for line in _task_lines(task, source, sizes.scale)),
         "",
         *_related_lines(related, targets),
         "",
         "lambdas:",
-        "  la: {start: 0, stop: 1, step: 0.05}   # docs/methods.md has other merge methods",
+        "  # other merge methods: docs/methods.md",
+        f"  la: {{start: 0, stop: 1, step: {sizes.scale.lambda_step}}}",
         "",
-        "# Look at these: they decide how long a run takes. `langarith plan` says how long.",
-        "training:",
-        "  language_adapter:",
-        "    steps: 5000             # the paper: 250000, batches of 16 x 4 chunks of 512",
-        "    batch_size: 64          # chunks",
-        "    learning_rate: 1.0e-4",
-        "    chunk_length: 128       # subwords",
-        "    evaluate_every: 500     # steps",
-        "  task_adapter:",
-        "    epochs: 30              # the paper: 100",
-        "    batch_size: 16          # examples",
-        "    learning_rate: 1.0e-4",
+        *sizes.training_lines(),
         "",
         "experiments:              # docs/studies.md lists them all",
         *_experiments(languages),
@@ -249,7 +250,7 @@ def _study(
     return "\n".join(lines) + "\n"
 
 
-def _head(to: Path) -> list[str]:
+def _head(to: Path, cores: int) -> list[str]:
     schema = []
     if SCHEMA.is_file():
         relative = os.path.relpath(SCHEMA, to.parent.resolve())
@@ -260,47 +261,11 @@ def _head(to: Path) -> list[str]:
         "# comment, then check, try and run it. Paths are relative to the folder you do that in.",
         "#",
         f"#   langarith check {to}",
-        f"#   snakemake zero_shot --cores 4 --config limit=small --configfile {to}",
-        f"#   snakemake zero_shot --cores 4 --configfile {to}",
+        f"#   snakemake zero_shot --cores {cores} --config limit=small --configfile {to}",
+        f"#   snakemake zero_shot --cores {cores} --configfile {to}",
         "#",
         "# docs/studies.md explains every key, docs/your_own_data.md the formats of files.",
     ]
-
-
-def _models(folders: Sequence[str], languages: Sequence[str]) -> list[str]:
-    if folders:
-        names = [PurePath(folder).name for folder in folders]
-        return [
-            "models:                   # as they are; language adapters need the masked-LM head",
-            *(
-                f"  {_word(name)}: {{source: files, path: {json.dumps(folder)}}}"
-                for name, folder in zip(names, folders, strict=True)
-            ),
-        ]
-    return [
-        "models:",
-        "  small:",
-        "    # A small encoder, trained here on the raw text below. For one that you have",
-        "    # (config.json, model.safetensors, tokenizer.json), or one of the hub, write instead:",
-        "    #   {source: files, path: models/xlm-roberta-base}",
-        "    #   {source: hub, path: FacebookAI/xlm-roberta-base, revision: main}",
-        "    source: pretrain",
-        f"    languages: [{', '.join(languages)}]",
-        "    vocabulary: 16000       # pieces",
-        "    hidden_size: 384",
-        "    layers: 6",
-        "    attention_heads: 6",
-        "    intermediate_size: 1536",
-        "    max_length: 512         # subwords; the longest chunk or example must fit",
-        "    training: {steps: 20000, batch_size: 64, learning_rate: 5.0e-4, warmup_steps: 1000,",
-        "               chunk_length: 128, evaluate_every: 1000, threads: 4}",
-    ]
-
-
-def _word(text: str) -> str:
-    """Text as YAML, in quotes where it needs them."""
-    plain = re.fullmatch(r"[A-Za-z][\w./-]*", text) and text not in ("true", "false", "null")
-    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _held_out(text: Sequence[File]) -> int:
@@ -315,8 +280,8 @@ def _held_out(text: Sequence[File]) -> int:
     return max(1, min(HELD_OUT, min(counts.values()) // 10))
 
 
-def _task_lines(task: Task, source: str) -> Iterator[str]:
-    yield f"  {_word(task.name)}:"
+def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
+    yield f"  {word(task.name)}:"
     if task.name != task.kind:
         yield f"    type: {task.kind}"
     yield "    source: files"
@@ -332,11 +297,15 @@ def _task_lines(task: Task, source: str) -> Iterator[str]:
         for language, paths in task.own.items():
             yield f"      {language}: {json.dumps(paths, ensure_ascii=False)}"
     yield f"    targets: [{', '.join(task.targets)}]"
+    if examples := scale.examples[task.kind]:
+        counts = ", ".join(f"{split}: {count}" for split, count in examples.items())
+        yield noted(f"    examples: {{{counts}}}", "of each file at most")
     if task.kind == "qa":
-        yield "    max_length: 384         # subwords of question and window"
-        yield "    stride: 128             # subwords that neighbouring windows share"
+        window, shared = scale.window
+        yield noted(f"    max_length: {window}", "subwords of question and window")
+        yield noted(f"    stride: {shared}", "subwords that neighbouring windows share")
     else:
-        yield "    max_length: 128         # subwords; longer examples are cut"
+        yield noted("    max_length: 128", "subwords; longer examples are cut")
 
 
 def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> dict[str, str]:
@@ -350,10 +319,13 @@ def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> d
 
 def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:
     if related:
-        yield "# Whose adapter is added to that of the task language: the nearest by URIEL."
+        yield "# Of each target the one language whose adapter is added to the task language's: the"
+        yield "# nearest by URIEL that has text here. To take another, name it behind the target."
         yield f"related: {{{', '.join(f'{t}: {r}' for t, r in related.items())}}}"
     else:
-        yield "related: {}               # of each target the language that is nearest to it"
+        yield noted(
+            "related: {}", "of each target the one language whose adapter is added: {sw: ar}"
+        )
     unknown = [target for target in targets if target not in related]
     if related and unknown:
         yield f"# URIEL does not know {', '.join(unknown)}: name their nearest language here, too."
