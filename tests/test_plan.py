@@ -11,6 +11,7 @@ import yaml
 
 from langarith.cluster import check, costs, disk, plan, speed, work
 from langarith.cluster.records import records
+from langarith.progress import duration
 from langarith.study import loading, schema
 
 HERE = plan.Place("cpu", here=True)
@@ -170,7 +171,7 @@ def test_gpus_of_a_cluster_are_assumed_and_said(nano):
     shape = costs.shape(nano, "tiny")
     recipe = with_steps(nano, 10**9).training.language_adapter
     operations = costs.language_modelling(recipe, shape, 2, 0)
-    assert stage.seconds == pytest.approx(costs.START + operations / costs.RATE)
+    assert stage.seconds == pytest.approx(plan.LOAD + operations / costs.RATE)
     output = "\n".join(plan.plan_lines([stage], 100, CLUSTER))
     assert "on GPUs of a cluster" in output and "at 100 TFLOP/s" in output
     assert f"{stage.seconds / 3600:.1f} GPU-hours" in output
@@ -180,6 +181,18 @@ def test_threads_count_as_cpu_hours_and_share_the_cores():
     stage = plan.Stage("train_task_adapter", 4, "", 3600.0, "measured", gpu=False, threads=2)
     output = list(plan.plan_lines([stage], 4, HERE))[3]
     assert "0.0 GPU-hours and 8.0 CPU-hours; 2.0 h with 4 cores" in output
+
+
+def test_hundreds_of_tiny_jobs_take_the_time_of_their_starts():
+    stage = plan.Stage("sweep_la", 400, "", 0.2, "2 recorded", gpu=False)
+    assert plan.wall([stage], 2, HERE) == pytest.approx(200 * (0.2 + plan.JOB))
+    assert plan.wall([stage], 400, CLUSTER) == pytest.approx(0.2 + costs.START)
+    output = list(plan.plan_lines([stage], 2, HERE))[3]
+    starts = plan.RUN + 200 * plan.JOB
+    assert output.endswith(f"stage after stage, {duration(starts)} of it for starts")
+    assert f"; {duration(starts + 40)} with 2 cores" in output
+    unknown = plan.Stage("tabulate", 400, "", None, "", gpu=False)
+    assert plan.wall([unknown], 2, HERE) == 0
 
 
 def test_epochs_of_raw_text_are_counted():

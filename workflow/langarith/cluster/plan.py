@@ -80,6 +80,11 @@ class Stage:
     gpu: bool
     threads: int = 1
 
+    def rounds(self, at_once: int, place: Place) -> int:
+        """How many of its jobs run one after the other; 0 where their time is unknown."""
+        parallel = max(1, at_once // self.threads) if place.here else at_once
+        return 0 if self.seconds is None else -(-self.jobs // parallel)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -92,6 +97,11 @@ class Place:
     device: str
     here: bool
 
+    @property
+    def start(self) -> float:
+        """Seconds from the submission of a job to its first line, which no record counts."""
+        return JOB if self.here else costs.START
+
     def __str__(self) -> str:
         if not self.here:
             return "on GPUs of a cluster"
@@ -101,6 +111,10 @@ class Place:
 
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
 """Where Snakemake looks for one."""
+
+JOB, RUN = 0.5, 5.0
+"""Seconds of Snakemake and Python around a job here, which is forked from the warm process, and of
+the beginning of a run, when Snakemake reads the study: docs/performance.md."""
 
 LOAD = 0.5
 """Seconds of a job that do not grow with its work: a model is loaded, files are written."""
@@ -226,11 +240,8 @@ def stages(
     planned = []
     for rule, members in by_rule.items():
         reasons = Counter(job.why for job in members)
-        reason = (
-            next(iter(reasons))
-            if len(reasons) == 1
-            else ", ".join(f"{why} ({n})" for why, n in reasons.items())
-        )
+        counts = (f" ({n})" if len(reasons) > 1 else "" for n in reasons.values())
+        reason = ", ".join(map("".join, zip(reasons, counts, strict=True)))
         seconds, source, threads = None, "", 1
         if rule in known:
             times = [_time(recorded.like(rule, w, place), w, speeds) for w in known[rule]]
@@ -332,7 +343,7 @@ def _time(
         each = recorded.seconds / recorded.operations
         return LOAD + each * of.operations, f"{recorded.jobs} recorded"
     if not speeds:
-        return costs.START + of.operations / costs.RATE, "assumed"
+        return LOAD + of.operations / costs.RATE, "assumed"
     beside = STEP * of.steps + SCORE * of.scored
     return LOAD + of.operations / speeds[_case(of)] + beside, "measured"
 
@@ -352,16 +363,12 @@ def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> float:
 
 
 def wall(planned: Iterable[Stage], at_once: int, place: Place) -> float:
-    """Seconds of the stages whose time is known, one after the other.
+    """Seconds of the stages whose time is known, one after the other, with the starts of jobs.
 
     Args:
         at_once: cores or jobs, as in :func:`of_study`.
     """
-    seconds = 0.0
-    for stage in planned:
-        parallel = max(1, at_once // stage.threads) if place.here else at_once
-        seconds += (stage.seconds or 0.0) * -(-stage.jobs // parallel)
-    return seconds
+    return sum(((s.seconds or 0.0) + place.start) * s.rounds(at_once, place) for s in planned)
 
 
 def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator[str]:
@@ -380,18 +387,20 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
         rows.append((stage.rule, f"{stage.jobs}", each, together, stage.source or "-", stage.why))
         if stage.seconds is not None:
-            seconds = stage.seconds * stage.jobs
+            seconds = (stage.seconds + place.start) * stage.jobs
             total += seconds
             gpu += seconds if stage.gpu else 0.0
             cpu += seconds * stage.threads
     yield from aligned(rows, right=(1, 2, 3))
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
+    starts = RUN + place.start * sum(stage.rounds(at_once, place) for stage in planned)
     yield ""
     yield (
         f"{sum(stage.jobs for stage in planned)} jobs, {place}: about {duration(total)} of "
         f"computing, {gpu / 3600:.1f} GPU-hours and {cpu / 3600:.1f} CPU-hours; "
-        f"{duration(wall(planned, at_once, place))} with {at_once} "
-        f"{'cores' if place.here else 'jobs at once'}, stage after stage"
+        f"{duration(RUN + wall(planned, at_once, place))} with {at_once} "
+        f"{'cores' if place.here else 'jobs at once'}, stage after stage, "
+        f"{duration(starts)} of it for starts"
     )
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
