@@ -230,6 +230,7 @@ INTERRUPTED = threading.Event()
 def interrupt(*_):
     """Start no further jobs; those that run have received the signal, and trainings save their state.
 
+    The run then ends as one that has failed: `onerror` says what was stopped.
     By itself Snakemake would end in the middle of its event loop, with tracebacks.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -351,6 +352,10 @@ onerror:
         # Ctrl-C cancels the jobs that the plugin knows of; one may be about to enter the queue
         shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
         print_usage()
+    if INTERRUPTED.is_set() and BEGUN:
+        from langarith.cluster import status
+
+        print(*status.stopped(Path(R)), sep="\n", file=sys.stderr)
 
 
 # Snakemake calls the hooks of a module only where the Snakefile that imports it does so.

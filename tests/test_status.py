@@ -138,6 +138,21 @@ def test_nothing_runs_once_the_run_has_ended(results):
     assert row[2:] == ["-", "-", "4", "-", "4"]
 
 
+def test_an_interrupted_run_names_its_trainings_and_what_begins_anew(results):
+    assert list(status.stopped(results)) == ["The same command goes on"]
+    finish(results, "en")
+    saved = "    language adapter {0}@full: saved at step 40, ends as asked by a signal\n"
+    for code in ("en", "es", "fr"):
+        put(results / LOG.format(code), f"    step 39\n{saved.format(code)}")
+    put(results / LOG.format("de"), "    language adapter de@full: step 1 of 80, 15 s to go\n")
+    put(results / "logs/x.log")
+    assert list(status.stopped(results)) == [
+        "Stopped and kept in checkpoints: language adapter es@full at step 40, language adapter "
+        "fr@full at step 40",
+        "The same command goes on; what begins anew: language adapters (1), figures (1)",
+    ]
+
+
 def test_a_running_job_without_progress_has_the_rest_of_its_time_left(results):
     for code in ("en", "es"):
         finish(results, code, 100)

@@ -35,6 +35,7 @@ SHOWN = 12
 """Trainings that fit on a screen beside the jobs; failed jobs a third of it."""
 
 PROGRESS = re.compile(r"\d+ of \d+.*, (?P<left>[\d.]+) (?P<unit>s|min|h) to go")
+SAVED = re.compile(r"\s*(?P<what>\S.*): saved at step (?P<step>\d+), ends as asked")
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -210,13 +211,34 @@ def _rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
     """A row per kind of job, in the order of the data flow; what no sweep waits for is one kind."""
     kinds: dict[str, list[Job]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: plan.flow_order(job.planned.rule)):
-        rule = job.planned.rule
-        name = "sweeps" if rule.startswith("sweep_") else label(rule)
-        late = plan.flow_order(rule)[0] == len(plan.FLOW)
-        kinds["tables, figures, pages" if late else name].append(job)
+        late = plan.flow_order(job.planned.rule)[0] == len(plan.FLOW)
+        kinds["tables, figures, pages" if late else _kind(job)].append(job)
     for name, members in kinds.items():
         counts = Counter(job.state for job in members)
         yield name, *(f"{counts[state] or '-'}" for state in STATES), f"{len(members)}"
+
+
+def _kind(job: Job) -> str:
+    rule = job.planned.rule
+    return "sweeps" if rule.startswith("sweep_") else label(rule)
+
+
+def stopped(results: Path) -> Iterator[str]:
+    """What the newest run was doing when it was interrupted, as two lines at most."""
+    run = runs.read(results)
+    jobs = [job for job in states(results, run) if job.state == RUNS] if run else []
+    kept, lost = [], Counter[str]()
+    for job in jobs:
+        said = map(SAVED.match, reversed(last_lines(results / job.planned.log)))
+        if saved := next(filter(None, said), None):
+            kept.append(f"{saved['what']} at step {saved['step']}")
+        else:
+            lost[_kind(job)] += 1
+    if kept:
+        more = f" and {len(kept) - SHOWN // 2} more" if len(kept) > SHOWN // 2 else ""
+        yield f"Stopped and kept in checkpoints: {', '.join(kept[: SHOWN // 2])}{more}"
+    begins = ", ".join(f"{kind} ({count})" for kind, count in lost.items())
+    yield f"The same command goes on{f'; what begins anew: {begins}' if begins else ''}"
 
 
 def _queue(name: str) -> str:
