@@ -228,6 +228,7 @@ def test_the_commands_work_from_the_wheel_without_the_repository(wheel, elsewher
         "merge recipe.yml --to merged": "0.65 · en + 0.35 · fr",
         "convert pickled --to converted": "adapter 'en' of xlm-roberta-base",
         "completion bash": "complete ",
+        "schema": '"title": "Study"',
         "init data --to drafted.yaml": "needs the package lang2vec, which is not installed",
         "plan nano.yaml": "no Snakefile in",
     }

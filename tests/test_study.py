@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langarith import layout
+from langarith import cli, layout
 from langarith.audit.lineage import Lineage
 from langarith.errors import InputError
 from langarith.layout import Cell
@@ -1213,7 +1212,7 @@ def test_a_broken_study_json_is_named(tmp_path: Path, text: str) -> None:
 # ---------------------------------------------------------------- schema and import
 
 SCHEMA = "workflow/schemas/study.schema.json"
-REGENERATE = f"PYTHONPATH=workflow python -m langarith.study.schema > {SCHEMA}"
+REGENERATE = f"langarith schema > {SCHEMA}"
 
 
 def written_schema(root: Path) -> dict[str, Any]:
@@ -1224,11 +1223,9 @@ def test_schema_is_that_of_the_code(root: Path) -> None:
     assert written_schema(root) == schema.json_schema(), f"out of date; run: {REGENERATE}"
 
 
-def test_schema_is_written_by_one_command(root: Path) -> None:
-    command = [sys.executable, "-m", "langarith.study.schema"]
-    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == (root / SCHEMA).read_text()
+def test_schema_is_written_by_one_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    assert capsys.readouterr().out == (root / SCHEMA).read_text()
 
 
 def studies(root: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from langarith.audit import merge, track
 from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
-from langarith.study import loading
+from langarith.study import loading, schema
 
 OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
@@ -41,6 +42,7 @@ examples:
   langarith audit explain --help                    where does a number come from?
   langarith export --left en --right fr --lambda 0.6 --results results/mine --seed 1 --to en-fr
   langarith merge recipe.yml --to en-fr             merge two adapters without a study
+  langarith schema > study.schema.json              by which editors complete and check studies
   langarith completion bash                         a script by which TAB completes this command
 """
 
@@ -93,6 +95,11 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
 def init(folder: Path, to: Path) -> list[str]:
     """See :func:`langarith.cluster.drafts.init`."""
     return list(import_module("langarith.cluster.drafts").init(folder, to))
+
+
+def json_schema() -> list[str]:
+    """The JSON schema of a study's file, one string."""
+    return [json.dumps(schema.json_schema(), indent=1)]
 
 
 def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
@@ -248,6 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     converting.add_argument(
         "--labels", nargs="+", default=[], help="of the head's outputs, in their order"
     )
+    commands.add_parser("schema", help="print the JSON schema of studies, for editors")
     counting = commands.add_parser("shards", help="refresh the table of shards from the hub")
     counting.add_argument("repository", help="owner/name of a dataset")
     counting.add_argument("config", help="a configuration, or a pattern with {language}")
@@ -280,6 +288,7 @@ def run(arguments: list[str]) -> int:
             status.report(status.find(chosen.where, overrides(chosen.limit)), chosen.all)
         ),
         "track": lambda: track.export(chosen.results, chosen.to[0], Path(chosen.to[1])),
+        "schema": json_schema,
         "shards": lambda: shards(
             chosen.repository, chosen.config, chosen.languages, chosen.revision
         ),

@@ -4,16 +4,14 @@ Pure Python that imports in milliseconds, because the Snakefile reads it at ever
 a class only where it has an effect: Snakemake repeats a job whose parameters have changed, so a key
 without effect must never get into one.
 
-    python -m langarith.study.schema > workflow/schemas/study.schema.json
+    langarith schema > workflow/schemas/study.schema.json
 
 writes the JSON schema that editors complete and check studies by.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -592,7 +590,3 @@ def json_schema() -> dict[str, Any]:
         **schema,
         "anyOf": [{"required": ["extends"]}, {"required": required}],
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(json_schema(), indent=1) + "\n")
