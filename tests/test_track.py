@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from langarith.audit import track
 from langarith.files import write_json
 from langarith.training.metrics import MetricsLog
 
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 ADAPTER = "adapters/tiny/task/ner/seed1"
 
 
@@ -85,11 +87,15 @@ def test_what_cannot_be_written_is_one_sentence(results, tmp_path, capsys, tool,
     assert sentence in capsys.readouterr().err
 
 
-def test_a_missing_package_is_one_sentence(results, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    folder = tmp_path / "tb"
-    assert cli.main(["track", str(results), "--to", "tensorboard", str(folder)]) == 1
-    assert f"pip install {track.PACKAGE}" in capsys.readouterr().err
+@pytest.mark.parametrize("tool", track.TOOLS)
+def test_a_missing_package_is_one_sentence(results, tmp_path, capsys, monkeypatch, tool):
+    extras = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    package, extra = track.TOOLS[tool].package, track.TOOLS[tool].extra
+    assert any(line.startswith(package) for line in extras["optional-dependencies"][extra])
+    monkeypatch.setitem(sys.modules, package, None)
+    folder = tmp_path / "new"
+    assert cli.main(["track", str(results), "--to", tool, str(folder)]) == 1
+    assert f"pip install {package}, or '.[{extra}]' in a clone" in capsys.readouterr().err
     assert not folder.exists()
 
 

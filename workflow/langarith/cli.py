@@ -221,11 +221,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_limit(watching)
     tracking = commands.add_parser(
-        "track", help="write the metrics of a study's trainings for TensorBoard"
+        "track", help="write the metrics of a study's trainings for TensorBoard or W&B"
     )
     tracking.add_argument("results", type=Path, help="results folder of a study")
     tracking.add_argument(
-        "--to", nargs=2, required=True, metavar=("tensorboard", "FOLDER"), help="a new folder"
+        "--to",
+        nargs=2,
+        required=True,
+        metavar=("TOOL", "FOLDER"),
+        help=f"{' or '.join(track.TOOLS)}, and a new folder",
     )
     drafting = commands.add_parser("init", help="write a study for the files of a folder")
     drafting.add_argument("folder", type=Path, help="which holds raw text and task data")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from langarith.errors import InputError, did_you_mean
@@ -12,8 +17,18 @@ from langarith.files import refuse_existing, whole_folder
 from langarith.study.resolved import read_study
 from langarith.training import logs
 
-TOOLS = ("tensorboard",)
-PACKAGE = "tensorboardX"
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool: the package that writes its files, the extra that installs it, what reads them.
+
+    write: takes the package, the study, the metrics logs and a folder that exists.
+    """
+
+    package: str
+    extra: str
+    look: str
+    write: Callable[[Any, dict[str, Any], list[logs.TrainingLog], Path], None]
 
 
 def export(results: Path, tool: str, folder: Path) -> list[str]:
@@ -37,31 +52,95 @@ def export(results: Path, tool: str, folder: Path) -> list[str]:
     if not found:
         raise InputError(f"{results}: no training has written a metrics log there")
     refuse_existing(folder)
-    _to_tensorboard(study, found, folder)
-    return [f"{len(found)} trainings in {folder}; to look at them: tensorboard --logdir {folder}"]
+    chosen = TOOLS[tool]
+    os.environ["WANDB_ERROR_REPORTING"] = "false"  # read at import: wandb would send its crashes
+    try:
+        package = import_module(chosen.package)
+    except ImportError as error:
+        raise InputError(
+            f"{chosen.package}, which writes the files of {tool}, is not installed: "
+            f"pip install {chosen.package}, or '.[{chosen.extra}]' in a clone"
+        ) from error
+    with whole_folder(folder) as staging:
+        chosen.write(package, study, found, staging)
+    return [f"{len(found)} trainings in {folder}; {chosen.look.format(folder=folder)}"]
 
 
-def _to_tensorboard(study: dict[str, Any], found: list[logs.TrainingLog], folder: Path) -> None:
+def _to_tensorboard(
+    package: Any, study: dict[str, Any], found: list[logs.TrainingLog], folder: Path
+) -> None:
     """An event file per training, in the training's folder below `folder`.
 
     Scalars `train/loss`, `train/learning_rate`, ..., `validation/f1`, ... over steps; the recipe as
     the text `recipe`. A value that is no finite number is left out.
     """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise InputError(
-            f"{PACKAGE}, which writes TensorBoard's files, is not installed: "
-            f"pip install {PACKAGE}, or '.[track]' in a clone"
-        ) from error
-    with whole_folder(folder) as staging:
+    for log in found:
+        # a training has no clock in its log: all of its values get the time of its end
+        ended = log.path.stat().st_mtime
+        with package.SummaryWriter(str(folder / log.folder)) as writer:
+            recipe = json.dumps(_recipe(study, log), indent=1, ensure_ascii=False)
+            text = f"{log.name}\n\n```json\n{recipe}\n```"
+            writer.add_text("recipe", text, walltime=ended)
+            for tag, step, value in scalars(log.rows):
+                writer.add_scalar(tag, value, step, walltime=ended)
+
+
+def _to_wandb(
+    package: Any, study: dict[str, Any], found: list[logs.TrainingLog], folder: Path
+) -> None:
+    """An offline run per training: the same scalars, the recipe as its configuration.
+
+    Nothing is sent: the project is the study's name, the group what is trained.
+    """
+    with TemporaryDirectory() as cache:
+        os.environ["WANDB_CACHE_DIR"] = cache  # for its own logs
         for log in found:
-            # a training has no clock in its log: all of its values get the time of its end
-            ended = log.path.stat().st_mtime
-            with SummaryWriter(str(staging / log.folder)) as writer:
-                writer.add_text("recipe", _recipe(study, log), walltime=ended)
-                for tag, step, value in scalars(log.rows):
-                    writer.add_scalar(tag, value, step, walltime=ended)
+            _write_run(package, study, log, folder)
+        package.teardown()
+
+
+def _write_run(package: Any, study: dict[str, Any], log: logs.TrainingLog, folder: Path) -> None:
+    """The offline run of one training."""
+    points: dict[int, dict[str, float]] = defaultdict(dict)
+    for tag, step, value in scalars(log.rows):
+        points[step][tag] = value
+    settings = package.Settings(
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        silent=True,
+        # this process and its machine say nothing about the training
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+    )
+    with package.init(
+        mode="offline",
+        dir=str(folder),
+        project=study["name"],
+        group=log.kind,
+        name=log.name,
+        config=_recipe(study, log),
+        settings=settings,
+    ) as run:
+        for step in sorted(points):
+            run.log(points[step], step=step)
+
+
+TOOLS = {
+    "tensorboard": Tool(
+        "tensorboardX",
+        "track",
+        "to look at them: tensorboard --logdir {folder}",
+        _to_tensorboard,
+    ),
+    "wandb": Tool(
+        "wandb",
+        "wandb",
+        "nothing was sent; to send them: wandb sync {folder}/wandb/offline-run-*",
+        _to_wandb,
+    ),
+}
 
 
 def scalars(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, float]]:
@@ -77,11 +156,10 @@ def scalars(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, float]]:
                 yield *point, float(value)
 
 
-def _recipe(study: dict[str, Any], log: logs.TrainingLog) -> str:
-    """The study and the recipe of a training, as Markdown."""
+def _recipe(study: dict[str, Any], log: logs.TrainingLog) -> dict[str, Any]:
+    """The study and the recipe of a training."""
     if log.kind == logs.BASE_MODEL:
         recipe = study["models"][log.model].get("training")
     else:
         recipe = study.get("training", {}).get(log.kind.replace(" ", "_"))
-    shown = {"study": study["name"], "note": study.get("note", ""), "recipe": recipe}
-    return f"{log.name}\n\n```json\n{json.dumps(shown, indent=1, ensure_ascii=False)}\n```"
+    return {"study": study["name"], "note": study.get("note", ""), "recipe": recipe}
