@@ -17,7 +17,7 @@ import yaml
 
 from langarith.audit import merge, track
 from langarith.cluster import check, doctor, plan, runs, status
-from langarith.data import hub, hub_download
+from langarith.data import hub, hub_download, tydiqa
 from langarith.errors import InputError
 from langarith.study import loading, schema
 
@@ -102,9 +102,19 @@ def json_schema() -> list[str]:
     return [json.dumps(schema.json_schema(), indent=1)]
 
 
-def convert(folder: Path, to: Path, labels: Sequence[str]) -> list[str]:
-    """See :func:`langarith.models.convert.convert`, which imports torch."""
-    return list(import_module("langarith.models.convert").convert(folder, to, labels))
+def convert(given: Path, to: Path, labels: Sequence[str]) -> list[str]:
+    """An adapter's folder: see :func:`langarith.models.convert.convert`, which imports torch.
+
+    A file: see :func:`langarith.data.tydiqa.convert`.
+
+    Raises:
+        InputError: with what is wrong with either.
+    """
+    if not given.is_file():
+        return list(import_module("langarith.models.convert").convert(given, to, labels))
+    if labels:
+        raise InputError(f"--labels: they are of an adapter's head, and {given} is a file")
+    return tydiqa.convert(given, to)
 
 
 def completion(shell: str) -> list[str]:
@@ -252,9 +262,14 @@ def _parser() -> argparse.ArgumentParser:
     merging.add_argument("recipe", type=Path, help="a YAML file: docs/merging_without_a_study.md")
     merging.add_argument("--to", type=Path, required=True, help="the folder to write")
     converting = commands.add_parser(
-        "convert", help="write an adapter in pickles as safetensors: docs/no_training.md"
+        "convert",
+        help="write an adapter in pickles as safetensors, or a file of TyDiQA as one per language",
     )
-    converting.add_argument("folder", type=Path)
+    converting.add_argument(
+        "given",
+        type=Path,
+        help="an adapter's folder (docs/no_training.md), or a file (docs/your_own_data.md)",
+    )
     converting.add_argument("--to", type=Path, required=True, help="the folder to write")
     converting.add_argument(
         "--labels", nargs="+", default=[], help="of the head's outputs, in their order"
@@ -278,7 +293,7 @@ def run(arguments: list[str]) -> int:
         return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
     chosen = _parser().parse_args(arguments)
     command: dict[str, Callable[[], Sequence[str]]] = {
-        "convert": lambda: convert(chosen.folder, chosen.to, chosen.labels),
+        "convert": lambda: convert(chosen.given, chosen.to, chosen.labels),
         "completion": lambda: completion(chosen.shell),
         "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
         "init": lambda: init(chosen.folder, chosen.to),
