@@ -26,7 +26,7 @@ def load_study():
         study = loading.load(STUDY_FILES[0], STUDY_OVERRIDES)
         loading.refuse_foreign_results(study)
         if study.corpora.source == "miniature":
-            miniature.refuse_unspoken([*study.languages, *study.corpora.translations])
+            miniature.refuse_unknown([*study.languages, *study.corpora.translations])
         choice.refuse_unfit(study, STUDY_FILES[0])
     except InputError as error:
         refuse(error)

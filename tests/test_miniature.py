@@ -16,8 +16,8 @@ from langarith import tasks
 from langarith.data import miniature
 from langarith.data.miniature import language as languages
 from langarith.data.miniature import world
+from langarith.data.miniature.generator import _TOKEN, Generator, Value, text
 from langarith.data.miniature.scripts import SCRIPTS, spell
-from langarith.data.miniature.telling import _TOKEN, Teller, Value, text
 from langarith.errors import InputError
 
 CODES = miniature.codes()
@@ -52,14 +52,16 @@ def distinct_words(language: languages.Language) -> set[str]:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_template_can_be_spoken(code):
+def test_every_template_gives_a_sentence(code):
     language = languages.load(code)
-    teller = Teller(language, random.Random(0))
+    generator = Generator(language, random.Random(0))
     for template in (*language.templates(), language.subject, language.pronoun):
         for gender in (0, 1):
-            said = text(teller.say(template, {"person": Value("Mira Velo", "PER", gender)}))
-            assert not re.search(r"[{}|]|  ", said)
-            assert said == said.strip()
+            sentence = text(
+                generator.render(template, {"person": Value("Mira Velo", "PER", gender)})
+            )
+            assert not re.search(r"[{}|]|  ", sentence)
+            assert sentence == sentence.strip()
     for name, fact in language.facts.items():
         relation = world.RELATIONS[name]
         assert len(fact.tell) >= 3
@@ -75,7 +77,7 @@ def test_every_template_can_be_spoken(code):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_language_has_words_enough_of_its_own(code):
+def test_each_language_has_enough_words_of_its_own(code):
     own = distinct_words(languages.load(code))
     assert len(own) >= 250
     for other in CODES:
@@ -199,26 +201,26 @@ def test_another_seed_is_another_text(tmp_path):
     assert not set(one) & set(other)
 
 
-def test_retold_documents_state_facts_twice(tmp_path):
+def test_restated_documents_state_facts_twice(tmp_path):
     plain = corpus(tmp_path / "plain", "en")
-    retold = corpus(tmp_path / "retold", "en", retold=1)
+    restated = corpus(tmp_path / "restated", "en", restated=1)
 
-    def years_said_twice(texts: list[str]) -> tuple[int, int]:
+    def years_stated_twice(texts: list[str]) -> tuple[int, int]:
         found = [Counter(re.findall(r"\b(?:18|19|20)\d\d\b", text)) for text in texts]
         return sum(c[y] > 1 for c in found for y in c), sum(len(c) for c in found)
 
-    assert years_said_twice(plain)[0] == 0
-    twice, all_years = years_said_twice(retold)
+    assert years_stated_twice(plain)[0] == 0
+    twice, all_years = years_stated_twice(restated)
     assert 0.4 * all_years < twice < all_years  # the others are denied
-    assert any("?" in text for text in retold)
-    assert all(10 <= len(text.split()) <= 160 for text in retold)
+    assert any("?" in text for text in restated)
+    assert all(10 <= len(text.split()) <= 160 for text in restated)
 
 
-def test_facts_are_told_again_in_another_language(tmp_path):
-    retold = corpus(tmp_path / "retold", "en", retold=1, translations=["ru"])
-    translated = [text for text in retold if re.search("[а-яё]", text)]
+def test_facts_are_restated_in_another_language(tmp_path):
+    restated = corpus(tmp_path / "restated", "en", restated=1, translations=["ru"])
+    translated = [text for text in restated if re.search("[а-яё]", text)]
     assert 30 <= len(translated) <= 70
-    # dates and years are the same in both halves, but where one is denied
+    # dates and years are the same in both halves unless one is denied
     numbers = [re.findall(r"\b\d{4}\b", text) for text in translated]
     assert sum(len(set(n)) < len(n) for n in numbers) > 0.5 * sum(len(n) > 1 for n in numbers)
 
@@ -238,13 +240,13 @@ def test_text_mixes_languages_in_its_share_of_the_documents(tmp_path):
 
 def test_text_of_one_language_does_not_depend_on_the_other_keys(tmp_path):
     assert corpus(tmp_path / "one", "fr") == corpus(
-        tmp_path / "two", "fr", retold=0, translations=["ru"], mixed=0
+        tmp_path / "two", "fr", restated=0, translations=["ru"], mixed=0
     )
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_word_lists_are_in_one_order_in_all_languages(code):
-    """Translations rest on it; here the lengths are compared, which a missing word changes."""
+    """Translations depend on it. Here the lengths are compared: a missing word changes them."""
     english, language = languages.load("en"), languages.load(code)
     for relation in world.RELATIONS.values():
         if relation.slot in english.words:
@@ -266,8 +268,8 @@ def test_a_language_is_one_file(tmp_path, monkeypatch):
         write(tmp_path / "out", "nli", "half")
 
 
-def test_mistakes_are_told_in_one_sentence(tmp_path):
-    with pytest.raises(InputError, match=r"does not speak 'xx' \(known: bg, .*languages/xx\.yaml"):
+def test_mistakes_are_reported_in_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"has no language 'xx' \(known: bg, .*languages/xx\.yaml"):
         miniature.write_corpus("xx", [tmp_path / "x.parquet"], documents=1)
     with pytest.raises(InputError, match=r"no task 'nerr'.*did you mean 'ner'"):
         write(tmp_path, "nerr", "en")

@@ -25,7 +25,7 @@ def study(root: Path) -> schema.Study:
 
 
 @pytest.fixture(scope="module")
-def makes_it(root: Path) -> schema.Study:
+def base_study(root: Path) -> schema.Study:
     return loading.load(root / "studies/miniature_base.yaml")
 
 
@@ -47,8 +47,8 @@ def test_the_files_are_those_of_the_provenance_file(folder, provenance):
     assert sum((folder / name).stat().st_size for name in FILES) < 6_000_000
 
 
-def test_the_model_is_what_its_study_asks_for(folder, makes_it, provenance):
-    spec = makes_it.models["tiny"]
+def test_the_model_is_what_its_study_asks_for(folder, base_study, provenance):
+    spec = base_study.models["tiny"]
     model, tokenizer = encoders.load_masked_lm(folder), encoders.load_tokenizer(folder)
     config = model.config
     assert (config.hidden_size, config.num_hidden_layers) == (spec.hidden_size, spec.layers)
@@ -63,7 +63,7 @@ def test_the_model_is_what_its_study_asks_for(folder, makes_it, provenance):
     assert provenance["study"] == "studies/miniature_base.yaml"
 
 
-def test_the_tokenizer_knows_every_language_of_the_study(folder, study, tmp_path):
+def test_the_tokenizer_covers_every_language_of_the_study(folder, study, tmp_path):
     tokenizer = encoders.load_tokenizer(folder)
     for language in study.languages:
         path = tmp_path / f"{language}.parquet"
@@ -74,11 +74,11 @@ def test_the_tokenizer_knows_every_language_of_the_study(folder, study, tmp_path
         assert len(ids) < 3 * len(text.split()), language
 
 
-def test_adapters_are_trained_on_other_text_than_the_base(study, makes_it, tmp_path):
+def test_adapters_are_trained_on_other_text_than_the_base(study, base_study, tmp_path):
     texts = []
-    for corpora in (study.corpora, makes_it.corpora):
+    for corpora in (study.corpora, base_study.corpora):
         path = tmp_path / f"{corpora.seed}.parquet"
-        keys = corpora.model_dump(include={"seed", "retold", "translations", "mixed"})
+        keys = corpora.model_dump(include={"seed", "restated", "translations", "mixed"})
         keys["translations"] = [code for code in keys["translations"] if code != "en"]
         miniature.write_corpus("en", [path], documents=500, **keys)
         texts.append(set(pq.read_table(path).column("text").to_pylist()))
@@ -86,12 +86,12 @@ def test_adapters_are_trained_on_other_text_than_the_base(study, makes_it, tmp_p
 
 
 @pytest.mark.slow
-def test_a_dry_run_plans_the_job_that_makes_it(root, makes_it, tmp_path):
+def test_a_dry_run_plans_the_job_that_trains_it(root, base_study, tmp_path):
     project = copy_project(root, tmp_path / "project")
-    made = f"{makes_it.results_dir}/models/tiny/encoder/model.safetensors"
+    target = f"{base_study.results_dir}/models/tiny/encoder/model.safetensors"
     options = ("--profile", "profiles/local", "--configfile", "studies/miniature_base.yaml")
-    languages = len(makes_it.models["tiny"].languages)
-    assert planned_jobs(project, made, *options) == Counter(
+    languages = len(base_study.models["tiny"].languages)
+    assert planned_jobs(project, target, *options) == Counter(
         pretrain_model=1,
         train_tokenizer=1,
         write_miniature_corpus=languages,

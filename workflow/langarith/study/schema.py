@@ -189,7 +189,7 @@ class MiniatureCorpora(_Corpora):
     documents: int = Field(ge=10)
     shards: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
-    retold: float = Field(0.0, ge=0, le=1)
+    restated: float = Field(0.0, ge=0, le=1)
     translations: list[str] = []
     mixed: float = Field(0.0, ge=0, le=1)
 

@@ -116,7 +116,7 @@ def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
     """
     if isinstance(study.corpora, MiniatureCorpora):
         # generated with at least so many words a document, and a word has at least one token
-        words = 10 if study.corpora.retold else 30
+        words = 10 if study.corpora.restated else 30
         rooms = [study.corpora.documents // study.corpora.shards * words] * len(found)
         wanted += study.corpora.validation_documents * words
     else:

@@ -1,8 +1,8 @@
 """Synthetic text about an invented world in real languages: raw text, NER, NLI, QA, offline.
 
 The facts are drawn at random (`world`), the words and templates of a language are one file
-(`languages/{code}.yaml`, read by `language`), and `telling` makes sentences and examples of them.
-Equal arguments give files that are equal byte by byte.
+(`languages/{code}.yaml`, read by `language`), and `generator` makes sentences and examples of
+them. Equal arguments give files that are equal byte by byte.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from langarith.data.miniature.language import FOLDER, codes, load, refuse_unspoken
-from langarith.data.miniature.telling import LABELS, Question, Teller
+from langarith.data.miniature.generator import LABELS, Generator, Question
+from langarith.data.miniature.language import FOLDER, codes, load, refuse_unknown
 from langarith.errors import InputError, did_you_mean
 from langarith.files import whole, write_text
 
-__all__ = ["codes", "refuse_unspoken", "words", "write_corpus", "write_task"]
+__all__ = ["codes", "refuse_unknown", "words", "write_corpus", "write_task"]
 
 SPLITS = ("train", "validation", "test")
 
-_PATIENCE = 5000  # repeated candidates in a row after which no more can be generated
+_PATIENCE = 5000  # repeated candidates in a row before giving up
 
 T = TypeVar("T")
 
 
 def words(language: str) -> str:
-    """A hash of a language's own file, the only one that its text depends on."""
+    """A hash of a language's file, the only one that its text depends on; "" without a file."""
     path = FOLDER / f"{language}.yaml"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
@@ -47,39 +47,39 @@ def write_corpus(
     *,
     documents: int,
     seed: int = 0,
-    retold: float = 0.0,
+    restated: float = 0.0,
     translations: Sequence[str] = (),
     mixed: float = 0.0,
 ) -> None:
     """Write raw text: parquet files with the columns id, title and text.
 
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
-    120 words. A share `retold` of them, of 10 to 160 words, states facts twice: in half of these
-    (all without `translations`) in other words, in the others in one of those languages as well.
+    120 words. A share `restated` of them, of 10 to 160 words, states facts twice: half of these
+    (all without `translations`) in other words, the others in a language of `translations`.
     A share `mixed` of all rows takes half of its sentences and names from the languages of
-    `translations`: text that mixes languages brings words of one meaning into one context.
-    Raises InputError for an unknown language and for more documents than can be told.
+    `translations`: text that mixes languages has words of the same meaning in the same context.
+    Raises InputError for an unknown language and for more documents than can be generated.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rng = random.Random(f"corpus/{language}/{seed}")
-    pure = [Teller(load(code), rng) for code in (language, *translations)]
-    mixing = [replace(t, mixed=tuple(other.language for other in pure[1:])) for t in pure]
+    pure = [Generator(load(code), rng) for code in (language, *translations)]
+    mixing = [replace(g, mixed=tuple(other.language for other in pure[1:])) for g in pure]
 
     def document() -> tuple[str, str]:
-        # Nothing is drawn for a share of 0, so that other keys leave the text as it is.
+        # A share of 0 draws nothing, so that the text does not depend on the other keys.
         first, *rest = mixing if mixed and pure[0].chance(mixed) else pure
-        if not retold or not first.chance(retold):
+        if not restated or not first.chance(restated):
             return first.document()
-        return first.retold(rng.choice(rest) if rest and first.chance(0.5) else first)
+        return first.restated_document(rng.choice(rest) if rest and first.chance(0.5) else first)
 
-    found = _distinct(document, lambda row: row[1], f"{language} documents")
+    generated = _distinct(document, lambda row: row[1], f"{language} documents")
     for shard, path in enumerate(map(Path, paths)):
         share = range(documents * shard // len(paths), documents * (shard + 1) // len(paths))
         rows = [
             {"id": str(i), "title": title, "text": text}
-            for i, (title, text) in zip(share, found, strict=False)
+            for i, (title, text) in zip(share, generated, strict=False)
         ]
         schema = pa.schema([(column, pa.string()) for column in ("id", "title", "text")])
         table = pa.Table.from_pylist(rows, schema=schema)
@@ -95,91 +95,91 @@ def write_task(
     split: str,
     examples: int,
     seed: int = 0,
-    **given: float,
+    **options: float,
 ) -> None:
     """Write one split of a task: CoNLL with IOB2 tags (ner), TSV (nli) or SQuAD JSON (qa).
 
     `examples` counts sentences, pairs or questions. Splits share no sentence, pair or paragraph,
     whatever their seeds. Knobs are shares from 0 to 1 unless said otherwise, and all have defaults:
 
-    any task: `unseen` 0.3, names that training text never holds (validation and test only).
-    ner: `plain` 0.2, examples without names (fewer where they run out); `stories` 0.4, sentences
+    any task: `unseen` 0.3, names that never occur in training text (validation and test only).
+    ner: `plain` 0.2, examples without names (fewer if they run out); `stories` 0.4, sentences
         with several names; `second` 0.3, examples of two sentences; `lowercase` 0.1, examples
         in lower case.
     nli: `second` 0.5, premises of two sentences; `negated_entailment` 0.2, `negated_neutral` 0.35
         and `negated_contradiction` 0.5, negated hypotheses.
     qa: `questions` 2 (a number) per paragraph at most; `crowd` 0.4, paragraphs about two subjects
-        with the same kinds of facts, where only the name tells the answer; `pronouns` 0.3, later
-        sentences that say he or she; `reverse` 0.3, questions for the person where there is one.
+        with the same kinds of facts, where only the name decides the answer; `pronouns` 0.3,
+        later sentences with he or she; `reverse` 0.3, questions for the person if there is one.
 
     Raises InputError for an unknown task, split, language or knob, and for more examples than can
-    be told.
+    be generated.
     """
     if task not in _TASKS:
         raise InputError(f"The miniature has no task '{task}'{did_you_mean(task, _TASKS)}.")
     if split not in SPLITS:
         raise InputError(f"The miniature has no split '{split}'{did_you_mean(split, SPLITS)}.")
     make, known = _TASKS[task][0], knobs(task)
-    for knob in given:
+    for knob in options:
         if knob not in known:
             raise InputError(f"The task {task} has no knob '{knob}'{did_you_mean(knob, known)}.")
-    known.update(given)
+    known.update(options)
     unseen = known.pop("unseen")
     rng = random.Random(f"{task}/{language}/{split}/{seed}")
-    teller = Teller(load(language), rng, 0.0 if split == "train" else unseen)
-    content = make(teller, split, examples, known)
+    generator = Generator(load(language), rng, 0.0 if split == "train" else unseen)
+    content = make(generator, split, examples, known)
     write_text(path, content)
 
 
-def _ner(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
-    found = _distinct(
-        lambda: teller.ner(**knobs),
+def _ner(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
+    generated = _distinct(
+        lambda: generator.ner(**knobs),
         lambda sentence: " ".join(token for token, _ in sentence),
-        f"{teller.language.code} sentences for NER",
+        f"{generator.language.code} sentences for NER",
         split,
     )
-    sentences = [next(found) for _ in range(examples)]
+    sentences = [next(generated) for _ in range(examples)]
     return "".join("".join(f"{t}\t{tag}\n" for t, tag in sentence) + "\n" for sentence in sentences)
 
 
-def _nli(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
+def _nli(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
     negated = {label: knobs[f"negated_{label}"] for label in LABELS}
     rows = []
     for label_number, label in enumerate(LABELS):
-        found = _distinct(
-            functools.partial(teller.nli, label, second=knobs["second"], negated=negated),
+        pairs = _distinct(
+            functools.partial(generator.nli, label, second=knobs["second"], negated=negated),
             "\t".join,
-            f"{teller.language.code} pairs for NLI",
+            f"{generator.language.code} pairs for NLI",
             split,
         )
         share = (examples + len(LABELS) - 1 - label_number) // len(LABELS)
-        rows += ["\t".join((*next(found), label)) for _ in range(share)]
-    teller.rng.shuffle(rows)
+        rows += ["\t".join((*next(pairs), label)) for _ in range(share)]
+    generator.rng.shuffle(rows)
     return "\n".join(["premise\thypothesis\tlabel", *rows, ""])
 
 
-def _qa(teller: Teller, split: str, examples: int, knobs: dict[str, float]) -> str:
+def _qa(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
     limit = int(knobs.pop("questions"))
-    found = _distinct(
-        lambda: teller.paragraph(questions=limit, **knobs),
+    generated = _distinct(
+        lambda: generator.paragraph(questions=limit, **knobs),
         lambda paragraph: paragraph[1],
-        f"{teller.language.code} paragraphs for QA",
+        f"{generator.language.code} paragraphs for QA",
         split,
     )
     articles: list[dict[str, object]] = []
     paragraphs: list[dict[str, object]] = []
-    asked = 0
-    while asked < examples:
-        title, context, questions = next(found)
+    count = 0
+    while count < examples:
+        title, context, questions = next(generated)
         if len(paragraphs) % _PARAGRAPHS == 0:
             paragraphs = []
             number = len(articles) + 1
             articles.append({"title": f"{title} ({number})", "paragraphs": paragraphs})
-        questions = questions[: examples - asked]
-        prefix = f"{teller.language.code}-{split}"
-        qas = [_qa_entry(f"{prefix}-{asked + i}", q) for i, q in enumerate(questions)]
+        questions = questions[: examples - count]
+        prefix = f"{generator.language.code}-{split}"
+        qas = [_qa_entry(f"{prefix}-{count + i}", q) for i, q in enumerate(questions)]
         paragraphs.append({"context": context, "qas": qas})
-        asked += len(questions)
+        count += len(questions)
     return json.dumps({"version": "1.1", "data": articles}, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -188,9 +188,9 @@ def _qa_entry(identifier: str, question: Question) -> dict[str, object]:
     return {"id": identifier, "question": question.text, "answers": [answer]}
 
 
-_PARAGRAPHS = 5  # of an article
+_PARAGRAPHS = 5  # per article
 
-_Maker = Callable[[Teller, str, int, dict[str, float]], str]
+_Maker = Callable[[Generator, str, int, dict[str, float]], str]
 _TASKS: dict[str, tuple[_Maker, dict[str, float]]] = {
     "ner": (_ner, {"plain": 0.2, "stories": 0.4, "second": 0.3, "lowercase": 0.1}),
     "nli": (
@@ -207,7 +207,7 @@ _TASKS: dict[str, tuple[_Maker, dict[str, float]]] = {
 
 
 def _split_of(content: str) -> str:
-    """The one split that an example may be in: half of all are for training."""
+    """The only split that may contain an example: half of all examples are for training."""
     return ("train", "train", "validation", "test")[
         hashlib.sha256(content.encode()).digest()[0] % 4
     ]
@@ -216,15 +216,15 @@ def _split_of(content: str) -> str:
 def _distinct(
     draw: Callable[[], T], key: Callable[[T], str], what: str, split: str | None = None
 ) -> Iterator[T]:
-    """Draws that differ by `key`, of one split where one is named."""
+    """Draws with different `key`, all of `split` if it is given."""
     seen: set[Hashable] = set()
     misses = 0
     while misses < _PATIENCE:
-        drawn = draw()
-        content = key(drawn)
+        candidate = draw()
+        content = key(candidate)
         misses += 1
         if content not in seen and split in (None, _split_of(content)):
             seen.add(content)
             misses = 0
-            yield drawn
-    raise InputError(f"No more than {len(seen)} {what} can be told: ask for fewer.")
+            yield candidate
+    raise InputError(f"No more than {len(seen)} {what} can be generated: ask for fewer.")

@@ -17,7 +17,7 @@ from langarith.errors import InputError, did_you_mean
 FOLDER = Path(__file__).with_name("languages")
 
 SLOT = re.compile(r"\{(?:(\w+):)?([^{}|]*)\|([^{}|]*)\}|\{(\w+)\}")
-"""`{slot}`, or `{masculine|feminine}` with an optional `slot:` before it that says whose gender."""
+"""`{slot}`, or `{masculine|feminine}` with an optional `slot:` that names whose gender it is."""
 
 _SLOTS = (
     "person subject surname friend founder mayor city place org country language month weekday "
@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Language:
-    """Everything needed to speak a language. `traits` are pairs of opposites."""
+    """All words and templates of a language. `traits` are pairs of opposites."""
 
     code: str
     script: Script
@@ -75,22 +75,22 @@ def codes() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
-def refuse_unspoken(languages: Iterable[str]) -> None:
+def refuse_unknown(languages: Iterable[str]) -> None:
     """Raise InputError for a language without a file."""
     for code in languages:
         if code not in codes():
             raise InputError(
-                f"The miniature does not speak '{code}'{did_you_mean(code, codes())}: "
-                f"name a language it speaks or write {FOLDER.name}/{code}.yaml."
+                f"The miniature has no language '{code}'{did_you_mean(code, codes())}: "
+                f"name one that it has or write {FOLDER.name}/{code}.yaml."
             )
 
 
 def load(code: str) -> Language:
     """The language of `languages/{code}.yaml`.
 
-    Raises InputError for a language without a file and for a file that is not complete.
+    Raises InputError for a language without a file and for an incomplete file.
     """
-    refuse_unspoken([code])
+    refuse_unknown([code])
     return _load(FOLDER / f"{code}.yaml")
 
 
@@ -146,16 +146,16 @@ def _load(path: Path) -> Language:
 def _calendar(locale: str) -> tuple[Any, Any]:
     """CLDR's months and weekdays.
 
-    Babel writes the aliases it resolves into data that locales share (after Swahili, Turkish had
-    Swahili weekdays), so the aliases are resolved in a copy.
+    Babel writes resolved aliases into data that locales share (after Swahili, Turkish had Swahili
+    weekdays), so the aliases are resolved in a copy.
     """
     from babel import localedata
 
     shared = localedata.load(locale)
-    own: dict[str | int | None, Any] = {}
+    copied: dict[str | int | None, Any] = {}
     for part, value in shared.items():
-        own[part] = copy.deepcopy(value) if part in ("months", "days") else value
-    data = localedata.LocaleDataDict(own)
+        copied[part] = copy.deepcopy(value) if part in ("months", "days") else value
+    data = localedata.LocaleDataDict(copied)
     return data["months"], data["days"]
 
 

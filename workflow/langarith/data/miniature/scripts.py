@@ -13,10 +13,10 @@ class Script:
 
     vowels: dict[str, str]
     consonants: dict[str, str]
-    stressed: dict[str, str] = field(default_factory=dict)  # the last vowel but one, where marked
-    final: dict[str, str] = field(default_factory=dict)  # another shape at the end of a word
+    stressed: dict[str, str] = field(default_factory=dict)  # the second to last vowel, if marked
+    final: dict[str, str] = field(default_factory=dict)  # other letters at the end of a word
     after: dict[str, str] = field(default_factory=dict)  # vowel signs that follow a consonant
-    joiner: str = ""  # stands between two consonants
+    joiner: str = ""  # between two consonants
 
 
 def _table(latin: str, other: str) -> dict[str, str]:
@@ -46,17 +46,17 @@ SCRIPTS = {
 
 
 def spell(name: str, script: Script) -> str:
-    """A coined name in `script`, with a capital where the script has one."""
+    """A coined name in `script`, with a capital letter if the script has them."""
     places = [i for i, letter in enumerate(name) if letter in _VOWELS]
     stress = places[-2] if len(places) > 1 else None
-    spelt = ""
+    spelling = ""
     for i, letter in enumerate(name):
-        before = name[i - 1] if i else "a"
+        previous = name[i - 1] if i else "a"
         if letter in _VOWELS:
-            table = script.after if script.after and before not in _VOWELS else script.vowels
-            spelt += script.stressed.get(letter, table[letter]) if i == stress else table[letter]
+            table = script.after if script.after and previous not in _VOWELS else script.vowels
+            spelling += script.stressed.get(letter, table[letter]) if i == stress else table[letter]
         else:
-            spelt += "" if before in _VOWELS else script.joiner
-            shape = script.consonants[letter]
-            spelt += script.final.get(letter, shape) if i == len(name) - 1 else shape
-    return spelt[0].upper() + spelt[1:]
+            spelling += "" if previous in _VOWELS else script.joiner
+            consonant = script.consonants[letter]
+            spelling += script.final.get(letter, consonant) if i == len(name) - 1 else consonant
+    return spelling[0].upper() + spelling[1:]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 KNOWN_SHARE = 0.7
-"""The share of names that training text may hold; the others occur in validation and test only."""
+"""Share of names that may occur in training text; the others are in validation and test only."""
 
 # How many names of each kind are coined.
 _FIRST_NAMES, _SURNAMES, _CITIES, _BRANDS = 24, 60, 50, 30
@@ -63,8 +63,8 @@ ORGANISATIONS = ("bank", "university", "museum", "radio", "factory", "club", "br
 
 @dataclass(frozen=True)
 class Names:
-    """Names to draw from. Some surnames are cities' names too, and organisations are called after
-    cities and surnames as well as by brands, so that only the context tells the kinds apart."""
+    """Names to draw from. Some surnames are names of cities too, and organisations are named after
+    cities, surnames and brands, so that only the context distinguishes the kinds."""
 
     first: tuple[tuple[str, ...], tuple[str, ...]]
     surnames: tuple[str, ...]
@@ -85,7 +85,7 @@ def _coin(rng: random.Random, taken: set[str], count: int, endings: Sequence[str
 
 @functools.cache
 def names(known: bool) -> Names:
-    """The names of training text, or (`known` false) those held out from it."""
+    """The names of training text or, if not `known`, those held out from it."""
     rng, taken = random.Random("names"), set[str]()
 
     def coin(count: int, endings: str) -> tuple[str, ...]:

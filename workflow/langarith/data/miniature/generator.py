@@ -13,13 +13,13 @@ from langarith.data.miniature.scripts import spell
 
 LABELS = ("entailment", "neutral", "contradiction")
 
-# Combining signs (Devanagari) are no \w in Python, so tokens are cut at marks, not made of \w.
+# Python's \w does not match combining signs (Devanagari), so tokens are split at punctuation.
 _TOKEN = re.compile(r"[.,:;!?()«»\"“”„—–।¿¡]|[^\s.,:;!?()«»\"“”„—–।¿¡]+")
 
 _KINDS = ("person", "org", "city")
 
 DENIED, ASKED = 0.2, 0.4
-"""Shares of facts told again: another value denied; of the others, after a question."""
+"""Shares of restated facts: a denial of another value; of the others, an answer to a question."""
 
 MIXED = 0.5
 """Share of the sentences and of the values in another language, in text that mixes languages."""
@@ -36,7 +36,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a sentence: fixed text, or the value of a slot."""
+    """A part of a sentence: fixed text, or the value of a slot."""
 
     text: str
     slot: str = ""
@@ -47,7 +47,7 @@ Sentence = tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
-class Told:
+class Statement:
     """A fact as a sentence; the template's number distinguishes paraphrases."""
 
     name: str
@@ -71,9 +71,9 @@ def text(sentence: Sentence) -> str:
 
 
 @dataclass(frozen=True)
-class Teller:
-    """Draws from `rng` and speaks `language`. `unseen` is the share of drawn names that training
-    text never holds; half of the sentences and values are in one of the languages `mixed`."""
+class Generator:
+    """Generates sentences in `language` with draws from `rng`. `unseen` is the share of names that
+    never occur in training text; half of the sentences and values are in a language of `mixed`."""
 
     language: Language
     rng: random.Random
@@ -84,8 +84,8 @@ class Teller:
         """True in `share` of the calls."""
         return self.rng.random() < share
 
-    def _speaker(self) -> Teller:
-        """This teller, or in half of the draws, where languages are mixed, one of another."""
+    def _random_language(self) -> Generator:
+        """This generator or, in half of the draws, one for a language of `mixed` if any."""
         if self.mixed and self.chance(MIXED):
             return replace(self, language=self.rng.choice(self.mixed))
         return self
@@ -115,10 +115,10 @@ class Teller:
 
     def value(self, slot: str, gender: int = 0) -> Value:
         """A random value for a slot; words that agree take `gender`."""
-        speaker = self._speaker()
-        if slot in self.language.words and slot not in speaker.language.words:
-            speaker = self  # a list of words that the other language does without
-        return speaker._value(slot, gender)
+        generator = self._random_language()
+        if slot in self.language.words and slot not in generator.language.words:
+            generator = self  # the other language has no such list of words
+        return generator._value(slot, gender)
 
     def _value(self, slot: str, gender: int) -> Value:  # noqa: PLR0911
         rng, language = self.rng, self.language
@@ -151,8 +151,8 @@ class Teller:
                 return Value(rng.choice(rng.choice(language.traits))[gender], gender=gender)
         return Value(rng.choice(language.words[slot])[gender], gender=gender)
 
-    def other(self, slot: str, value: Value) -> Value:
-        """Another value for the slot, which for a trait is its opposite."""
+    def other_value(self, slot: str, value: Value) -> Value:
+        """Another value for the slot; for a trait, its opposite."""
         gender = value.gender
         for pair in self.language.traits if slot == "trait" else ():
             forms = [word[gender] for word in pair]
@@ -165,32 +165,32 @@ class Teller:
 
     # Sentences ----------------------------------------------------------------------------
 
-    def say(self, template: str, values: Mapping[str, Value], pronoun: bool = False) -> Sentence:
-        """The template's sentence; slots that `values` leaves open are drawn."""
+    def render(self, template: str, values: Mapping[str, Value], pronoun: bool = False) -> Sentence:
+        """The template's sentence; slots that are not in `values` get random values."""
         filled = dict(values)
         form = self.language.pronoun if pronoun else self.language.subject
         template = template.replace("{subject}", form)
         pieces: list[Piece] = []
-        at = 0
+        end = 0
         for match in SLOT.finditer(template):
-            pieces.append(Piece(template[at : match.start()]))
-            at = match.end()
+            pieces.append(Piece(template[end : match.start()]))
+            end = match.end()
             slot = match[4] or match[1] or "person"
             if slot not in filled:
                 gender = filled["person"].gender if "person" in filled else 0
-                filled[slot] = self._fresh(slot, gender, filled)
+                filled[slot] = self._unused_value(slot, gender, filled)
             value = filled[slot]
             if match[4]:
                 pieces.append(Piece(value.text, slot, value.tag))
             else:
                 pieces.append(Piece(match[2 + value.gender]))
-        pieces.append(Piece(template[at:]))
-        said = [piece for piece in pieces if piece.text]
-        first = said[0].text
-        said[0] = replace(said[0], text=first[0].upper() + first[1:])
-        return tuple(said)
+        pieces.append(Piece(template[end:]))
+        sentence = [piece for piece in pieces if piece.text]
+        first = sentence[0].text
+        sentence[0] = replace(sentence[0], text=first[0].upper() + first[1:])
+        return tuple(sentence)
 
-    def _fresh(self, slot: str, gender: int, filled: Mapping[str, Value]) -> Value:
+    def _unused_value(self, slot: str, gender: int, filled: Mapping[str, Value]) -> Value:
         taken = {value.text for value in filled.values()}
         while (value := self.value(slot, gender)).text in taken:
             pass
@@ -201,22 +201,24 @@ class Teller:
         name: str,
         subject: Value,
         value: Value | None = None,
-        besides: int | None = None,
+        exclude: int | None = None,
         pronoun: bool = False,
-    ) -> Told:
-        """State a fact; `besides` is the number of a template not to use."""
-        speaker = self._speaker()
-        return speaker._fact(name, subject, value, besides if speaker is self else None, pronoun)
+    ) -> Statement:
+        """State a fact; `exclude` is the number of a template not to use."""
+        generator = self._random_language()
+        return generator._fact(
+            name, subject, value, exclude if generator is self else None, pronoun
+        )
 
     def _fact(
-        self, name: str, subject: Value, value: Value | None, besides: int | None, pronoun: bool
-    ) -> Told:
+        self, name: str, subject: Value, value: Value | None, exclude: int | None, pronoun: bool
+    ) -> Statement:
         relation, templates = world.RELATIONS[name], self.language.facts[name].tell
-        number = self.rng.choice([i for i in range(len(templates)) if i != besides])
+        number = self.rng.choice([i for i in range(len(templates)) if i != exclude])
         if value is None:
             value = self.value(relation.slot, subject.gender)
         values = {relation.about: subject, relation.slot: value}
-        return Told(name, number, value, self.say(templates[number], values, pronoun))
+        return Statement(name, number, value, self.render(templates[number], values, pronoun))
 
     def facts_about(self, kind: str, count: int) -> list[str]:
         """Names of up to `count` different relations of a kind of subject, in random order."""
@@ -226,13 +228,13 @@ class Teller:
 
     def filler(self) -> Sentence:
         """A sentence without names."""
-        speaker = self._speaker()
-        return speaker.say(self.rng.choice(speaker.language.filler), {})
+        generator = self._random_language()
+        return generator.render(self.rng.choice(generator.language.filler), {})
 
     def story(self) -> Sentence:
         """A sentence with several names."""
-        speaker = self._speaker()
-        return speaker.say(self.rng.choice(speaker.language.stories), {})
+        generator = self._random_language()
+        return generator.render(self.rng.choice(generator.language.stories), {})
 
     # Examples -----------------------------------------------------------------------------
 
@@ -253,51 +255,54 @@ class Teller:
             elif self.chance(0.25):
                 sentences.append(self.story())
             else:
-                sentences.append(self.say(filler.pop(), {}))
+                sentences.append(self.render(filler.pop(), {}))
         title = entity.text if entity else text(sentences[0]).rstrip(".।")
         return title, " ".join(map(text, sentences))
 
-    def retold(self, other: Teller) -> tuple[str, str]:
+    def restated_document(self, other: Generator) -> tuple[str, str]:
         """Title and text of a document that states facts about one subject twice.
 
-        `other` tells them again, in other words or, where it speaks another language, in that one.
-        It shuffles them, asks a question before some, and denies another value instead of others.
+        `other` restates them in random order, in other words or in its own language. It puts a
+        question before some of them, and denies another value instead of stating others.
         """
         kind = self.rng.choice((*_KINDS, "person"))
-        subject, same_subject = self._alike(other, kind)
+        subject, same_subject = self._parallel_values(other, kind)
         names = self.facts_about(kind, self.rng.randrange(2, 5))
-        first, again = list[str](), list[str]()
+        first, second = list[str](), list[str]()
         for name in names:
-            value, same_value = self._alike(other, world.RELATIONS[name].slot, subject.gender)
-            told = self.fact(name, subject, value, pronoun=bool(first) and self.chance(0.3))
-            first.append(text(told.sentence))
-            besides = told.template if other.language is self.language else None
-            again.append(other._again(name, same_subject, same_value, besides))
-        self.rng.shuffle(again)
-        halves = [first, again]
+            value, same_value = self._parallel_values(
+                other, world.RELATIONS[name].slot, subject.gender
+            )
+            statement = self.fact(name, subject, value, pronoun=bool(first) and self.chance(0.3))
+            first.append(text(statement.sentence))
+            exclude = statement.template if other.language is self.language else None
+            second.append(other._restate(name, same_subject, same_value, exclude))
+        self.rng.shuffle(second)
+        halves = [first, second]
         self.rng.shuffle(halves)
         between = [text(self.filler())] if self.chance(0.3) else []
         return subject.text, " ".join([*halves[0], *between, *halves[1]])
 
-    def _alike(self, other: Teller, slot: str, gender: int = 0) -> tuple[Value, Value]:
-        """A random value for a slot, by both tellers: lists of words are in one order in all
-        languages, so equal draws mean the same."""
+    def _parallel_values(self, other: Generator, slot: str, gender: int = 0) -> tuple[Value, Value]:
+        """A random value for a slot in the languages of both generators: word lists have the same
+        order in all languages, so equal draws have the same meaning."""
         state = other.rng.getstate()
         same = other.value(slot, gender)
         self.rng.setstate(state)
         return self.value(slot, gender), same
 
-    def _again(self, name: str, subject: Value, value: Value, besides: int | None) -> str:
-        """A fact by another template than `besides`, perhaps as an answer, or another denied."""
+    def _restate(self, name: str, subject: Value, value: Value, exclude: int | None) -> str:
+        """The fact with a template other than `exclude`, as a statement, an answer or a denial."""
         relation, fact = world.RELATIONS[name], self.language.facts[name]
         values = {relation.about: subject, relation.slot: value}
         if relation.single and self.chance(DENIED):
-            values[relation.slot] = self.other(relation.slot, value)
-            return text(self.say(fact.deny, values))
-        said = text(self.fact(name, subject, value, besides).sentence)
+            values[relation.slot] = self.other_value(relation.slot, value)
+            return text(self.render(fact.deny, values))
+        statement = text(self.fact(name, subject, value, exclude).sentence)
         if self.chance(ASKED):
-            return f"{text(self.say(self.rng.choice(fact.ask), {relation.about: subject}))} {said}"
-        return said
+            question = text(self.render(self.rng.choice(fact.ask), {relation.about: subject}))
+            return f"{question} {statement}"
+        return statement
 
     def ner(
         self, *, plain: float, stories: float, second: float, lowercase: float
@@ -336,17 +341,17 @@ class Teller:
             value = self.value(relation.slot, subject.gender)
         elif label == "entailment":
             deny = deny and relation.single
-            value = self.other(relation.slot, target.value) if deny else target.value
+            value = self.other_value(relation.slot, target.value) if deny else target.value
         else:
             deny = deny or not relation.single
-            value = target.value if deny else self.other(relation.slot, target.value)
+            value = target.value if deny else self.other_value(relation.slot, target.value)
         if deny:
             values = {relation.about: subject, relation.slot: value}
-            hypothesis = self.say(self.language.facts[name].deny, values)
+            hypothesis = self.render(self.language.facts[name].deny, values)
         else:
-            besides = target.template if name == target.name else None
-            hypothesis = self.fact(name, subject, value, besides).sentence
-        return " ".join(text(told.sentence) for told in premises), text(hypothesis)
+            exclude = target.template if name == target.name else None
+            hypothesis = self.fact(name, subject, value, exclude).sentence
+        return " ".join(text(statement.sentence) for statement in premises), text(hypothesis)
 
     def paragraph(
         self, *, questions: int, crowd: float, pronouns: float, reverse: float
@@ -357,32 +362,37 @@ class Teller:
         names = self.facts_about(kind, 2 if crowded else self.rng.randrange(3, 6))
         subjects = [self.value(kind)]
         if crowded:
-            subjects.append(self.other(kind, subjects[0]))
-        context, asked, given = "", list[Question](), dict[str, Value]()
+            subjects.append(self.other_value(kind, subjects[0]))
+        context, candidates, stated = "", list[Question](), dict[str, Value]()
         for subject in subjects:
             for i, name in enumerate(names):
-                told = self._told(name, subject, given.get(name), bool(i) and self.chance(pronouns))
-                given[name] = told.value
+                pronoun = bool(i) and self.chance(pronouns)
+                statement = self._distinct_fact(name, subject, stated.get(name), pronoun)
+                stated[name] = statement.value
                 context += " " if context else ""
-                asked.append(self._question(told, subject, len(context), reverse))
-                context += text(told.sentence)
-        self.rng.shuffle(asked)
-        return subjects[0].text, context, asked[:questions]
+                candidates.append(self._question(statement, subject, len(context), reverse))
+                context += text(statement.sentence)
+        self.rng.shuffle(candidates)
+        return subjects[0].text, context, candidates[:questions]
 
-    def _told(self, name: str, subject: Value, before: Value | None, pronoun: bool) -> Told:
-        """A fact whose value differs from `before`, the one stated of somebody else."""
+    def _distinct_fact(
+        self, name: str, subject: Value, before: Value | None, pronoun: bool
+    ) -> Statement:
+        """A fact whose value differs from `before`, the one stated about another subject."""
         slot = world.RELATIONS[name].slot
         value = self.value(slot, subject.gender)
         while before and value.text == before.text:
             value = self.value(slot, subject.gender)
         return self.fact(name, subject, value, pronoun=pronoun)
 
-    def _question(self, told: Told, subject: Value, offset: int, reverse: float) -> Question:
-        relation, fact = world.RELATIONS[told.name], self.language.facts[told.name]
-        slots = [piece.slot for piece in told.sentence]
+    def _question(
+        self, statement: Statement, subject: Value, offset: int, reverse: float
+    ) -> Question:
+        relation, fact = world.RELATIONS[statement.name], self.language.facts[statement.name]
+        slots = [piece.slot for piece in statement.sentence]
         ask_who = fact.who and relation.about in slots and self.chance(reverse)
         template = fact.who if ask_who and fact.who else self.rng.choice(fact.ask)
         index = slots.index(relation.about if ask_who else relation.slot)
-        start = offset + len(text(told.sentence[:index]))
-        values = {relation.about: subject, relation.slot: told.value}
-        return Question(text(self.say(template, values)), told.sentence[index].text, start)
+        start = offset + len(text(statement.sentence[:index]))
+        values = {relation.about: subject, relation.slot: statement.value}
+        return Question(text(self.render(template, values)), statement.sentence[index].text, start)
