@@ -51,7 +51,7 @@ def our_job(given: harness.Given) -> dict[str, Any]:
     from langarith.tasks.shared.base import Encoding
 
     task = tasks.get("ner")
-    split = scoring.Split(
+    split = scoring.EncodedSplit(
         task,
         task.read(Path(given["sentences"])),
         encoders.load_tokenizer(given["tokenizer"]),

@@ -33,7 +33,7 @@ def _prepared(given: harness.Given) -> tuple[Any, Any, Any, Any]:
     from transformers import set_seed
 
     from langarith import tasks
-    from langarith.evaluation.scoring import TASK, Split, load_stack, use_language_adapter
+    from langarith.evaluation.scoring import TASK, EncodedSplit, load_stack, use_language_adapter
     from langarith.models import encoders
     from langarith.tasks.shared.base import Encoding
 
@@ -43,7 +43,7 @@ def _prepared(given: harness.Given) -> tuple[Any, Any, Any, Any]:
     examples = task.read(Path(given["train"]))
     encoding = Encoding(LONGEST, task.labels(examples))
     features = task.encode(examples, tokenizer, replace(encoding, training=True))
-    held_out = Split(
+    held_out = EncodedSplit(
         task,
         task.read(Path(given["validation"])),
         tokenizer,

@@ -53,7 +53,7 @@ def swept_cells(experiment):
 
 # --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
 def other_targets(cell):
-    """Sweeps of other targets in the place of a cell, see `selection.place`."""
+    """Sweeps of other targets in the place of a cell, see `selection.group_key`."""
     return [cell_file(other, "selected.json") for other in asked(choice.others)[cell]]
 
 

@@ -341,7 +341,7 @@ def test_regret_is_zero_where_the_coarse_grid_has_the_full_ones_choice(validatio
     evaluations = list(found["evaluations"])
     assert evaluations[:4] + evaluations[5:] == [11, 6, 5, 3, 0] and 9 <= evaluations[4] <= 13
     for row in found.to_dict("records"):
-        if row["grid"] not in ("refine", analysis.FIXED) and fine in selection.coarser(
+        if row["grid"] not in ("refine", analysis.FIXED) and fine in selection.coarse_grid(
             grid, float(row["grid"])
         ):
             assert (row["lambda"], row["regret"]) == (fine, 0.0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from langarith import layout, merging
 from langarith.evaluation import outcomes, selection
-from langarith.evaluation.selection import Swept
+from langarith.evaluation.selection import CellScores
 from langarith.results import chosen, estimates, gains, label_free, statistics, tables
 
 RELATED = {"es": "fr", "de": "fr"}
@@ -26,15 +26,15 @@ def curve(values: list[int]) -> dict[tuple[float, ...], float]:
     return dict(zip(GRID, map(float, values), strict=True))
 
 
-def swept(target: str, validation: list[int], entropy: list[int], test: list[int]) -> Swept:
+def swept(target: str, validation: list[int], entropy: list[int], test: list[int]) -> CellScores:
     curves = [curve(values) for values in (validation, entropy, test)]
     losses = curve([abs(i - 8) for i in range(21)])
-    return Swept(
+    return CellScores(
         "tiny", "ner", target, "la", "en+fr", 1, *curves, (3.0, 4.0), 0.5, masked_lm=losses
     )
 
 
-def choices(cell: Swept, others: list[Swept]) -> dict[str, object]:
+def choices(cell: CellScores, others: list[CellScores]) -> dict[str, object]:
     return {name: selection.get(name).choose(cell, others) for name in selection.names()}
 
 
@@ -178,7 +178,7 @@ def test_every_number_of_a_point_is_near_what_a_closed_rule_says(name: str) -> N
     points = method.points(LAMBDAS, 2)
     flat = dict.fromkeys(points, 1.0)
     neutral = selection.neutral(method, points[0])
-    cell = Swept("tiny", "ner", "es", name, "en+fr", 1, flat, flat, flat, (3.0, 4.0), neutral)
+    cell = CellScores("tiny", "ner", "es", name, "en+fr", 1, flat, flat, flat, (3.0, 4.0), neutral)
     found = {n: selection.get(n).choose(cell, []) for n in ("norm", "fixed", "left", "right")}
     numbers = len(points[0])
     assert found["norm"] == (0.25,) * numbers
@@ -193,7 +193,7 @@ def test_transfer_looks_at_the_same_cells_in_label_free_and_in_tables(cells) -> 
     others = [cell for cell in cells if cell["target"] != "es"]
     rows = label_free.rows(shown, "en", RELATED, others=others)
     found = {row["seed"]: row["lambda"] for row in rows if row["rule"] == "transfer"}
-    swept = [Swept.read(cell) for cell in shown], [Swept.read(cell) for cell in others]
+    swept = [CellScores.read(cell) for cell in shown], [CellScores.read(cell) for cell in others]
     of_tables = chosen.rows("zero_shot", "transfer", *swept, "en", RELATED)
     assert found == {row["seed"]: row["lambda"] for row in of_tables} and len(found) == 2
     assert not [row for row in label_free.rows(shown, "en", RELATED) if row["rule"] == "transfer"]

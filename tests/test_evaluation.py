@@ -61,10 +61,10 @@ def pairs(count: int, seed: int) -> list[LabelledText]:
 EXAMPLES = {"ner": sentences, "nli": pairs}
 
 
-class Watched(scoring.Split):
+class Watched(scoring.EncodedSplit):
     """A split that remembers the language adapter of each model that it scored."""
 
-    def score(self, model: PreTrainedModel) -> scoring.Scored:
+    def score(self, model: PreTrainedModel) -> scoring.SplitScores:
         tensors = named_parameters(model, scoring.LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
         return super().score(model)

@@ -229,9 +229,9 @@ def test_dropout_is_off_and_chunks_without_a_mask_count(tmp_path, tiny_tokenizer
 
 def test_chunks_are_spread_over_the_text() -> None:
     rows = np.arange(10).reshape(10, 1)
-    assert fisher.spread(rows, 4).flatten().tolist() == [0, 3, 6, 9]
-    assert fisher.spread(rows, 40).flatten().tolist() == list(range(10))
-    assert fisher.spread(rows, 1).flatten().tolist() == [0]
+    assert fisher.evenly_spaced(rows, 4).flatten().tolist() == [0, 3, 6, 9]
+    assert fisher.evenly_spaced(rows, 40).flatten().tolist() == list(range(10))
+    assert fisher.evenly_spaced(rows, 1).flatten().tolist() == [0]
 
 
 def test_the_job_writes_a_tensor_for_each_parameter(base, tmp_path, tiny_tokenizer) -> None:

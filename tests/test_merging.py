@@ -165,9 +165,9 @@ from langarith.merging import Method
 
 
 def prepare(operands, *, device, **_):
-    from langarith.merging.tensors import interpolate, moved
+    from langarith.merging.tensors import interpolate, on_device
 
-    left, right = (moved(operand, device) for operand in operands)
+    left, right = (on_device(operand, device) for operand in operands)
     return lambda point: interpolate(left, right, 0.5)
 
 

@@ -146,7 +146,7 @@ def test_dare_by_numpy(left, right, origin, weight, drop, seed) -> None:
     for name, shape in SHAPES.items():
         expected = array(origin, name)
         for place, (share, operand) in enumerate([(weight, left), (1 - weight, right)]):
-            mask = dare.kept(name, shape, 1 - drop / 100, seed, place).numpy()
+            mask = dare.kept_entries(name, shape, 1 - drop / 100, seed, place).numpy()
             vector = array(operand, name) - array(origin, name)
             expected = expected + share * mask * vector / (1 - drop / 100)
         np.testing.assert_allclose(merged[name].numpy(), expected, rtol=1e-3, atol=1e-4)
@@ -178,7 +178,7 @@ def test_dare_needs_a_seed() -> None:
 
 def test_dare_drops_its_share_and_each_vector_by_a_mask_of_its_own() -> None:
     masks = {
-        (seed, place): dare.kept("w", (400, 500), 0.1, seed, place)
+        (seed, place): dare.kept_entries("w", (400, 500), 0.1, seed, place)
         for seed in (1, 2)
         for place in (0, 1)
     }
@@ -187,12 +187,12 @@ def test_dare_drops_its_share_and_each_vector_by_a_mask_of_its_own() -> None:
     first, *others = masks.values()
     for other in others:  # independent: both keep a hundredth
         assert float((first & other).double().mean()) == pytest.approx(0.01, abs=0.002)
-    other = dare.kept("v", (400, 500), 0.1, 1, 0)
+    other = dare.kept_entries("v", (400, 500), 0.1, 1, 0)
     assert float((first & other).double().mean()) == pytest.approx(0.01, abs=0.002)
 
 
 def test_dare_draws_the_same_on_every_machine() -> None:
-    mask = dare.kept("w", (12,), 0.5, 1, 0)
+    mask = dare.kept_entries("w", (12,), 0.5, 1, 0)
     assert "".join(str(int(kept)) for kept in mask) == "100110010100"
 
 

@@ -23,7 +23,7 @@ from langarith import layout, merging
 from langarith.data import relatedness
 from langarith.errors import InputError
 from langarith.evaluation import outcomes, selection
-from langarith.evaluation.scoring import LANGUAGE, Scored
+from langarith.evaluation.scoring import LANGUAGE, SplitScores
 from langarith.evaluation.sweep import sweep
 from langarith.files import write_json, write_lock
 from langarith.merging.la import weights
@@ -127,7 +127,7 @@ def test_a_soup_is_the_plain_mean(operands) -> None:
 def test_a_soup_has_one_point_without_a_grid() -> None:
     method = merging.get("soup")
     assert method.search((), 3).first == method.search((), 3).grid == ((0.33, 0.33),)
-    assert method.search((), 3).most == 1 and method.search((), 3).near((0.33, 0.33)) == []
+    assert method.search((), 3).most_points == 1 and method.search((), 3).near((0.33, 0.33)) == []
     assert method.describe(["en", "fr", "it"], (0.33, 0.33)) == "(en + fr + it) / 3"
 
 
@@ -175,13 +175,13 @@ class Peak:
     def __init__(self, peak: tuple[float, ...]) -> None:
         self.peak, self.passes = torch.tensor(peak), 0
 
-    def score(self, model) -> Scored:
+    def score(self, model) -> SplitScores:
         self.passes += 1
         ((_, parameter),) = model.named_parameters()
         distance = float(((parameter.detach() - self.peak) ** 2).sum())
-        return Scored({"f1": round(100 - 40 * distance, 3)}, [], {}, 0.0)
+        return SplitScores({"f1": round(100 - 40 * distance, 3)}, [], {}, 0.0)
 
-    def report(self, scored: Scored) -> Scored:
+    def report(self, scored: SplitScores) -> SplitScores:
         return scored
 
 
@@ -218,7 +218,7 @@ def test_a_refined_search_of_many_operands_costs_few_evaluations(
     refined, passes = searched(values, peak, "refine")
     assert refined.selected == peak[:-1]
     assert passes == len(refined.scores["validation"]) <= most < whole
-    assert method.search(values, len(peak), "refine").most == most
+    assert method.search(values, len(peak), "refine").most_points == most
     assert len(method.search(values, len(peak)).grid) == whole
 
 
@@ -231,7 +231,9 @@ def test_the_documentation_states_the_numbers_of_evaluations(root: Path) -> None
             merging.get("la").search(values, int(operands), "refine")
             for values in (TENTHS, TWENTIETHS)
         ]
-        counts = [number for search in searches for number in (len(search.grid), search.most)]
+        counts = [
+            number for search in searches for number in (len(search.grid), search.most_points)
+        ]
         assert stated == [f"{number:,}" for number in counts]
 
 
@@ -305,7 +307,7 @@ def test_the_grid_of_several_operands_leaves_that_of_two_as_it_is(
     assert grid.lambdas(several, "la", 3) == (TENTHS, "refine")
     assert grid.lambdas(plain, "la", 3) == (TENTHS, "grid")
     assert grid.lambdas(several, "soup", 3) == ((), "grid")
-    assert grid.search(several, "la", 3).most == 36
+    assert grid.search(several, "la", 3).most_points == 36
     assert len(grid.search(plain, "la", 3).first) == 66
     assert grid.search(several, "soup", 3).first == ((0.33, 0.33),)
 
@@ -392,7 +394,7 @@ def test_relatives_come_from_the_lock_file(tmp_path: Path, root: Path) -> None:
 
 def test_the_proposal_has_as_many_relatives_as_are_asked_for() -> None:
     rows = [
-        relatedness.Row(target, candidate, 1, 0.1, rank, True, rank == 1)
+        relatedness.RankedCandidate(target, candidate, 1, 0.1, rank, True, rank == 1)
         for target, candidates in {"es": ["fr", "it", "de"], "tr": ["de"]}.items()
         for rank, candidate in enumerate(candidates, start=1)
     ]
@@ -403,14 +405,14 @@ def test_the_proposal_has_as_many_relatives_as_are_asked_for() -> None:
 def test_accepting_a_proposal_keeps_earlier_choices_first() -> None:
     earlier = {"es": "pt", "fr": ["it", "es", "ca"], "de": "nl"}
     proposed = {"es": ["fr", "pt", "it"], "fr": ["es", "it"], "tr": ["de", "es"]}
-    assert relatedness.accepted(earlier, proposed) == {
+    assert relatedness.updated_lock(earlier, proposed) == {
         "es": ["pt", "fr", "it"],
         "fr": ["it", "es", "ca"],
         "de": "nl",
         "tr": ["de", "es"],
     }
     single = {"es": "fr", "it": "es"}
-    assert relatedness.accepted({"es": "pt"}, single) == {"es": "pt", "it": "es"}
+    assert relatedness.updated_lock({"es": "pt"}, single) == {"es": "pt", "it": "es"}
 
 
 # ---------------------------------------------------------------- tables and figures

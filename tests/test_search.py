@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langarith import merging
 from langarith.cluster import costs, disk
 from langarith.evaluation import selection
-from langarith.evaluation.selection import Swept
+from langarith.evaluation.selection import CellScores
 from langarith.merging.search import coarse
 from langarith.results import analysis, label_free, searches, sheets
 from langarith.results.figures import DRAW
@@ -90,7 +90,7 @@ def test_neighbours_of_the_best(best: float, near: list[float]) -> None:
 def test_a_search_by_grid_is_every_point_at_once() -> None:
     search = LA.search(TWENTY_ONE, 2)
     assert numbers(search.first) == list(TWENTY_ONE)
-    assert search.near((0.4,)) == [] and search.most == 21
+    assert search.near((0.4,)) == [] and search.most_points == 21
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_search_by_grid_is_every_point_at_once() -> None:
     ],
 )
 def test_most_evaluations(method: str, lambdas: tuple[float, ...], most: int) -> None:
-    assert merging.get(method).search(lambdas, 2, "refine").most == most
+    assert merging.get(method).search(lambdas, 2, "refine").most_points == most
 
 
 def test_points_of_several_numbers_are_near_in_each() -> None:
@@ -147,11 +147,13 @@ def test_on_any_curve_it_misses_at_most_what_it_did_not_evaluate(scores) -> None
     assert searches.grid_size(evaluated) == 21
 
 
-def swept(target: str, validation: dict[float, float], refined: set[float]) -> Swept:
+def swept(target: str, validation: dict[float, float], refined: set[float]) -> CellScores:
     at = {(w,): score for w, score in validation.items()}
     entropy = {point: point[0] for point in at}
     points = frozenset((w,) for w in refined)
-    return Swept("tiny", "ner", target, "la", "en+fr", 1, at, entropy, at, (3.0, 4.0), 0.5, points)
+    return CellScores(
+        "tiny", "ner", target, "la", "en+fr", 1, at, entropy, at, (3.0, 4.0), 0.5, points
+    )
 
 
 def test_points_that_labels_of_the_target_chose_serve_the_papers_rule_alone() -> None:
@@ -263,7 +265,7 @@ def test_a_refined_search_is_planned_by_its_greatest_number_of_points(root: Path
     study = loading.load(root / "config.yaml")
     fine = {"start": 0, "stop": 1, "step": 0.05}
     refined = with_search(study, la=fine | {"search": "refine"})
-    assert grid.search(study, "la", 2).most == 21
+    assert grid.search(study, "la", 2).most_points == 21
     whole, less = (costs.Needs(s).sweep("mbert", "ner", "la").seconds for s in (study, refined))
     # both splits at each point, and test without a language adapter
     assert less / whole == pytest.approx((2 * 13 + 1) / (2 * 21 + 1))

@@ -79,25 +79,25 @@ def test_equal_weights_are_preferred_where_points_have_several_numbers() -> None
 )
 def test_steps_of_section_5_1(step: float, points: list[float]) -> None:
     assert step in selection.COARSE_STEPS
-    assert selection.coarser(TWENTY_ONE, step) == points
-    assert selection.coarser(TWENTY_ONE[::-1], step) == points
+    assert selection.coarse_grid(TWENTY_ONE, step) == points
+    assert selection.coarse_grid(TWENTY_ONE[::-1], step) == points
 
 
 def test_grid_that_would_need_new_evaluations_is_empty() -> None:
-    assert selection.coarser([0.0, 0.25, 0.5, 0.75, 1.0], 0.1) == []
-    assert selection.coarser([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 0.25) == []
+    assert selection.coarse_grid([0.0, 0.25, 0.5, 0.75, 1.0], 0.1) == []
+    assert selection.coarse_grid([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 0.25) == []
 
 
 def test_grid_starts_where_the_full_one_does() -> None:
     ties = [round(0.8 + 0.1 * i, 2) for i in range(11)]
-    assert selection.coarser(ties, 0.2) == [0.8, 1.0, 1.2, 1.4, 1.6, 1.8]
-    assert selection.coarser(ties, 0.25) == []
+    assert selection.coarse_grid(ties, 0.2) == [0.8, 1.0, 1.2, 1.4, 1.6, 1.8]
+    assert selection.coarse_grid(ties, 0.25) == []
 
 
 @given(st.integers(1, 20), st.integers(1, 5))
 def test_every_nth_point_of_a_grid(divisions: int, factor: int) -> None:
     grid = [round(i / divisions, 2) for i in range(divisions + 1)]
-    found = selection.coarser(grid, factor / divisions)
+    found = selection.coarse_grid(grid, factor / divisions)
     # rounding to two decimals, as in file names, may leave a grid that is no grid
     assert found in ([], grid[::factor])
     if 100 % divisions == 0:

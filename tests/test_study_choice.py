@@ -88,7 +88,7 @@ def test_each_rule_that_chooses_in_earnest_may_be_named(tmp_path, rule) -> None:
 def test_losses_are_computed_only_where_a_study_asks(tmp_path) -> None:
     plain = study(tmp_path, "experiments: {zero_shot: {}, label_free: {}, ties: {}}")
     assert choice.cells_with_losses(plain) == []
-    assert "mlm" not in choice.compared(plain)
+    assert "mlm" not in choice.compared_rules(plain)
     asked = study(tmp_path, "experiments: {ties: {}, label_free: {rules: [validation, mlm]}}")
     found = choice.cells_with_losses(asked)
     # once for all tasks, of the experiment that asks alone
@@ -99,7 +99,7 @@ def test_losses_are_computed_only_where_a_study_asks(tmp_path) -> None:
     assert {c.method for c in found} == {"la"}
     everywhere = study(tmp_path, "selection: mlm\nexperiments: {ties: {}, label_free: {}}")
     assert {c.method for c in choice.cells_with_losses(everywhere)} > {"la"}
-    assert choice.compared(everywhere) == selection.names()
+    assert choice.compared_rules(everywhere) == selection.names()
 
 
 def test_other_targets_have_the_like_in_the_place_of_a_cell(tmp_path) -> None:

@@ -47,7 +47,7 @@ with record.job(snakemake) as warnings:
     data, dropped_words = batching.task_dataset(encoded.columns), encoded.dropped_words
     del encoded  # lists take several times the memory of the dataset
     held_out, test = (
-        scoring.Split(task, examples[split], tokenizer, encoding, **snakemake.params.batches)
+        scoring.EncodedSplit(task, examples[split], tokenizer, encoding, **snakemake.params.batches)
         for split in ("validation", "test")
     )
 

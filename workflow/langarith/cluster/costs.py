@@ -176,7 +176,7 @@ def sweep(
     study: schema.Study, task: str, method: str, operands: int, shape: Shape, counts: Counts
 ) -> float:
     """Operations of one cell of a task with so many examples."""
-    passes = sweep_passes(grid.search(study, method, operands).most, counts)
+    passes = sweep_passes(grid.search(study, method, operands).most_points, counts)
     return passes * example(shape, typical_length(study, task))
 
 

@@ -173,7 +173,7 @@ def _cells(study: schema.Study, missing: Missing) -> Iterator[float]:
     for cell in _all_cells(study):
         if missing(layout.CELL.format(**cell.wildcards), "selected.json"):
             _, validation, test = costs.most_examples(study, cell.task)
-            points = grid.search(study, cell.method, len(cell.operands)).most
+            points = grid.search(study, cell.method, len(cell.operands)).most_points
             tested = 1 + len(merging.get(cell.method).tested)
             counted = OUTCOME * points * (validation + test)
             yield CELL + POINT * points + PREDICTION * test * tested + counted

@@ -122,7 +122,7 @@ class Counter:
         if rule == "score_task_adapter":
             return self._sweep(model, shape, 1, *counted)
         method, operands = names["method"], len(parse_operands(names["operands"]))
-        points = grid.search(self.study, method, operands).most
+        points = grid.search(self.study, method, operands).most_points
         return self._sweep(model, shape, points, *counted)
 
     def _sweep(

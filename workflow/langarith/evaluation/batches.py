@@ -15,18 +15,18 @@ from langarith.models.padding import pad, pad_mask
 def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
     """Indices of features in batches of near-equal length, longest first.
 
-    Of all ways to cut the sorted features into batches within the bound, the one with the fewest
-    tokens to compute, padding included. A batch counts as 1/32 of the bound more than its tokens:
-    what it costs to start one. The bound is set by how fast a device is, and so is that.
+    Of all ways to split the sorted features into batches within the bound, the one with the fewest
+    tokens to compute, padding included. Starting a batch counts as 1/32 of the bound in tokens:
+    both are proportional to the speed of the device.
 
     Args:
         lengths: tokens per feature.
-        tokens_per_batch: bound on rows x longest row of a batch, padding included; one row may be
-            longer.
+        tokens_per_batch: bound on rows x longest row of a batch, padding included; a single row
+            may be longer.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     widths = [max(1, lengths[i]) for i in order]
-    # from the end: the cost of the features from here on, and where the batch that starts here ends
+    # by first feature: the cost from there to the end, and the end of the batch that starts there
     cost = np.zeros(len(order) + 1)
     end = np.zeros(len(order), dtype=np.int64)
     for first in range(len(order) - 1, -1, -1):
@@ -42,10 +42,10 @@ def buckets(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]
 
 
 class Batches:
-    """Encoded examples, padded and moved to the device once, to be passed through many models.
+    """Encoded examples, padded and moved to the device once for many models.
 
-    A sweep runs the same examples through 21 merges: everything that does not depend on the
-    weights is done here, once.
+    A sweep runs the same examples through 21 merges: everything that does not depend on the weights
+    is done here, once.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Batches:
 def run(
     model: PreTrainedModel, batches: Batches, head: str, dtype: str
 ) -> tuple[list[Any], list[Any]]:
-    """The outputs of a model under its present weights, and how uncertain they are.
+    """The outputs of a model with its current weights, and their entropies.
 
-    All batches are queued on a GPU before the first output is copied back, so that it computes
-    without a pause.
+    All batches are queued on a GPU before the first output is copied back, so that it is never
+    idle.
 
     Returns:
         Two lists in the order of the features. Outputs: tagging: int arrays (length,) of class
         ids; classification: ints; qa: float32 arrays (2, length) of start and end logits.
         Entropies in nats: tagging: float32 arrays (length,); classification: floats; qa: None,
-        since which positions are admissible is the task's.
+        because the task decides which positions are admissible.
     """
     model.eval()
     kind = next(model.parameters()).device.type
@@ -107,8 +107,8 @@ def run(
     outputs: list[Any] = [None] * batches.count
     entropies: list[Any] = [None] * batches.count
     for indices, result, entropy in results:
-        for found, values in ((outputs, result), (entropies, entropy)):
+        for target, values in ((outputs, result), (entropies, entropy)):
             if values is not None:
                 for i, row in zip(indices, values.cpu().numpy(), strict=True):
-                    found[i] = row.item() if row.ndim == 0 else row[..., : batches.lengths[i]]
+                    target[i] = row.item() if row.ndim == 0 else row[..., : batches.lengths[i]]
     return outputs, entropies

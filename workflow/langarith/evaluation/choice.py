@@ -1,4 +1,4 @@
-"""Which rules a study asks for, and what they need beside the sweeps."""
+"""The rules that a study names, and what they need besides the sweeps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from langarith.study import experiments, sources
 from langarith.study.schema import Study
 
 
-def compared(study: Study) -> tuple[str, ...]:
+def compared_rules(study: Study) -> tuple[str, ...]:
     """The rules that `label_free` compares, in the order of tables.
 
-    Where it names none: those that choose from what sweeps leave, and the study's own.
+    If it names none: those that need only the files of sweeps, and the study's `selection`.
     """
     view = study.experiments.get("label_free")
     named = (view.rules if view else None) or {*selection.without_own_jobs(), study.selection}
@@ -26,9 +26,9 @@ def compared(study: Study) -> tuple[str, ...]:
 
 
 def rules(study: Study, experiment: str) -> tuple[str, ...]:
-    """The rules that choose in the cells of an experiment; none where no choice is shown."""
+    """The rules that choose in the cells of an experiment; none if it shows no choice."""
     if experiment == "label_free":
-        return compared(study)
+        return compared_rules(study)
     return (study.selection,) if shows_choice(experiment) else ()
 
 
@@ -39,19 +39,19 @@ def shows_choice(experiment: str) -> bool:
 
 
 def needs(study: Study, experiment: str) -> frozenset[selection.Need]:
-    """What the rules that choose in the cells of an experiment need beside each cell's sweep."""
+    """What the rules that choose in the cells of an experiment need besides each cell's sweep."""
     return frozenset[selection.Need]().union(
         *(selection.get(name).needs for name in rules(study, experiment))
     )
 
 
 def cells_with_losses(study: Study) -> list[Cell]:
-    """A cell for each merge and target whose masked-LM losses some experiment needs.
+    """A cell for each merge and target whose masked-LM losses an experiment needs.
 
-    The losses do not depend on the task: of cells that differ in it the first one. Cells of
+    The losses do not depend on the task: of cells that differ only in it, the first one. Cells of
     `experiments.texts` have no task.
     """
-    found: dict[tuple[object, ...], Cell] = {}
+    first: dict[tuple[object, ...], Cell] = {}
     wanted: list[Cell] = []
     for name in study.experiments:
         wanted += experiments.texts(study, name)
@@ -60,21 +60,21 @@ def cells_with_losses(study: Study) -> list[Cell]:
     for cell in wanted:
         names = cell.wildcards
         del names["task"]
-        found.setdefault(tuple(names.values()), cell)
-    return list(found.values())
+        first.setdefault(tuple(names.values()), cell)
+    return list(first.values())
 
 
 def others(study: Study) -> dict[Cell, list[Cell]]:
-    """For every cell of a study, what its other targets of the task have in the same place.
+    """For every cell of a study, the matching cells of the other targets of its task.
 
-    Model, method, seed and the role of the operands are the same: for es in `en+related` the cell
-    `en+related` of de.
+    They have the same model, method, seed and role of the operands: for `en+related` of es, the
+    cell `en+related` of de.
     """
     groups: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     cells = experiments.all_cells(study)
     for cell in cells:
-        place = selection.place(cell.wildcards, study.task_language, study.related)
-        groups[place].append(cell)
+        key = selection.group_key(cell.wildcards, study.task_language, study.related)
+        groups[key].append(cell)
     return {
         cell: [other for other in group if other.target != cell.target]
         for group in groups.values()
@@ -90,9 +90,9 @@ def problems(study: Study) -> Iterator[str]:
     if name not in selection.names():
         yield f"selection: there is no rule '{name}'{did_you_mean(name, offered)}"
     elif name not in offered:
-        looks = "looks at test labels" if selection.get(name).labels == "test" else "is one adapter"
+        reason = "uses test labels" if selection.get(name).labels == "test" else "is one adapter"
         yield (
-            f"selection: {name} {looks} and is shown for comparison only, in label_free; name one "
+            f"selection: {name} {reason} and is shown for comparison only, in label_free; name one "
             f"of {', '.join(offered)}"
         )
     else:
@@ -124,26 +124,26 @@ def _unfit_cells(study: Study, needs: frozenset[selection.Need]) -> Iterator[str
     """Experiments in which the study's rule cannot choose: one sentence each, with a cell."""
     if not needs & {"other targets", "weights"}:
         return
-    alone = {cell for cell, found in others(study).items() if not found}
+    unmatched = {cell for cell, matches in others(study).items() if not matches}
     for experiment in study.experiments:
         if not shows_choice(experiment):
             continue
         for cell in experiments.cells(study, experiment):
             where = f"experiments.{experiment}: {study.selection} cannot choose for {cell.target} "
             where += f"({cell.task}, {cell.method}, {join_operands(cell.operands)})"
-            instead = "name another rule under 'selection', or leave this out of the experiment"
-            if "other targets" in needs and cell in alone:
+            instead = "name another rule under 'selection', or remove this from the experiment"
+            if "other targets" in needs and cell in unmatched:
                 yield f"{where}: no other target of the task has such a merge; {instead}"
                 break
             if "weights" in needs and not _weighs_vectors(study, cell):
                 yield (
                     f"{where}: it needs a method that weighs two language vectors of adapters that "
-                    f"are trained here; {instead}"
+                    f"this study trains; {instead}"
                 )
                 break
 
 
 def _weighs_vectors(study: Study, cell: Cell) -> bool:
-    """Whether a point is the share of one of two vectors with a known θ_pre."""
+    """Whether a point is the weight of one of two vectors with a known θ_pre."""
     ready = any(sources.ready_adapter(study, cell.model, o, "") for o in cell.operands)
     return merging.get(cell.method).ends == (0.0, 1.0) and len(cell.operands) == 2 and not ready

@@ -21,7 +21,7 @@ from langarith.progress import Progress
 from langarith.training.masking import masked_held_out
 
 LANGUAGE = "language"
-"""What the adapter is called in the model."""
+"""Name of the adapter in the model."""
 
 
 def estimate(
@@ -34,13 +34,14 @@ def estimate(
 ) -> dict[str, torch.Tensor]:
     """The diagonal of the empirical Fisher information, in float32, by parameter name.
 
-    The mean over chunks of the squared gradient of log p(masked tokens | the rest of the chunk),
-    the sum over the masked tokens of one chunk. The tokens are those of the text (the empirical
-    Fisher), not drawn from the model's predictions. Gradients are computed chunk by chunk: the
-    square of a batch's gradient is another quantity. Dropout is off, as in the authors' code.
+    The mean over chunks of the squared gradient of log p(masked tokens | the rest of the chunk), a
+    sum over the masked tokens of one chunk. The tokens are those of the text (the empirical
+    Fisher), not sampled from the model's predictions. Gradients are computed chunk by chunk,
+    because the square of a batch's gradient is another quantity. Dropout is off, as in the authors'
+    code.
 
     Args:
-        model: a masked-language model in which the adapter `LANGUAGE` alone is trained.
+        model: a masked-language model in which only the adapter `LANGUAGE` is trainable.
         chunks: (rows, length) token ids. Their masks are drawn once, from a fixed seed.
 
     Raises:
@@ -63,10 +64,10 @@ def estimate(
     return {name: (sums / len(chunks)).float() for name, sums in total.items()}
 
 
-def spread(chunks: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of the rows, evenly spaced so that they are of many documents."""
-    places = np.linspace(0, len(chunks) - 1, min(most, len(chunks)))
-    return np.asarray(chunks[places.round().astype(int)])
+def evenly_spaced(chunks: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` rows, evenly spaced so that they come from many documents."""
+    positions = np.linspace(0, len(chunks) - 1, min(count, len(chunks)))
+    return np.asarray(chunks[positions.round().astype(int)])
 
 
 def run(
@@ -83,14 +84,14 @@ def run(
 
     Args:
         names: the job's wildcards.
-        file: gets a tensor for each parameter, named as `read_adapter` names it, and as metadata
-            the numbers of `chunks` and of `tokens`.
+        file: to write: a tensor for each parameter, named as by `read_adapter`, with the numbers of
+            `chunks` and `tokens` as metadata.
         encoder, tokenizer, adapter: folders.
-        tokens: token streams of the adapter's language, in their order.
-        reading: `validation_documents`, `chunk_length`, `mask_probability`, and of `chunks` the
-            greatest number.
+        tokens: token streams of the adapter's language, in order.
+        reading: `validation_documents`, `chunk_length`, `mask_probability`, and `chunks`, the
+            largest number of chunks.
     """
-    chunks = spread(
+    chunks = evenly_spaced(
         streams.read_held_out(
             tokens,
             validation_documents=reading["validation_documents"],
@@ -103,7 +104,7 @@ def run(
     encoders.refuse_unfit(model, loaded, reading["chunk_length"])
     load_adapter(model, adapter, LANGUAGE, with_head=False)
     train_only(model, LANGUAGE)
-    found = estimate(
+    fisher = estimate(
         model.to(devices.device()),
         chunks,
         loaded,
@@ -112,4 +113,4 @@ def run(
     )
     metadata = {"chunks": str(len(chunks)), "tokens": str(chunks.size)}
     with whole(file) as partial:
-        save_file({name: tensor.cpu() for name, tensor in found.items()}, partial, metadata)
+        save_file({name: tensor.cpu() for name, tensor in fisher.items()}, partial, metadata)

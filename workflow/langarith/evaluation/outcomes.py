@@ -1,6 +1,6 @@
-"""What the metrics of a sweep are made of, per example and point: `outcomes.parquet` of a cell.
+"""The counts behind the metrics of a sweep, per example and point: `outcomes.parquet` of a cell.
 
-Everything after a sweep that asks how sure a number is reads this file: no model, no predictions.
+Intervals and tests of significance read this file, and no model or predictions.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Counts = Mapping[str, np.ndarray]
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """`Task.scores`: metrics from sums of counts."""
 
-PLACE = ("split", "lambda", "example")
-"""Columns beside the counts; `example` is the position in the split's file, from 0."""
+KEY_COLUMNS = ("split", "lambda", "example")
+"""Columns besides the counts; `example` is the position in the split's file, from 0."""
 
 
 def write(path: Path, outcomes: Mapping[str, Mapping[Point, Counts]]) -> None:
     """Write the counts by split and point, whole or not at all.
 
-    Integers become the smallest unsigned type that holds them, shares half precision, which is
-    right to 0.05 %. A count that some points lack (a label that they never predict) is 0 there.
+    Integers are stored in the smallest unsigned type that fits, shares in half precision, which is
+    exact to 0.05 %. A count that some points lack (a label that they never predict) is 0 there.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -54,7 +54,8 @@ def write(path: Path, outcomes: Mapping[str, Mapping[Point, Counts]]) -> None:
         ]
         columns[name] = _small(np.concatenate(values))
     with whole(path) as partial:
-        # positions count up: as differences they take no space, as a dictionary half of the file
+        # consecutive positions take almost no space as differences, but half of the file as a
+        # dictionary
         pq.write_table(
             pa.table(columns),
             partial,
@@ -72,18 +73,16 @@ def read(path: Path) -> dict[str, dict[Point, dict[str, np.ndarray]]]:
     counts = {
         name: table[name].to_numpy().astype(np.float32)
         for name in table.column_names
-        if name not in PLACE
+        if name not in KEY_COLUMNS
     }
-    # the rows of a split and point are one block, which starts at example 0
+    # the rows of a split and point are one block that starts at example 0
     starts = np.flatnonzero(table["example"].to_numpy() == 0)
-    places = zip(
-        *(table[name].take(starts).to_pylist() for name in ("split", "lambda")), strict=True
-    )
-    found: dict[str, dict[Point, dict[str, np.ndarray]]] = {}
-    for (split, point), start, end in zip(places, starts, [*starts[1:], len(table)], strict=True):
+    keys = zip(*(table[name].take(starts).to_pylist() for name in ("split", "lambda")), strict=True)
+    outcomes: dict[str, dict[Point, dict[str, np.ndarray]]] = {}
+    for (split, point), start, end in zip(keys, starts, [*starts[1:], len(table)], strict=True):
         part = {name: values[start:end] for name, values in counts.items()}
-        found.setdefault(split, {})[parse_point(point)] = part
-    return found
+        outcomes.setdefault(split, {})[parse_point(point)] = part
+    return outcomes
 
 
 def _small(values: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from langarith.progress import Progress
 from langarith.training.masking import masked_validation
 
 LANGUAGE = "language"
-"""What the merged adapter is called in the model."""
+"""Name of the merged adapter in the model."""
 
 
 def losses(
@@ -40,9 +40,9 @@ def losses(
     """The loss at each point: mean cross-entropy in nats over masked tokens.
 
     Args:
-        model: a masked-language model with the language adapter active, which is overwritten.
-        chunks: (rows, length) token ids. Masks are drawn once, from a fixed seed: every point,
-            merge and seed of a study sees the same ones.
+        model: a masked-language model whose active language adapter is overwritten.
+        chunks: (rows, length) token ids. Masks are drawn once from a fixed seed, the same for
+            every point, merge and seed of a study.
     """
     validate = masked_validation(
         model,
@@ -54,12 +54,12 @@ def losses(
     )
     parameters = named_parameters(model, LANGUAGE)
     progress = Progress(title, len(points), "point")
-    found = {}
+    by_point = {}
     for count, point in enumerate(points, 1):
         write_in_place(parameters, merge(point))
-        found[point] = validate()["loss"]
-        progress.update(count, f"loss {found[point]:.3f}")
-    return found
+        by_point[point] = validate()["loss"]
+        progress.update(count, f"loss {by_point[point]:.3f}")
+    return by_point
 
 
 def run(
@@ -82,11 +82,11 @@ def run(
 
     Args:
         names: the job's wildcards.
-        values: the numbers of `lambdas.{method}`, from which the method makes its points.
-        search: `lambdas.{method}.search`. Points that labels would add to a refined search are left
-            out: a rule without labels may not choose them.
+        values: the numbers of `lambdas.{method}`, which give the points of the method.
+        search: `lambdas.{method}.search`. Points that a refined search adds because of labels are
+            left out: a rule without labels may not choose them.
         encoder, tokenizer, operands, origin, fishers: as for `evaluation.sweep.run_cell`.
-        tokens: token streams of the target, in their order.
+        tokens: token streams of the target, in order.
         reading: `validation_documents`, `chunk_length` and `mask_probability`.
         batches: `tokens_per_batch` and `precision`.
     """
@@ -103,12 +103,12 @@ def run(
     loaded = encoders.load_tokenizer(tokenizer)
     model = encoders.load_masked_lm(encoder)
     encoders.refuse_unfit(model, loaded, reading["chunk_length"])
-    # any adapter of the operands' shape will do: its weights are overwritten
+    # any adapter of the operands' shape: its weights are overwritten
     load_adapter(model, operands[0], LANGUAGE, with_head=False)
     model.set_active_adapters(LANGUAGE)
     if not method.writable:
         resize(model, LANGUAGE, merge(points[0]))
-    found = losses(
+    by_point = losses(
         model.to(devices.device()),
         merge,
         points,
@@ -127,7 +127,7 @@ def run(
             "right": str(parts[-1]),
             "tokens": int(chunks.size),
             "losses": [
-                {"lambda": point_value(point), "loss": loss} for point, loss in found.items()
+                {"lambda": point_value(point), "loss": loss} for point, loss in by_point.items()
             ],
         },
     )

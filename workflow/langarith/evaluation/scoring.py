@@ -1,4 +1,4 @@
-"""One split of a task, encoded once and scored under any weights."""
+"""One split of a task, encoded once and scored with any weights."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LANGUAGE, TASK = "language", "task"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Metrics in percent of one setting on one split, with its predictions by example.
+class SplitScores:
+    """Metrics in percent of one setting on one split, with the predictions of its examples.
 
-    `counts`: what the metrics are made of, per example, see `Task.counts`. `entropy`: mean of the
-    predictions, in nats; it needs no labels.
+    `counts`: per example, see `Task.counts`. `entropy`: mean of the predictions, in nats; it needs
+    no labels.
     """
 
     metrics: dict[str, float]
@@ -34,7 +34,7 @@ class Scored:
     entropy: float
 
 
-class Split:
+class EncodedSplit:
     """One split of one language, read, encoded and batched once."""
 
     def __init__(
@@ -55,22 +55,22 @@ class Split:
             self.features.columns, int(tokenizer.pad_token_id), tokens_per_batch, devices.device()
         )
 
-    def score(self, model: PreTrainedModel) -> Scored:
-        """Scores and predictions of a model under its present weights."""
+    def score(self, model: PreTrainedModel) -> SplitScores:
+        """Scores and predictions of a model with its current weights."""
         outputs, entropies = run(model, self.batches, self.task.head, self.precision)
         predictions = self.task.decode(self.features, outputs, self.examples)
         counts = self.task.counts(predictions, self.gold)
-        return Scored(
+        return SplitScores(
             self.task.total(counts, len(self.examples)),
             predictions,
             counts,
             self.task.entropy(self.features, outputs, entropies),
         )
 
-    def report(self, scored: Scored) -> Scored:
-        """The same with its metrics by the task's `evaluate` module: what is written as a result.
+    def report(self, scored: SplitScores) -> SplitScores:
+        """The same with the metrics of the task's `evaluate` module, for results.
 
-        `score` computes the same numbers without that, for the loops of training and of a sweep.
+        `score` computes the same numbers without it, for the loops of training and of a sweep.
         """
         return replace(scored, metrics=self.task.report(scored.predictions, self.examples))
 
@@ -82,15 +82,15 @@ def checked_split(
     encoding: Encoding,
     where: str,
     batches: Mapping[str, Any],
-) -> Split:
-    """A split, after its texts were compared with `max_length`.
+) -> EncodedSplit:
+    """A split, after a check of its texts against `max_length`.
 
     Args:
         where: task, language, split, file and model, for warnings and errors.
         batches: `tokens_per_batch` and `precision`.
     """
     task.check_lengths(examples, untruncated(tokenizer), encoding, where)
-    return Split(task, examples, tokenizer, encoding, **batches)
+    return EncodedSplit(task, examples, tokenizer, encoding, **batches)
 
 
 def adapter_summary(
@@ -99,22 +99,22 @@ def adapter_summary(
     labels: Sequence[str],
     examples: Mapping[str, Sequence[Example]],
     model: PreTrainedModel,
-    validation: Split,
-    test: Split,
+    validation: EncodedSplit,
+    test: EncodedSplit,
     warnings: Sequence[str],
     *,
     dropped_words: int = 0,
     best_step: int | None = None,
     steps: int | None = None,
 ) -> dict[str, Any]:
-    """What `task.json` says of a task adapter, its scores on the task language's splits included.
+    """The content of `task.json` of a task adapter, with its scores on the task language's splits.
 
     Args:
         names: `model`, `task` and `seed`.
         language: the task language.
         examples: by split, `train` included.
         model: with the adapter active.
-        dropped_words: of the training data; `best_step`, `steps`: None of one trained elsewhere.
+        dropped_words: of the training data. best_step, steps: None if it was trained elsewhere.
     """
     return {
         "model": names["model"],
@@ -142,6 +142,6 @@ def load_stack(encoder: Path, language: Path, task: Path) -> PreTrainedModel:
     return model.to(devices.device())
 
 
-def use_language_adapter(model: PreTrainedModel, wanted: bool) -> None:
-    """Route through the language adapter and the task adapter, or through the latter alone."""
-    model.set_active_adapters(Stack(LANGUAGE, TASK) if wanted else TASK)
+def use_language_adapter(model: PreTrainedModel, active: bool) -> None:
+    """Activate the language adapter and the task adapter, or only the task adapter."""
+    model.set_active_adapters(Stack(LANGUAGE, TASK) if active else TASK)

@@ -15,8 +15,8 @@ from langarith.errors import gathered_warnings
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.scoring import (
     LANGUAGE,
-    Scored,
-    Split,
+    EncodedSplit,
+    SplitScores,
     checked_split,
     load_stack,
     use_language_adapter,
@@ -39,17 +39,17 @@ from langarith.tasks.shared.base import Encoding
 class Sweep:
     """The scores of a sweep, by split and point, in the order of the points.
 
-    On test also the method's tested points that its grid lacks.
+    The scores on test include the method's tested points that its grid lacks.
 
     `selected`: the point that validation chooses. `refined`: the points that were evaluated because
-    they are near the best of the first ones; none where the search is not refined. `kept`: the
-    chosen point and the method's tested points, whose predictions on test are kept; those of all
-    other scores are empty.
+    they are near the best of the first ones; none if the search is not refined. `kept`: the scores
+    on test, with predictions, of the chosen point and the method's tested points; all other scores
+    have no predictions.
     """
 
-    scores: dict[str, dict[Point, Scored]]
+    scores: dict[str, dict[Point, SplitScores]]
     selected: Point
-    kept: dict[Point, Scored]
+    kept: dict[Point, SplitScores]
     refined: tuple[Point, ...] = ()
 
 
@@ -57,32 +57,32 @@ def sweep(
     model: PreTrainedModel,
     merge: Merge,
     search: Search,
-    validation: Split,
-    test: Split,
+    validation: EncodedSplit,
+    test: EncodedSplit,
     method: Method,
     title: str,
 ) -> Sweep:
     """Evaluate the merges of a search on validation and on test, and choose one on validation.
 
     Args:
-        model: a model with Stack(language, task) active; the language adapter is overwritten.
+        model: with Stack(language, task) active; the language adapter is overwritten.
         merge: gives the merged language adapter at a point, named as in `read_adapter`.
-        search: which points are evaluated.
-        method: says how equal scores are settled and of which points predictions are kept, too.
-        title: what the progress lines call the sweep.
+        search: the points to evaluate.
+        method: decides between equal scores, and of which tested points predictions are kept.
+        title: of the progress lines.
     """
     parameters = named_parameters(model, LANGUAGE)
     metric = validation.task.metrics[0]
     neutral = selection.neutral(method, search.grid[0])
-    progress = Progress(title, search.most, "point")
-    scores: dict[str, dict[Point, Scored]] = {"validation": {}, "test": {}}
+    progress = Progress(title, search.most_points, "point")
+    scores: dict[str, dict[Point, SplitScores]] = {"validation": {}, "test": {}}
     values: dict[Point, float] = {}
-    kept: dict[Point, Scored] = {}
-    alone = len(search.grid[0]) == 1
-    tested: set[Point] = {(number,) for number in method.tested} if alone else set()
+    kept: dict[Point, SplitScores] = {}
+    one_number = len(search.grid[0]) == 1
+    tested: set[Point] = {(number,) for number in method.tested} if one_number else set()
 
     def evaluate(points: Iterable[Point]) -> Point:
-        """Score some more points; returns the best so far."""
+        """Score more points; returns the best so far."""
         for point in points:
             write_in_place(parameters, merge(point))
             on_validation = validation.score(model)
@@ -100,8 +100,8 @@ def sweep(
     progress.total = len(search.first) + len(refined)
     selected = evaluate(refined)
     scores = {
-        split: {point: found[point] for point in search.grid if point in found}
-        for split, found in scores.items()
+        split: {point: by_point[point] for point in search.grid if point in by_point}
+        for split, by_point in scores.items()
     }
     for point in sorted(tested - set(search.grid)):
         write_in_place(parameters, merge(point))
@@ -129,15 +129,16 @@ def run_cell(
     reading: Mapping[str, Any],
     batches: Mapping[str, Any],
 ) -> None:
-    """Run one cell of the grid from files to files: the job of a sweep, whatever the method.
+    """Run one cell of the grid from files to files: the job of a sweep of any method.
 
     Args:
         cell: the cell's wildcards, `method` included.
-        values: the numbers of `lambdas.{method}`, from which the method makes its points.
+        values: the numbers of `lambdas.{method}`, which give the points of the method.
         search: `lambdas.{method}.search`.
         folder: where :func:`write` writes.
         encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
-            initialisation, None where an operand was trained elsewhere and the method does without.
+            initialisation, None if an operand was trained elsewhere and the method does not need
+            it.
         fishers: files of the operands' Fisher information, for methods that need it.
         files: `validation` and `test`.
         reading: what :func:`langarith.study.sources.task_reading` gives.
@@ -160,15 +161,15 @@ def run_cell(
             where += f", model {cell['model']}"
             splits.append(checked_split(task, examples, loaded, encoding, where, batches))
     validation, test = splits
-    searched = method.search(values, len(operands), search)
-    # any adapter of the operands' shape will do: its weights are overwritten
+    search_ = method.search(values, len(operands), search)
+    # any adapter of the operands' shape: its weights are overwritten
     model = load_stack(encoder, operands[0], task_adapter)
     if not method.writable:
-        resize(model, LANGUAGE, merge(searched.grid[0]))
+        resize(model, LANGUAGE, merge(search_.grid[0]))
     swept = sweep(
         model,
         merge,
-        searched,
+        search_,
         validation,
         test,
         method,
@@ -186,8 +187,8 @@ def write(
     folder: Path,
     cell: Mapping[str, str],
     swept: Sweep,
-    validation: Split,
-    test: Split,
+    validation: EncodedSplit,
+    test: EncodedSplit,
     references: Mapping[str, Mapping[str, float]],
     norms: Sequence[float] = (),
     warnings: Sequence[str] = (),
@@ -198,8 +199,8 @@ def write(
 
     Args:
         cell: the cell's wildcards.
-        references: test scores of what needs no merge, by method name.
-        norms: ‖τ‖ of the operands; none where θ_pre is not known.
+        references: test scores of methods without a merge, by method name.
+        norms: ‖τ‖ of the operands; none if θ_pre is not known.
         warnings: about the data.
     """
     operands = parse_operands(cell["operands"])
@@ -208,7 +209,7 @@ def write(
     curve = swept.scores["validation"]
     files = {folder / f"lambda={point_text(point)}.json": point for point in curve}
     for path in set(folder.glob("lambda=*.json")) - set(files):
-        path.unlink()  # of an earlier sweep, at a point that this one has not
+        path.unlink()  # of an earlier sweep, at a point that this one lacks
     for path, point in files.items():
         write_json(
             path,
@@ -246,11 +247,11 @@ def write(
     _write_predictions(folder / "predictions.parquet", swept.kept, test)
 
 
-def _entries(scores: Mapping[Point, Scored]) -> list[dict[str, Any]]:
+def _entries(scores: Mapping[Point, SplitScores]) -> list[dict[str, Any]]:
     return [{"lambda": point_value(point), "metrics": s.metrics} for point, s in scores.items()]
 
 
-def _write_predictions(path: Path, kept: Mapping[Point, Scored], test: Split) -> None:
+def _write_predictions(path: Path, kept: Mapping[Point, SplitScores], test: EncodedSplit) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

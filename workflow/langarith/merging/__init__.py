@@ -1,11 +1,11 @@
 """Merge methods: a registry of the files in this package.
 
-A method is one file that defines `METHOD`; `la.py` is the shortest one to follow, and
-docs/adding_a_method.md the guide. The file's name is the method's name in studies; a method with a
-parameter is written with it: `ties20` is the file `ties.py` with the parameter 20.
+A method is one file that defines `METHOD`; `la.py` is the shortest example, and
+docs/adding_a_method.md the guide. The file's name is the method's name in studies, followed by the
+parameter if it has one: `ties20` is the file `ties.py` with the parameter 20.
 
-Importing the registry and its methods imports no torch: the Snakefile reads it. What computes is
-imported by `prepare`.
+Importing the registry and its methods imports no torch, because the Snakefile does it. `prepare`
+imports what it computes with.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
 
 SHARED = frozenset({"tensors", "compare", "search"})
-"""Modules of this package that are no methods."""
+"""Modules of this package that are not methods."""
 
 Merge = Callable[[Point], "dict[str, torch.Tensor]"]
 """The merged language adapter at a point, its tensors named as those of the operands."""
 
 
 def one_number(values: Sequence[float], operands: int) -> list[Point]:
-    """The points of a method whose only number is λ, whatever the number of operands."""
+    """The points of a method whose only number is λ, for any number of operands."""
     return [(value,) for value in values]
 
 
 @dataclass(frozen=True)
 class Method:
-    """What a merge method is, for the grid, the sweep, the cost model, tables, figures and export.
+    """A merge method, for the grid, the sweep, the cost model, tables, figures and export.
 
-    Texts may hold `{parameter}`, the number in the method's name.
+    Texts may contain `{parameter}`, the number in the method's name.
     """
 
     title: str
-    """What tables and captions call it."""
+    """Its name in tables and captions."""
     reference: str
-    """Where it is described."""
+    """The publication or implementation that describes it."""
     prepare: Callable[..., Merge]
     """`prepare(operands, origin=..., parameter=..., device=...)` does once what does not depend on
     the point, and returns the merge. `operands` are adapters (names to tensors) on the CPU, in the
-    cell's order, `origin` is the common initialisation θ_pre, None where `needs_origin` is false;
-    merged tensors are on `device`. Where `draws` is true, it gets `seed=...`, too, and where
+    cell's order; `origin` is the common initialisation θ_pre, None if `needs_origin` is false;
+    merged tensors are on `device`. If `draws` is true, it also gets `seed=...`, and if
     `needs_fisher` is true, `fishers=...`."""
     describe: Callable[[Sequence[str], Point], str]
     """The recipe in words, from the names of the operands and a point: for a card."""
@@ -64,51 +64,51 @@ class Method:
     most_operands: int | None = 2
     """None: any number."""
     parameters: range | None = None
-    """The numbers that may stand after the name; None: the name stands alone."""
+    """The numbers that may follow the name; None: no number follows it."""
     needs_origin: bool = False
-    """Whether it subtracts θ_pre, which an adapter trained elsewhere does not tell."""
+    """Whether it subtracts θ_pre, which is unknown for an adapter trained elsewhere."""
     needs_fisher: bool = False
     """Whether it needs the Fisher information of its operands, which the rule `estimate_fisher`
     estimates on their held-out raw text."""
     draws: bool = False
-    """Whether it draws at random. Then it depends on the seed of the run as well."""
+    """Whether it draws random numbers. Then it also depends on the seed of the run."""
     writable: bool = True
-    """Whether a merge is an adapter of the operands' shape, which can be written. Else its
-    bottlenecks are wider, and it can be evaluated only."""
+    """Whether a merge is an adapter of the operands' shape, which can be written. If
+    not, its bottlenecks are wider, and it can only be evaluated."""
     ends: tuple[float, float] | None = None
     """The range that λ must span, for methods that weigh operands by it. None: any range."""
     neutral: float | None = 0.5
-    """Of equal validation scores the point nearest to this value wins. None, where the numbers of a
-    point are weights of all operands but the last: equal weights."""
+    """Among equal validation scores the point nearest to this value wins. None, for points that are
+    the weights of all operands except the last: equal weights."""
     tested: tuple[float, ...] = ()
-    """λ that are evaluated on test even where the grid lacks them, that a refined search of a grid
-    that has them starts with, and whose test predictions are kept whichever is chosen."""
+    """Values of λ that are always evaluated on test, whose test predictions are always kept, and
+    with which a refined search starts if the grid has them."""
     name: str = ""
     """The name in studies, parameter included; set by :func:`get`."""
     parameter: int | None = None
 
     def takes(self, operands: int) -> bool:
-        """Whether it merges so many operands."""
+        """Whether it merges this number of operands."""
         return self.fewest_operands <= operands <= (self.most_operands or operands)
 
     def only_point(self, operands: int) -> Point | None:
-        """The point of a method that has no parameter to choose; None where λ is to be chosen."""
+        """The only point of a method without a parameter to choose; None if λ is chosen."""
         points = self.points((0.0, 1.0), operands)
         return points[0] if len(points) == 1 else None
 
     def search(self, values: Sequence[float], operands: int, kind: str = "grid") -> Search:
-        """The points that a sweep evaluates, of the grid that some values make.
+        """The points that a sweep evaluates, of the grid of some values.
 
         Args:
             values: the numbers of `lambdas.{method}`, ascending.
-            kind: `lambdas.{method}.search`: `grid`, every point; `refine`, those of a coarse grid
-                with the tested λ, then the points of the grid near the best of these.
+            kind: `lambdas.{method}.search`: `grid`: every point; `refine`: those of a coarse grid
+                and the tested λ, then the points of the grid near the best of these.
         """
-        every = tuple(self.points(values, operands))
+        grid = tuple(self.points(values, operands))
         if kind == "grid":
-            return Search(every, every, tuple(values))
+            return Search(grid, grid, tuple(values))
         first = coarse(values, self.tested)
-        return Search(every, tuple(self.points(first, operands)), first)
+        return Search(grid, tuple(self.points(first, operands)), first)
 
     def merger(
         self,
@@ -118,10 +118,10 @@ class Method:
         seed: int | None = None,
         fishers: Sequence[Tensors] = (),
     ) -> Merge:
-        """The merge of some operands, whose tensors have equal names and shapes.
+        """The merge of operands whose tensors have equal names and shapes.
 
         Args:
-            seed: that of the run, which methods that draw at random need and others ignore.
+            seed: of the run; needed by methods that draw random numbers, ignored by others.
             fishers: the diagonal of the Fisher information of each operand, for methods that need
                 it; its tensors are named and shaped as those of the operand.
 
@@ -135,18 +135,18 @@ class Method:
             raise ValueError(f"{self.name} draws at random and needs a seed")
         if self.needs_fisher and len(fishers) != len(operands):
             raise ValueError(f"{self.name} needs the Fisher information of each operand")
-        more: dict[str, Any] = {"seed": seed} if self.draws else {}
+        options: dict[str, Any] = {"seed": seed} if self.draws else {}
         if self.needs_fisher:
-            more["fishers"] = fishers
+            options["fishers"] = fishers
         return self.prepare(
-            operands, origin=origin, parameter=self.parameter, device=device, **more
+            operands, origin=origin, parameter=self.parameter, device=device, **options
         )
 
     def refuse_unwritable(self) -> None:
-        """Raise an InputError where a merge is no adapter of the operands' shape."""
+        """Raise an InputError if a merge is not an adapter of the operands' shape."""
         if not self.writable:
             raise InputError(
-                f"{self.name} averages what adapters compute and merges none: there is no single "
+                f"{self.name} averages the outputs of adapters and merges none: there is no single "
                 "adapter to write; take another method, or load all operands with the composition "
                 "Average of `adapters`"
             )
@@ -161,12 +161,12 @@ def families() -> tuple[str, ...]:
 
 @cache
 def of_pairs() -> tuple[str, ...]:
-    """Those of :func:`families` that merge two adapters, as a zero-shot pair has them."""
+    """Those of :func:`families` that merge two adapters, as in a zero-shot pair."""
     return tuple(name for name in families() if get(_example(name)).takes(2))
 
 
 def part(name: str) -> str:
-    """The module of a method as fingerprints name it: `merging.ties` for `ties20`."""
+    """The name of a method's module in fingerprints: `merging.ties` for `ties20`."""
     return f"merging.{re.sub(r'[0-9]+$', '', name)}"
 
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
-    """θ_pre + τ_c + λ · (τ_b − τ_a) of the operands a, b and c; θ_pre falls out.
+    """θ_pre + τ_c + λ · (τ_b − τ_a) of the operands a, b and c; θ_pre cancels.
 
-    λ = 1 is the analogy, and λ = 0 the adapter of c, bitwise.
+    λ = 1 is the analogy, and λ = 0 is the adapter of c, bitwise.
     """
-    from langarith.merging.tensors import analogy, moved
+    from langarith.merging.tensors import analogy, on_device
 
-    a, b, c = (moved(operand, device) for operand in operands)
+    a, b, c = (on_device(operand, device) for operand in operands)
     return lambda point: analogy(a, b, c, point[0])
 
 

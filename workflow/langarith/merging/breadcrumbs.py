@@ -23,8 +23,8 @@ LARGEST = 1
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, parameter: int, device: Any) -> Merge:
     """Language arithmetic of θ_pre + Breadcrumbs(τ_i): λ weighs the first vector, 1−λ the second.
 
-    `parameter` is the percentage of entries that stay, `density` of mergekit's `breadcrumbs`. Like
-    there, nothing is rescaled, and the weights stand for the one factor α of the paper.
+    `parameter` is the percentage of entries that are kept, `density` of mergekit's `breadcrumbs`.
+    As in mergekit, nothing is rescaled, and the weights replace the factor α of the paper.
     """
     from langarith.merging.tensors import apply_vector, language_vector
 
@@ -52,25 +52,25 @@ METHOD = Method(
 
 
 def breadcrumbs(vector: Tensors, keep: int) -> dict[str, torch.Tensor]:
-    """A vector of whose tensors `keep` percent of the entries stay, the others being 0.
+    """The vector with `keep` percent of the entries of each tensor; the others become 0.
 
-    Of the n entries of a tensor the `LARGEST` percent with the largest magnitudes are dropped, and
-    so many of the smallest that n · keep / 100 stay; fewer of the largest where more than
-    100 − `LARGEST` percent are to stay. Counts are rounded down. Of equal magnitudes an entry that
-    comes first counts as smaller.
+    Of the n entries of a tensor, the `LARGEST` percent with the largest magnitudes are dropped, and
+    then the smallest until n · keep / 100 are left. If `keep` is above 100 − `LARGEST`, fewer of
+    the largest are dropped. Counts are rounded down. Of equal magnitudes, the earlier entry counts
+    as smaller.
 
-    In mergekit a tensor too small to lose a largest entry (under 100 entries) loses all; here it
-    loses none of the largest.
+    For tensors of under 100 entries, too small to lose a largest entry, mergekit drops all entries;
+    here none of the largest are dropped.
     """
     import torch
 
     thinned = {}
     for name, tensor in vector.items():
         count = tensor.numel()
-        stay = count * keep // 100
-        largest = min(count * LARGEST // 100, count - stay)
+        kept = count * keep // 100
+        largest = min(count * LARGEST // 100, count - kept)
         order = tensor.abs().flatten().argsort(stable=True)
-        chosen = order[count - largest - stay : count - largest]
+        chosen = order[count - largest - kept : count - largest]
         mask = torch.zeros(count, dtype=torch.bool)
         mask[chosen] = True
         thinned[name] = torch.where(mask.reshape(tensor.shape), tensor, 0.0)

@@ -15,9 +15,9 @@ from langarith.merging.tensors import Tensors, check_same, flatten, language_vec
 
 
 def cosine(a: Tensors, b: Tensors) -> float:
-    """Cosine similarity, in [-1, 1], of two language vectors flattened whole (Figure 10).
+    """Cosine similarity, in [-1, 1], of two language vectors, all tensors flattened (Figure 10).
 
-    Raises `ValueError` for differing vectors and for a vector of zeros, which has no direction.
+    Raises `ValueError` for vectors that differ in names or shapes, and for a vector of zeros.
     """
     check_same([a, b])
     left, right = flatten(a).double(), flatten(b).double()
@@ -53,10 +53,11 @@ def similarity(
 ) -> list[dict[str, Any]]:
     """Cosine similarity, in [-1, 1], of the vectors θ − θ_pre of all ordered pairs (Figure 10).
 
-    Pairs are of one model, kind and seed; all tensors of an adapter count, invertible ones too.
+    Both vectors of a pair have the same model, kind and seed; all tensors count, invertible ones
+    too.
 
     Args:
-        adapters: tensors by name; None where an adapter is missing, whose rows have no value.
+        adapters: tensors by name; None if an adapter is missing; its rows then have no value.
         origins: the common initialisation by model and kind.
     """
     vectors = {
@@ -88,7 +89,7 @@ def density(
     Args:
         adapters: as in :func:`similarity`.
         origins: as in :func:`similarity`.
-        layers: one curve for each; None for one of all tensors, the invertible adapter's included.
+        layers: one curve per layer; None: one curve of all tensors, including the invertible ones.
 
     Returns:
         Rows of `quantity` `density` (`x` a weight, `value` a density) and `share_below` (`x` a
@@ -117,22 +118,22 @@ def density(
 
 
 def _in_layer(name: str, layer: int | str) -> bool:
-    found = _LAYER.search(name)
-    return layer == "all" or (found is not None and int(found[1]) == layer)
+    match = _LAYER.search(name)
+    return layer == "all" or (match is not None and int(match[1]) == layer)
 
 
 def kernel_density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian kernel density by scipy (Scott's bandwidth) of the values (n,): points and heights.
 
-    Millions of weights are counted into `BINS` bins first, narrower than the kernel by far. The
-    middle 99.8 % of the values are shown.
+    Millions of weights are first counted in `BINS` bins, much narrower than the kernel. The points
+    cover the middle 99.8 % of the values.
     """
     from scipy.stats import gaussian_kde
 
     low, high = np.quantile(values, [0.001, 0.999])
     counts, edges = np.histogram(values, bins=BINS, range=(values.min(), values.max()))
     centres = (edges[:-1] + edges[1:]) / 2
-    # scipy's own rule reads the number of values off the weights, which are counts here
+    # scipy's own rule derives the number of values from the weights, which are counts here
     kernel = gaussian_kde(
         centres, weights=counts, bw_method=max(len(values) ** -0.2, _narrowest(values))
     )

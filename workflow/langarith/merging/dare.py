@@ -23,17 +23,17 @@ def prepare(
 ) -> Merge:
     """Language arithmetic of θ_pre + DARE(τ_i): λ weighs the first vector, 1−λ the second.
 
-    Every entry of every vector is dropped with probability p = `parameter` / 100, the others are
-    divided by 1−p, so that the expected vector is τ_i. This is DARE with a weighted sum
+    Every entry of every vector is dropped with probability p = `parameter` / 100, and the others
+    are divided by 1−p, so that the expected vector is τ_i. This is DARE with a weighted sum
     (`dare_linear` of PEFT and mergekit; mergekit rescales to the L1 norm of the tensor instead of
-    by 1/(1−p)). The masks are drawn once, and are the same at every point; the runs of a study have
-    different ones, see :func:`kept`.
+    by 1/(1−p)). The masks are drawn once and are the same at every point; they differ between the
+    runs of a study, see :func:`kept_entries`.
     """
     from langarith.merging.tensors import apply_vector, language_vector
 
     thinned = []
-    for place, operand in enumerate(operands):
-        vector = dare(language_vector(operand, origin), parameter, seed, place)
+    for position, operand in enumerate(operands):
+        vector = dare(language_vector(operand, origin), parameter, seed, position)
         thinned.append(apply_vector(origin, vector, 1.0))
     return prepare_sum(thinned, device=device)
 
@@ -58,31 +58,35 @@ METHOD = Method(
 )
 
 
-def dare(vector: Tensors, drop: int, seed: int, place: int) -> dict[str, torch.Tensor]:
+def dare(vector: Tensors, drop: int, seed: int, position: int) -> dict[str, torch.Tensor]:
     """A vector with `drop` percent of its entries, on average, set to 0 and the others rescaled.
 
     Args:
         drop: percentage, 0 < drop < 100.
-        seed, place: see :func:`kept`.
+        seed, position: see :func:`kept_entries`.
     """
     import torch
 
     share = 1.0 - drop / 100
     return {
-        name: torch.where(kept(name, tensor.shape, share, seed, place), tensor / share, 0.0)
+        name: torch.where(
+            kept_entries(name, tensor.shape, share, seed, position), tensor / share, 0.0
+        )
         for name, tensor in vector.items()
     }
 
 
-def kept(name: str, shape: Sequence[int], share: float, seed: int, place: int) -> torch.Tensor:
+def kept_entries(
+    name: str, shape: Sequence[int], share: float, seed: int, position: int
+) -> torch.Tensor:
     """Which entries of a tensor are kept: booleans, each true with probability `share`.
 
-    They depend on the seed of the run, the operand's place in the cell, the tensor's name and shape
-    and nothing else: neither on values, nor on the device, nor on other tensors.
+    They depend only on the seed of the run, the operand's position in the cell, and the tensor's
+    name and shape: not on values, the device or other tensors.
     """
     import torch
 
-    digest = hashlib.sha256(f"{seed}/{place}/{name}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{position}/{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    # torch.rand on the CPU: bernoulli_ has other streams where torch was built with MKL
+    # torch.rand on the CPU: bernoulli_ gives other values if torch was built with MKL
     return torch.rand(tuple(shape), generator=generator) < share

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: Any) -> Merge:
     """θ_pre + λ · Iso-C(τ_1, τ_2, ...): the vectors are merged once, on the CPU, and scaled by λ.
 
-    As in the authors' code, λ is the factor of the merged vector, chosen on validation.
+    As in the authors' code, λ is chosen on validation.
     """
-    from langarith.merging.tensors import language_vector, scaled
+    from langarith.merging.tensors import language_vector, scaled_merge
 
     vectors = [language_vector(operand, origin) for operand in operands]
-    return scaled(isotropic(vectors), origin, device)
+    return scaled_merge(isotropic(vectors), origin, device)
 
 
 def describe(operands: Sequence[str], point: Point) -> str:
@@ -44,12 +44,12 @@ METHOD = Method(
 def isotropic(vectors: Sequence[Tensors]) -> dict[str, torch.Tensor]:
     """Iso-C of language vectors, with the semantics of the authors' code.
 
-    Matrices: the sum Σ τ_i = U S Vᵀ becomes mean(S) · U Vᵀ, so that all its directions are equally
-    long. All other tensors (biases): the mean of the τ_i. Singular values are computed in float64;
-    the authors use float32. The authors leave out CLIP's projection of texts, which adapters do not
-    have. Where the sum has no full rank, the directions that it lacks are those that LAPACK gives.
+    Matrices: the sum Σ τ_i = U S Vᵀ becomes mean(S) · U Vᵀ, so that all its singular values are
+    equal. All other tensors (biases): the mean of the τ_i. Singular values are computed in float64;
+    the authors use float32. The authors exclude CLIP's projection of texts, which adapters do not
+    have. If the sum is rank-deficient, LAPACK chooses the missing directions.
 
-    Raises `ValueError` for no vectors and differing vectors.
+    Raises `ValueError` for no vectors and for vectors that differ in names or shapes.
     """
     import torch
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
-    """θ_pre + Σ w_i τ_i with weights that sum to one, so that θ_pre falls out.
+    """θ_pre + Σ w_i τ_i with weights that sum to one, so that θ_pre cancels.
 
-    A point holds the weights of all operands but the last, which takes the rest; of two operands,
+    A point has the weights of all operands except the last, which takes the rest; for two operands,
     λ is the weight of the first. A weight of 1 reproduces its operand bitwise.
     """
-    from langarith.merging.tensors import moved, weighted_sum
+    from langarith.merging.tensors import on_device, weighted_sum
 
-    adapters = [moved(operand, device) for operand in operands]
+    adapters = [on_device(operand, device) for operand in operands]
 
     def merge(point: Point) -> dict[str, Any]:
         return weighted_sum(list(zip(weights(point), adapters, strict=True)))
@@ -36,7 +36,7 @@ def weights(point: Point) -> list[float]:
 
 
 def simplex(values: Sequence[float], operands: int) -> list[Point]:
-    """Every combination of grid values whose sum leaves a weight of at least 0 to the last operand.
+    """Every combination of grid values that leaves a weight of at least 0 for the last operand.
 
     For two operands these are the grid values themselves.
     """

@@ -19,33 +19,35 @@ _LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
-    """λ_d · τ_left + (1−λ_d) · τ_right at every depth d, λ_d on a line between two numbers.
+    """λ_d · τ_left + (1−λ_d) · τ_right at every depth d, with λ_d interpolated between two numbers.
 
     A point is λ at the embeddings and λ at the top: λ_d = bottom + (top − bottom) · d / D. The
-    invertible adapter, and any tensor outside a layer, has depth 0, layer i (from 0) depth i + 1, D
-    is the depth of the topmost adapter. Both numbers equal give language arithmetic, bitwise.
+    invertible adapter and any tensor outside a layer have depth 0, layer i (from 0) has depth i +
+    1, and D is the depth of the topmost adapter. Two equal numbers give language arithmetic,
+    bitwise.
 
-    Layer swapping takes the lowest and highest layers from one model, those between from another,
-    with averages at the transitions; this is its continuous counterpart for one transition.
+    Layer swapping takes the lowest and highest layers from one model and those between from
+    another, with averages at the transitions; this is its continuous counterpart for one
+    transition.
     """
-    from langarith.merging.tensors import check_same, moved, weighted_sum
+    from langarith.merging.tensors import check_same, on_device, weighted_sum
 
     check_same(operands)
     names = defaultdict(list)
     for name in operands[0]:
         names[depth(name)].append(name)
     last = max(names) or 1
-    left, right = (moved(operand, device) for operand in operands)
+    left, right = (on_device(operand, device) for operand in operands)
 
     def merge(point: Point) -> dict[str, Any]:
         bottom, top = point
         merged: dict[str, Any] = {}
-        for level, there in names.items():
+        for level, in_level in names.items():
             first, second = weights((bottom + (top - bottom) * (level / last),))
             merged |= weighted_sum(
                 [
-                    (first, {name: left[name] for name in there}),
-                    (second, {name: right[name] for name in there}),
+                    (first, {name: left[name] for name in in_level}),
+                    (second, {name: right[name] for name in in_level}),
                 ]
             )
         return {name: merged[name] for name in left}
@@ -55,8 +57,8 @@ def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
 
 def depth(name: str) -> int:
     """The depth of a tensor by its name: 0 outside the layers, 1 in the lowest layer."""
-    found = _LAYER.search(name)
-    return int(found[1]) + 1 if found else 0
+    match = _LAYER.search(name)
+    return int(match[1]) + 1 if match else 0
 
 
 def pairs(values: Sequence[float], operands: int) -> list[Point]:

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: Any) -> Merge:
-    """θ_pre − λ · τ of one operand: λ = 0 is θ_pre, bitwise, and λ = −1 the operand."""
-    from langarith.merging.tensors import moved, negate
+    """θ_pre − λ · τ of one operand: λ = 0 is θ_pre, bitwise, and λ = −1 is the operand."""
+    from langarith.merging.tensors import negate, on_device
 
     (operand,) = operands
-    adapter, start = moved(operand, device), moved(origin, device)
+    adapter, start = on_device(operand, device), on_device(origin, device)
     return lambda point: negate(adapter, start, point[0])
 
 
 def points(values: Sequence[float], operands: int) -> list[Point]:
-    """Every value, and λ = 0 in any case: what is forgotten is measured from there."""
+    """Every value and always λ = 0, the reference for what is forgotten."""
     return [(value,) for value in sorted({0.0, *values})]
 
 

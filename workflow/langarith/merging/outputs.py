@@ -1,4 +1,4 @@
-"""The average of what adapters compute, in each layer: a reference for merges, which is none."""
+"""The average of the outputs of adapters in each layer: a reference for merges, not a merge."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from langarith.operands import Point
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
 
-_INTO = re.compile(r"\.(adapter_down\.0|[FG]\.0|s[12]\.0)\.(weight|bias)$")
-_OUT = re.compile(r"\.(adapter_up|[FG]\.2|s[12]\.2)\.(weight|bias)$")
+_INPUT = re.compile(r"\.(adapter_down\.0|[FG]\.0|s[12]\.0)\.(weight|bias)$")
+_OUTPUT = re.compile(r"\.(adapter_up|[FG]\.2|s[12]\.2)\.(weight|bias)$")
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
-    """In each layer Σ w_i A_i(h), A_i the adapter of operand i, w_i as in language arithmetic.
+    """In each layer Σ w_i A_i(h): adapters A_i, weights w_i as in language arithmetic.
 
-    The average of the outputs of bottlenecks is the output of one that has them side by side, each
-    with its weight at its upper matrix. So the merge is an adapter whose bottlenecks are as wide as
-    those of all operands together, and costs as much as all of them. Of the invertible adapter both
-    subnets are bottlenecks, whose outputs are averaged: it stays invertible.
+    The average of the outputs of bottlenecks is the output of one bottleneck that concatenates
+    them, each with its weight on its upper matrix. So the bottlenecks of the merge are as wide as
+    those of all operands together, and cost as much. In the invertible adapter both subnets are
+    bottlenecks whose outputs are averaged, so it stays invertible.
 
-    `adapters`' own composition `Average` computes the same in the layers (its version 1.3 divides
-    by the number of adapters once more), but has the first adapter alone at the embeddings.
+    `adapters`' own composition `Average` computes the same in the layers (version 1.3 divides by
+    the number of adapters a second time), but uses only the first adapter at the embeddings.
 
     Raises:
         InputError: the adapters have parameters outside bottlenecks.
     """
     import torch
 
-    from langarith.merging.tensors import check_same, moved, weighted_sum
+    from langarith.merging.tensors import check_same, on_device, weighted_sum
 
     check_same(operands)
     for name in operands[0]:
-        if not _INTO.search(name) and not _OUT.search(name):
+        if not _INPUT.search(name) and not _OUTPUT.search(name):
             raise InputError(
-                f"outputs averages the outputs of plain bottleneck adapters, and these have "
-                f"'{name}' besides; remove outputs from 'lambdas', or name other adapters"
+                f"outputs averages the outputs of plain bottleneck adapters, but these also "
+                f"have '{name}'; remove outputs from 'lambdas', or name other adapters"
             )
-    adapters = [moved(operand, device) for operand in operands]
-    into = {
+    adapters = [on_device(operand, device) for operand in operands]
+    inputs = {
         name: torch.cat([adapter[name] for adapter in adapters])
         for name in adapters[0]
-        if _INTO.search(name)
+        if _INPUT.search(name)
     }
 
     def merge(point: Point) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
         merged = {}
         for name in adapters[0]:
             values = [adapter[name] for adapter in adapters]
-            if name in into:
-                merged[name] = into[name].clone()
+            if name in inputs:
+                merged[name] = inputs[name].clone()
             elif name.endswith(".bias"):
                 terms = zip(shares, [{name: value} for value in values], strict=True)
                 merged |= weighted_sum(list(terms))

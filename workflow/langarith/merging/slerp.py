@@ -13,26 +13,25 @@ if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
 
 PARALLEL = 1e-4
-"""Sine of the angle below which the arc is taken to be the line: near-parallel vectors, and
-opposite ones, between which no arc is distinguished."""
+"""Sine of the angle below which vectors are interpolated linearly: they are almost parallel, or
+opposite and no arc between them is unique."""
 
 
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: Any) -> Merge:
-    """θ_pre + sin(λφ)/sin φ · τ_left + sin((1−λ)φ)/sin φ · τ_right, φ their angle.
+    """θ_pre + sin(λφ)/sin φ · τ_left + sin((1−λ)φ)/sin φ · τ_right, with their angle φ.
 
-    The angle is that of the whole adapters, all tensors flattened to one vector each (mergekit
-    takes it per tensor, and interpolates full models, not differences). λ=1 and λ=0 are the
-    operands, bitwise. Where the sine of φ is below `PARALLEL`, or a vector is zero, this is
-    language arithmetic.
+    φ is the angle between the whole adapters, each flattened to one vector (mergekit computes it
+    per tensor, and interpolates full models, not differences). λ=1 and λ=0 are the operands,
+    bitwise. If the sine of φ is below `PARALLEL`, or a vector is zero, this is language arithmetic.
     """
     from langarith.merging.compare import cosine
-    from langarith.merging.tensors import interpolate, language_vector, moved, weighted_sum
+    from langarith.merging.tensors import interpolate, language_vector, on_device, weighted_sum
 
     vectors = [language_vector(operand, origin) for operand in operands]
     zero = any(all(not tensor.any() for tensor in vector.values()) for vector in vectors)
     angle = 0.0 if zero else math.acos(cosine(*vectors))
-    left, right = (moved(operand, device) for operand in operands)
-    start = moved(origin, device)
+    left, right = (on_device(operand, device) for operand in operands)
+    start = on_device(origin, device)
 
     def merge(point: Point) -> dict[str, Any]:
         weight = point[0]

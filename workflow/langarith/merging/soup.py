@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
-    """θ_pre + Σ τ_i / n of n operands: the mean of the adapters, since θ_pre falls out.
+    """θ_pre + Σ τ_i / n of n operands: the mean of the adapters, since θ_pre cancels.
 
-    The weights are exact, whatever the decimals of the one point.
+    The weights are exact; only the point is rounded.
     """
-    from langarith.merging.tensors import moved, weighted_sum
+    from langarith.merging.tensors import on_device, weighted_sum
 
-    merged = weighted_sum([(1 / len(operands), moved(each, device)) for each in operands])
+    merged = weighted_sum([(1 / len(operands), on_device(operand, device)) for operand in operands])
     return lambda point: dict(merged)
 
 
-def equal(values: Sequence[float], operands: int) -> list[Point]:
-    """The one point of so many operands, as that of language arithmetic; it needs no values."""
+def equal_weights(values: Sequence[float], operands: int) -> list[Point]:
+    """The only point, written as in language arithmetic; `values` are not used."""
     return [(round(1 / operands, 2),) * (operands - 1)]
 
 
@@ -38,7 +38,7 @@ METHOD = Method(
     reference="Wortsman et al. 2022",
     prepare=prepare,
     describe=describe,
-    points=equal,
+    points=equal_weights,
     most_operands=None,
     neutral=None,
 )

@@ -4,8 +4,8 @@ An adapter is a mapping from parameter names to tensors. All operands of one ope
 names and shapes; anything else is a `ValueError` that names the first differing tensors. θ_pre, the
 `origin`, is the common initialisation from which all adapters were trained.
 
-Operands are never changed, results never share memory with them. Half-precision operands are
-summed in float32 and cast back. Weights and scales are plain factors without unit.
+Operands are never changed; results never share memory with them. Half-precision operands are
+summed in float32 and cast back. Weights and scales have no unit.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from langarith.errors import InputError
 Tensors = Mapping[str, torch.Tensor]
 
 
-# 1 - Σw of weights such as 0.35 and 0.65 is off zero by rounding only; a sum meant to be 1 never
-# misses it by as much as this, and a sum not meant to be 1 always does.
+# 1 - Σw of weights such as 0.35 and 0.65 is not exactly zero because of rounding. A sum meant to be
+# 1 is always nearer to it than this, and any other sum is not.
 CANCELS = 1e-9
 
 
@@ -38,12 +38,12 @@ def weighted_sum(
     """θ_pre + Σ w_i (θ_i − θ_pre), for any number of operands and any weights (Eq. 2-4).
 
     `terms` are pairs (w_i, θ_i). A negative weight negates (Ilharco et al. 2023). θ_pre has the
-    coefficient 1 − Σ w_i, so `origin` is needed only where the weights do not sum to one.
-    Operands with coefficient 0 are left out altogether: weight 1 reproduces its operand bitwise,
-    and no inf or NaN leaks out of an operand with weight 0.
+    coefficient 1 − Σ w_i, so `origin` is needed only if the weights do not sum to one. Operands
+    with coefficient 0 are skipped: weight 1 reproduces its operand bitwise, and inf or NaN in an
+    operand with weight 0 has no effect.
 
-    Raises `ValueError` for differing operands, a weight that is not finite, and an origin that is
-    needed and missing.
+    Raises `ValueError` for operands that differ in names or shapes, a weight that is not finite,
+    and a missing origin that is needed.
     """
     rest = 1.0 - math.fsum(weight for weight, _ in terms)
     if abs(rest) < CANCELS:
@@ -77,7 +77,7 @@ def analogy(a: Tensors, b: Tensors, c: Tensors, scale: float = 1.0) -> dict[str,
 
     With λ = 1, "a is to b as c is to the result" (Ilharco et al. 2023).
     """
-    # In this order b − a vanishes exactly where a and b agree, and c is left.
+    # In this order b − a is exactly zero where a and b are equal, and c remains.
     return weighted_sum([(scale, b), (-scale, a), (1.0, c)])
 
 
@@ -86,16 +86,16 @@ def apply_vector(origin: Tensors, vector: Tensors, scale: float) -> dict[str, to
     return _combine([(1.0, origin), (scale, vector)])
 
 
-def moved(tensors: Tensors, device: Any) -> dict[str, torch.Tensor]:
-    """The tensors on a device; those that are there already are shared, not copied."""
+def on_device(tensors: Tensors, device: Any) -> dict[str, torch.Tensor]:
+    """The tensors on a device; those that are already there are shared, not copied."""
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
-def scaled(
+def scaled_merge(
     vector: Tensors, origin: Tensors, device: Any
 ) -> Callable[[Sequence[float]], dict[str, torch.Tensor]]:
-    """The merge θ_pre + λ · vector on a device, of points with one number."""
-    vector, start = moved(vector, device), moved(origin, device)
+    """The merge θ_pre + λ · vector on a device, for points with one number."""
+    vector, start = on_device(vector, device), on_device(origin, device)
     return lambda point: apply_vector(start, vector, point[0])
 
 
@@ -103,8 +103,8 @@ def scaled(
 def write_in_place(parameters: Mapping[str, torch.nn.Parameter], tensors: Tensors) -> None:
     """Copy `tensors` into the parameters of a loaded model, with their device and dtype.
 
-    All names and shapes are compared before anything is written, so a `ValueError` leaves the
-    model as it was, and so does the InputError for values that are not finite.
+    All names and shapes are compared before anything is written: a `ValueError`, or an InputError
+    for values that are not finite, leaves the model unchanged.
     """
     check_same([parameters, tensors])
     if not torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).all():
@@ -118,20 +118,20 @@ def write_in_place(parameters: Mapping[str, torch.nn.Parameter], tensors: Tensor
 
 @torch.no_grad()
 def _combine(terms: Sequence[tuple[float, Tensors]]) -> dict[str, torch.Tensor]:
-    """Σ c_i θ_i over the non-zero coefficients, at least one of which must exist."""
+    """Σ c_i θ_i over the non-zero coefficients; at least one is required."""
     check_same([tensors for _, tensors in terms])
     for coefficient, _ in terms:
         if not math.isfinite(coefficient):
             raise ValueError(f"a weight must be a finite number, not {coefficient}")
-    (head, first), *others = [term for term in terms if term[0] != 0.0]
+    (weight, first), *others = [term for term in terms if term[0] != 0.0]
     result = {}
     for name, tensor in first.items():
         dtypes = [tensor.dtype, *(operand[name].dtype for _, operand in others)]
         dtype = functools.reduce(torch.promote_types, dtypes)
         # Start from the first operand, not from zeros: 0.0 + -0.0 would lose a sign bit.
         total = tensor.to(_wide(dtype), copy=True)
-        if head != 1.0:
-            total.mul_(head)
+        if weight != 1.0:
+            total.mul_(weight)
         for coefficient, operand in others:
             total.add_(operand[name].to(total.dtype), alpha=coefficient)
         result[name] = total.to(dtype)
@@ -144,13 +144,13 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def flatten(tensors: Tensors) -> torch.Tensor:
-    """All entries as one vector [d], tensors in the order of their names, float32 at least."""
+    """All entries as one vector [d], tensors sorted by name, in float32 or wider."""
     pieces = [tensors[name].detach().reshape(-1) for name in sorted(tensors)]
     return torch.cat([piece.to(_wide(piece.dtype)) for piece in pieces])
 
 
 def check_same(operands: Sequence[Tensors]) -> None:
-    """Refuse operands that are absent, empty or differ in names or shapes."""
+    """Raise `ValueError` for no operands, empty ones, and other names or shapes."""
     if not operands:
         raise ValueError("there is nothing to combine: no operands")
     first = operands[0]
@@ -158,11 +158,11 @@ def check_same(operands: Sequence[Tensors]) -> None:
         raise ValueError("operand 1 has no tensors")
     for position, other in enumerate(operands[1:], start=2):
         if differing := sorted(first.keys() ^ other.keys()):
-            shown = ", ".join(
+            examples = ", ".join(
                 f"'{name}' only in operand {1 if name in first else position}"
                 for name in differing[:3]
             )
-            raise ValueError(f"{len(differing)} tensor names differ between operands: {shown}")
+            raise ValueError(f"{len(differing)} tensor names differ between operands: {examples}")
         for name in sorted(first):
             if first[name].shape != other[name].shape:
                 raise ValueError(

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def prepare(operands: Sequence[Tensors], *, origin: Tensors, parameter: int, device: Any) -> Merge:
     """θ_pre + λ · TIES(τ_1, τ_2, ...): the vectors are merged once, on the CPU, and scaled by λ."""
-    from langarith.merging.tensors import language_vector, scaled
+    from langarith.merging.tensors import language_vector, scaled_merge
 
     vectors = [language_vector(operand, origin) for operand in operands]
-    return scaled(ties(vectors, parameter), origin, device)
+    return scaled_merge(ties(vectors, parameter), origin, device)
 
 
 def describe(operands: Sequence[str], point: Point) -> str:
@@ -44,16 +44,17 @@ def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
 
     1. Trim: in each vector, over all its tensors together, entries below a magnitude threshold
        become zero. The threshold is the (d − int(d · keep/100))-th smallest of the d magnitudes
-       and is itself kept, as is all that equals it: one entry more than `keep` percent, at least.
-    2. Elect: each coordinate takes the sign of its sum over the vectors; where that is zero, the
+       and is kept with all entries equal to it: at least one entry more than `keep` percent.
+    2. Elect: each coordinate takes the sign of its sum over the vectors; if that is zero, the
        majority sign, i.e. the sign of (positive − negative coordinates) among the sums.
-    3. Merge: the mean over those entries that have the elected sign. Where sum and majority are
-       both zero, the reference takes the negative entries, and so does this.
+    3. Merge: the mean over those entries that have the elected sign. If sum and majority are both
+       zero, the negative entries are taken, as in the reference.
 
     `keep` is in percent, 0 < keep <= 100. (The reference reads a `keep` up to 1 as a fraction.)
     Trimming per tensor or weighting the vectors, as PEFT and mergekit do, gives other results.
 
-    Raises `ValueError` for no vectors, differing vectors and a `keep` out of range.
+    Raises `ValueError` for no vectors, vectors that differ in names or shapes, and a `keep` out of
+    range.
     """
     import torch
 
@@ -66,7 +67,7 @@ def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
     trimmed = torch.stack([_trim(flatten(vector), keep) for vector in vectors])
 
     elected = trimmed.sum(dim=0).sign()
-    # int64, because float32 stops counting at 2^24, which the parameters of an adapter may exceed.
+    # int64, because float32 cannot count above 2^24, and an adapter may have more parameters.
     majority = elected.sum(dtype=torch.int64).sign()
     elected = torch.where(elected == 0, majority.to(elected.dtype), elected)
 
@@ -83,8 +84,8 @@ def ties(vectors: Sequence[Tensors], keep: float) -> dict[str, torch.Tensor]:
 
 def _trim(vector: torch.Tensor, keep: float) -> torch.Tensor:
     """`vector` [d] with all but its largest magnitudes set to zero; see `ties`."""
-    below = vector.numel() - int(vector.numel() * (keep / 100))
-    if below < 1:
+    rank = vector.numel() - int(vector.numel() * (keep / 100))
+    if rank < 1:
         return vector
     magnitudes = vector.abs()
-    return vector * (magnitudes >= magnitudes.kthvalue(below).values)
+    return vector * (magnitudes >= magnitudes.kthvalue(rank).values)

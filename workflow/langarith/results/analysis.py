@@ -201,7 +201,8 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
         values = dict(zip(curve["lambda"], curve["value"], strict=True))
         fine = _choice(values)
         grids = {
-            f"{step:g}": selection.coarser(list(values), step) for step in selection.COARSE_STEPS
+            f"{step:g}": selection.coarse_grid(list(values), step)
+            for step in selection.COARSE_STEPS
         } | {searches.REFINE: searches.refined(values)}
         coarse = {name: points for name, points in grids.items() if 0 < len(points) < len(values)}
         chosen = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from langarith.errors import InputError
 from langarith.evaluation import selection
-from langarith.evaluation.selection import Swept
+from langarith.evaluation.selection import CellScores
 from langarith.operands import point_value
 from langarith.results.names import CELL
 
@@ -29,29 +29,32 @@ def _of_losses(names: Mapping[str, Any]) -> Key:
 
 def read_swept(
     cells: Iterable[Mapping[str, Any]], losses: Iterable[Mapping[str, Any]]
-) -> list[Swept]:
+) -> list[CellScores]:
     """Cells with the losses of their merges, from contents of `selected.json` and `losses.json`."""
     found = by_names(losses)
-    return [Swept.read(cell, found.get(_of_losses(cell))) for cell in cells]
+    return [CellScores.read(cell, found.get(_of_losses(cell))) for cell in cells]
 
 
 def of_other_targets(
-    cells: Iterable[Swept], among: Iterable[Swept], task_language: str, related: Mapping[str, str]
-) -> list[list[Swept]]:
-    """For each cell the cells of other targets in its place, see `selection.place`.
+    cells: Iterable[CellScores],
+    among: Iterable[CellScores],
+    task_language: str,
+    related: Mapping[str, str],
+) -> list[list[CellScores]]:
+    """For each cell the cells of other targets in its place, see `selection.group_key`.
 
     Args:
         among: cells of the study; one that is listed twice counts once.
         related: the related language of each target.
     """
-    groups: dict[tuple[str, ...], dict[tuple[Any, ...], Swept]] = defaultdict(dict)
+    groups: dict[tuple[str, ...], dict[tuple[Any, ...], CellScores]] = defaultdict(dict)
     for cell in among:
-        place = selection.place(vars(cell), task_language, related)
+        place = selection.group_key(vars(cell), task_language, related)
         groups[place][tuple(getattr(cell, name) for name in CELL)] = cell
     return [
         [
             other
-            for other in groups[selection.place(vars(cell), task_language, related)].values()
+            for other in groups[selection.group_key(vars(cell), task_language, related)].values()
             if other.target != cell.target
         ]
         for cell in cells
@@ -61,8 +64,8 @@ def of_other_targets(
 def rows(
     experiment: str,
     rule_name: str,
-    cells: Sequence[Swept],
-    others: Sequence[Swept],
+    cells: Sequence[CellScores],
+    others: Sequence[CellScores],
     task_language: str,
     related: Mapping[str, str],
 ) -> list[dict[str, Any]]:

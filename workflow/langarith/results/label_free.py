@@ -45,7 +45,7 @@ def rows(
     Args:
         cells: contents of `selected.json`.
         task_language, related: say which cells of other targets are in the place of a cell, see
-            `selection.place`.
+            `selection.group_key`.
         missing: cells of a partial grid: a row of the rule `validation` without a value each.
         compared: names of rules, `validation` among them; by default those that choose from what
             sweeps leave.
@@ -58,13 +58,13 @@ def rows(
     swept = read_swept(cells, losses)
     rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
-    incomplete = {selection.place(lost, task_language, related) for lost in missing}
+    incomplete = {selection.group_key(lost, task_language, related) for lost in missing}
     among = [*swept, *read_swept(others, ())]
     elsewhere = of_other_targets(swept, among, task_language, related)
     found = []
     for cell, in_place in zip(swept, elsewhere, strict=True):
         # a choice on fewer targets than the study has would not compare
-        partial = selection.place(vars(cell), task_language, related) in incomplete
+        partial = selection.group_key(vars(cell), task_language, related) in incomplete
         seen = [] if partial else in_place
         chosen = {name: rule.choose(cell, seen) for name, rule in rules.items()}
         points = {name: point for name, point in chosen.items() if point is not None}

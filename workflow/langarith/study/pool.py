@@ -98,7 +98,7 @@ def _size(study: Study) -> Iterator[str]:
     for operands in range(3, wanted + 2):
         points = comb(parts + operands - 1, operands - 1)
         refined = grid.search == "refine" and points <= MOST_OF_GRID
-        evaluated = search(study, "la", operands).most if refined else points
+        evaluated = search(study, "la", operands).most_points if refined else points
         if evaluated > MOST_POINTS:
             yield (
                 f"{key}: with step {grid.step:g} a sweep of {operands} operands, which "

@@ -1,7 +1,7 @@
-"""Rules that choose the point of a sweep, one file each, and what a coarser grid would choose.
+"""Rules that choose the point of a sweep, one file each, and the choice of a coarser grid.
 
-A rule is one file of this package, with `RULE`. It sees what a sweep leaves in `selected.json` and,
-if it asks for them, the masked-LM losses of the same merges on raw text of the target.
+A rule is one file of this package that defines `RULE`. It gets the content of `selected.json` and,
+if it needs them, the masked-LM losses of the same merges on raw text of the target.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from langarith.errors import InputError
 from langarith.operands import Operand, Point, parse_operands, parse_point
 
 COARSE_STEPS = (0.1, 0.2, 0.25, 0.5)
-"""Steps that section 5.1 weighs against the full grid."""
+"""Steps that section 5.1 compares with the full grid."""
 
 
 def preferred(points: Iterable[Point], neutral: float) -> list[Point]:
-    """Points in the order in which they are chosen where their scores are equal.
+    """Points in the order of preference for equal scores.
 
     The point nearest to `neutral` comes first, by the sum of the distances of its numbers; of
-    equally near ones the one with the larger numbers.
+    equally near points the one with the larger numbers.
     """
 
     def rank(point: Point) -> tuple[float, Point]:
@@ -41,14 +41,14 @@ def select(curve: Mapping[Point, float], neutral: float) -> Point:
 
 
 def neutral(method: merging.Method, point: Point) -> float:
-    """The number that is preferred where scores are equal, for points like this one."""
+    """The preferred number for equal scores, for points with as many numbers as `point`."""
     return 1 / (len(point) + 1) if method.neutral is None else method.neutral
 
 
-def coarser(lambdas: Sequence[float], step: float) -> list[float]:
-    """The points of a grid that a grid of `step` from the same start has, too.
+def coarse_grid(lambdas: Sequence[float], step: float) -> list[float]:
+    """The points of a grid with steps of `step` and the same start, as a part of a finer grid.
 
-    Empty where the coarser grid has points that the grid lacks: it could not be read off it.
+    Empty if the coarse grid has points that the finer grid lacks.
     """
     first, last = min(lambdas), max(lambdas)
     wanted = [round(first + i * step, 2) for i in range(int((last - first) / step + 1e-9) + 1)]
@@ -57,15 +57,14 @@ def coarser(lambdas: Sequence[float], step: float) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Swept:
-    """What is known of a cell after its sweep, by point of its grid.
+class CellScores:
+    """The scores of a cell after its sweep, by point of its grid.
 
     validation, test: the task's first metric, in percent. entropy: mean entropy of the predictions
-    on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is
-    not known. neutral: the preferred number where scores are equal. refined: the points that were
-    evaluated because the target's validation labels said that they are near the best. masked_lm:
-    masked-LM loss on held-out raw text of the target, in nats per masked token; empty where it was
-    not computed.
+    on the target's validation inputs, in nats. norms: ‖τ‖ of the operands, empty where θ_pre is not
+    known. neutral: the preferred number for equal scores. refined: the points that were evaluated
+    because they are near the best by the target's validation labels. masked_lm: masked-LM loss on
+    held-out raw text of the target, in nats per masked token; empty if it was not computed.
     """
 
     model: str
@@ -84,18 +83,18 @@ class Swept:
 
     @property
     def unlabelled(self) -> list[Point]:
-        """The points that were evaluated whatever their scores: no label chose them.
+        """The points that were evaluated regardless of scores, so without labels.
 
-        A rule that does without labels of the target chooses among these.
+        Rules without labels of the target choose among these.
         """
         return [point for point in self.validation if point not in self.refined]
 
     @classmethod
-    def read(cls, cell: Mapping[str, Any], losses: Mapping[str, Any] | None = None) -> Swept:
+    def read(cls, cell: Mapping[str, Any], losses: Mapping[str, Any] | None = None) -> CellScores:
         """A cell from the content of its `selected.json`.
 
         Args:
-            losses: the content of `losses.json` of the same merges, where there is one.
+            losses: the content of `losses.json` of the same merges, if there is one.
 
         Raises:
             InputError: the file was written by an older version.
@@ -103,8 +102,8 @@ class Swept:
         if "norms" not in cell:
             names = ("model", "task", "target", "method", "operands", "seed")
             raise InputError(
-                f"selected.json of {'/'.join(str(cell[name]) for name in names)} is of an older "
-                "version; run the study without allow_missing, which repeats the sweep"
+                f"selected.json of {'/'.join(str(cell[name]) for name in names)} was written by an "
+                "older version; run the study without allow_missing, which repeats the sweep"
             )
         curves = {
             split: {_point(entry): entry["metrics"][cell["metric"]] for entry in cell[split]}
@@ -134,7 +133,7 @@ def _point(entry: Mapping[str, Any]) -> Point:
 
 Need = Literal["other targets", "weights", "raw text"]
 """Sweeps of other targets; two operands with a known θ_pre and a point that weighs them; masked-LM
-losses on raw text of the target, which jobs of their own compute, only where a study asks."""
+losses on raw text of the target, which separate jobs compute only if a study needs them."""
 
 
 @dataclass(frozen=True)
@@ -144,18 +143,18 @@ class Rule:
     title: str
     """For tables and figures."""
     labels: Literal["target", "other targets", "none", "test"]
-    """Whose labels it needs: validation labels of the target or of the study's other targets,
-    none, or the target's test labels, which only an upper bound may use."""
-    choose: Callable[[Swept, Sequence[Swept]], Point | None]
+    """Labels that it needs: validation labels of the target or of the study's other targets, none,
+    or the target's test labels, which only an upper bound may use."""
+    choose: Callable[[CellScores, Sequence[CellScores]], Point | None]
     """The point of a cell's grid, given the cell and the cells of the other targets (same model,
-    task, method and seed); None where the rule cannot say."""
+    task, method and seed); None if the rule cannot choose."""
     order: int
-    """Its place in tables and figures."""
+    """Its position in tables and figures."""
     how: str = ""
-    """How it chooses, after "λ was chosen"; empty where it is for comparison only: a study
+    """How it chooses, after "λ was chosen"; empty if it is only for comparison: a study
     cannot name it as its `selection`."""
     needs: frozenset[Need] = frozenset()
-    """What it cannot choose without, beside the cell's own sweep."""
+    """What it needs besides the cell's own sweep."""
     name: str = ""
     """The name of its file; set by :func:`get`."""
 
@@ -163,40 +162,40 @@ class Rule:
 @cache
 def names() -> tuple[str, ...]:
     """All rules, in the order of tables and figures: the files of this package."""
-    found = [module.name for module in pkgutil.iter_modules(__path__)]
-    return tuple(sorted(found, key=lambda name: (get(name).order, name)))
+    files = [module.name for module in pkgutil.iter_modules(__path__)]
+    return tuple(sorted(files, key=lambda name: (get(name).order, name)))
 
 
 def without_own_jobs() -> tuple[str, ...]:
-    """The rules that choose from what sweeps leave: those compared where a study names none."""
+    """The rules that need only the files of sweeps: those compared if a study names none."""
     return tuple(name for name in names() if "raw text" not in get(name).needs)
 
 
 def role(operands: str, target: str, task_language: str, related: str | None) -> str:
-    """The operands of a cell by what they are to its target: `en+related`, `related+target@10k`.
+    """The operands of a cell relative to its target: `en+related`, `related+target@10k`.
 
-    Cells of the same role are what other targets have in the place of a cell.
+    Cells of several targets with the same role match each other.
     """
 
     def part(operand: Operand) -> str:
         language = operand.language
         if language != task_language:
-            known = {related: "related", target: "target"}
-            language = known.get(language, language)
+            relative = {related: "related", target: "target"}
+            language = relative.get(language, language)
         return str(Operand(language, operand.budget))
 
     return "+".join(map(part, parse_operands(operands)))
 
 
-def place(
+def group_key(
     cell: Mapping[str, Any], task_language: str, related: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """What a cell shares with those of other targets that a rule may look at.
+    """A key that a cell shares with the matching cells of other targets.
 
     Model, task, method and seed are the same, and the operands have the same :func:`role`.
 
     Args:
-        cell: its names, those of its path.
+        cell: its names, as in its path.
         related: the related language of each target.
     """
     target = cell["target"]
@@ -211,14 +210,14 @@ def get(name: str) -> Rule:
     return replace(rule, name=name)
 
 
-def nearest(wanted: float, points: Sequence[Point]) -> Point:
-    """The point of a grid whose numbers are nearest to a number, by the sum of their distances.
+def nearest(number: float, points: Sequence[Point]) -> Point:
+    """The point of a grid whose numbers are nearest to `number`, by the sum of their distances.
 
-    Of equally near ones the one with the larger numbers.
+    Of equally near points the one with the larger numbers.
     """
 
     def rank(point: Point) -> tuple[float, Point]:
-        distance = sum(abs(number - wanted) for number in point)
+        distance = sum(abs(coordinate - number) for coordinate in point)
         return round(distance, 6), tuple(-number for number in point)
 
     return min(points, key=rank)

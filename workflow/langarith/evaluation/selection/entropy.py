@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langarith.evaluation.selection import Rule, Swept, select
+from langarith.evaluation.selection import CellScores, Rule, select
 from langarith.operands import Point
 
 
-def choose(cell: Swept, others: Sequence[Swept]) -> Point:
+def choose(cell: CellScores, others: Sequence[CellScores]) -> Point:
     """Ties as in the paper's rule."""
     return select({point: -cell.entropy[point] for point in cell.unlabelled}, cell.neutral)
 

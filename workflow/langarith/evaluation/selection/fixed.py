@@ -1,6 +1,6 @@
-"""λ = 0.5, or the point of the grid nearest to it: no data at all.
+"""λ = 0.5, or the point of the grid nearest to it; needs no data.
 
-For a method whose λ is a factor (TIES) it is 1, for several weights equal ones.
+λ = 1 for a method whose λ is a factor (TIES); equal weights for points with several weights.
 """
 
 from langarith.evaluation.selection import Rule, select

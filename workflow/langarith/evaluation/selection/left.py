@@ -1,4 +1,4 @@
-"""The end λ = 1: the left adapter alone, in zero-shot cells that of the task language."""
+"""The end λ = 1: only the left adapter, in zero-shot cells that of the task language."""
 
 from langarith.evaluation.selection import Rule, nearest
 

@@ -1,18 +1,18 @@
-"""The closed form λ = ‖τ_left‖² / (‖τ_left‖² + ‖τ_right‖²): no data at all.
+"""The closed form λ = ‖τ_left‖² / (‖τ_left‖² + ‖τ_right‖²): needs no data.
 
-The adapter that moved farther from the common initialisation weighs more. The choice is the point
-of the grid that is nearest to it.
+The adapter that is farther from the common initialisation has the larger weight. The nearest point
+of the grid is chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langarith.evaluation.selection import Rule, Swept, nearest
+from langarith.evaluation.selection import CellScores, Rule, nearest
 from langarith.operands import Point
 
 
-def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
+def choose(cell: CellScores, others: Sequence[CellScores]) -> Point | None:
     """None for ready-made adapters, whose θ_pre is not known."""
     if len(cell.norms) != 2 or not any(cell.norms):
         return None

@@ -1,4 +1,4 @@
-"""The end λ = 0: the right adapter alone, in zero-shot cells that of the related language."""
+"""The end λ = 0: only the right adapter, in zero-shot cells that of the related language."""
 
 from langarith.evaluation.selection import Rule, nearest
 

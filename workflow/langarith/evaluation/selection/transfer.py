@@ -1,4 +1,4 @@
-"""The best mean validation score over the study's other targets of the task, none of the target's.
+"""The best mean validation score over the study's other targets of the task.
 
 Labels of some languages choose λ for a language without any, as Schmidt, Vulić and Glavaš 2023
 (arXiv 2305.16834) select models for transfer.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langarith.evaluation.selection import Rule, Swept, select
+from langarith.evaluation.selection import CellScores, Rule, select
 from langarith.operands import Point
 
 
-def choose(cell: Swept, others: Sequence[Swept]) -> Point | None:
-    """None where the study has no other target of the task."""
+def choose(cell: CellScores, others: Sequence[CellScores]) -> Point | None:
+    """None if the study has no other target of the task."""
     points = [
         point for point in cell.unlabelled if all(point in other.unlabelled for other in others)
     ]
