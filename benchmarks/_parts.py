@@ -32,11 +32,11 @@ def sentences(path: Path, count: int, *, mixed: bool, split: str = "validation")
         min(16, max(1, round(draw.lognormvariate(0.6, 0.9)))) if mixed else 1 for _ in range(count)
     ]
     miniature.write_task("ner", "es", path, split=split, examples=sum(joined))
-    told = iter(tasks.get("ner").read(path))
+    sentences = iter(tasks.get("ner").read(path))
     with path.open("w", encoding="utf-8") as file:
         for parts in joined:
             for _ in range(parts):
-                sentence = next(told)
+                sentence = next(sentences)
                 rows = zip(sentence.words, sentence.tags, strict=True)
                 file.writelines(f"{word}\t{tag}\n" for word, tag in rows)
             file.write("\n")
@@ -90,7 +90,7 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
     from langarith.study.recipes import LanguageAdapterShape, TaskAdapterShape
 
     model = encoders.load_encoder(encoder)
-    found = {}
+    folders = {}
     for seed, name in enumerate([*languages, "task"]):
         shape = (
             task_config(TaskAdapterShape(reduction_factor=2).model_dump())
@@ -104,8 +104,8 @@ def adapters(encoder: Path, folder: Path, languages: Sequence[str]) -> dict[str,
                 parameter.normal_(0, 0.05)
         if name == "task":
             encoders.add_head(model, name, "tagging", LABELS)
-        found[name] = folder / name
-        save_adapter(model, name, found[name], with_head=name == "task")
+        folders[name] = folder / name
+        save_adapter(model, name, folders[name], with_head=name == "task")
         if name != "task":
             model.delete_adapter(name)
-    return found
+    return folders

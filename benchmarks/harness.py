@@ -56,12 +56,12 @@ class Case:
     """One size of the question.
 
     Attributes:
-        name: as it stands in the table.
+        name: as in the table.
         given: what both sides are called with, and the number of the `repeat` from 0; JSON.
         bars: by quantity (`seconds`, `peak_mb`, or what the sides return), the ratio peer / ours
             that is to be reached; None shows the quantity without a bar.
         environment: variables for both sides.
-        environments: variables for one side alone, by its name.
+        environments: variables for only one side, by its name.
         note: what a reader of the row must know.
         repeats: at most so many, for a case that is slow.
     """
@@ -190,7 +190,7 @@ def _with_peak(side: Side, given: Given) -> dict[str, Any]:
 def peak_mb() -> float:
     """The most memory that this process ever had resident, in MB.
 
-    Linux's own count of this program alone: `getrusage` begins with that of the parent.
+    Linux's count of this program only: `getrusage` starts with that of the parent.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -275,7 +275,7 @@ def line(
     runs: Mapping[str, list[dict[str, Any]]],
     machine: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One JSON line: a quantity of a case, with everything that it stands on."""
+    """One JSON line: a quantity of a case, with everything that it depends on."""
     ours, theirs = runs
     ratios = [b[quantity] / a[quantity] for a, b in zip(runs[ours], runs[theirs], strict=True)]
     return {

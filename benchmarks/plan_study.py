@@ -6,7 +6,7 @@ function that looks up a list in a dictionary, outputs, and `shell: "touch {outp
 parameters, scripts, logs, messages or resources. It has the same jobs in the same graph:
 
 * "same files": every job has as many input and output files as ours, from the same jobs;
-* "one file a job": every job has one output, and one input for each job that it stands on. Our
+* "one file a job": every job has one output, and one input for each job that it depends on. Our
   jobs declare 25 files where a sweep of 21 lambdas runs, so this shows what declaring them costs.
 
 Both sides plan in an empty folder, so all jobs are to run; both must count the same jobs. Time is
@@ -126,7 +126,7 @@ def planned_jobs(arguments: list[str]) -> list[Job]:
 
 
 def one_file(jobs: list[Job]) -> list[Job]:
-    """The same graph with the first output of each job alone."""
+    """The same graph with only the first output of each job."""
     first = {path: outputs[0] for _, _, outputs in jobs for path in outputs}
     return [
         (rule, list(dict.fromkeys(first[path] for path in inputs)), outputs[:1])

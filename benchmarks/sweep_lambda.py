@@ -158,12 +158,12 @@ def their_job(given: harness.Given) -> dict[str, Any]:
         )
         logits, gold, _ = trainer.predict(data)
     rows = list(zip(np.argmax(logits, axis=-1), gold, strict=True))
-    said = [[name_of[p] for p, g in zip(*row, strict=True) if g != -100] for row in rows]
+    predicted = [[name_of[p] for p, g in zip(*row, strict=True) if g != -100] for row in rows]
     true = [[name_of[g] for g in row if g != -100] for _, row in rows]
     lengths = [len(row) for row in data["input_ids"]]
     padded = sum(len(part) * max(part) for part in _chunks(lengths, 16))
     return {
-        "f1": 100 * float(f1_score(true, said)),
+        "f1": 100 * float(f1_score(true, predicted)),
         "padding": 1 - sum(lengths) / padded,
         "peak_mb": harness.peak_mb(),
     }
@@ -229,7 +229,7 @@ def cases(asked: argparse.Namespace) -> Iterator[harness.Case]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", choices=("miniature", "base"), default="", help="one size alone")
+    parser.add_argument("--size", choices=("miniature", "base"), default="", help="only one size")
     parser.add_argument("--count", type=int, default=200, help="sentences")
     parser.add_argument("--sentences", type=Path, help="CoNLL file for the base size")
     parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer for the base size")

@@ -7,7 +7,7 @@ few shapes; the peer pads to the longest row. The environment is that of a job: 
 `rules/runtime.smk`.
 Mean losses must agree within bf16.
 
-`peak_mb` is of the process, `grown_mb` what it holds at the end beyond a quarter of the steps.
+`peak_mb` is of the process, `grown_mb` what it has at the end beyond a quarter of the steps.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_a_full_disk_is_one_sentence(error):
 def test_ctrl_c_asks_a_training_to_save_and_end():
     for number in (signal.SIGINT, signal.SIGTERM):
         requests = SignalRequests()
-        with requests.heard():
+        with requests.listening():
             signal.raise_signal(number)
         assert requests.save and requests.stop
 

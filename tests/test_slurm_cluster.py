@@ -191,7 +191,7 @@ class Interrupted:
     def went_on(self) -> int:
         """The step from which the last attempt went on."""
         said = "\n".join(p.read_text() for p in (self.project / "results/nano/logs").rglob("*.log"))
-        found = re.findall(r"goes on from step (\d+)", said)
+        found = re.findall(r"continues at step (\d+)", said)
         assert found, self.output + said
         return int(found[-1])
 

@@ -904,7 +904,7 @@ def test_metrics_log_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> Non
     log = metrics.MetricsLog(tmp_path / "new" / "metrics.jsonl")
     for step in (1, 2, 3):
         log.write(step=step, loss=1 / 3)
-    log.forget_after(2)
+    log.drop_after(2)
     assert metrics.read_metrics(log.path) == [{"step": s, "loss": 1 / 3} for s in (1, 2)]
     assert json.loads(log.path.read_text().splitlines()[0])["loss"] == 1 / 3
 

@@ -30,7 +30,7 @@ def task_dataset(columns: Mapping[str, Sequence[Any]]) -> Dataset:
 
 
 def chunk_dataset(chunks: np.ndarray) -> Dataset:
-    """Chunks of a corpus, an array (chunks, length), as a dataset that shares their memory."""
+    """Chunks of a corpus, an array (chunks, length), as a dataset that shares its memory."""
     column = pa.FixedSizeListArray.from_arrays(pa.array(chunks.reshape(-1)), chunks.shape[1])
     # a fingerprint by content would copy and hash the corpus
     return Dataset(pa.table({"input_ids": column}), fingerprint=generate_random_fingerprint())
@@ -39,12 +39,12 @@ def chunk_dataset(chunks: np.ndarray) -> Dataset:
 class Rows(torch.utils.data.Dataset):
     """Rows of a dataset by index, as numpy views of its Arrow memory.
 
-    `Dataset.__getitems__` copies rows into Python lists or arrays, which takes a batch two to seven
-    times as long.
+    `Dataset.__getitems__` copies rows into Python lists or arrays and takes two to seven times as
+    long per batch.
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        # rows of a selection are gathered here, once
+        # copies the rows of a selection once
         table = dataset.with_format("arrow")[:]
         self.columns = {name: _column(table.column(name)) for name in table.column_names}
         self.rows = len(dataset)
@@ -63,7 +63,7 @@ class Rows(torch.utils.data.Dataset):
         return [column.shape[1]] * self.rows
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """What a hash of the rows covers: arrays by name, equal where all rows are."""
+        """Arrays by name for a hash of the rows; equal rows give equal arrays."""
         for name, column in self.columns.items():
             if isinstance(column, _Lists):
                 yield f"{name} lengths", np.diff(column.offsets)
@@ -73,7 +73,7 @@ class Rows(torch.utils.data.Dataset):
 
 
 class _Lists:
-    """Lists of unequal length: `values` end to end, list i from offset i to offset i + 1."""
+    """Lists of unequal length: concatenated `values`, list i from offset i to offset i + 1."""
 
     def __init__(self, column: pa.ListArray) -> None:
         self.values = column.values.to_numpy()
@@ -107,24 +107,24 @@ def task_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.T
 
 
 def _span_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The loss of a question-answering head, computed without columns that are padding alone.
+    """The loss of a question-answering head, computed without columns that contain only padding.
 
-    A span may begin and end at any position of its batch, so those columns would count.
+    The softmax is over all positions of the batch, so those columns would change the loss.
     """
     ends = [batch[name] for name in ("start_positions", "end_positions")]
     longest = int(batch["attention_mask"].sum(1).max())
     out = model(**{k: v for k, v in batch.items() if not k.endswith("_positions")})
     losses = [
-        functional.cross_entropy(logits[:, :longest], at.clamp(0, longest), ignore_index=longest)
-        for logits, at in zip((out.start_logits, out.end_logits), ends, strict=True)
+        functional.cross_entropy(logits[:, :longest], end.clamp(0, longest), ignore_index=longest)
+        for logits, end in zip((out.start_logits, out.end_logits), ends, strict=True)
     ]
     return (losses[0] + losses[1]) / 2
 
 
 class Order(torch.utils.data.Sampler[int]):
-    """The order of rows, by seed and epoch alone, so that a resumed run finds it again.
+    """The order of rows; depends only on seed and epoch, so that a resumed run repeats it.
 
-    With lengths, rows of similar length come together, as in the Trainer's own grouping.
+    With lengths, rows of similar length are grouped, as by the Trainer.
     """
 
     def __init__(self, rows: int, seed: int, batch: int, lengths: Sequence[int] | None) -> None:
@@ -145,16 +145,15 @@ class Order(torch.utils.data.Sampler[int]):
 
 
 CPU_MULTIPLE = 8
-"""Lengths of batches in bf16 or fp16 on a CPU are multiples of so many subwords."""
+"""Lengths of batches in bf16 or fp16 on a CPU are multiples of this number of subwords."""
 
 
 def length_multiple(precision: str, on: torch.device) -> int:
-    """What lengths of batches are rounded up to; 1 where nothing is gained by it.
+    """The multiple to which lengths of batches are rounded up; 1 for no rounding.
 
-    On a CPU oneDNN compiles kernels for every shape of a product in half precision, and keeps them:
-    about 4 MB for each length of a batch (`benchmarks/train_memory.py`). Products in fp32 are
-    MKL's, which compiles none. With multiples of 8, 2 % more subwords are computed on lengths from
-    64 to 256.
+    On a CPU oneDNN compiles and caches kernels for every shape of a product in half precision,
+    about 4 MB for each length of a batch (`benchmarks/train_memory.py`). MKL, used for fp32,
+    compiles none. Multiples of 8 add 2 % of subwords for lengths from 64 to 256.
     """
     half = devices.precision(precision, on) != "fp32"
     return CPU_MULTIPLE if half and on.type == "cpu" else 1
@@ -164,9 +163,9 @@ class PadRows:
     """Pads a batch of encoded examples to its longest row; labels are padded with -100.
 
     Args:
-        multiple: the length is rounded up to a multiple of it. The mask leaves these subwords out,
-            so that losses differ by rounding alone.
-        at_most: what the length is not rounded beyond: a model has no positions there.
+        multiple: the length is rounded up to a multiple of it. The mask excludes these subwords, so
+            that losses differ only by rounding errors.
+        at_most: largest rounded length: the positions of the model.
     """
 
     def __init__(self, pad_token: int, multiple: int = 1, at_most: int | None = None) -> None:

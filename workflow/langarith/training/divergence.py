@@ -1,4 +1,4 @@
-"""What a training watches step by step: its mean loss, and whether its numbers are finite."""
+"""Checks of a training at each step: the mean loss, and whether its numbers are finite."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 
 PATIENCE = 32
-"""Steps in a row that may have a gradient that is not finite. Scaling of fp16 finds its factor by
-such steps, which it skips: 16 of them bring the first factor, 65536, down to 1."""
+"""Steps in a row that may have a gradient that is not finite. The loss scaling of fp16 skips such
+steps and halves its factor: 16 of them reduce the first factor, 65536, to 1."""
 
 CHECK_EVERY = 100
-"""Steps after which a GPU is asked for numbers that nothing else waits for."""
+"""Steps between checks that must wait for a GPU."""
 
 
 class LossWindow:
     """The mean training loss since the last row of the metrics log.
 
-    A micro-batch whose loss is not finite counts for nothing: one without a masked token has none.
+    A micro-batch whose loss is not finite is ignored: one without a masked token has no loss.
     Sums stay on the device, so that no step waits for them.
     """
 
@@ -26,20 +26,20 @@ class LossWindow:
         self.last = torch.zeros(())
 
     def add(self, loss: torch.Tensor, weight: float) -> None:
-        """Add a loss that is multiplied by its weight already."""
+        """Add a loss that is already multiplied by its weight."""
         self.last = loss / weight
         finite = torch.isfinite(loss)
         self.total = self.total.to(loss.device) + torch.where(finite, loss.double(), 0.0)
         self.weight = self.weight.to(loss.device) + finite.double() * weight
 
     def close(self) -> float:
-        """The mean, NaN where nothing counts; the next window starts empty."""
+        """The mean, NaN if all losses were ignored; the next window starts empty."""
         mean = float(self.total / self.weight)
         self.restore({"total": 0.0, "weight": 0.0})
         return mean
 
     def state(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
+        """The state to save in a checkpoint."""
         return {"total": float(self.total), "weight": float(self.weight)}
 
     def restore(self, state: dict[str, float]) -> None:
@@ -50,7 +50,7 @@ class LossWindow:
 
 
 class Steps:
-    """Counts steps in a row whose gradient, or loss where no norm is taken, is not finite."""
+    """Counts steps in a row whose gradient norm, or loss if there is no norm, is not finite."""
 
     def __init__(self, total: int) -> None:
         self.limit = min(PATIENCE, max(2, total))
@@ -60,15 +60,15 @@ class Steps:
         """Count one step by its gradient norm or loss."""
         self.bad = (self.bad.to(value.device) + 1) * ~torch.isfinite(value)
 
-    def cheap(self) -> bool:
-        """Whether looking at the count waits for no GPU."""
+    def on_cpu(self) -> bool:
+        """Whether the count can be read without waiting for a GPU."""
         return self.bad.device.type == "cpu"
 
     def fault(self, weights: Sequence[torch.Tensor]) -> str | None:
         """Why the training cannot recover, or None.
 
-        A step that is not finite is no error by itself: scaling of fp16 skips it, and a batch
-        without a masked token has no loss. Weights that are not finite never recover.
+        A step that is not finite is not an error by itself: the loss scaling of fp16 skips it, and
+        a batch without a masked token has no loss. Weights that are not finite never recover.
         """
         count = int(self.bad)
         if not count:
@@ -79,6 +79,6 @@ class Steps:
 
 
 def weights_fault(weights: Sequence[torch.Tensor]) -> str | None:
-    """Whether an element of the weights is not finite; waits for their device once."""
+    """Why the weights cannot be used, or None if all are finite; waits for their device once."""
     finite = torch.stack([torch.isfinite(tensor).all() for tensor in weights]).all()
     return None if finite else "weights that are not finite"

@@ -1,4 +1,4 @@
-"""The metrics logs of a study, with names for what was trained."""
+"""The metrics logs of a study, with the names of the trainings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TRAININGS = {
     layout.LANGUAGE_ADAPTER: (LANGUAGE_ADAPTER, "{model} {language}@{budget}, seed {seed}"),
     layout.TASK_ADAPTER: (TASK_ADAPTER, "{model} {task}, seed {seed}"),
 }
-"""Folders of trainings: the kind of what is trained there, and which one it is."""
+"""By folder of a training: the kind of model that it trains, and a template of its name."""
 
 
 @dataclass(frozen=True)
 class TrainingLog:
     """The metrics log of one training.
 
-    folder: below the results folder. rows: see :mod:`langarith.training.metrics`.
+    folder: path below the results folder. rows: see :mod:`langarith.training.metrics`.
     """
 
     kind: str
@@ -39,9 +39,9 @@ class TrainingLog:
 def of_study(results: Path) -> Iterator[TrainingLog]:
     """Every metrics log in a results folder that has a row, base models first.
 
-    A log whose last line a training is writing just now is left out.
+    A log whose last line is being written is left out.
     """
-    for pattern, (kind, which) in TRAININGS.items():
+    for pattern, (kind, template) in TRAININGS.items():
         for path in sorted(results.glob(f"{re.sub(r'{[a-z]+}', '*', pattern)}/metrics.jsonl")):
             wildcards = layout.parse(pattern, path)
             try:
@@ -50,5 +50,5 @@ def of_study(results: Path) -> Iterator[TrainingLog]:
                 continue
             if wildcards and rows:
                 folder = path.parent.relative_to(results).as_posix()
-                name = f"{kind} {which.format(**wildcards)}"
+                name = f"{kind} {template.format(**wildcards)}"
                 yield TrainingLog(kind, name, wildcards["model"], folder, path, rows)

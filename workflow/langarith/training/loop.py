@@ -18,11 +18,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
-from transformers import (
-    PreTrainedModel,
-    Trainer,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from langarith.errors import InputError
@@ -36,8 +32,6 @@ from langarith.training.reporting import Reporter
 from langarith.training.signals import SignalRequests
 
 _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
-
-
 _METRICS, _WINDOW, _PARTIAL = "metrics.jsonl", "window.json", "partial"
 
 
@@ -50,10 +44,10 @@ class Outcome:
 
 
 class _Trainer(Trainer):
-    """Keeps trainable parameters alone in its checkpoints, and the best of them aside.
+    """Saves only trainable parameters in its checkpoints, and the best ones in a separate file.
 
-    Plain Trainer checkpoints hold the whole frozen model; AdapterTrainer's hold every loaded
-    adapter, and its best-model loading skips missing folders silently.
+    Checkpoints of Trainer contain the whole frozen model; those of AdapterTrainer contain every
+    loaded adapter, and its loading of the best model silently skips missing folders.
     """
 
     def __init__(
@@ -77,11 +71,11 @@ class _Trainer(Trainer):
         self.bad_validations = 0
         self.window = divergence.LossWindow()
         self.steps = divergence.Steps(self.args.max_steps)
-        self.at_once, self.share = sys.maxsize, 1.0
+        self.rows_per_pass, self.share = sys.maxsize, 1.0
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        # our losses are means over a micro-batch: the Trainer must divide by the accumulation
+        # losses are means over a micro-batch, so the Trainer must divide by the accumulation steps
         self.model_accepts_loss_kwargs = False
-        # batches stay in main memory, where masks are drawn; losses move what they take
+        # batches stay in main memory, where masks are drawn; losses move their inputs
         self.accelerator.device_placement = False
         self.remove_callback(PrinterCallback)
 
@@ -89,36 +83,36 @@ class _Trainer(Trainer):
         return self.order
 
     def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
-        """A micro-batch; one that does not fit into memory is halved from then on.
+        """A micro-batch; if it does not fit into memory, it is halved from then on.
 
-        Gradients of the parts add up to that of the whole: the loss of each is weighted by its
-        rows, so the batch of a step stays what the recipe says.
+        The loss of each part is weighted by its rows, so that the gradients add up to that of the
+        whole micro-batch of the recipe.
         """
         rows = len(inputs["input_ids"])
-        before = [None if p.grad is None else p.grad.clone() for p in self.trained]
-        drawn = torch.get_rng_state()
+        previous = [None if p.grad is None else p.grad.clone() for p in self.trained]
+        random_state = torch.get_rng_state()
         while True:
             try:
                 losses = []
-                for start in range(0, rows, self.at_once):
-                    part = {k: v[start : start + self.at_once] for k, v in inputs.items()}
+                for start in range(0, rows, self.rows_per_pass):
+                    part = {k: v[start : start + self.rows_per_pass] for k, v in inputs.items()}
                     self.share = len(part["input_ids"]) / rows
                     losses.append(self._micro_step(model, part))
                 loss = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
                 self.window.add(loss, 1 / self.current_gradient_accumulation_steps)
                 return loss
             except torch.OutOfMemoryError:
-                if self.at_once == 1:
+                if self.rows_per_pass == 1:
                     raise
-            # outside of `except`, where the error no longer holds what the step had made
-            self.at_once = (min(rows, self.at_once) + 1) // 2
-            for parameter, gradient in zip(self.trained, before, strict=True):
+            # after `except`, because the error keeps the tensors of the step in memory
+            self.rows_per_pass = (min(rows, self.rows_per_pass) + 1) // 2
+            for parameter, gradient in zip(self.trained, previous, strict=True):
                 parameter.grad = None if gradient is None else gradient.clone()
-            torch.set_rng_state(drawn)
+            torch.set_rng_state(random_state)
             torch.cuda.empty_cache()
 
     def _micro_step(self, model: Any, inputs: Any) -> torch.Tensor:
-        """What the Trainer's own step comes to here, less its walk through all modules."""
+        """The same as the Trainer's own step, without its loop over all modules."""
         with self.compute_loss_context_manager():
             loss = self.loss(model, inputs) * self.share
         loss = loss / self.current_gradient_accumulation_steps
@@ -126,36 +120,36 @@ class _Trainer(Trainer):
         return loss.detach()
 
     def _maybe_log_save_evaluate(
-        self, tr_loss: Any, grad_norm: Any, *rest: Any, **more: Any
+        self, tr_loss: Any, grad_norm: Any, *args: Any, **kwargs: Any
     ) -> None:
-        """Look at the step before anything of it is logged, validated or saved."""
+        """Check the step before it is logged, validated or saved."""
         if self.state.global_step > self.counted:
             self.counted = self.state.global_step
             self.steps.add(self.window.last if grad_norm is None else torch.as_tensor(grad_norm))
-            asked = self.control.should_log or self.control.should_save
-            if asked or self.steps.cheap() or self.counted % divergence.CHECK_EVERY == 0:
+            waits = self.control.should_log or self.control.should_save
+            if waits or self.steps.on_cpu() or self.counted % divergence.CHECK_EVERY == 0:
                 self._refuse(self.steps.fault(self.trained))
-        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *rest, **more)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **kwargs)
 
-    def _refuse(self, found: str | None) -> None:
-        """End a training that cannot recover; its last checkpoint stays as it is."""
-        if found:
+    def _refuse(self, fault: str | None) -> None:
+        """Raise an InputError for a training that cannot recover; its last checkpoint is kept."""
+        if fault:
             loss, rate = float(self.window.last), self.args.learning_rate
-            kept = last_checkpoint(Path(str(self.args.output_dir)))
+            checkpoint = last_checkpoint(Path(str(self.args.output_dir)))
             raise InputError(
-                f"{self.what}: the training diverged: {found} at step {self.state.global_step} "
+                f"{self.what}: the training diverged: {fault} at step {self.state.global_step} "
                 f"(loss {loss:g}); lower 'learning_rate' ({rate:g}) or raise 'warmup_steps'"
-                + (f"; the last checkpoint before it is kept in {kept}" if kept else "")
+                + (f"; the last checkpoint before it is kept in {checkpoint}" if checkpoint else "")
             )
 
-    def log(self, logs: dict[str, float], *rest: Any) -> None:
+    def log(self, logs: dict[str, float], *args: Any) -> None:
         if "loss" in logs:
-            # the Trainer forgets what a window has summed up when a run continues within it
+            # the Trainer loses the sum of a window when a run resumes within it
             logs["loss"] = round(self.window.close(), 4)
-        super().log(logs, *rest)
+        super().log(logs, *args)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        return 0  # nobody reads the count, and each step would count all parameters for it
+        return 0  # not used, and each step would count all parameters
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         if self.state.global_step == self.evaluated:
@@ -169,8 +163,8 @@ class _Trainer(Trainer):
         best = self.state.best_metric
         if not math.isfinite(value):
             self.bad_validations += 1
-            ends = self.state.global_step >= self.state.max_steps
-            if self.bad_validations > 1 or (ends and best is None):
+            last = self.state.global_step >= self.state.max_steps
+            if self.bad_validations > 1 or (last and best is None):
                 self._refuse(f"a validation {self.metric} of {values[self.metric]:g}")
             return {}
         self.bad_validations = 0
@@ -183,14 +177,14 @@ class _Trainer(Trainer):
         return {f"eval_{name}": v for name, v in values.items()}
 
     def _validations_since_best(self) -> int:
-        """Counted in the log, which a resumed run has as well."""
+        """Counted in the log, which a resumed run also has."""
         name, best = f"validation_{self.metric}", self.state.best_global_step or 0
         return sum(name in row and row["step"] > best for row in self.metrics.rows)
 
     def _stop_early(self) -> None:
         if self.state.global_step < self.state.max_steps:
             self.stopped_early = self.control.should_training_stop = True
-            # as in the last step: a run that goes on from it would take one step more
+            # as in the last step: a run that resumes from it would take one more step
             self.control.should_save = False
 
     def _write(self, path: Path) -> None:
@@ -210,7 +204,7 @@ class _Trainer(Trainer):
                     parameter.copy_(tensors[name])
 
     def load_best(self) -> None:
-        """Go back to the best checkpoint's weights."""
+        """Load the weights of the best checkpoint."""
         self._read(Path(self.args.output_dir) / _BEST)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -219,7 +213,7 @@ class _Trainer(Trainer):
         best = Path(str(self.args.output_dir)) / _BEST
         if best.is_file():
             shutil.copyfile(best, folder / _BEST)
-        # an output of the job, which Snakemake removes before the next attempt
+        # Snakemake removes the log, an output of the job, before the next attempt
         self.metrics.copy(folder / _METRICS)
         write_json(folder / _WINDOW, self.window.state())
 
@@ -227,20 +221,20 @@ class _Trainer(Trainer):
         return str(Path(self.args.output_dir) / _PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write into a temporary folder, then replace the previous checkpoint by it."""
+        """Write into a temporary folder, which then replaces the previous checkpoint."""
         self._refuse(divergence.weights_fault(self.trained))
         folder = Path(str(self.args.output_dir))
         shutil.rmtree(folder / _PARTIAL, ignore_errors=True)
         super()._save_checkpoint(model, trial)
-        (written,) = (folder / _PARTIAL).iterdir()
-        for path in written.iterdir():
+        (new,) = (folder / _PARTIAL).iterdir()
+        for path in new.iterdir():
             with path.open("rb") as file:
-                os.fsync(file.fileno())  # a node that goes down must leave no empty files
+                os.fsync(file.fileno())  # no empty files if the node fails
         old = list(folder.glob("checkpoint-*"))
-        shutil.rmtree(folder / written.name, ignore_errors=True)
-        os.replace(written, folder / written.name)
+        shutil.rmtree(folder / new.name, ignore_errors=True)
+        os.replace(new, folder / new.name)
         for path in old:
-            if path.name != written.name:
+            if path.name != new.name:
                 shutil.rmtree(path)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -255,10 +249,10 @@ class _Trainer(Trainer):
 
 
 def _digest(model: PreTrainedModel, rows: Rows) -> str:
-    """Hash of the weights and rows that a run starts from: another base model is another run."""
+    """Hash of the initial weights and the rows: a run resumes only if both are the same."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
-        # an unused pooler is initialised at random at each start
+        # an unused pooler is initialised at random at every start
         if ".pooler." not in name:
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -269,9 +263,9 @@ def _digest(model: PreTrainedModel, rows: Rows) -> str:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The latest checkpoint of a run; each appears whole or not at all."""
-    whole = list(folder.glob("checkpoint-*"))
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+    """The latest checkpoint of a run; each is written whole or not at all."""
+    folders = list(folder.glob("checkpoint-*"))
+    return str(max(folders, key=lambda path: int(path.name.split("-")[1]))) if folders else None
 
 
 def train(
@@ -292,39 +286,39 @@ def train(
     group_by_length: bool = False,
     save_minutes: float = 10.0,
 ) -> Outcome:
-    """Train what is trainable and leave the model at its best checkpoint on held-out data.
+    """Train the trainable parameters and load the best checkpoint on held-out data.
 
     A killed run continues from its last checkpoint when called again with the same recipe and seed,
     to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. With
-    `patience` it ends after so many validations in a row without improvement, and the log says so.
-    SIGURG asks for a checkpoint at the next step, SIGTERM for one before the process ends by it.
+    `patience` it ends after that many validations in a row without improvement, which is logged.
+    SIGURG requests a checkpoint at the next step, SIGTERM one before the process ends.
 
     Args:
         recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
         data: training rows: columns of ints or of lists of ints, `input_ids` among them. Their
             order, dropout and masks follow `seed`.
-        loss: mean loss of one micro-batch, which is given in main memory.
+        loss: mean loss of one micro-batch, which is in main memory.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
-        checkpoints: a folder of this run's own.
-        order: of the rows; none: all of them in each epoch, shuffled.
+        checkpoints: a folder for this run only.
+        order: of the rows; None: all rows in each epoch, shuffled.
         save_minutes: time between checkpoints; with 0 there is one after each step.
 
     Raises:
-        InputError: weights, gradients or held-out values stay without finite numbers. The last
-            checkpoint is kept, and none is written of such weights.
+        InputError: weights, gradients or held-out values are not finite and do not recover. The
+            last checkpoint is kept, and none is written with such weights.
     """
     on = devices.device()
     dtype = devices.precision(recipe["precision"], on)
     rows = Rows(data)
     if recipe["torch_compile"]:
         encoders.compile_encoder(model)
-    written = json.dumps(
+    identity = json.dumps(
         {"recipe": dict(recipe), "seed": seed, "start": _digest(model, rows)}, sort_keys=True
     )
     note = checkpoints / _RECIPE
-    if checkpoints.is_dir() and not (note.is_file() and note.read_text() == written):
+    if checkpoints.is_dir() and not (note.is_file() and note.read_text() == identity):
         shutil.rmtree(checkpoints)
-    write_text(note, written)
+    write_text(note, identity)
     epochs = recipe["epochs"]
     micro = recipe["batch_size"]
     steps_per_epoch = math.ceil(math.ceil(len(rows) / micro) / recipe["accumulation"])
@@ -349,7 +343,7 @@ def train(
         eval_strategy="steps",
         eval_steps=every,
         logging_steps=every,
-        logging_nan_inf_filter=False,  # it waits for the device at every step
+        logging_nan_inf_filter=False,  # it would wait for the device at every step
         save_strategy="no",
         save_total_limit=1,
         remove_unused_columns=False,
@@ -358,15 +352,15 @@ def train(
         disable_tqdm=True,
         log_level="error",
     )
-    calls = SignalRequests()
+    requests = SignalRequests()
     trainer = _Trainer(
         model=model,
         args=arguments,
         train_dataset=rows,
-        # the Trainer wants one before it calls evaluate(), where `validate` has its own
+        # the Trainer requires one; `validate` uses its own
         eval_dataset=rows,
         data_collator=collate,
-        callbacks=[Reporter(log, Progress(what, steps, "step"), save_minutes, calls)],
+        callbacks=[Reporter(log, Progress(what, steps, "step"), save_minutes, requests)],
         loss=loss,
         validate=validate,
         metric=metric,
@@ -384,12 +378,12 @@ def train(
     )
     last = last_checkpoint(checkpoints)
     if last:
-        say(f"    {what}: goes on from step {last.rpartition('-')[2]}")
+        say(f"    {what}: continues at step {last.rpartition('-')[2]}")
     model.train()
-    with calls.heard():
+    with requests.listening():
         trainer.train(resume_from_checkpoint=last)
-    if calls.stop and trainer.state.global_step < steps and not trainer.stopped_early:
-        say(f"    {what}: saved at step {trainer.state.global_step}, ends as asked by a signal")
+    if requests.stop and trainer.state.global_step < steps and not trainer.stopped_early:
+        say(f"    {what}: saved at step {trainer.state.global_step}, ends because of a signal")
         signal.raise_signal(signal.SIGTERM)
     trainer.evaluate()
     trainer.load_best()
@@ -401,7 +395,7 @@ def train(
         log.write(step=outcome.steps, stopped_early=True, best_step=outcome.best_step)
         say(
             f"    {what}: ends at step {outcome.steps} of {steps}, after {recipe['patience']} "
-            f"validations that were no better than that of step {outcome.best_step}"
+            f"validations that were not better than that of step {outcome.best_step}"
         )
     shutil.rmtree(checkpoints)
     return outcome

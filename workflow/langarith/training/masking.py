@@ -19,7 +19,7 @@ MASK_SEED = 0
 
 
 class MaskTokens(DataCollatorForLanguageModeling):
-    """The library's 80/10/10 masking of full chunks, without its slow row-by-row padding."""
+    """The 80/10/10 masking of transformers for full chunks, without its slow row-by-row padding."""
 
     def mask(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         special = torch.isin(rows, torch.tensor(self.tokenizer.all_special_ids))
@@ -32,13 +32,13 @@ def masked_loss(
 ) -> Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor]:
     """A loss that masks the batch again at every step.
 
-    A collator would not do: batches are fetched ahead, so a checkpoint would hold the random state
-    after the masks of a step that it does not hold.
+    A collator cannot do this: batches are prefetched, so a checkpoint would contain the random
+    state after the masks of a later step.
     """
-    masks = MaskTokens(tokenizer, mlm_probability=probability)
+    collator = MaskTokens(tokenizer, mlm_probability=probability)
 
     def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        masked = masks.mask(batch["input_ids"])
+        masked = collator.mask(batch["input_ids"])
         ids = devices.to_device(masked["input_ids"], model.device)
         return masked_lm.masked_lm_loss(model, ids, masked["labels"])
 
@@ -77,8 +77,8 @@ def masked_validation(
     """A function that gives `loss`: mean cross-entropy in nats over masked tokens of held-out text.
 
     Args:
-        chunks: (rows, length) token ids. Their masks are drawn once from a fixed seed, so that
-            every checkpoint, seed and language adapter is asked the same question.
+        chunks: (rows, length) token ids. Their masks are drawn once from a fixed seed, the same
+            for every checkpoint, seed and language adapter.
 
     Raises:
         InputError: the text is so short that no token of it is masked.
@@ -94,12 +94,12 @@ def masked_validation(
         for start in range(0, len(chunks), batch_size):
             ids = devices.to_device(masked["input_ids"][start : start + batch_size], on)
             labels = masked["labels"][start : start + batch_size]
-            found = int((labels != -100).sum())
-            if found:
+            masked_count = int((labels != -100).sum())
+            if masked_count:
                 with torch.autocast(on.type, dtype=half, enabled=half is not None):
                     loss = masked_lm.masked_lm_loss(model, ids, labels)
-                total += loss.double() * found
-                count += found
+                total += loss.double() * masked_count
+                count += masked_count
         return {"loss": float(total) / count}
 
     return validate

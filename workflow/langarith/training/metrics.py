@@ -1,7 +1,7 @@
 """The metrics log of a training: JSON lines, one per logged step.
 
-JSON has no NaN and no infinity: such a value is `null`. A mean loss is where no token of its steps
-was masked, a gradient norm where the scaling of fp16 skipped the step.
+JSON has no NaN and no infinity: such a value is `null`. This is a mean loss if no token of its
+steps was masked, and a gradient norm if the loss scaling of fp16 skipped the step.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []
 
     def write(self, **values: Any) -> None:
-        row = {name: _strict(value) for name, value in values.items()}
+        row = {name: _json_value(value) for name, value in values.items()}
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
-    def forget_after(self, step: int) -> None:
-        """Drop what a killed attempt logged after the checkpoint it left."""
+    def drop_after(self, step: int) -> None:
+        """Drop the rows that a killed attempt logged after its last checkpoint."""
         rows = read_metrics(self.path) if self.path.is_file() else []
         self.rows = [row for row in rows if row["step"] <= step]
         self.copy(self.path)
@@ -39,7 +39,7 @@ class MetricsLog:
         write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in self.rows))
 
 
-def _strict(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Signals that ask a training to save or to end."""
+"""Signals that request a training to save or to end."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 
 
 class SignalRequests:
-    """What signals ask of a training at its next step.
+    """Requests of signals to a training for its next step.
 
-    SIGURG asks to save and continue: SLURM sends it ahead of a job's time limit (profiles/slurm),
-    and it does no harm to a process without a handler for it. SIGTERM and SIGINT (Ctrl-C) ask to
-    save and end: SLURM sends SIGTERM at the limit, on preemption, requeueing and cancelling, some
-    seconds before it kills.
+    SIGURG requests to save and continue: SLURM sends it before a job's time limit (profiles/slurm),
+    and a process without a handler ignores it. SIGTERM and SIGINT (Ctrl-C) request to save and end:
+    SLURM sends SIGTERM at the limit, on preemption, requeueing and cancelling, some seconds before
+    it kills the job.
     """
 
     def __init__(self) -> None:
         self.save = self.stop = False
 
-    def _hear(self, number: int, _: Any) -> None:
+    def _handle(self, number: int, _: Any) -> None:
         self.save = True
         self.stop = self.stop or number != signal.SIGURG
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Listen within; afterwards signals do what they did before."""
+    def listening(self) -> Iterator[None]:
+        """Handle the signals within the block, and restore the previous handlers after it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         numbers = (signal.SIGURG, signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, self._hear) for number in numbers}
+        previous = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler or signal.SIG_DFL)
