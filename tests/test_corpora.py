@@ -128,8 +128,8 @@ NOISE = np.random.default_rng(0).bytes(4000).hex().encode()
 HALF_GZIP = gzip.compress(NOISE)[:1500]
 ERRORS = {
     "unknown suffix": ("a.csv", b"text\nx\n", "none of the known suffixes"),
-    "empty text": ("a.txt", b"\n \n", "holds no document"),
-    "empty json lines": ("a.jsonl", b"", "holds no document"),
+    "empty text": ("a.txt", b"\n \n", "contains no document"),
+    "empty json lines": ("a.jsonl", b"", "contains no document"),
     "empty parquet": ("a.parquet", parquet_bytes(text=pa.array([], pa.string())), "no document"),
     "half gzip": ("a.txt.gz", HALF_GZIP, "cut short"),
     "damaged gzip": ("a.txt.gz", HALF_GZIP[:200] + b"\xff" * 200, "cut short or not gzip"),
@@ -142,9 +142,9 @@ ERRORS = {
     "not utf-8": ("a.txt", "gut\nÖl\n".encode("latin-1"), "line 2: byte 1 of the line"),
     "utf-16": ("a.txt", "text".encode("utf-16"), "line 1: byte 1"),
     "no parquet": ("a.parquet", b"PAR1", "not a whole"),
-    "git-lfs": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "pointer of git-lfs"),
+    "git-lfs": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "git-lfs pointer"),
     "no column": ("a.parquet", parquet_bytes(title=["x"], body=["y"]), "(title, body)"),
-    "number column": ("a.parquet", parquet_bytes(text=[1]), "holds int64, not text"),
+    "number column": ("a.parquet", parquet_bytes(text=[1]), "contains int64, not text"),
     "null text": ("a.parquet", parquet_bytes(text=["x", None]), "row 2"),
     "no key": ("a.jsonl", b'{"text": "x"}\n{"body": "y"}\n', "line 2: no key 'text' (body)"),
     "no object": ("a.jsonl", b'["x"]\n', "not an object"),
@@ -289,7 +289,7 @@ def test_held_out_chunks_need_no_text_after_them(tmp_path: Path) -> None:
     assert (
         read_held_out(paths, validation_documents=2, chunk_length=4).tolist() == held_out.tolist()
     )
-    with pytest.raises(InputError, match="the first 2 documents hold 9 tokens, less than one"):
+    with pytest.raises(InputError, match="the first 2 documents have 9 tokens, less than one"):
         read_held_out([first], validation_documents=2, chunk_length=10)
 
 
@@ -313,7 +313,7 @@ def test_chunks_own_their_memory(tmp_path: Path) -> None:
     [
         (1, 9, ["8 training tokens", "the budget of 9", "12 (3 chunks of 4)", "lower the budget"]),
         (2, None, ["0 training tokens", "2 of 2 documents", "hold out fewer"]),
-        (0, None, ["the first 0 documents hold 0 tokens", "hold out more"]),
+        (0, None, ["the first 0 documents have 0 tokens", "hold out more"]),
     ],
 )
 def test_short_corpus_is_refused(
@@ -358,12 +358,12 @@ def other_type(path: Path) -> bytes:
 def test_damaged_stream_is_refused(tmp_path: Path, make: Callable[[Path], bytes]) -> None:
     path = tmp_path / "a.arrow"
     path.write_bytes(make(path))
-    with pytest.raises(InputError, match="not a whole token stream"):
+    with pytest.raises(InputError, match="not a complete token stream"):
         open_stream(path)
 
 
 def test_missing_stream_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a whole token stream"):
+    with pytest.raises(InputError, match="not a complete token stream"):
         open_stream(tmp_path / "a.arrow")
 
 
@@ -374,7 +374,7 @@ def test_stream_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
     assert len(open_stream(path)) == 4
     for length in range(0, len(content), 4):
         path.write_bytes(content[:length])
-        with pytest.raises(InputError, match="not a whole token stream"):
+        with pytest.raises(InputError, match="not a complete token stream"):
             open_stream(path)
 
 

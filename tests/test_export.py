@@ -254,7 +254,7 @@ def test_outputs_are_swept_from_one_adapter_to_the_other_and_not_exported(here, 
         str(tmp_path / "m"),
     ]
     assert export.main(asked) == 1
-    assert capsys.readouterr().err.startswith("outputs averages what adapters compute")
+    assert capsys.readouterr().err.startswith("outputs averages the outputs of adapters")
     assert not (tmp_path / "m").exists()
 
 

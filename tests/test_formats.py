@@ -79,7 +79,7 @@ def test_layouts_of_public_data_sets_are_recognised(tmp_path: Path, content: str
     path = write(tmp_path / "a.conll", content)
     assert layout_of(NER, path) == (SENTENCES, TAGS)
     said = read(NER, path)[1]
-    assert said == (["every token begins with 'es:', which is left out"] * (content == PREFIXED))
+    assert said == (["every token begins with 'es:', which is removed"] * (content == PREFIXED))
 
 
 def test_a_mistake_or_a_range_does_not_hide_the_layout(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_of_several_columns_of_tags_the_study_names_one(
     path = write(tmp_path / "a.conll", content)
     shown = ", ".join(f"{name}: {number}" for name, number in columns.items())
     assert refusal(NER.read, path) == (
-        f"{path}: columns {numbers} hold tags, as in GermEval; say in the study's task which are "
-        f"to be read, for example columns: {{{shown}}}."
+        f"{path}: columns {numbers} are tags, as in GermEval; name the columns to read in the "
+        f"study's task, for example columns: {{{shown}}}."
     )
     assert layout_of(reader("ner", columns=columns), path) == (SENTENCES, TAGS)
     other = reader("ner", columns={"tag": columns["tag"] + 1})
@@ -113,17 +113,16 @@ def test_of_several_columns_of_tags_the_study_names_one(
 def test_columns_that_a_file_does_not_have(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", "Ana\tB-PER\nvive\tO\n")
     assert refusal(reader("ner", columns={"tag": 3}).read, path) == (
-        f"{path} has 2 columns, and the study's 'columns' says that the tag is column 3; correct "
-        "it."
+        f"{path} has 2 columns, but the study's 'columns' names column 3 for the tag; correct it."
     )
     assert refusal(reader("ner", columns={"token": "words"}).read, path) == (
-        f"{path} has columns without names, and the study's 'columns' calls that of the token "
-        "'words'; write its number there, from 1."
+        f"{path} has columns without names, but the study's 'columns' gives 'words' for the token; "
+        "give its number instead, from 1."
     )
     pq.write_table(pa.table({"tokens": [["a"]], "ner_tags": [["O"]]}), tmp_path / "a.parquet")
     assert refusal(reader("ner", columns={"tag": 2}).read, tmp_path / "a.parquet") == (
-        f"{tmp_path}/a.parquet has columns with names, and the study's 'columns' gives 2 for the "
-        "tag; write its name there."
+        f"{tmp_path}/a.parquet has named columns, but the study's 'columns' gives 2 for the tag; "
+        "give its name instead."
     )
 
 
@@ -159,10 +158,10 @@ def test_words_that_look_like_numbers_comments_or_codes(
     assert NER.read(write(tmp_path / "a.conll", content))[0].words == words
 
 
-def test_a_token_with_a_space_is_not_cut_where_spaces_part_columns(tmp_path: Path) -> None:
+def test_a_token_with_a_space_is_not_split_if_spaces_separate_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", "vive O\nen O\nNew York B-LOC\n\n#Los Angeles B-LOC\n")
     said = refusal(NER.read, path)
-    assert "line 3 has 3 columns, and others have 2" in said
+    assert "line 3 has 3 columns, but others have 2" in said
     assert said.endswith("(and 1 more like this).")
     path = write(tmp_path / "a.conll", "vive\tO\nNew York\tB-LOC\n")
     assert NER.read(path)[0].words == ("vive", "New York")
@@ -185,7 +184,7 @@ def test_parts_of_speech_in_columns(tmp_path: Path) -> None:
     for content, says in (
         ("Ana N\n", "line 1: 'N' is not a UPOS tag"),
         ("Ana PROPN\nvive\n", "line 2: a column is missing"),
-        ("\n", "holds no sentence; give lines of a token and its tag"),
+        ("\n", "contains no sentence; give lines of a token and its tag"),
     ):
         assert says in refusal(task.read, write(tmp_path / "b.txt", content))
 
@@ -272,8 +271,8 @@ def test_rows_of_one_language_of_xnli(tmp_path: Path, name: str) -> None:
     assert said == ["1 of 3 (33.3 %) pairs have no label and are dropped; give data with labels"]
     other = reader("nli", columns={"language": "language"}, language="fra")
     assert refusal(other.read, path) == (
-        f"{path} holds no pair of the language 'fra' (its column 'language' has en, fr); write "
-        "codes of the study's 'languages' as the file has them."
+        f"{path} contains no pair of the language 'fra' (its column 'language' has en, fr); write "
+        "codes of the study's 'languages' as in the file."
     )
 
 
@@ -318,11 +317,11 @@ def test_columns_of_tables_are_named(tmp_path: Path) -> None:
         assert pairs(two.read(path)) == [("A game.", "B", "sports"), ("A song.", "C", "music")]
     said = refusal(CLASSIFICATION.read, tsv)
     assert said.endswith(
-        "write text, label with tabs between them, or say under 'columns' in the study what they "
-        "are called."
+        "write text, label with tabs between them, or name them under 'columns' in the study."
     )
-    assert "lacks 'label'; give an object with the keys text, label, or say under 'columns'" in (
-        refusal(CLASSIFICATION.read, lines)
+    assert (
+        "lacks 'label'; give an object with the keys text, label, or name its keys under 'columns'"
+        in (refusal(CLASSIFICATION.read, lines))
     )
 
 
@@ -351,7 +350,7 @@ def test_questions_of_squad_v2_without_an_answer_are_dropped(tmp_path: Path) -> 
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     assert [e.id for e in QA.read(tmp_path / "a.parquet")] == ["a"]
     none = squad(tmp_path / "b.json", "Ana vive.", [("b", [])])
-    assert "holds no question with an answer" in refusal(QA.read, none)
+    assert "contains no question with an answer" in refusal(QA.read, none)
 
 
 def test_offsets_in_bytes_become_characters(tmp_path: Path) -> None:
@@ -360,7 +359,7 @@ def test_offsets_in_bytes_become_characters(tmp_path: Path) -> None:
     path = squad(tmp_path / "a.json", context, [("a", [("Ana", at)]), ("b", [("Ñandú", 0)])])
     examples, said = read(QA, path)
     assert [(e.answers, e.starts) for e in examples] == [(("Ana",), (8,)), (("Ñandú",), (0,))]
-    assert said == ["its answers start at bytes, which are read as Unicode characters"]
+    assert said == ["its answer starts count bytes; they are converted to Unicode characters"]
     mixed = squad(tmp_path / "b.json", context, [("a", [("Ana", at)]), ("b", [("Ana", 8)])])
     assert "question 'a' has the answer 'Ana' at 11, but the context does not" in (
         refusal(QA.read, mixed)

@@ -257,7 +257,7 @@ def test_what_a_killed_run_left_is_continued_by_the_next(
 ) -> None:
     server.faults += [Fault(FILE, cut=2_000_000), *[Fault(FILE, status=429)] * 50]
     answer = client.download("datasets", WIKIPEDIA, commit, FILE)
-    assert "the hub answers 429, again and again; try again later" in answer["refused"]
+    assert "the hub answers 429, after several attempts; try again later" in answer["refused"]
     assert client.files() == {} and client.kept() == 1 << 20
     server.faults.clear()
     server.requests.clear()
@@ -287,7 +287,7 @@ def test_pauses_grow_and_heed_what_the_hub_asks(
     server.faults += [Fault(FILE, status=429, headers={"Retry-After": "90"}), Fault(FILE, 429)]
     answer = client.download("datasets", WIKIPEDIA, commit, FILE)
     assert answer["slept"] == [1, 2, 90, 8]
-    assert answer["said"][2] == f"{FILE} of {WIKIPEDIA}: the hub answers 429; once more in 90 s"
+    assert answer["said"][2] == f"{FILE} of {WIKIPEDIA}: the hub answers 429; next attempt in 90 s"
 
 
 # ---------------------------------------------------------------- what goes wrong, and stays
@@ -306,13 +306,13 @@ def test_bytes_that_stay_wrong(server: HubServer, client: Client, commit: str) -
     server.faults += [Fault(FILE, flip=True)] * 50
     sentence = refused(client.download("datasets", WIKIPEDIA, commit, FILE), client)
     stated = hashlib.sha256(BYTES).hexdigest()[:12]
-    assert f"where the hub states 5000000 and {stated}, again and again" in sentence
+    assert f"but the hub reports 5000000 and {stated}, after several attempts" in sentence
     assert client.kept() == 0
 
 
 def test_a_branch_is_not_downloaded_from(server: HubServer, client: Client, commit: str) -> None:
     sentence = refused(client.download("datasets", WIKIPEDIA, "main", FILE), client)
-    assert "'main' is no commit but a branch or tag" in sentence
+    assert "'main' is not a commit but a branch or tag" in sentence
     assert "snakemake lock_revisions" in sentence
     assert server.requests == []
 

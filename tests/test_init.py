@@ -305,7 +305,7 @@ def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> 
         ("en.txt", "", "empty"),
         ("en.txt", b"\xff\xfe\0", "not UTF-8"),
         ("notes.txt", "text", "raw text without a language code in its path"),
-        ("en/a.conll", "Ana\tB-PER\tB-PER\nvive\tO\tO\n", "columns 2 and 3 hold tags, as in"),
+        ("en/a.conll", "Ana\tB-PER\tB-PER\nvive\tO\tO\n", "columns 2 and 3 are tags, as in"),
         (
             "xnli.dev.tsv",
             "language\tgold_label\tsentence1\tsentence2\nfr\tneutral\ta\tb\n",

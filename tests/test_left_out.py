@@ -115,17 +115,17 @@ def test_merged_and_exported_it_loads_with_stock_adapters(
 
 
 def test_adapters_with_and_without_the_layer_do_not_fit(base: Path, made: Path) -> None:
-    assert ready_made.unlike_its_config(made / "en", base) is None
+    assert ready_made.config_mismatch(made / "en", base) is None
     initial = made / "initial"
-    ready_made.refuse_unequal({"a": made / "en"}, initial, base, trained=True)
-    ready_made.refuse_unequal({"a": made / "en"}, initial, base, trained=False)
+    ready_made.refuse_mismatched({"a": made / "en"}, initial, base, trained=True)
+    ready_made.refuse_mismatched({"a": made / "en"}, initial, base, trained=False)
     with pytest.raises(InputError, match=r"\(leave_out \[\] and not \[1\]"):
-        ready_made.refuse_unequal({"a": made / "whole"}, initial, base, trained=True)
+        ready_made.refuse_mismatched({"a": made / "whole"}, initial, base, trained=True)
     # ready-made ones alone must be as the key says, too
     with pytest.raises(InputError, match=r"leaves out the layers \[\], and adapters\.language\.le"):
-        ready_made.refuse_unequal({"a": made / "whole"}, initial, base, trained=False)
+        ready_made.refuse_mismatched({"a": made / "whole"}, initial, base, trained=False)
     # and without the key they need to fit each other
     with pytest.raises(InputError, match=r"does not fit a \(leave_out \[\] and not \[1\]"):
-        ready_made.refuse_unequal(
+        ready_made.refuse_mismatched(
             {"a": made / "en", "b": made / "whole"}, made / "whole", base, trained=False
         )

@@ -154,7 +154,7 @@ def test_every_registered_method_merges_from_a_recipe(here, name, capsys):
 
 def test_outputs_are_no_adapter_and_fisher_information_must_fit(here, capsys):
     output = merge(capsys, "a", method="outputs", operands=operands(0.5, 0.5))
-    assert "recipe.yml: outputs averages what adapters compute and merges none" in output
+    assert "recipe.yml: outputs averages the outputs of adapters and merges none" in output
     assert "there is no single adapter to write" in output
     both = operands(0.5, 0.5)
     for operand in both:
@@ -182,18 +182,18 @@ def only_a_pickle() -> None:
     [
         (("en", "relu"), None, "adapters/relu does not fit adapters/en: non_linearity is relu"),
         (("en", "small"), None, "reduction_factor is 4"),
-        (("en", "plain"), None, "inv_adapter is None there and nice here"),
+        (("en", "plain"), None, "inv_adapter is None instead of nice"),
         (("en", "nowhere"), None, "adapters/nowhere: no adapter_config.json and adapter.safe"),
         (("en", "fr"), only_a_pickle, "only as a pickle (pytorch_adapter.bin)"),
         (
             ("en", "fr"),
             lambda: describe("adapters/fr", model_type="bert"),
-            "adapters/fr does not fit adapters/en: model_type is bert there and xlm-roberta here",
+            "adapters/fr does not fit adapters/en: model_type is bert instead of xlm-roberta",
         ),
         (
             ("en", "fr"),
             lambda: describe("adapters/fr", model_name="sample/other"),
-            "adapters/fr was trained on sample/other, and adapters/en on ",
+            "adapters/fr was trained on sample/other, but adapters/en on ",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_the_base_model_of_the_recipe_settles_names_of_folders_alone(here, capsy
     describe("adapters/fr", model_name="/elsewhere/encoder")
     keys: dict[str, Any] = {"method": "la", "operands": operands(0.5, 0.5)}
     assert "was trained on /elsewhere/encoder" in merge(capsys, "a", **keys)
-    assert "was trained on xlm-roberta-base and not on sample/mbert" in (
+    assert "was trained on xlm-roberta-base instead of sample/mbert" in (
         merge(capsys, "a", base_model="sample/mbert", **keys)
     )
     merge(capsys, "a", base_model=f"FacebookAI/xlm-roberta-base@{COMMIT}", **keys)
@@ -303,9 +303,9 @@ def test_tensors_that_are_not_the_shape_are_not_written(here):
     first = next(iter(tensors))
     less = {name: tensor for name, tensor in tensors.items() if name != first}
     for wrong in (less, tensors | {"other": tensors[first]}):
-        with pytest.raises(InputError, match=r"there is no tensor for|has .* tensors and not"):
+        with pytest.raises(InputError, match=r"there is no tensor for|has .* tensors instead of"):
             merged.write_adapter("a", wrong, like="adapters/en", name="x")
-    with pytest.raises(InputError, match="no name of an adapter"):
+    with pytest.raises(InputError, match="not a name of an adapter"):
         merged.write_adapter("a", tensors, like="adapters/en", name="a.b")
     assert not Path("a").exists()
 
@@ -324,7 +324,7 @@ def made_card(*languages: str, evaluation: Evaluation | None = None, **keys: Any
         }
     )
     return card(
-        merged.Merged(recipe, languages, {}, Path(), "xlm-roberta"),
+        merged.MergedAdapter(recipe, languages, {}, Path(), "xlm-roberta"),
         "merged",
         evaluation or Evaluation(),
     )

@@ -394,13 +394,13 @@ def test_adapters_of_one_configuration_fit(base: Path, tmp_path: Path) -> None:
     kept = {"reduction_factor": 2, "inv_adapter_reduction_factor": 2}
     short = {k: v for k, v in config.items() if "phm" not in k and k != "scaling"} | kept
     describe(ready, config=short | {"dropout": 0.1}, model_name="xlm-roberta-base")
-    ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, base, trained=True)
+    ready_made.refuse_mismatched({"models.m.adapters.fr": ready}, initial, base, trained=True)
 
 
 @pytest.mark.parametrize(
     ("shape", "says"),
     [
-        ({"reduction_factor": 4}, "reduction_factor 4 and not 2.0, size of encoder.layer.0."),
+        ({"reduction_factor": 4}, "reduction_factor 4 instead of 2.0, size of encoder.layer.0."),
         ({"non_linearity": "relu"}, "(non_linearity relu and not gelu_new); only"),
         ({"invertible_reduction_factor": None}, "inv_adapter None and not nice"),
     ],
@@ -411,16 +411,16 @@ def test_an_adapter_of_another_configuration_is_refused(
     initial = saved_adapter(tmp_path / "initial", base)
     ready = saved_adapter(tmp_path / "ready", base, **shape)
     with pytest.raises(InputError) as caught:
-        ready_made.refuse_unequal({"models.m.adapters.fr": ready}, initial, base, trained=True)
+        ready_made.refuse_mismatched({"models.m.adapters.fr": ready}, initial, base, trained=True)
     assert str(caught.value).startswith(
         f"models.m.adapters.fr: the adapter in {ready} does not fit adapters.language of this study"
     )
     assert says in str(caught.value)
     # where nothing is trained, it needs to fit the others alone
     other = saved_adapter(tmp_path / "other", base, **shape)
-    ready_made.refuse_unequal({"a": ready, "b": other}, initial, base, trained=False)
+    ready_made.refuse_mismatched({"a": ready, "b": other}, initial, base, trained=False)
     with pytest.raises(InputError, match="does not fit a "):
-        ready_made.refuse_unequal({"a": ready, "b": initial}, initial, base, trained=False)
+        ready_made.refuse_mismatched({"a": ready, "b": initial}, initial, base, trained=False)
 
 
 def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path)
     ready = saved_adapter(tmp_path / "ready", base)
     describe(ready, model_type="bert", hidden_size=768)
     with pytest.raises(InputError) as caught:
-        ready_made.refuse_unequal({"a": ready}, initial, base, trained=False)
+        ready_made.refuse_mismatched({"a": ready}, initial, base, trained=False)
     assert "does not fit the base model (model_type bert and not xlm-roberta, hidden_size 768" in (
         str(caught.value)
     )
@@ -453,7 +453,7 @@ def test_names_of_older_versions_are_read(base: Path, tmp_path: Path) -> None:
     before = read_adapter(ready)
     change_weights(ready, old_names)
     assert_same(read_adapter(ready), before)
-    assert ready_made.unlike_its_config(ready, base) is None
+    assert ready_made.config_mismatch(ready, base) is None
 
 
 @pytest.mark.parametrize(
@@ -473,10 +473,8 @@ def test_an_adapter_unlike_its_configuration_is_refused(
 ) -> None:
     initial, ready = (saved_adapter(tmp_path / name, base) for name in ("initial", "ready"))
     change_weights(ready, change)
-    with pytest.raises(
-        InputError, match=r"^a: .* does not hold what its adapter_config\.json"
-    ) as e:
-        ready_made.refuse_unequal({"a": ready}, initial, base, trained=False)
+    with pytest.raises(InputError, match=r"^a: .* does not match its adapter_config\.json") as e:
+        ready_made.refuse_mismatched({"a": ready}, initial, base, trained=False)
     assert says in str(e.value)
 
 
@@ -485,14 +483,14 @@ def test_weights_that_are_cut_or_not_finite_are_refused(base: Path, tmp_path: Pa
     weights = (ready / "adapter.safetensors").read_bytes()
     for content in (weights[:-4], b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"):
         (ready / "adapter.safetensors").write_bytes(content)
-        with pytest.raises(InputError, match="is no complete safetensors file"):
+        with pytest.raises(InputError, match="is not a complete safetensors file"):
             read_adapter(ready)
     (ready / "adapter.safetensors").write_bytes(weights)
     change_weights(
         ready, lambda w: {n: t * (math.inf if "layer.1" in n else 1) for n, t in w.items()}
     )
     with pytest.raises(
-        InputError, match=r"adapter\.safetensors: .*layer\.1.* hold NaN or infinite"
+        InputError, match=r"adapter\.safetensors: .*layer\.1.* have NaN or infinite"
     ):
         read_adapter(ready)
     with pytest.raises(InputError, match="the merged adapter has NaN"):
@@ -523,7 +521,7 @@ def test_base_model_whose_weights_do_not_fit_its_config_is_refused(
         for folder, says in (
             (without, "model.safetensors lacks roberta.encoder.layer.1."),
             (fewer, "has, beyond what config.json describes, roberta.encoder.layer.1."),
-            (bad, "hold NaN or infinite values"),
+            (bad, "have NaN or infinite values"),
             (code, "'auto_map' would make a library run or fetch"),
         ):
             with pytest.raises(InputError, match=re.escape(says)):
@@ -546,7 +544,7 @@ def test_encoder_and_tokenizer_form_a_folder_that_a_study_can_name(
     with pytest.raises(InputError, match="65 subwords do not fit into the 64 positions"):
         encoders.refuse_unfit(model, read, 65)
     read.add_tokens(["new"])
-    with pytest.raises(InputError, match="has 301 pieces and the model 300 embeddings"):
+    with pytest.raises(InputError, match="has 301 pieces, but the model has 300 embeddings"):
         encoders.refuse_unfit(model, read, 64)
 
 
@@ -599,7 +597,7 @@ def test_every_activation_of_the_schema_is_known() -> None:
         ("{", "does not describe an adapter (name, config, hidden_size)"),
         ("[1]", "does not describe an adapter"),
         ('{"name": "a", "hidden_size": 32}', "does not describe an adapter"),
-        ('{"name": "xx", "hidden_size": 32, "config": "pfiefer"}', "does not know the configur"),
+        ('{"name": "xx", "hidden_size": 32, "config": "pfiefer"}', "does not support the configur"),
     ],
 )
 def test_a_description_that_is_none_is_refused(

@@ -88,7 +88,7 @@ def test_an_old_configuration_is_read_as_stock_adapters_reads_it(
             (old / name / "adapter_config.json").read_text()
         )
         assert ready_made.adapter_shape(folder) == shapes[name]
-        assert ready_made.unlike_its_config(folder, base) is None
+        assert ready_made.config_mismatch(folder, base) is None
     assert shapes["es"]["non_linearity"] == "relu"
     assert shapes["qu"]["non_linearity"] == "gelu_new"
     assert shapes["ner"]["inv_adapter"] is None
@@ -111,12 +111,12 @@ class Harmful:
 @pytest.mark.parametrize(
     ("saved", "says"),
     [
-        ({"w": Harmful()}, "names posix.system, which is no tensor and no plain value"),
-        ([torch.ones(2)], "holds no names with tensors; name an adapter's file"),
-        ({"w": 1.0}, "holds no names with tensors"),
-        ({"w": torch.tensor([float("nan")])}, "hold NaN or infinite values"),
+        ({"w": Harmful()}, "names posix.system, which is not a tensor or a plain value"),
+        ([torch.ones(2)], "does not map names to tensors; name an adapter's file"),
+        ({"w": 1.0}, "does not map names to tensors"),
+        ({"w": torch.tensor([float("nan")])}, "have NaN or infinite values"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer; run"),
-        (b"no pickle at all", "is damaged, or holds more than tensors|cannot be read"),
+        (b"no pickle at all", "is damaged, or contains more than tensors|cannot be read"),
     ],
     ids=["code", "a list", "numbers", "NaN", "a git-lfs pointer", "no pickle"],
 )
@@ -158,16 +158,16 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(
         (changed(old / "es", tmp_path / "a", "adapter_config.json", model_type="gpt2"), [],
          "model_type 'gpt2' is not supported"),
         (changed(old / "es", tmp_path / "b", "adapter_config.json", name="fr"), [],
-         "is no part of a bottleneck adapter 'fr'"),
+         "is not a part of a bottleneck adapter 'fr'"),
         (changed(old / "es", tmp_path / "c", "adapter_config.json", config=lora), [],
          "its architecture is lora"),
         (changed(old / "es", tmp_path / "d", "adapter_config.json", config="ukp"), [],
-         "`adapters` does not know the configuration"),
+         "`adapters` does not support the configuration"),
         (changed(old / "es", tmp_path / "e", "adapter_config.json",
                  config=config | {"auto_map": "x.py"}), [], "'config.auto_map' would make"),
         (old / "es", ["A", "B"], "--labels: "),
-        (old / "ner", ["A", "B"], "has 7 outputs; give so many labels, each once"),
-        (tmp_path, [], "no adapter_config.json there"),
+        (old / "ner", ["A", "B"], "has 7 outputs; give 7 different labels"),
+        (tmp_path, [], "it has no adapter_config.json"),
     ]  # fmt: skip
     for folder, labels, says in faults:
         to = tmp_path / "new"
@@ -249,13 +249,13 @@ def test_a_task_adapter_that_does_not_fit_is_refused(base: Path, old: Path, tmp_
     for folder, labels, task, says in (
         (fresh(*misc), OURS, "ner", "output 5 of the head in "),
         (fresh(), (*OURS, "B-EVT", "I-EVT"), "ner", "has no output for 'B-EVT' of the task"),
-        (fresh(), (), "qa", "is of type tagging, and the task takes one of type question_answ"),
+        (fresh(), (), "qa", "is of type tagging, but the task needs one of type question_an"),
         (unnamed, OURS, "ner", "does not say what its 7 outputs mean (label2id in head_config"),
-        (other, OURS, "ner", "does not fit the base model (hidden_size 8 and not 32)"),
+        (other, OURS, "ner", "does not fit the base model (hidden_size 8 instead of 32)"),
         (edited(fresh(), "adapter_config.json", reduction_factor=2), OURS, "ner",
          "it has other sizes of"),
         (edited(fresh(), "head_config.json", layers=2), OURS, "ner",
-         "model_head.safetensors does not hold what head_config.json builds: heads.ner."),
+         "model_head.safetensors does not match head_config.json: heads.ner."),
         (edited(fresh(), "head_config.json", use_pooler=True), OURS, "ner", "reads the pooler"),
         (edited(fresh(), "head_config.json", label2id={"O": 0, "B-PER": 3}), OURS, "ner",
          "does not number its 2 labels from 0 to 6"),

@@ -16,7 +16,7 @@ INDO_EUROPEAN = {"bg", "de", "el", "es", "fr", "hi", "ru", "ur"}
 
 
 @pytest.fixture(scope="module")
-def features() -> dict[str, relatedness.Features]:
+def features() -> dict[str, relatedness.UrielFeatures]:
     # lang2vec takes seconds: one question for all tests.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -29,18 +29,18 @@ def asked_once(features, monkeypatch) -> None:
 
 
 @pytest.fixture
-def rows(asked_once) -> list[relatedness.Row]:
+def rows(asked_once) -> list[relatedness.RankedCandidate]:
     return relatedness.relatedness_table([*PAPER, "en"])
 
 
-def tie_set(rows: list[relatedness.Row], target: str) -> set[str]:
+def tie_set(rows: list[relatedness.RankedCandidate], target: str) -> set[str]:
     return {row.candidate for row in rows if row.target == target and row.tie_set}
 
 
 def test_a_script_that_hides_the_package_of_uriel_does_no_harm(tmp_path, monkeypatch):
     (tmp_path / "lang2vec.py").write_text("raise SystemExit('a script, not the package')\n")
     monkeypatch.syspath_prepend(tmp_path)  # as the folder of scripts is for the command langarith
-    assert relatedness.known(["es"]) == {"es": "spa"}
+    assert relatedness.available_codes(["es"]) == {"es": "spa"}
 
 
 def test_every_language_is_found_in_the_family_tree(features):
@@ -96,8 +96,8 @@ def test_choices(asked_once):
     assert choices(["de", "en"], exclude=()) == {"de": "en", "en": "de"}
 
 
-def made_up(family: str, syntax: str) -> relatedness.Features:
-    return relatedness.Features(frozenset(family), tuple(float(x) for x in syntax))
+def made_up(family: str, syntax: str) -> relatedness.UrielFeatures:
+    return relatedness.UrielFeatures(frozenset(family), tuple(float(x) for x in syntax))
 
 
 def test_rank_takes_family_then_distance_then_alphabet():
@@ -140,7 +140,7 @@ def test_a_code_that_cannot_be_resolved_is_one_sentence():
     with pytest.raises(InputError) as caught:
         relatedness.uriel_codes(["en", "bat-smg"])
     assert str(caught.value) == (
-        "URIEL does not know the language 'bat-smg' (asked for 'bat'): give its ISO 639-1 or "
+        "URIEL does not have the language 'bat-smg' (as 'bat'): give its ISO 639-1 or "
         "639-3 code, or name its related language in the study under 'related'."
     )
 
@@ -154,7 +154,7 @@ def test_codes():
         "ceb": "ceb",
     }
     assert set(relatedness.uriel_codes(relatedness.VARIETIES)) == set(relatedness.VARIETIES)
-    with pytest.raises(InputError, match="does not know the language 'qq'"):
+    with pytest.raises(InputError, match="does not have the language 'qq'"):
         relatedness.uriel_codes(["en", "qq"])
 
 

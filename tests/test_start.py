@@ -311,7 +311,7 @@ def test_check_looks_at_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ({"alpha": 0}, "models.tiny.alpha is 0; write a number above 0"),
         ({"alpha": 1.5}, "models.tiny.alpha is 1.5; write a number of at most 1"),
         ({"languages": ["en", "xx"]}, "models.tiny.languages: language 'xx' is not in 'languages'"),
-        ({"start": "elsewhere"}, "models.tiny.start: elsewhere holds no config.json"),
+        ({"start": "elsewhere"}, "models.tiny.start: elsewhere has no config.json"),
         ({"training": SMALL | {"patience": 0}}, "training.patience is 0; write a number of at l"),
         ({"training": SMALL | {"chunk_length": 512}}, "training.chunk_length: 512 subwords do not"),
     ],
@@ -365,7 +365,7 @@ def test_jobs_of_studies_without_the_new_keys_keep_their_parameters(tmp_path: Pa
 
 def test_missing_files_of_a_start_are_named_when_the_study_is_read(tmp_path: Path) -> None:
     folder = start(tmp_path / "start", "xlm-r", head=True, tokenizer=False)
-    with pytest.raises(InputError, match=r"models\.tiny\.start: .* holds no tokenizer\.json"):
+    with pytest.raises(InputError, match=r"models\.tiny\.start: .* has no tokenizer\.json"):
         loading.load(study(tmp_path, training=SMALL))
     assert not list(file_checks.missing_model_files(loading.load(study(tmp_path, start="a/b@c"))))
     assert (folder / "config.json").is_file()

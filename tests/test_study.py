@@ -904,7 +904,7 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
         f"{path}: tasks.ner: file {tmp_path}/fr.test (fr, test) does not exist; correct the path "
         "or remove 'fr' from the targets",
         *(
-            f"{path}: models.own.path: {tmp_path}/model holds no {part}; name a folder that does"
+            f"{path}: models.own.path: {tmp_path}/model has no {part}; name a folder that has it"
             for part in (
                 "config.json",
                 "model.safetensors",

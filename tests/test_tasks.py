@@ -176,8 +176,8 @@ def test_conll_is_read_with_line_numbers(tmp_path: Path) -> None:
         ("Anna\tO\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span; set 'tags: iob1'"),
         ("Anna\tB-PER\nKüste\tI-ORG\n", "line 2: 'I-ORG' continues no ORG span"),
         ("Anna\tB-PER\n\nKüste\tI-PER\n", "line 3: 'I-PER' continues no PER span"),
-        ("", "holds no sentence"),
-        ("\n-DOCSTART- -X- O\n\n", "holds no sentence"),
+        ("", "contains no sentence"),
+        ("\n-DOCSTART- -X- O\n\n", "contains no sentence"),
         ("Küste\tO\n".encode("latin-1"), "line 1: byte 2"),
     ],
 )
@@ -359,8 +359,8 @@ HEADER = "premise\thypothesis\tlabel\n"
         ("a.tsv", HEADER + "p\th\t3\n", "line 2: label '3' is unknown"),
         ("a.tsv", HEADER + "p\th\tEntailment\n", "label 'Entailment' is unknown"),
         ("a.tsv", HEADER + "p\t \t0\n", "line 2: no text under 'hypothesis'"),
-        ("a.tsv", HEADER, "holds no pair"),
-        ("a.tsv", "", "holds no pair"),
+        ("a.tsv", HEADER, "contains no pair"),
+        ("a.tsv", "", "contains no pair"),
         ("a.csv", HEADER, "unknown kind"),
         ("a.tsv", (HEADER + "ö\th\t0\n").encode("latin-1"), "line 2: byte 1"),
         ("a.jsonl", '{"premise": "p", "label": 0}\n', "line 1 lacks 'hypothesis'"),
@@ -368,7 +368,7 @@ HEADER = "premise\thypothesis\tlabel\n"
         ("a.jsonl", '{"premise": "p", "hypothesis": 3, "label": 0}\n', "under 'hypothesis'"),
         ("a.jsonl", '{"premise": "p", "hypothesis": "h", "label": true}\n', "label 'True'"),
         ("a.jsonl", '{"premise": "p"\n', "line 1: not valid JSON"),
-        ("a.parquet", "PAR1", "not a whole parquet file"),
+        ("a.parquet", "PAR1", "not a complete parquet file"),
     ],
 )
 def test_faulty_nli_is_refused(
@@ -458,10 +458,10 @@ ROW = "1\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_"
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        ("", "holds no sentence; give sentences in CoNLL-U"),
-        ("# text = x\n\n", "holds no sentence"),
-        (conllu("1-2" + "\t_" * 9), "holds no sentence"),
-        (conllu("mar\tNOUN"), "line 2 is not a word of CoNLL-U; give 10 columns parted by tabs"),
+        ("", "contains no sentence; give sentences in CoNLL-U"),
+        ("# text = x\n\n", "contains no sentence"),
+        (conllu("1-2" + "\t_" * 9), "contains no sentence"),
+        (conllu("mar\tNOUN"), "line 2 is not a word of CoNLL-U; give 10 columns separated by tabs"),
         (conllu(ROW.replace("\t", " ")), "line 2 is not a word of CoNLL-U"),
         (conllu(ROW + "\t_"), "line 2 is not a word of CoNLL-U"),
         (conllu(ROW.replace("1\tmar", "1\t")), "line 2 is not a word of CoNLL-U"),
@@ -558,23 +558,23 @@ def test_named_labels_are_the_label_set_and_the_meaning_of_integers(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content", "fragment"),
     [
-        ("a.tsv", "text\tlabel\n", "holds no row; give rows of text, label"),
+        ("a.tsv", "text\tlabel\n", "contains no row; give rows of text, label"),
         ("a.tsv", "text\tlabel\textra\nx\ty\tz\n", "line 1: the header is"),
         ("a.tsv", "x\ty\n", "the header is 'x\ty'; write text, label with tabs between them"),
         ("a.tsv", "text\ttext_pair\nx\ty\n", "write text, text_pair, label with tabs"),
         ("a.tsv", "text\tlabel\nx\ty\tz\n", "line 2 has 3 columns instead of 2"),
         ("a.tsv", "text\tlabel\n \ty\n", "line 2: no text under 'text'"),
-        ("a.tsv", "text\tlabel\nx\t \n", "line 2: ' ' is no label"),
+        ("a.tsv", "text\tlabel\nx\t \n", "line 2: ' ' is not a label"),
         ("a.jsonl", '{"text": "x"}\n', "line 1 lacks 'label'"),
-        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: 'True' is no label"),
-        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: 'None' is no label"),
-        ("a.jsonl", '{"text": "x", "label": 0.5}\n', "line 1: '0.5' is no label; write a word"),
+        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: 'True' is not a label"),
+        ("a.jsonl", '{"text": "x", "label": null}\n', "line 1: 'None' is not a label"),
+        ("a.jsonl", '{"text": "x", "label": 0.5}\n', "line 1: '0.5' is not a label; write a word"),
         ("a.jsonl", '{"text": "x", "text_pair": "", "label": 1}\n', "no text under 'text_pair'"),
         ("a.jsonl", '{"text": "x", "text_pair": "y", "label": 1}\n{"text": "x", "label": 1}\n',
          "line 2 lacks 'text_pair'"),
         ("a.csv", "text,label\n", "unknown kind; name it .tsv, .jsonl"),
         ("a.jsonl.gz", "text", "not gzip"),
-        ("a.parquet", "text", "not a whole parquet file"),
+        ("a.parquet", "text", "not a complete parquet file"),
     ],
 )  # fmt: skip
 def test_faulty_classification_is_refused(
@@ -685,9 +685,15 @@ def test_impossible_cut_is_refused(
     [
         (ask("q7", ("Anna", 1)), "question 'q7' has the answer 'Anna' at 1, but the context does"),
         (ask("q7", ("Anna", -11)), "(first at 0)"),
-        (ask("q7", ("Bob", 0)), "nowhere in the context"),
-        (ask("q7", ("Anna", "0")), "question 'q7' has the answer_start '0', which is no integer"),
-        (ask("q7", ("Anna", 0.0)), "question 'q7' has the answer_start 0.0, which is no integer"),
+        (ask("q7", ("Bob", 0)), "not in the context"),
+        (
+            ask("q7", ("Anna", "0")),
+            "question 'q7' has the answer_start '0', which is not an integer",
+        ),
+        (
+            ask("q7", ("Anna", 0.0)),
+            "question 'q7' has the answer_start 0.0, which is not an integer",
+        ),
         (ask("q0", ("Anna", 0)), "the id 'q0' is used twice"),
         (ask("q7", ("", 0)), "no text under question 'q7'.answers[0].text"),
         ({**ask("q7"), "question": " "}, "no text under question 'q7'.question"),
@@ -711,7 +717,7 @@ def test_faulty_question_is_refused_in_either_half(
         ("", "not valid JSON"),
         ('{"data":\n [', "at line 2, column"),
         ("[]", "no list 'data'"),
-        ('{"data": []}', "holds no question"),
+        ('{"data": []}', "contains no question"),
         ('{"data": [{"title": "t"}]}', "no list 'data[0].paragraphs'"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "data[0].paragraphs[0].context"),
         ('{"data": [{"paragraphs": [{"context": "c"}]}]}', "no list 'data[0].paragraphs[0].qas'"),
@@ -931,8 +937,8 @@ def test_the_files_own_names_of_tags_are_used(tmp_path: Path) -> None:
     [
         ([(["a", "b"], [0])], "row 1 has 2 tokens and 1 tags; give one tag for each"),
         ([([], [])], "row 1 has 0 tokens and 0 tags"),
-        ([(["a"], [0]), (["a"], [7])], "row 2: the number 7 stands for no tag (0 to 6 do"),
-        ([(["a"], [-1])], "row 1: the number -1 stands for no tag"),
+        ([(["a"], [0]), (["a"], [7])], "row 2: the number 7 is not a tag (use 0 to 6"),
+        ([(["a"], [-1])], "row 1: the number -1 is not a tag"),
         ([(["a", "b"], [1, 6])], "row 1: 'I-LOC' continues no LOC span; set 'tags: iob1'"),
     ],
 )
@@ -961,16 +967,16 @@ def test_nli_reads_xnli_and_indicxnli_as_the_hub_has_them(tmp_path: Path) -> Non
 def test_nli_refuses_the_file_of_all_languages(tmp_path: Path) -> None:
     rows = [{"premise": {"en": "a", "fr": "b"}, "hypothesis": {"language": ["en"]}, "label": 0}]
     path = write_parquet(tmp_path / "test.parquet", rows)
-    with pytest.raises(InputError, match="several languages side by side"):
+    with pytest.raises(InputError, match="several languages in each row"):
         NLI.read(path)
 
 
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ({"a": [], "b": []}, "is no list of pairs; give a list"),
+        ({"a": [], "b": []}, "is not a list of pairs; give a list"),
         ({"test": [{"premise": "a", "label": 0}]}, "pair 1 lacks 'hypothesis'"),
-        ([], "holds no pair"),
+        ([], "contains no pair"),
         ([{"premise": "a", "hypothesis": "b", "label": 3}], "pair 1: label '3' is unknown"),
     ],
 )

@@ -17,7 +17,7 @@ with record.job(snakemake):
         f"models.{snakemake.wildcards.model}.adapters.{language}": files[2 * i].parent
         for i, language in enumerate(snakemake.params.languages)
     }
-    ready_made.refuse_unequal(
+    ready_made.refuse_mismatched(
         folders,
         Path(snakemake.input.initial[0]).parent,
         Path(snakemake.input.encoder[0]).parent,

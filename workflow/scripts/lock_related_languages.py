@@ -9,7 +9,7 @@ from langarith.study import loading
 lock = Path(snakemake.params.lock)
 earlier = loading.read_yaml(lock) if lock.is_file() else {}
 proposed = loading.read_yaml(Path(snakemake.input.proposal))
-found = relatedness.accepted(earlier, proposed)
+found = relatedness.updated_lock(earlier, proposed)
 write_lock(lock, relatedness.LOCK_COMMENT, found)
 kept = sum(found[target] == languages for target, languages in earlier.items())
 extended = f", {len(earlier) - kept} extended" if kept < len(earlier) else ""

@@ -20,7 +20,7 @@ from langarith.models import merge_recipe
 from langarith.operands import point_text
 
 if TYPE_CHECKING:
-    from langarith.models.merged import Merged
+    from langarith.models.merged import MergedAdapter
 
 _CODE = re.compile(r"[a-z]{2,3}")
 
@@ -84,7 +84,7 @@ class Evaluation:
 
 
 def card(
-    merged: Merged,
+    merged: MergedAdapter,
     folder: str,
     evaluation: Evaluation = Evaluation(),
     facts: Sequence[str] = (),
@@ -146,7 +146,7 @@ def card(
     return "\n".join([*lines, ""])
 
 
-def _metadata(merged: Merged, folder: str, evaluation: Evaluation) -> dict[str, Any]:
+def _metadata(merged: MergedAdapter, folder: str, evaluation: Evaluation) -> dict[str, Any]:
     codes = list(dict.fromkeys(o.language for o in merged.recipe.operands if o.language))
     plain = list(
         dict.fromkeys(

@@ -22,7 +22,7 @@ def from_recipe(file: Path, folder: Path) -> list[str]:
     """
     refuse_existing(folder)
     recipe = merge_recipe.read(file)
-    recipe = merge_recipe.fetched(recipe, lambda line: print(line, file=sys.stderr))
+    recipe = merge_recipe.download(recipe, lambda line: print(line, file=sys.stderr))
     from langarith.models import merged  # once the files of the hub are here
 
     result = merged.merge(recipe)

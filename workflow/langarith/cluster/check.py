@@ -229,7 +229,7 @@ def _base_models(of: schema.Study, found: Found) -> None:
         if folder and (folder / "config.json").is_file():
             models.append(folder)
             lengths = sources.model_lengths(of, name)
-            if folder.is_relative_to(hub.FOLDER) and any(base_models.absent(folder)):
+            if folder.is_relative_to(hub.FOLDER) and any(base_models.missing_files(folder)):
                 problems = base_models.config_problems(folder, lengths)  # not all is downloaded
             elif isinstance(model, schema.ContinuedModel):
                 problems = base_models.problems(folder, lengths, masked_lm=True, head_needed=False)

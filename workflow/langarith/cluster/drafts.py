@@ -310,7 +310,9 @@ def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
 
 def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> dict[str, str]:
     """The nearest language of each target by URIEL, of those that it knows."""
-    known = list(relatedness.known(language for language in languages if language != source))
+    known = list(
+        relatedness.available_codes(language for language in languages if language != source)
+    )
     if len(known) < 2 or not set(targets) & set(known):
         return {}
     nearest = relatedness.proposal(relatedness.relatedness_table(known, exclude=()), 1)

@@ -1,7 +1,7 @@
-"""Whether the files of a base model can be used, by config.json, tokenizer and the weights' header.
+"""Checks of a base model's files: config.json, the tokenizer and the header of the weights.
 
-Weights are not read and torch is not imported, so that `langarith check` looks at models of any
-size in moments, before anything is trained. Each function yields one sentence per mistake.
+Weights are not read and torch is not imported, so that `langarith check` takes moments for a model
+of any size, before anything is trained. Each function yields one sentence per mistake.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from langarith.data.readers import POINTER
 from langarith.errors import InputError
 
 FILES = (*layout.ENCODER_FILES, *layout.TOKENIZER_FILES[:2])
-"""What the folder of a base model must hold."""
+"""Files that the folder of a base model must contain."""
 
 SUPPORTED = {"bert": "BERT (mBERT)", "roberta": "RoBERTa", "xlm-roberta": "XLM-R"}
-"""Architectures, as config.json names them, that the models and adapters here are written for."""
+"""Supported architectures, by `model_type` of config.json."""
 
 SIZES = (
     "vocab_size",
@@ -37,9 +37,9 @@ CLASS_TOKENS = {
     "Bert": {"mask": "[MASK]", "pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]"},
     "Roberta": {"mask": "<mask>", "pad": "<pad>", "cls": "<s>", "sep": "</s>"},
 }
-"""Special tokens that a tokenizer's class has where its files name none."""
+"""Special tokens of a tokenizer's class if its files name none."""
 
-NEED = (
+SUPPORTED_MODELS = (
     f"use one of {', '.join(SUPPORTED.values())} with its masked-LM head, in one safetensors file"
 )
 
@@ -51,13 +51,13 @@ def problems(
 
     Args:
         folder: with config.json, model.safetensors, tokenizer.json and tokenizer_config.json.
-        lengths: subwords by the key of the study that asks for sequences of that length.
-        masked_lm: whether something is trained by masked language modelling, which needs the head
-            and a mask token.
-        head_needed: whether that head must be there; else it may be left out whole.
+        lengths: lengths of sequences in subwords, by the key of the study that sets them.
+        masked_lm: whether masked language modelling is used, which needs the head and a mask
+            token.
+        head_needed: whether that head is required; otherwise all of it may be missing.
     """
     folder = Path(folder)
-    missing = list(absent(folder))
+    missing = list(missing_files(folder))
     yield from [*missing, *config_problems(folder, lengths)]
     if not missing and not any(config_problems(folder, {})):
         config = read_object(folder / "config.json")
@@ -73,7 +73,7 @@ def problems(
 
 
 def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[str]:
-    """The part of :func:`problems` that config.json alone shows, if it is there."""
+    """The :func:`problems` of config.json, if the file exists."""
     folder = Path(folder)
     if (folder / "config.json").is_file():
         yield from code_keys.problems(folder)
@@ -84,17 +84,17 @@ def config_problems(folder: str | Path, lengths: Mapping[str, int]) -> Iterator[
 
 
 def adapter_problems(folder: str | Path) -> Iterator[str]:
-    """What is wrong with the files of a ready-made adapter, by their headers alone."""
+    """What is wrong with the files of a ready-made adapter; reads only their headers."""
     folder = Path(folder)
     yield from code_keys.problems(folder)
     for name in layout.ADAPTER_FILES:
         if not (folder / name).is_file():
-            yield f"{folder} holds no {name}; name an adapter's folder"
+            yield f"{folder} has no {name}; name an adapter's folder"
             return
     try:
         read_object(folder / "adapter_config.json")
         if not read_shapes(folder / "adapter.safetensors"):
-            yield f"{folder / 'adapter.safetensors'} holds no tensor; copy it again"
+            yield f"{folder / 'adapter.safetensors'} contains no tensor; copy it again"
     except InputError as error:
         yield str(error)
 
@@ -102,8 +102,8 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
 # --- files --------------------------------------------------------------------------------------
 
 
-def absent(folder: str | Path) -> Iterator[str]:
-    """One sentence for each file that is not there, and what to do about it."""
+def missing_files(folder: str | Path) -> Iterator[str]:
+    """One sentence for each missing file, with the fix."""
     folder = Path(folder)
     for name in FILES:
         if (folder / name).is_file():
@@ -124,7 +124,7 @@ def absent(folder: str | Path) -> Iterator[str]:
                 "AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder)"
             )
         else:
-            yield f"{folder} holds no {name}; name a folder that does"
+            yield f"{folder} has no {name}; name a folder that has it"
 
 
 def _slow(folder: Path) -> str:
@@ -133,21 +133,21 @@ def _slow(folder: Path) -> str:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one object.
+    """The object of a JSON file.
 
     Raises:
-        InputError: it does not.
+        InputError: the file is not JSON, or not one object.
     """
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON ({_why(path, error)}); copy it again") from error
+        raise InputError(f"{path} is not JSON ({_reason(path, error)}); copy it again") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} holds no JSON object; copy it again")
+        raise InputError(f"{path} contains no JSON object; copy it again")
     return value
 
 
-def _why(path: Path, error: Exception) -> str:
+def _reason(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         if file.read(len(POINTER)) == POINTER:
             return "it is a git-lfs pointer: run `git lfs pull`"
@@ -155,10 +155,10 @@ def _why(path: Path, error: Exception) -> str:
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Sizes of the tensors of a safetensors file by name, from its header.
+    """Shapes of the tensors of a safetensors file by name, from its header.
 
     Raises:
-        InputError: the file is cut, or none.
+        InputError: the file is cut short or is not a safetensors file.
     """
     size = path.stat().st_size
     try:
@@ -176,7 +176,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(entry["shape"]) for name, entry in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise InputError(
-            f"{path} is no complete safetensors file ({_why(path, error)}); copy it again"
+            f"{path} is not a complete safetensors file ({_reason(path, error)}); copy it again"
         ) from error
 
 
@@ -188,7 +188,7 @@ def _config(folder: Path, config: Mapping[str, Any], lengths: Mapping[str, int])
     kind = config.get("model_type")
     if kind not in SUPPORTED:
         named = f"model_type '{kind}' is not supported" if kind else "no model_type"
-        yield f"{path}: {named}; {NEED}"
+        yield f"{path}: {named}; {SUPPORTED_MODELS}"
         return
     wrong = [key for key in SIZES if not isinstance(config.get(key, _default(key)), int)]
     if wrong:
@@ -208,11 +208,11 @@ def _default(key: str) -> int | None:
 
 def positions(config: Mapping[str, Any]) -> int:
     """The longest sequence, in subwords; RoBERTa counts positions from its padding index + 1."""
-    most = int(config["max_position_embeddings"])
+    longest = int(config["max_position_embeddings"])
     if config["model_type"] == "bert":
-        return most
+        return longest
     padding = config.get("pad_token_id")
-    return most - (1 if padding is None else int(padding)) - 1
+    return longest - (1 if padding is None else int(padding)) - 1
 
 
 # --- the tokenizer ------------------------------------------------------------------------------
@@ -221,21 +221,21 @@ def positions(config: Mapping[str, Any]) -> int:
 def _tokenizer(folder: Path, config: Mapping[str, Any], masked_lm: bool) -> Iterator[str]:
     path = folder / "tokenizer.json"
     parsed = read_object(path)
-    known = _pieces(parsed)
-    if not known:
+    pieces = _pieces(parsed)
+    if not pieces:
         yield f"{path}: no pieces in it; copy the model's own tokenizer.json"
         return
-    rows, last = int(config["vocab_size"]), max(known.values())
+    rows, last = int(config["vocab_size"]), max(pieces.values())
     if last >= rows:
         yield (
             f"{path}: piece {last} is beyond the {rows} rows of the model's embeddings "
             "(vocab_size in config.json); copy the tokenizer that belongs to the model"
         )
-    named = _special_tokens(folder, str(config["model_type"]))
+    special = _special_tokens(folder, str(config["model_type"]))
     missing = [
         name
         for name in NEEDED_TOKENS
-        if (masked_lm or name != "mask_token") and named.get(name) not in known
+        if (masked_lm or name != "mask_token") and special.get(name) not in pieces
     ]
     if missing:
         yield (
@@ -249,20 +249,20 @@ def _pieces(parsed: Mapping[str, Any]) -> dict[str, int]:
     model = parsed.get("model")
     vocabulary = model.get("vocab", {}) if isinstance(model, Mapping) else {}
     if isinstance(vocabulary, list):  # a unigram model: pairs of piece and score
-        known = {str(pair[0]): i for i, pair in enumerate(vocabulary)}
+        pieces = {str(pair[0]): i for i, pair in enumerate(vocabulary)}
     else:
-        known = dict(vocabulary)
+        pieces = dict(vocabulary)
     for token in parsed.get("added_tokens") or ():
-        known[token["content"]] = token["id"]
-    return known
+        pieces[token["content"]] = token["id"]
+    return pieces
 
 
 def _special_tokens(folder: Path, model_type: str) -> dict[str, str]:
-    """Special tokens by name, as transformers finds them in the tokenizer's files."""
+    """Special tokens by name, as transformers reads them from the tokenizer's files."""
     config = read_object(folder / "tokenizer_config.json")
     kind = str(config.get("tokenizer_class") or model_type).lower()
     family = "Bert" if kind.startswith("bert") else "Roberta" if "roberta" in kind else ""
-    named = {f"{name}_token": token for name, token in CLASS_TOKENS.get(family, {}).items()}
+    tokens = {f"{name}_token": token for name, token in CLASS_TOKENS.get(family, {}).items()}
     extra = folder / "special_tokens_map.json"
     for values in ([read_object(extra)] if extra.is_file() else []) + [config]:
         for name in NEEDED_TOKENS:
@@ -270,8 +270,8 @@ def _special_tokens(folder: Path, model_type: str) -> dict[str, str]:
             if isinstance(token, Mapping):
                 token = token.get("content")
             if token is not None:
-                named[name] = str(token)
-    return named
+                tokens[name] = str(token)
+    return tokens
 
 
 # --- the weights --------------------------------------------------------------------------------
@@ -282,16 +282,16 @@ def _weights(
 ) -> Iterator[str]:
     path = folder / "model.safetensors"
     prefix = "bert." if config["model_type"] == "bert" else "roberta."
-    there = {_modern(name): shape for name, shape in read_shapes(path).items()}
-    if any(name.startswith(("encoder.", "embeddings.")) for name in there):
-        there = {prefix + name: shape for name, shape in there.items()}  # saved without a head
+    shapes = {_current_name(name): shape for name, shape in read_shapes(path).items()}
+    if any(name.startswith(("encoder.", "embeddings.")) for name in shapes):
+        shapes = {prefix + name: shape for name, shape in shapes.items()}  # saved without a head
     wanted = expected_shapes(config, masked_lm=masked_lm)
     encoder = expected_shapes(config, masked_lm=False)
-    if not head_needed and not (wanted.keys() - encoder.keys()) & there.keys():
+    if not head_needed and not (wanted.keys() - encoder.keys()) & shapes.keys():
         wanted = encoder
-    layers = {name for name in there if name.startswith(f"{prefix}encoder.layer.")}
-    missing, left = sorted(wanted.keys() - there.keys()), sorted(layers - wanted.keys())
-    other = sorted(n for n in wanted.keys() & there.keys() if wanted[n] != there[n])
+    layers = {name for name in shapes if name.startswith(f"{prefix}encoder.layer.")}
+    missing, extra = sorted(wanted.keys() - shapes.keys()), sorted(layers - wanted.keys())
+    other = sorted(n for n in wanted.keys() & shapes.keys() if wanted[n] != shapes[n])
     if (
         masked_lm
         and head_needed
@@ -299,37 +299,42 @@ def _weights(
         and not any(name.startswith(prefix) for name in missing)
     ):
         yield (
-            f"{path}: no masked-LM head ({_some(missing)}); {NEED}, or train one on your text "
-            "(source: pretrain with start)"
+            f"{path}: no masked-LM head ({_first_few(missing)}); {SUPPORTED_MODELS}, or train one "
+            "on your text (source: pretrain with start)"
         )
     elif missing:
-        yield f"{path} lacks {_some(missing)}, which config.json describes; {NEED}"
-    if left:
-        yield f"{path} has {_some(left)}, which config.json leaves out; correct num_hidden_layers"
+        yield (
+            f"{path} lacks {_first_few(missing)}, which config.json describes; {SUPPORTED_MODELS}"
+        )
+    if extra:
+        yield (
+            f"{path} has {_first_few(extra)}, which config.json does not describe; correct "
+            "num_hidden_layers"
+        )
     if other:
         first = other[0]
         yield (
-            f"{path}: {first} has size {there[first]}, and config.json asks for {wanted[first]}"
+            f"{path}: {first} has size {shapes[first]}, and config.json asks for {wanted[first]}"
             f"{f' (and {len(other) - 1} more)' if other[1:] else ''}; copy the config.json that "
             "belongs to the weights"
         )
 
 
-def _some(names: list[str]) -> str:
+def _first_few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _modern(name: str) -> str:
-    """Old BERT files call a LayerNorm's weight gamma and its bias beta."""
+def _current_name(name: str) -> str:
+    """Old BERT files name a LayerNorm's weight gamma and its bias beta."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )
 
 
 def expected_shapes(config: Mapping[str, Any], *, masked_lm: bool) -> dict[str, tuple[int, ...]]:
-    """Sizes of the weights, by name, that a model of this config.json is loaded from.
+    """Shapes of the weights, by name, that a model of this config.json is loaded from.
 
-    Without the pooler, which nothing reads, and without what is tied to the embeddings.
+    Without the pooler, which is not used, and without weights tied to the embeddings.
     """
     vocabulary, hidden, _, inner, rows, segments = (config.get(k, _default(k)) for k in SIZES)
     kind = "bert" if config["model_type"] == "bert" else "roberta"
@@ -345,14 +350,14 @@ def expected_shapes(config: Mapping[str, Any], *, masked_lm: bool) -> dict[str, 
         shapes[f"{kind}.embeddings.{name}_embeddings.weight"] = (count, hidden)
     norm(f"{kind}.embeddings.LayerNorm")
     for layer in range(config["num_hidden_layers"]):
-        at = f"{kind}.encoder.layer.{layer}"
+        prefix = f"{kind}.encoder.layer.{layer}"
         for part in ("query", "key", "value"):
-            linear(f"{at}.attention.self.{part}", hidden, hidden)
-        linear(f"{at}.attention.output.dense", hidden, hidden)
-        norm(f"{at}.attention.output.LayerNorm")
-        linear(f"{at}.intermediate.dense", inner, hidden)
-        linear(f"{at}.output.dense", hidden, inner)
-        norm(f"{at}.output.LayerNorm")
+            linear(f"{prefix}.attention.self.{part}", hidden, hidden)
+        linear(f"{prefix}.attention.output.dense", hidden, hidden)
+        norm(f"{prefix}.attention.output.LayerNorm")
+        linear(f"{prefix}.intermediate.dense", inner, hidden)
+        linear(f"{prefix}.output.dense", hidden, inner)
+        norm(f"{prefix}.output.LayerNorm")
     if masked_lm and kind == "bert":
         linear("cls.predictions.transform.dense", hidden, hidden)
         norm("cls.predictions.transform.LayerNorm")

@@ -1,4 +1,4 @@
-"""Compressed files, opened by their names: gzip, xz, bzip2 and Zstandard."""
+"""Compressed files, recognised by their suffix: gzip, xz, bzip2 and Zstandard."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import IO, cast
 ENDS = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "Zstandard"}
 
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
-"""What reading a damaged file raises, beside an OSError without an errno (bzip2, Zstandard)."""
+"""Errors of reading a damaged file, besides an OSError without an errno (bzip2, Zstandard)."""
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
-    """The suffixes, each alone and followed by those of compressed files."""
+    """The suffixes, each as it is and followed by each suffix of a compressed file."""
     return tuple(suffix + end for suffix in suffixes for end in ("", *ENDS))
 
 
 def open_binary(path: Path) -> IO[bytes]:
-    """The unpacked bytes of a file; several compressed streams in one file follow each other."""
+    """The unpacked bytes of a file; several compressed streams in one file are concatenated."""
     match path.suffix:
         case ".gz":
             return cast(IO[bytes], gzip.open(path, "rb"))

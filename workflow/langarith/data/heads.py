@@ -1,4 +1,4 @@
-"""Prediction heads as `adapters` saves them, by head_config.json, without reading their weights."""
+"""Prediction heads as `adapters` saves them: reads head_config.json, not the weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TYPES = {
     "classification": "classification",
     "qa": "question_answering",
 }
-"""What `adapters` calls the head that a task takes (`Task.head`)."""
+"""The head type of `adapters` for each `Task.head`."""
 
 FLEXIBLE = ("AdapterModel", "ModelWithHeads")
-"""Ends of the names of model classes whose heads are parts of their own, today's and the older."""
+"""Suffixes of the model classes whose heads are separate modules, current and older."""
 
 _UNNAMED = re.compile(r"(?i)label_?\d+")
 
@@ -29,7 +29,7 @@ _UNNAMED = re.compile(r"(?i)label_?\d+")
 class Head:
     """A prediction head: its type in `adapters`, its outputs, their labels in order.
 
-    `labels` is None where the configuration names none.
+    `labels` is None if the configuration names none.
     """
 
     type: str
@@ -41,31 +41,31 @@ def read(folder: str | Path) -> Head:
     """The head of an adapter's folder.
 
     Raises:
-        InputError: head_config.json is missing or describes no head that can be used.
+        InputError: head_config.json is missing or describes a head that cannot be used.
     """
     path = Path(folder) / layout.HEAD_FILES[0]
     if not path.is_file():
-        raise InputError(f"{folder} holds no {path.name}; name a task adapter saved with its head")
+        raise InputError(f"{folder} has no {path.name}; name a task adapter saved with its head")
     described = base_models.read_object(path)
     config = described.get("config")
     if not str(described.get("model_class")).endswith(FLEXIBLE) or not isinstance(config, dict):
         raise InputError(
-            f"{path}: the head belongs to the model class {described.get('model_class')}, and not "
-            f"to the adapter alone; convert it: langarith convert {folder} --to NEW_FOLDER"
+            f"{path}: the head belongs to the model class {described.get('model_class')}, not "
+            f"to the adapter; convert it: langarith convert {folder} --to NEW_FOLDER"
         )
     if config.get("use_pooler"):
         raise InputError(
-            f"{path}: the head reads the pooler of the base model (use_pooler), which base models "
-            "here are loaded without; name an adapter whose head does not"
+            f"{path}: the head reads the pooler of the base model (use_pooler), but base models "
+            "are loaded without it; name an adapter whose head does not"
         )
     outputs = config.get("num_labels")
     if not isinstance(outputs, int):
-        raise InputError(f"{path}: no num_labels in it; name another adapter")
+        raise InputError(f"{path}: it has no num_labels; name another adapter")
     return Head(str(config.get("head_type")), outputs, _labels(path, config, outputs))
 
 
 def _labels(path: Path, config: dict[str, Any], outputs: int) -> tuple[str, ...] | None:
-    """The labels in the order of the outputs; None where they have no names of their own."""
+    """The labels in the order of the outputs; None if they have no proper names."""
     ids = config.get("label2id")
     if not ids and config.get("id2label"):
         ids = {str(label): number for number, label in config["id2label"].items()}
@@ -74,7 +74,7 @@ def _labels(path: Path, config: dict[str, Any], outputs: int) -> tuple[str, ...]
     try:
         by_number = {int(number): str(label) for label, number in ids.items()}
     except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: label2id is no map of labels to numbers; correct it") from error
+        raise InputError(f"{path}: label2id does not map labels to numbers; correct it") from error
     if sorted(by_number) != list(range(outputs)) or len(ids) != outputs:
         raise InputError(
             f"{path}: label2id does not number its {len(ids)} labels from 0 to {outputs - 1}, the "
@@ -92,7 +92,7 @@ def problem(
 
     Args:
         wanted: `Task.head`.
-        labels: the task's label set; () for QA, None where it is not known yet.
+        labels: the task's label set; () for QA, None if it is not known yet.
         folder: of the adapter, for the message.
     """
     return next(_differences(head, wanted, labels, f"the head in {folder}", str(folder)), None)
@@ -103,12 +103,12 @@ def _differences(
 ) -> Iterator[str]:
     if head.type != TYPES[wanted]:
         yield (
-            f"{what} is of type {head.type}, and the task takes one of type {TYPES[wanted]}; name "
+            f"{what} is of type {head.type}, but the task needs one of type {TYPES[wanted]}; name "
             "another adapter"
         )
     elif wanted == "qa":
         if head.outputs != 2:
-            yield f"{what} has {head.outputs} outputs and not 2; name another adapter"
+            yield f"{what} has {head.outputs} outputs instead of 2; name another adapter"
     elif head.labels is None:
         yield (
             f"{what} does not say what its {head.outputs} outputs mean (label2id in "

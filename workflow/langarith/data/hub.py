@@ -1,6 +1,6 @@
 """Names on the Hugging Face hub, and where its files are stored locally.
 
-Pure and imports in milliseconds, because the study needs it; `hub_download` uses the network.
+No network; imports in milliseconds, because the study imports it. `hub_download` downloads.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Kind = Literal["models", "datasets"]
 
 LOCK_COMMENT = """\
 Commits of the Hugging Face hub, to which `snakemake lock_revisions` resolved the
-branches that the study names. Jobs use these alone; without its line, one is resolved
-anew."""
+branches that the study names. Jobs use only these; a branch without a line here is
+resolved again."""
 
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -36,7 +36,7 @@ _REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision is a full commit hash, which can never mean other bytes tomorrow."""
+    """Whether a revision is a full commit hash, whose files never change."""
     return bool(_COMMIT.match(revision))
 
 
@@ -55,19 +55,19 @@ def local_file(kind: Kind, repository: str, revision: str, file: str) -> str:
 
 
 def lock_key(kind: Kind, repository: str, revision: str) -> str:
-    """How the lock file of revisions calls a branch or tag: `datasets/owner/name@main`."""
+    """The key of a branch or tag in the lock file of revisions: `datasets/owner/name@main`."""
     return f"{kind}/{repository}@{revision}"
 
 
 @cache
 def shard_table() -> dict[str, dict[str, Any]]:
-    """The committed numbers of shards: repository -> revision, shards by configuration."""
+    """The committed table of shards: repository -> revision, number of shards by configuration."""
     table: dict[str, dict[str, Any]] = yaml.safe_load(SHARD_TABLE.read_text(encoding="utf-8"))
     return table
 
 
 def shard_count(repository: str, config: str) -> int:
-    """How many shards a configuration of a corpus has, by the committed table.
+    """The number of shards of a configuration of a corpus, from the committed table.
 
     Raises:
         InputError: the table has no such row.

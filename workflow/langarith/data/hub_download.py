@@ -1,8 +1,7 @@
 """Downloads from the Hugging Face hub.
 
-The network is used through huggingface_hub, which is imported here alone. Whatever goes wrong is an
-InputError of one sentence. The access token is left to the client, which reads HF_TOKEN or the
-file below HF_HOME itself: it never passes through here.
+Only this module imports huggingface_hub. Every failure is an InputError of one sentence. The client
+reads the access token itself (HF_TOKEN, or the file below HF_HOME); this module never handles it.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before each further attempt; restarted after an attempt that received bytes."""
 
 
-_TOO_MANY, _PAST_THE_END = 429, 416
+_TOO_MANY_REQUESTS, _RANGE_NOT_SATISFIABLE = 429, 416
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def download(
@@ -45,40 +44,40 @@ def download(
     pauses: Sequence[float] = PAUSES,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Download one file of a repository, checked against the size and hash that the hub states.
+    """Download one file of a repository, checked against the size and hash that the hub reports.
 
-    It appears at `destination` whole or not at all. What a cut connection left is kept in a hidden
-    folder beside and continued by the next attempt, or the next run. A file that the cache below
-    HF_HOME has already is copied from there.
+    It appears at `destination` whole or not at all. A partial download is kept in a hidden folder
+    next to it and continued by the next attempt or the next run. A file in the cache below HF_HOME
+    is copied from there.
 
     Args:
         revision: a full commit hash.
-        pauses: seconds before each further attempt after a failure that may pass.
-        say: takes a line about each such failure.
+        pauses: seconds before each further attempt after a temporary failure.
+        say: called with a line about each such failure.
 
-    Errors: InputError, one sentence each: a branch for a revision; a repository, revision or file
-    that is missing, gated or forbidden; weights in pickles alone; a table of shards that is wrong;
-    a token that is not accepted; no network; a full disk; bytes that are not those stated.
+    Errors: InputError, one sentence each: a branch as revision; a repository, revision or file that
+    is missing, gated or forbidden; weights only in pickles; a wrong table of shards; a token that
+    is not accepted; no network; a full disk; bytes that differ from those that the hub reports.
     """
     if not is_commit(revision):
         raise InputError(
-            f"{repository}: '{revision}' is no commit but a branch or tag, which can change; run "
-            "`snakemake lock_revisions` where there is a network, once"
+            f"{repository}: '{revision}' is not a commit but a branch or tag, which can change; "
+            "run `snakemake lock_revisions` where there is a network, once"
         )
     client = _client()
-    # not `files.whole_folder`: always of one name, and kept, so that a later attempt continues it
+    # not `files.whole_folder`: this folder is kept, so that a later attempt can continue
     staging = destination.with_name(f".{destination.name}.partial")
     staging.mkdir(parents=True, exist_ok=True)
     what = f"{file} of {repository}"
     remaining = list(pauses)
     reached, cache = False, None
     while True:
-        had = _bytes_below(staging)
+        before = _bytes_below(staging)
         try:
-            stated = _stated(client, kind, repository, revision, file)
+            expected = _expected(client, kind, repository, revision, file)
             reached = True
-            _refuse_full_disk(what, destination.parent, stated.size - had)
-            arrived = Path(
+            _refuse_full_disk(what, destination.parent, expected.size - before)
+            received = Path(
                 client.hf_hub_download(
                     repository,
                     file,
@@ -88,23 +87,23 @@ def download(
                     cache_dir=cache,
                 )
             )
-            _check_bytes(arrived, stated, what)
+            _check_bytes(received, expected, what)
             break
         except Exception as error:
             pause = _pause(error)
-            if _bytes_below(staging) > had:
+            if _bytes_below(staging) > before:
                 remaining = list(pauses)
-            if isinstance(error, _WrongBytesError) or _status(error) == _PAST_THE_END:
+            if isinstance(error, _WrongBytesError) or _status(error) == _RANGE_NOT_SATISFIABLE:
                 shutil.rmtree(staging)
                 staging.mkdir()
-                cache = staging  # it may have been the cache's file that was wrong
-            # the client has tried for half a minute itself where nothing answers
+                cache = staging  # the wrong file may have come from the cache
+            # without an answer, the client has already retried for half a minute
             if pause is None or not remaining or not (reached or _status(error)):
                 raise _sentence(error, client, kind, repository, revision, file) from error
             wait = max(pause, remaining.pop(0))
-            say(f"{what}: {_reason(error)}; once more in {wait:.0f} s")
+            say(f"{what}: {_reason(error)}; next attempt in {wait:.0f} s")
             time.sleep(wait)
-    os.replace(arrived, destination)
+    os.replace(received, destination)
     shutil.rmtree(staging)
 
 
@@ -136,12 +135,12 @@ def list_files(kind: Kind, repository: str, revision: str) -> list[str]:
 
 
 def count_shards(repository: str, configs: Sequence[str], revision: str) -> dict[str, int]:
-    """How many shards the training split of each configuration has on the hub at a revision.
+    """The number of shards of each configuration's training split on the hub at a revision.
 
     Errors: InputError, also for a configuration without shards of the usual names.
     """
     files = list_files("datasets", repository, revision)
-    counts = {config: _shards_there(files, config) for config in configs}
+    counts = {config: _shards_on_hub(files, config) for config in configs}
     for config, count in counts.items():
         if count is None:
             raise InputError(
@@ -152,7 +151,7 @@ def count_shards(repository: str, configs: Sequence[str], revision: str) -> dict
 
 
 def write_shard_table(repository: str, revision: str, counts: Mapping[str, int]) -> None:
-    """Put counted shards into the committed table; its comments and other rows stay."""
+    """Update the committed table with counted shards; its comments and other rows are kept."""
     table = hub.shard_table()
     entry = table.get(repository, {})
     rows = {str(k): int(v) for k, v in entry.get("shards", {}).items()} | dict(counts)
@@ -169,69 +168,69 @@ def write_shard_table(repository: str, revision: str, counts: Mapping[str, int])
 
 
 def _client() -> Any:
-    """huggingface_hub, allowed to use the network; it reads its settings when it is imported."""
+    """huggingface_hub, with network access; it reads its settings when it is imported."""
     os.environ["HF_HUB_OFFLINE"] = "0"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["HF_HUB_VERBOSITY"] = "error"  # its warnings hold addresses with signatures
-    # the plain protocol can be continued after a cut, on every mirror too
+    os.environ["HF_HUB_VERBOSITY"] = "error"  # its warnings contain addresses with signatures
+    # a download with the plain protocol can be resumed, on mirrors too
     os.environ["HF_HUB_DISABLE_XET"] = "1"
     import huggingface_hub.constants
     import huggingface_hub.errors
 
-    # what it writes at once, and loses when the connection is cut
+    # the size of one write, which is lost when the connection is cut
     huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1 << 20
     return huggingface_hub
 
 
 @dataclass(frozen=True)
-class _Stated:
-    """What the hub says a file is: bytes, and its SHA-256 or, for small files, its git hash."""
+class _Expected:
+    """Size of a file in bytes, and its SHA-256 or, for small files, its git hash, from the hub."""
 
     size: int
     hash: str
 
 
-def _stated(client: Any, kind: Kind, repository: str, revision: str, file: str) -> _Stated:
-    told = client.get_hf_file_metadata(
+def _expected(client: Any, kind: Kind, repository: str, revision: str, file: str) -> _Expected:
+    metadata = client.get_hf_file_metadata(
         client.hf_hub_url(repository, file, repo_type=kind.removesuffix("s"), revision=revision),
         token=None if client.get_token() is None else True,
     )
-    if told.commit_hash != revision:
+    if metadata.commit_hash != revision:
         raise InputError(
-            f"{client.constants.ENDPOINT} answers with revision {told.commit_hash} of {repository} "
-            f"instead of {revision}; correct the revision, or HF_ENDPOINT"
+            f"{client.constants.ENDPOINT} answers with revision {metadata.commit_hash} of "
+            f"{repository} instead of {revision}; correct the revision, or HF_ENDPOINT"
         )
-    if told.size is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(told.etag)):
+    if metadata.size is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(metadata.etag)):
         raise InputError(
-            f"{client.constants.ENDPOINT} states no size and hash of {file} of {repository}, so "
-            "that nothing could be checked; use another mirror (HF_ENDPOINT)"
+            f"{client.constants.ENDPOINT} reports no size and hash of {file} of {repository}, so "
+            "that it could not be checked; use another mirror (HF_ENDPOINT)"
         )
-    return _Stated(told.size, told.etag)
+    return _Expected(metadata.size, metadata.etag)
 
 
 class _WrongBytesError(Exception):
-    """A file arrived that is not what the hub states."""
+    """A received file does not have the size and hash that the hub reports."""
 
 
-def _check_bytes(path: Path, stated: _Stated, what: str) -> None:
+def _check_bytes(path: Path, expected: _Expected, what: str) -> None:
     size = path.stat().st_size
-    if len(stated.hash) == 64:
+    if len(expected.hash) == 64:
         digest = hashlib.sha256()
     else:
-        digest = hashlib.sha1(f"blob {stated.size}\0".encode(), usedforsecurity=False)
+        digest = hashlib.sha1(f"blob {expected.size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    if size != stated.size or digest.hexdigest() != stated.hash:
+    if size != expected.size or digest.hexdigest() != expected.hash:
         path.unlink()
         raise _WrongBytesError(
-            f"{what} arrived with {size} bytes and hash {digest.hexdigest()[:12]}, where the hub "
-            f"states {stated.size} and {stated.hash[:12]}"
+            f"{what} has {size} bytes and hash {digest.hexdigest()[:12]}, but the hub reports "
+            f"{expected.size} and {expected.hash[:12]}"
         )
 
 
 def _bytes_below(folder: Path) -> int:
-    """Bytes of unfinished downloads; those that arrived and were found wrong are gone."""
+    """Bytes of unfinished downloads; wrong files have been deleted."""
     return sum(path.stat().st_size for path in folder.rglob("*.incomplete"))
 
 
@@ -255,27 +254,27 @@ def _status(error: BaseException) -> int | None:
 
 
 def _pause(error: BaseException) -> float | None:
-    """Seconds to wait as the response asks, 0 if it names none; None for a permanent failure."""
+    """Seconds to wait before the next attempt (Retry-After, or 0); None for a permanent failure."""
     import requests
 
     cause = _cause(error)
     status = _status(error)
     if status is not None:
-        if status < 500 and status not in (_TOO_MANY, _PAST_THE_END):
+        if status < 500 and status not in (_TOO_MANY_REQUESTS, _RANGE_NOT_SATISFIABLE):
             return None
         after = str(cause.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
         return float(after) if after.isdigit() else 0.0
-    passing = isinstance(cause, _WrongBytesError | requests.RequestException)
-    return 0.0 if passing or _is_short(cause) else None
+    temporary = isinstance(cause, _WrongBytesError | requests.RequestException)
+    return 0.0 if temporary or _is_short(cause) else None
 
 
 def _is_short(error: BaseException) -> bool:
-    """Whether the client found fewer bytes than stated, which it says with a bare OSError."""
+    """Whether the client received too few bytes, which it reports with a bare OSError."""
     return isinstance(error, OSError) and "Consistency check failed" in str(error)
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, in a few words without addresses, which may hold a secret."""
+    """What happened, in a few words without addresses, which may contain a secret."""
     import requests
 
     status = _status(error)
@@ -300,14 +299,14 @@ def _files(client: Any, kind: Kind, repository: str, revision: str) -> list[str]
     return sorted(names)
 
 
-def _shards_there(files: Sequence[str], config: str) -> int | None:
+def _shards_on_hub(files: Sequence[str], config: str) -> int | None:
     pattern = re.compile(rf"{re.escape(config)}/train-(\d{{5}})-of-(\d{{5}})\.parquet")
-    found = {match[1]: int(match[2]) for file in files if (match := pattern.fullmatch(file))}
-    counts = set(found.values())
-    return counts.pop() if counts == {len(found)} else None
+    shards = {match[1]: int(match[2]) for file in files if (match := pattern.fullmatch(file))}
+    counts = set(shards.values())
+    return counts.pop() if counts == {len(shards)} else None
 
 
-def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
+def _sentence(  # noqa: PLR0911  one sentence for each kind of failure
     error: BaseException,
     client: Any,
     kind: Kind,
@@ -320,16 +319,16 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
         return error
     errors, cause, status = client.errors, _cause(error), _status(error)
     what = f"{file} of {repository}" if file else repository
-    place = repository if kind == "models" else f"datasets/{repository}"
+    path = repository if kind == "models" else f"datasets/{repository}"
     token = "HF_TOKEN" if client.get_token() else "HF_TOKEN, which is not set"
     if isinstance(cause, errors.GatedRepoError):
         return InputError(
-            f"{repository} is gated: ask for access at https://huggingface.co/{place} with the "
+            f"{repository} is gated: ask for access at https://huggingface.co/{path} with the "
             f"account of your token ({token})"
         )
     if isinstance(cause, errors.RepositoryNotFoundError):
         return InputError(
-            f"the hub shows no repository {place} to you; correct its name or, if it is private, "
+            f"the hub shows no repository {path} to you; correct its name or, if it is private, "
             f"give a token that may read it ({token})"
         )
     if isinstance(cause, errors.RevisionNotFoundError):
@@ -342,8 +341,8 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
             f"({token})"
         )
     if status is not None:
-        return InputError(f"{what}: {_reason(error)}, again and again; try again later")
-    if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+        return InputError(f"{what}: {_reason(error)}, after several attempts; try again later")
+    if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         return InputError(
             f"{what} did not fit onto the disk of {FOLDER} ({cause.strerror}); free some, or make "
             "'resources' a link to a larger disk"
@@ -351,7 +350,7 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
     if isinstance(cause, PermissionError):
         return InputError(f"{what} cannot be written ({cause.strerror}); allow it")
     if isinstance(cause, _WrongBytesError):
-        return InputError(f"{cause}, again and again; try again later, or another mirror")
+        return InputError(f"{cause}, after several attempts; try again later, or another mirror")
     if _pause(error) is not None:
         return InputError(
             f"{what}: {_reason(error)}; run `snakemake fetch` on a machine with a network, or name "
@@ -361,7 +360,7 @@ def _sentence(  # noqa: PLR0911  one answer to each thing that can go wrong
 
 
 def _missing(client: Any, kind: Kind, repository: str, revision: str, file: str) -> InputError:
-    """Why a file is not there: weights in pickles, another number of shards, or a wrong name."""
+    """Why a file is missing: weights in pickles, another number of shards, or a wrong name."""
     files = _files(client, kind, repository, revision)
     pickles = [name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if file.endswith(".safetensors") and pickles:
@@ -372,10 +371,10 @@ def _missing(client: Any, kind: Kind, repository: str, revision: str, file: str)
             f"convert it ({how})"
         )
     shard = re.fullmatch(r"(.+)/train-\d{5}-of-(\d{5})\.parquet", file)
-    there = _shards_there(files, shard[1]) if shard else None
-    if shard and there:
+    count = _shards_on_hub(files, shard[1]) if shard else None
+    if shard and count:
         return InputError(
-            f"{repository} has {there} shards of {shard[1]} at {revision}, and the table of shards "
+            f"{repository} has {count} shards of {shard[1]} at {revision}, and the table of shards "
             f"says {int(shard[2])}; refresh it with `langarith shards {repository} {shard[1]} "
             f"--revision {revision}`"
         )

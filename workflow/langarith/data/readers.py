@@ -1,8 +1,8 @@
 """Readers of users' files: text, JSON lines, parquet.
 
-Not those of `datasets`: for text and JSON these give no line number, unpack gzip into a cache and
-end lines at a carriage return; for parquet they write locks below HOME and take 280 MB more memory
-and several times the processor time of `pyarrow.parquet`, which is streamed here as well.
+The readers of `datasets` are not used: for text and JSON they give no line number, unpack gzip into
+a cache and end lines at a carriage return; for parquet they write locks below HOME and take 280 MB
+more memory and several times the processor time of `pyarrow.parquet`, which also reads in batches.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from langarith.data import compression
 from langarith.errors import InputError
 
-Given = TypeVar("Given")
-Read = TypeVar("Read")
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 TEXT_SUFFIXES = compression.with_compressed(".txt")
 JSON_SUFFIXES = compression.with_compressed(".jsonl")
@@ -26,14 +26,14 @@ PARQUET_SUFFIXES = (".parquet",)
 SUFFIXES = TEXT_SUFFIXES + JSON_SUFFIXES + PARQUET_SUFFIXES
 
 POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a git-lfs pointer begins, which stands for a file that was not fetched."""
+"""The first bytes of a git-lfs pointer, which replaces a file that was not fetched."""
 
 
 def check_file(path: Path) -> None:
-    """Check, before a file is opened, that it is one and is there.
+    """Check that a path is a regular file before it is opened.
 
-    Errors: InputError where it is missing, a folder, a pipe or another special file, which a
-    reader could wait for without end, or the pointer of git-lfs to a file that was not fetched.
+    Errors: InputError if it is missing, a folder, a pipe or another special file, which a reader
+    could wait for forever, or the pointer of git-lfs to a file that was not fetched.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; correct the path or make the file.")
@@ -49,19 +49,19 @@ def check_file(path: Path) -> None:
         ) from error
     if start == POINTER:
         raise InputError(
-            f"{path} is the pointer of git-lfs to a file that was not fetched; run `git lfs pull` "
-            "where it comes from."
+            f"{path} is a git-lfs pointer to a file that was not fetched; run `git lfs pull` "
+            "in its repository."
         )
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file, unpacked by its suffix.
 
-    Only a line feed ends a line (text holds other separators), a carriage return before it and a
-    byte-order mark at the start are dropped. One line is held in memory at a time.
+    Only a line feed ends a line (text contains other separators); a carriage return before it and a
+    byte-order mark at the start are dropped. One line is in memory at a time.
 
-    Errors: InputError of `check_file`, and where a compressed file is damaged or cut short, or a
-    line is not UTF-8 or holds a zero byte, as UTF-16 does.
+    Errors: InputError of `check_file`, and if a compressed file is damaged or cut short, or a
+    line is not UTF-8 or contains a zero byte, as UTF-16 does.
     """
     check_file(path)
     try:
@@ -76,7 +76,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     ) from error
                 if "\0" in text:
                     raise InputError(
-                        f"{path}, line {number} holds a zero byte, so the file is not UTF-8 but "
+                        f"{path}, line {number} contains a zero byte, so the file is not UTF-8 but "
                         "perhaps UTF-16; convert it to UTF-8 (iconv -f UTF-16LE -t UTF-8)."
                     )
                 yield number, text.rstrip("\r\n")
@@ -94,30 +94,30 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, str]]:
-    """`read_lines` of a table, where a line is a row and nothing but a line feed may end it.
+    """`read_lines` of a table with one row per line, which only a line feed may end.
 
-    Errors: as `read_lines`, and for a carriage return within a line, where a row or a cell may
-    have been meant to end.
+    Errors: as `read_lines`, and for a carriage return within a line, which may be meant to end a
+    row or a cell.
     """
     for number, line in read_lines(path):
         if "\r" in line:
             raise InputError(
-                f"{path}, line {number} holds a carriage return that ends no line; remove it, or "
-                "write a line feed in its place (tr '\\r' '\\n' where no line ends in \\r\\n)."
+                f"{path}, line {number} contains a carriage return that ends no line; remove it, "
+                "or replace it by a line feed (tr '\\r' '\\n' if no line ends in \\r\\n)."
             )
         yield number, line
 
 
-def read_all(given: Iterable[Given], read: Callable[[Given], Read]) -> list[Read]:
-    """What `read` makes of each item; mistakes are gathered to the end of the file.
+def read_all(items: Iterable[Item], read: Callable[[Item], Value]) -> list[Value]:
+    """The results of `read` for each item; mistakes are collected until the last item.
 
-    Errors: InputError with the first mistake of each kind and the number of others like it, a line
-    for each kind. A kind is the line of code that raises.
+    Errors: InputError with one line per kind of mistake: the first one and the number of others.
+    The line of code that raises defines the kind.
     """
-    values: list[Read] = []
+    values: list[Value] = []
     first: dict[object, str] = {}
     count: Counter[object] = Counter()
-    for item in given:
+    for item in items:
         try:
             values.append(read(item))
         except InputError as error:
@@ -142,8 +142,8 @@ def read_all(given: Iterable[Given], read: Callable[[Given], Read]) -> list[Read
 def parse_json(text: str, path: Path, where: str) -> Any:
     """The value of a JSON text at `where` (like "line 3") of `path`.
 
-    Errors: InputError where it is not JSON, or a string holds half of a surrogate pair, which no
-    tokenizer takes.
+    Errors: InputError if it is not JSON, or a string contains half of a surrogate pair, which no
+    tokenizer accepts.
     """
     try:
         value = json.loads(text)
@@ -152,27 +152,27 @@ def parse_json(text: str, path: Path, where: str) -> Any:
             f"{path}, {where}: not valid JSON ({error.msg} at line {error.lineno}, "
             f"column {error.colno}); repair the file."
         ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; deep nesting
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits; deep nesting
         reason = (
             "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
         )
         raise InputError(f"{path}, {where}: {reason}; repair the file.") from error
-    # Only an escape can bring in a lone surrogate, so nearly all texts pay one search.
+    # Only an escape can give half of a pair, so most texts cost only this search.
     if "\\ud" in text.lower():
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{path}, {where}: a string holds half of a surrogate pair (like \\ud83d alone); "
+                f"{path}, {where}: a string contains half of a surrogate pair (only \\ud83d, say); "
                 "write the whole character."
             ) from error
     return value
 
 
 def open_parquet(path: Path, columns: Sequence[str]) -> Any:
-    """The `pyarrow.parquet.ParquetFile` at `path`, sure to have `columns`.
+    """The `pyarrow.parquet.ParquetFile` at `path`, which must have `columns`.
 
-    Errors: InputError where the file is missing, is not parquet, or lacks a column.
+    Errors: InputError if the file is missing, is not parquet, or lacks a column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -181,21 +181,21 @@ def open_parquet(path: Path, columns: Sequence[str]) -> Any:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not a whole parquet file; fetch the file again.") from error
-    there = file.schema_arrow.names
+        raise InputError(f"{path} is not a complete parquet file; fetch the file again.") from error
+    present = file.schema_arrow.names
     for column in columns:
-        if column not in there:
+        if column not in present:
             raise InputError(
                 f"{path} has no column '{column}'; rename one of its columns "
-                f"({', '.join(there) or 'none'}) or name the right one."
+                f"({', '.join(present) or 'none'}) or name the right one."
             )
     return file
 
 
-def holds_text(kind: Any) -> bool:
-    """Whether a column of this `pyarrow.DataType` holds texts, as pandas and polars write them.
+def is_text(kind: Any) -> bool:
+    """Whether a column of this `pyarrow.DataType` contains text, as pandas and polars write it.
 
-    Also as categories, and in either of the larger or newer types of Arrow.
+    Also as categories, and in Arrow's types large_string and string_view.
     """
     import pyarrow as pa
 
@@ -212,16 +212,16 @@ def holds_text(kind: Any) -> bool:
 
 
 def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
-    """The names of the classes whose numbers a parquet column holds, by the file's own metadata.
+    """The names of the classes whose numbers a parquet column contains, from the file's metadata.
 
     `datasets` writes its features there, in forms that have changed: a `ClassLabel` with a list of
-    names or names by number, alone or as the `feature` of a `Sequence` or `List`, or in a list.
-    None where the column is not one of classes, or the file has no such metadata.
+    names or names by number, by itself, as the `feature` of a `Sequence` or `List`, or in a list.
+    None if the column does not contain classes, or the file has no such metadata.
 
     Args:
         schema: a `pyarrow.Schema`.
 
-    Errors: InputError without the file's name where there are names that cannot be read.
+    Errors: InputError, without the file's name, for names that cannot be read.
     """
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
@@ -257,8 +257,8 @@ def _names_of(feature: Any, column: str) -> tuple[str, ...] | None:
         names = [names.get(key) for key in keys]
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise InputError(
-            f"the file's metadata says that '{column}' holds classes, but not their names; write "
-            "the classes as words."
+            f"the file's metadata says that '{column}' contains classes, but not their names; "
+            "write the classes as words."
         )
     return tuple(names)
 
@@ -266,16 +266,16 @@ def _names_of(feature: Any, column: str) -> tuple[str, ...] | None:
 def read_documents(
     path: Path, *, text_column: str = "text", documents: int | None = None
 ) -> Iterator[str]:
-    """The documents of one shard, in order, in memory that does not grow with the file.
+    """The documents of one shard, in order; memory does not grow with the file.
 
-    Only the first `documents` of them, if given; what comes after these is not read.
+    Only the first `documents` of them, if given; the rest of the file is not read.
 
     `.txt`: one document per line that is not blank. `.jsonl`, `.parquet`: one document per row, its
     text under `text_column`. `.txt` and `.jsonl` may be compressed (:mod:`compression`).
 
-    Errors: InputError, for a missing or special file or an unknown suffix at once, else when
+    Errors: InputError, for a missing or special file or an unknown suffix at once, otherwise when
     reading reaches the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without
-    text, a file without documents, and a text file whose lines carriage returns alone end.
+    text, a file without documents, and a text file whose lines end in carriage returns only.
     """
     path = Path(path)
     check_file(path)
@@ -295,7 +295,7 @@ def read_documents(
 def _not_empty(documents: Iterator[str], path: Path) -> Iterator[str]:
     first = next(documents, None)
     if first is None:
-        raise InputError(f"{path} holds no document; add text or take it out of the corpus.")
+        raise InputError(f"{path} contains no document; add text or take it out of the corpus.")
     yield first
     yield from documents
 
@@ -306,8 +306,8 @@ def _text_documents(path: Path) -> Iterator[str]:
     second = next(lines, None)
     if first and not second and "\r" in first[1]:
         raise InputError(
-            f"{path}: carriage returns alone end its lines, so it would be one document; write "
-            "line feeds in their place (tr '\\r' '\\n')."
+            f"{path}: only carriage returns end its lines, so it would be one document; replace "
+            "them by line feeds (tr '\\r' '\\n')."
         )
     head = (line for line in (first, second) if line)
     for _, text in chain(head, lines):
@@ -321,9 +321,9 @@ def _jsonl_documents(path: Path, column: str) -> Iterator[str]:
             continue
         row = parse_json(line, path, f"line {number}")
         if not isinstance(row, dict) or column not in row:
-            there = ", ".join(row) if isinstance(row, dict) else "not an object"
+            keys = ", ".join(row) if isinstance(row, dict) else "not an object"
             raise InputError(
-                f"{path}, line {number}: no key '{column}' ({there}); name the key of the text."
+                f"{path}, line {number}: no key '{column}' ({keys}); name the key of the text."
             )
         if not isinstance(row[column], str):
             raise InputError(
@@ -337,8 +337,10 @@ def _parquet_documents(path: Path, column: str) -> Iterator[str]:
 
     file = open_parquet(path, [column])
     kind = file.schema_arrow.field(column).type
-    if not holds_text(kind):
-        raise InputError(f"{path}: column '{column}' holds {kind}, not text; name the text column.")
+    if not is_text(kind):
+        raise InputError(
+            f"{path}: column '{column}' contains {kind}, not text; name the text column."
+        )
     row = 0
     try:
         for batch in file.iter_batches(batch_size=1000, columns=[column]):

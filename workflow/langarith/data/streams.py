@@ -2,10 +2,10 @@
 
     shard --read_documents--> documents --tokenize_documents--> token stream (datasets.Dataset)
     token streams --read_chunks(budget)--> Chunks
-    token streams --read_held_out--> the chunks of the first documents alone
+    token streams --read_held_out--> the chunks of the first documents only
 
 A token stream belongs to one shard and one tokenizer, and every budget is a prefix of it, so a new
-budget tokenises nothing anew. Memory is bounded by one batch of documents until chunks are read.
+budget tokenises nothing again. Memory is bounded by one batch of documents until chunks are read.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32()))])
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-"""Last bytes of an Arrow stream: without them it may be cut short between two record batches."""
+"""Last bytes of an Arrow stream: without them it may have been cut off after a record batch."""
 
 WORDS_CACHED = 1 << 17
-"""Words whose pieces a tokenizer caches: the default of 10,000 is too few for real text."""
+"""Words whose pieces a tokenizer caches; the default of 10,000 is too few for real text."""
 
 
 def tokenize_documents(
@@ -49,24 +49,24 @@ def tokenize_documents(
 
     The file is an Arrow stream, which `datasets.Dataset.from_file` memory-maps, with one column
     `input_ids: list<int32>`, one row per document with the tokenizer's special tokens
-    (`<s> ... </s>` for XLM-R), `batch` documents to a record batch. It appears under its name only
-    when complete. Truncation and padding of `tokenizer` are switched off. A saved fast tokenizer
+    (`<s> ... </s>` for XLM-R), `batch` documents per record batch. It is written whole or not at
+    all. Truncation and padding of `tokenizer` are switched off. A saved fast tokenizer
     loads fastest as `tokenizers.Tokenizer.from_file(tokenizer.json)`.
     """
-    # pyarrow writes what `datasets.ArrowWriter` would, without the second that its import takes
+    # pyarrow writes the same as `datasets.ArrowWriter`, whose import takes a second
     tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     # models without a cache, like WordPiece, have no such method
     getattr(tokenizer.model, "_resize_cache", lambda _: None)(WORDS_CACHED)
     tokens = 0
-    source = iter(documents)
+    remaining = iter(documents)
     with (
         whole(destination) as partial,
         _parallel_tokenizer(),
         pa.ipc.new_stream(str(partial), SCHEMA) as writer,
     ):
-        while texts := list(islice(source, batch)):
+        while texts := list(islice(remaining, batch)):
             column = _list_array(tokenizer.encode_batch_fast(texts))
             writer.write_batch(pa.record_batch([column], schema=SCHEMA))
             tokens += len(column.values)
@@ -83,9 +83,9 @@ def _list_array(encodings: list[Encoding]) -> pa.ListArray:
 
 @contextmanager
 def _parallel_tokenizer() -> Iterator[None]:
-    """Tokenise on all cores given to the process, unless the user set TOKENIZERS_PARALLELISM.
+    """Tokenise on all cores of the process, unless the user has set TOKENIZERS_PARALLELISM.
 
-    Set only temporarily: left set, it would make the library take a later fork for safe.
+    Set only temporarily: otherwise the library would treat a later fork as safe.
     """
     name = "TOKENIZERS_PARALLELISM"
     if name in os.environ:
@@ -101,9 +101,9 @@ def _parallel_tokenizer() -> Iterator[None]:
 def open_stream(path: Path) -> Dataset:
     """A token stream as a memory-mapped dataset, one row of `input_ids` per document.
 
-    Errors: InputError where the file is missing, damaged or cut short.
+    Errors: InputError if the file is missing, damaged or cut short.
     """
-    from datasets import Dataset  # here, since jobs that write token streams do not need it
+    from datasets import Dataset  # not needed by jobs that write token streams
 
     try:
         with path.open("rb") as file:
@@ -115,23 +115,23 @@ def open_stream(path: Path) -> Dataset:
             raise pa.ArrowInvalid("not a column of token ids")
     except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(
-            f"{path} is not a whole token stream; delete it and run the workflow again."
+            f"{path} is not a complete token stream; delete it and run the workflow again."
         ) from error
     return stream
 
 
 def _record_batches(paths: Iterable[Path], documents: int | None = None) -> Iterator[pa.ListArray]:
-    """The `input_ids` of each record batch of token streams; a file is opened when reached.
+    """The `input_ids` of each record batch of token streams; opens a file when it is reached.
 
     Only those of the first `documents`, if given.
     """
-    left = documents
+    remaining = documents
     for path in paths:
         for column in open_stream(Path(path)).data.column("input_ids").iterchunks():
-            yield column[:left]
-            if left is not None:
-                left -= min(left, len(column))
-                if not left:
+            yield column[:remaining]
+            if remaining is not None:
+                remaining -= min(remaining, len(column))
+                if not remaining:
                     return
 
 
@@ -148,17 +148,17 @@ def read_held_out(
 ) -> np.ndarray:
     """Chunks of the first documents of a corpus, int32 of shape (chunks, chunk_length).
 
-    The documents are concatenated and cut as in :func:`read_chunks`, whose validation chunks these
-    are. They may be the whole corpus. No file after that of the last document is opened.
+    The documents are concatenated and cut as in :func:`read_chunks`, which gives the
+    same validation chunks. They may be the whole corpus. No file after the last document is opened.
 
-    Errors: InputError where they hold less than one chunk.
+    Errors: InputError if they have less than one chunk.
     """
     columns = _record_batches(paths, validation_documents)
     parts = [column.flatten().to_numpy() for column in columns]
     chunks = _cut(parts, chunk_length, None)
     if len(chunks) == 0:
         raise InputError(
-            f"{_names(paths)}: the first {validation_documents} documents hold "
+            f"{_names(paths)}: the first {validation_documents} documents have "
             f"{sum(map(len, parts))} tokens, less than one validation chunk of {chunk_length};"
             " hold out more documents (validation_documents) or add text."
         )
@@ -173,19 +173,18 @@ def read_chunks(
     budget: int | None,
     documents: int | None = None,
 ) -> Chunks:
-    """Cut the token streams of a corpus, in the order given, into chunks.
+    """Cut the token streams of a corpus, in the given order, into chunks.
 
     The first `validation_documents` documents are validation, the rest training; each part is
-    concatenated and cut into chunks of `chunk_length` tokens, and its remainder is dropped once.
-    (`run_mlm`, which the authors use, drops a remainder after each 1,000 documents.) A budget of
-    N tokens keeps the first ceil(N / chunk_length) training chunks (paper section 4.2 as the
-    authors' code does it), so that a smaller budget is a prefix of a larger one; None keeps all.
-    With `documents` only the first ones of the corpus are read, the held-out ones among them, and a
-    budget that they do not fill keeps all of their chunks.
-    Files are memory-mapped and none is opened beyond the last chunk. Only the requested chunks are
-    copied: 4 bytes per token.
+    concatenated and cut into chunks of `chunk_length` tokens, and its remainder is dropped.
+    (`run_mlm`, which the authors use, drops a remainder after each 1,000 documents.) A budget of N
+    tokens keeps the first ceil(N / chunk_length) training chunks (paper section 4.2 as in the
+    authors' code), so that a smaller budget is a prefix of a larger one; None keeps all. With
+    `documents`, only the first documents of the corpus are read, including the held-out ones, and a
+    budget that they do not fill keeps all of their chunks. Files are memory-mapped, and files after
+    the last chunk are not opened. Only the requested chunks are copied: 4 bytes per token.
 
-    Errors: InputError where the corpus has no validation chunk, no training chunk, or fewer
+    Errors: InputError if the corpus has no validation chunk, no training chunk, or fewer
     training chunks than the budget needs.
     """
     chunks = None if budget is None else -(-budget // chunk_length)
@@ -204,14 +203,14 @@ def read_chunks(
             break
     result = Chunks(_cut(train, chunk_length, chunks), validation)
     if len(result.train) < (1 if documents else chunks or 1):
-        asked = (
-            f"one training chunk of {chunk_length} asks for {chunk_length}"
+        needed = (
+            f"one training chunk of {chunk_length} needs {chunk_length}"
             if chunks is None
-            else f"the budget of {budget} asks for {wanted} ({chunks} chunks of {chunk_length})"
+            else f"the budget of {budget} needs {wanted} ({chunks} chunks of {chunk_length})"
         )
         raise InputError(
             f"{_names(paths)}: {tokens} training tokens are left after the first "
-            f"{validation_documents} of {read} documents, but {asked}; add text, lower the "
+            f"{validation_documents} of {read} documents, but {needed}; add text, lower the "
             "budget or hold out fewer documents (validation_documents)."
         )
     return result

@@ -1,8 +1,9 @@
 """Training of a small tokenizer with XLM-R's normalisation, word boundaries and special tokens.
 
 XLM-R's own pieces come from a unigram model. The trainer of that model in `tokenizers` seeds its
-pieces with substrings of at least two distinct words, whatever their counts: on a small lexicon
-frequent short words fall into letters. Byte-pair encoding counts words, and trains in seconds.
+pieces with substrings of at least two distinct words, whatever their counts: with a small
+vocabulary, frequent short words are split into letters. Byte-pair encoding counts words, and trains
+in seconds.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ def train(
 
     Args:
         vocabulary: number of pieces, special tokens included.
-        max_length: longest sequence in subwords that the model takes.
-        documents: the first ones of each shard, that are read; None for all.
+        max_length: longest sequence of the model, in subwords.
+        documents: number of documents to read, the first ones of each shard; None for all.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"], fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        # no piece runs over a full stop, or no answer could end before one
+        # no piece spans a full stop, so that an answer can end before one
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
     )
     tokenizer.decoder = decoders.Metaspace()
@@ -69,12 +70,12 @@ def train(
     )
     with whole(folder / "tokenizer.json") as partial:
         tokenizer.save(str(partial))
-    named = {f"{name}_token": token for name, token in SPECIAL.items()}
-    named |= {"cls_token": SPECIAL["bos"], "sep_token": SPECIAL["eos"]}
-    write_json(folder / "special_tokens_map.json", named)
+    tokens = {f"{name}_token": token for name, token in SPECIAL.items()}
+    tokens |= {"cls_token": SPECIAL["bos"], "sep_token": SPECIAL["eos"]}
+    write_json(folder / "special_tokens_map.json", tokens)
     write_json(
         folder / "tokenizer_config.json",
-        named
+        tokens
         | {
             "tokenizer_class": "XLMRobertaTokenizerFast",
             "model_max_length": max_length,

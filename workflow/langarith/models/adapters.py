@@ -45,10 +45,10 @@ def task_config(shape: Mapping[str, Any]) -> SeqBnConfig:
 
 
 def add_initialised(model: PreTrainedModel, name: str, config: Any, seed: int) -> None:
-    """Add an adapter whose every linear layer is drawn from a fresh generator: N(0, 0.02), bias 0.
+    """Add an adapter; each linear layer is initialised by a new generator: N(0, 0.02), bias 0.
 
-    The same seed for each layer is the authors' choice: every language and every run starts from
-    one point, so that differences of adapters are differences of training.
+    The same seed for each layer is the authors' choice: all languages and runs start from one
+    point, so that adapters differ only by training.
     """
     model.add_adapter(name, config=config)
     _fuse_activations(model)
@@ -62,22 +62,22 @@ def add_initialised(model: PreTrainedModel, name: str, config: Any, seed: int) -
 
 
 def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Parameter]:
-    """An adapter's parameters, invertible subnets included, by a name free of model and adapter.
+    """An adapter's parameters, with invertible subnets, by names without model and adapter.
 
     `roberta.encoder.layer.0.output.adapters.es.adapter_up.weight` becomes
-    `encoder.layer.0.output.adapters.adapter_up.weight`, so that adapters of two languages, or of
-    one adapter in two model classes, have equal names.
+    `encoder.layer.0.output.adapters.adapter_up.weight`, so that adapters of two languages, or one
+    adapter in two model classes, have equal names.
     """
-    found = {}
+    parameters = {}
     for name, parameter in model.named_parameters():
         plain = _plain_name(name, adapter)
         if plain:
-            found[plain] = parameter
-    return dict(sorted(found.items()))
+            parameters[plain] = parameter
+    return dict(sorted(parameters.items()))
 
 
 def current_name(name: str) -> str:
-    """A name that older versions of `adapters` wrote, as this one reads it."""
+    """The name in this version of `adapters` of a tensor that an older version wrote."""
     for old, new in AdapterLoader.legacy_weights_mapping.items():
         name = name.replace(old, new)
     return name
@@ -93,14 +93,14 @@ def _plain_name(name: str, adapter: str) -> str | None:
 
 
 def train_only(model: PreTrainedModel, adapter: str, *, head: bool = False) -> None:
-    """Activate an adapter and make it trainable, and nothing else of the model.
+    """Activate an adapter and make only it trainable.
 
-    `adapters` itself would leave a static masked-LM head trainable. MAD-X freezes the whole model
+    `adapters` itself leaves a static masked-LM head trainable. MAD-X freezes the whole model
     (section 3.2.1).
 
     Args:
-        head: also train the masked-LM head, as the authors' scripts do: all of it but the decoder,
-            which is tied to the word embeddings. It is not saved with the adapter.
+        head: also train the masked-LM head, as in the authors' scripts, except the decoder, which
+            is tied to the word embeddings. It is not saved with the adapter.
     """
     model.train_adapter(adapter)
     trained = {id(parameter) for parameter in named_parameters(model, adapter).values()}
@@ -118,25 +118,25 @@ def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]
         on: see :func:`device`.
 
     Raises:
-        InputError: the folder holds no adapter in safetensors, or values that are not finite.
+        InputError: the folder has no adapter in safetensors, or a value is not finite.
     """
     folder = Path(folder)
     code_keys.refuse(folder)
     config, weights = (folder / name for name in ADAPTER_FILES)
     if not config.is_file() or not weights.is_file():
         raise InputError(
-            f"{folder}: no {' and '.join(ADAPTER_FILES)} there; name an adapter's folder"
+            f"{folder}: it has no {' and '.join(ADAPTER_FILES)}; name an adapter's folder"
         )
     name = adapter_description(folder)["name"]
     tensors = {_plain_name(key, name): value for key, value in read_tensors(weights).items()}
-    place = device(on)
-    return {key: value.float().to(place) for key, value in sorted(tensors.items()) if key}
+    target = device(on)
+    return {key: value.float().to(target) for key, value in sorted(tensors.items()) if key}
 
 
 def read_adapters(
     files: Iterable[tuple[Sequence[Any], str]],
 ) -> dict[tuple[Any, ...], dict[str, torch.Tensor] | None]:
-    """Tensors of adapters by key, given as (key, file of weights); None where there is no file."""
+    """Tensors of adapters by key, from pairs (key, file of weights); None for a missing file."""
     return {
         tuple(key): read_adapter(Path(path).parent) if Path(path).is_file() else None
         for key, path in files
@@ -144,17 +144,17 @@ def read_adapters(
 
 
 def adapter_description(folder: Path) -> dict[str, Any]:
-    """What adapter_config.json says, in AdapterHub's format."""
+    """The content of adapter_config.json, in AdapterHub's format."""
     path = folder / ADAPTER_FILES[0]
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        if {"name", "config", "hidden_size"} <= set(described):
-            return dict(described)
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if {"name", "config", "hidden_size"} <= set(description):
+            return dict(description)
     except (ValueError, TypeError):
         pass
     raise InputError(
-        f"{path} does not describe an adapter (name, config, hidden_size); name a folder that "
-        "`adapters` has saved"
+        f"{path} does not describe an adapter (name, config, hidden_size); name a folder "
+        "saved by `adapters`"
     )
 
 
@@ -165,7 +165,7 @@ def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: 
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_head: bool) -> None:
-    """Load a saved adapter under the given name, refusing anything but safetensors."""
+    """Load a saved adapter under the given name, only from safetensors."""
     read_adapter(folder)
     if with_head:
         read_tensors(Path(folder) / HEAD_WEIGHTS)
@@ -176,10 +176,10 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_
 
 
 def _fuse_activations(model: PreTrainedModel) -> None:
-    """Compute `gelu_new` of adapters by one kernel, where transformers writes out its eight steps.
+    """Compute `gelu_new` of adapters with one kernel instead of transformers' eight operations.
 
-    The same function, the tanh approximation of GELU (Hendrycks and Gimpel, 2016), to the last
-    bits; a step keeps one tensor for its gradient and not four.
+    The same function, the tanh approximation of GELU (Hendrycks and Gimpel, 2016), up to the last
+    bits; a step keeps one tensor for the gradient instead of four.
     """
     for module in model.modules():
         if isinstance(module, Activation_Function_Class) and isinstance(

@@ -9,20 +9,20 @@ from langarith.jobs import gpus
 
 
 def device(name: str = "auto") -> torch.device:
-    """The device to compute on: a GPU where there is one.
+    """The device to compute on: a GPU if there is one.
 
     Raises:
-        InputError: this process has been given a GPU that torch cannot use, and the environment
-            variable LANGARITH_ALLOW_CPU does not allow to compute on the CPU instead.
+        InputError: the job has a GPU that torch cannot use, and the environment variable
+            LANGARITH_ALLOW_CPU does not allow the CPU instead.
     """
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
-    given = None if gpus.allow_cpu() else gpus.given()
-    if given:
+    gpu = None if gpus.allow_cpu() else gpus.given()
+    if gpu:
         raise InputError(
-            f"this job has a GPU ({given}) that torch cannot use: {why_no_gpu()}; install a torch "
+            f"this job has a GPU ({gpu}) that torch cannot use: {why_no_gpu()}; install a torch "
             'that fits the driver (docs/slurm.md, "A torch for your GPUs"), or set '
             f"{gpus.ALLOW_CPU}=1 to compute on the CPU"
         )
@@ -30,7 +30,7 @@ def device(name: str = "auto") -> torch.device:
 
 
 def why_no_gpu() -> str:
-    """Why torch cannot use a GPU: its build, or what the driver says."""
+    """Why torch cannot use a GPU: its build, or the error of the driver."""
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built without CUDA"
     try:
@@ -41,17 +41,17 @@ def why_no_gpu() -> str:
     return f"torch {torch.__version__} for CUDA {torch.version.cuda} finds no device"
 
 
-def precision(asked: str, on: torch.device) -> str:
+def precision(name: str, on: torch.device) -> str:
     """fp32, fp16 or bf16; `auto`: bf16 on GPUs that have it, fp16 on older ones, fp32 on CPUs."""
-    if asked != "auto":
-        return asked
+    if name != "auto":
+        return name
     if on.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def to_device(tensor: torch.Tensor, on: torch.device) -> torch.Tensor:
-    """Copy to a GPU without waiting for what it computes; a tensor for the CPU stays."""
+    """Copy to a GPU without waiting for its queue; a tensor for the CPU is not copied."""
     if on.type != "cuda" or tensor.is_cuda:
         return tensor.to(on)
     return tensor.pin_memory().to(on, non_blocking=True)

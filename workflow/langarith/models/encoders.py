@@ -22,14 +22,14 @@ from langarith.errors import InputError
 from langarith.files import whole_folder
 from langarith.models.weights import refuse_non_finite
 
-# transformers imports scikit-learn (2 s) for assisted text generation alone when it finds it.
+# If it is installed, transformers imports scikit-learn (2 s) only for assisted text generation.
 transformers.utils.import_utils._sklearn_available = False
 
 
 def load_tokenizer(path: str | Path, *, masked_lm: bool = True) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a folder with tokenizer.json.
 
-    `masked_lm`: it must have a mask token, which tasks do without.
+    `masked_lm`: whether it must have a mask token, which tasks do not need.
     """
     from transformers import AutoTokenizer
 
@@ -49,7 +49,7 @@ def load_tokenizer(path: str | Path, *, masked_lm: bool = True) -> PreTrainedTok
 
 
 def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length: int) -> None:
-    """Refuse a tokenizer with more pieces than embeddings, and sequences beyond the positions.
+    """Refuse a tokenizer with more pieces than embeddings, and sequences longer than the positions.
 
     Args:
         length: subwords of the longest sequence.
@@ -60,8 +60,8 @@ def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, len
     config = model.config
     if len(tokenizer) > config.vocab_size:
         raise InputError(
-            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} pieces and the model "
-            f"{config.vocab_size} embeddings; use the tokenizer that belongs to the model"
+            f"{tokenizer.name_or_path}: the tokenizer has {len(tokenizer)} pieces, but the model "
+            f"has {config.vocab_size} embeddings; use the tokenizer that belongs to the model"
         )
     rows = config.max_position_embeddings
     # RoBERTa counts positions from the padding index + 1
@@ -76,11 +76,11 @@ def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, len
 def new_masked_lm(
     spec: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast
 ) -> XLMRobertaForMaskedLM:
-    """A randomly initialised XLM-R of the given size (a :class:`langarith.study.PretrainModel`).
+    """A randomly initialised XLM-R of a given size (a :class:`langarith.study.PretrainModel`).
 
-    Position embeddings are learned, as XLM-R's are, but start as sinusoids (Vaswani et al. 2017,
-    section 3.5): neighbours are then alike from the start. A small model on little text otherwise
-    stays with word frequencies for as long as it takes to find out which positions are near.
+    Position embeddings are learned, as in XLM-R, but are initialised as sinusoids (Vaswani et al.
+    2017, section 3.5), so that neighbours are similar from the start. Otherwise a small model on
+    little text learns only word frequencies until it has learned which positions are near.
     """
     model = XLMRobertaForMaskedLM(
         XLMRobertaConfig(
@@ -121,8 +121,8 @@ def save_base(model: PreTrainedModel, folder: Path, tokenizer: Sequence[str | Pa
     """Write config.json and model.safetensors, whole or not at all.
 
     Args:
-        tokenizer: files of the tokenizer to copy beside them, so that `source: files` of another
-            study can name the folder.
+        tokenizer: files of the tokenizer to copy as well, so that `source: files` of another study
+            can name the folder.
     """
     with whole_folder(folder) as staging:
         model.save_pretrained(staging, safe_serialization=True)
@@ -136,20 +136,20 @@ def load_masked_lm(path: str | Path) -> PreTrainedModel:
 
 
 HEADS = {"bert": "cls.predictions.", "roberta": "lm_head.", "xlm-roberta": "lm_head."}
-"""Beginnings of the weights of a masked-LM head, by architecture as config.json names it."""
+"""Prefixes of the weights of a masked-LM head, by `model_type` of config.json."""
 
 
 def load_start(path: str | Path, freeze: Sequence[str] = ()) -> PreTrainedModel:
     """A masked-language model of a folder, without adapters, to train further.
 
-    Where the folder has no masked-LM head, a new one is drawn as its architecture has it: dense
-    layer, activation, layer norm, and a decoder that is tied to the word embeddings.
+    If the folder has no masked-LM head, that of its architecture is initialised: dense layer,
+    activation, layer norm, and a decoder that is tied to the word embeddings.
 
     Args:
-        freeze: what is not trained: `embeddings`, the word embeddings and so a tied decoder.
+        freeze: parts that are not trained: `embeddings`, the word embeddings and a tied decoder.
 
     Raises:
-        InputError: another architecture, or weights that are missing, a part of the head included.
+        InputError: another architecture, missing weights, or only a part of the head.
     """
     model = _load(AutoModelForMaskedLM, Path(path), head_needed=False)
     if "embeddings" in freeze:
@@ -158,16 +158,16 @@ def load_start(path: str | Path, freeze: Sequence[str] = ()) -> PreTrainedModel:
 
 
 def _load(auto: Any, folder: Path, *, head_needed: bool = True) -> PreTrainedModel:
-    """A model of a folder, all of whose weights are in the folder and finite.
+    """A model of a folder with all its weights, which must be finite.
 
-    transformers draws weights that a file lacks at random, and leaves out those that the
-    configuration has no place for. A pooler alone may be missing: nothing here reads it.
+    transformers initialises missing weights at random, and ignores those that the configuration
+    does not describe. Only a pooler may be missing, because it is not used.
 
     Args:
-        head_needed: whether the masked-LM head must be there; else it may be left out whole.
+        head_needed: whether the masked-LM head is required; otherwise all of it may be missing.
 
     Raises:
-        InputError: names the weights that are missing or left over, or are not finite.
+        InputError: names weights that are missing, additional or not finite.
     """
     code_keys.refuse(folder)
     model: PreTrainedModel
@@ -190,24 +190,24 @@ def _load(auto: Any, folder: Path, *, head_needed: bool = True) -> PreTrainedMod
     ]
     if not head_needed:
         missing = _without_whole_head(model, missing, folder)
-    left = [
+    extra = [
         name
         for name in info["unexpected_keys"]
         if "encoder.layer." in name or ("embeddings." in name and "position_ids" not in name)
     ]
-    for names, what in ((missing, "lacks"), (left, "has, beyond what config.json describes,")):
+    for names, verb in ((missing, "lacks"), (extra, "has, beyond what config.json describes,")):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InputError(
-                f"{folder}: model.safetensors {what} {', '.join(sorted(names)[:3])}{more}; name a "
-                "base model whose weights, its masked-LM head included, fit its config.json"
+                f"{folder}: model.safetensors {verb} {', '.join(sorted(names)[:3])}{more}; name a "
+                "base model whose weights, with the masked-LM head, fit its config.json"
             )
     refuse_non_finite(dict(model.named_parameters()), folder / "model.safetensors")
     return model
 
 
 def _without_whole_head(model: PreTrainedModel, missing: list[str], folder: Path) -> list[str]:
-    """The missing weights without those of the masked-LM head, if none of the head is there."""
+    """The missing weights, without those of the masked-LM head if the whole head is missing."""
     kind = model.config.model_type
     if kind not in HEADS:
         raise InputError(
@@ -223,8 +223,8 @@ def with_inverse(model: PreTrainedModel) -> PreTrainedModel:
     """Make a masked-language model ready to take adapters, invertible ones included.
 
     MAD-X inverts the invertible adapter before the output embeddings (Pfeiffer et al., 2020b,
-    section 3.3). `adapters` 1.3 does so in its flexible heads alone, which lose the decoder's bias
-    on conversion; its models with a static head, used here, would leave the inverse out.
+    section 3.3). `adapters` 1.3 does so only in its flexible heads, which lose the decoder's bias
+    on conversion; its models with a static head, used here, omit the inverse.
     """
     adapters.init(model)
     model.get_output_embeddings().register_forward_pre_hook(
@@ -242,12 +242,12 @@ def load_encoder(path: str | Path) -> PreTrainedModel:
 
 
 def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]) -> None:
-    """Add the prediction head of a task: that of the authors' scripts, but for NLI with mBERT.
+    """Add the prediction head of a task: that of the authors' scripts, except for NLI with mBERT.
 
     Tagging: dropout and a linear layer. Classification: dropout, a dense layer, tanh, dropout and a
-    linear layer on the first token, XLM-R's own head. Question answering: a linear layer alone.
-    With mBERT the authors classify by the pretrained pooler, which is not trained, dropout and a
-    linear layer; here its head is that of XLM-R.
+    linear layer on the first token, XLM-R's own head. Question answering: only a linear
+    layer. With mBERT the authors classify with the frozen pretrained pooler, dropout and a linear
+    layer; here its head is that of XLM-R.
     """
     ids = dict(enumerate(labels))
     if head == "tagging":
@@ -263,5 +263,5 @@ def add_head(model: PreTrainedModel, name: str, head: str, labels: Sequence[str]
 
 
 def compile_encoder(model: PreTrainedModel, backend: str = "inductor") -> None:
-    """Compile the layers of a model by `torch.compile`, in place; names of parameters stay."""
+    """Compile the layers of a model with `torch.compile`, in place; parameters keep their names."""
     model.base_model.encoder.compile(backend=backend)

@@ -17,22 +17,22 @@ _LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 def write(folder: Path, to: Path, layers: Sequence[int], count: int) -> None:
-    """Write an adapter again without its modules in some layers.
+    """Write a copy of an adapter without its modules in some layers.
 
-    What is left has the same values: the layers of an initial adapter are drawn independently of
-    each other.
+    The other modules have the same values: the layers of an initial adapter are initialised
+    independently.
 
     Args:
         folder: of the adapter, as this project saves it.
-        to: the folder to write, all or nothing.
+        to: the folder to write, whole or not at all.
         layers: counted from 0.
-        count: how many layers the base model has.
+        count: number of layers of the base model.
 
     Raises:
         InputError: a layer that the base model does not have.
     """
     beyond = [layer for layer in layers if layer >= count]
-    if beyond:  # of a model of the hub that was downloaded after the study had been read
+    if beyond:  # of a hub model that was downloaded after the study was read
         raise InputError(
             f"adapters.language.leave_out: layer {beyond[0]} is beyond the {count} layers of the "
             "base model, which are counted from 0; correct it"
@@ -42,8 +42,8 @@ def write(folder: Path, to: Path, layers: Sequence[int], count: int) -> None:
         for name, tensor in read_tensors(folder / ADAPTER_FILES[1]).items()
         if not (layer := _LAYER.search(name)) or int(layer[1]) not in layers
     }
-    described = adapter_description(folder)
-    described["config"] = {**described["config"], "leave_out": list(layers)}
+    description = adapter_description(folder)
+    description["config"] = {**description["config"], "leave_out": list(layers)}
     with whole_folder(to) as staging:
-        write_json(staging / ADAPTER_FILES[0], described)
+        write_json(staging / ADAPTER_FILES[0], description)
         save_file(kept, staging / ADAPTER_FILES[1])

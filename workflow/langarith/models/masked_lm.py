@@ -1,4 +1,4 @@
-"""The loss of masked language modelling, at the masked positions alone."""
+"""The loss of masked language modelling, computed only at the masked positions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from langarith.models.devices import to_device
 def masked_lm_loss(
     model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross-entropy over the masked positions of full chunks, logits computed there alone.
+    """Mean cross-entropy over the masked positions of full chunks; only their logits are computed.
 
-    Gathering the masked positions before the head is exact: the head works position by position.
-    At 15 % masking it saves 85 % of the vocabulary projection, most of a step for XLM-R.
+    The head works position by position, so selecting positions before it is exact. At 15 % masking
+    this saves 85 % of the vocabulary projection, most of a step for XLM-R.
 
     Args:
         model: a masked-language model with adapters initialised.
         input_ids: (batch, length) token ids, no padding.
         labels: (batch, length) ids of masked positions, -100 elsewhere; in main memory, so that
-            nothing waits for a GPU to learn how many they are.
+            counting them does not wait for a GPU.
     """
-    logits, wanted = masked_logits(model, input_ids, labels)
-    return nn.functional.cross_entropy(logits.float(), wanted)
+    logits, targets = masked_logits(model, input_ids, labels)
+    return nn.functional.cross_entropy(logits.float(), targets)
 
 
 def masked_logits(
@@ -36,13 +36,13 @@ def masked_logits(
     """
     hidden = model.base_model(input_ids=input_ids).last_hidden_state
     positions = (labels.flatten() != -100).nonzero().squeeze(1)
-    chosen = hidden.flatten(0, 1).index_select(0, to_device(positions, hidden.device))
-    # one sentence of all masked positions: the invertible adapter expects three dimensions
-    wanted = labels.flatten().index_select(0, positions)
-    return lm_head(model)(chosen[None]).squeeze(0), to_device(wanted, hidden.device)
+    selected = hidden.flatten(0, 1).index_select(0, to_device(positions, hidden.device))
+    # as one sentence, because the invertible adapter expects three dimensions
+    targets = labels.flatten().index_select(0, positions)
+    return lm_head(model)(selected[None]).squeeze(0), to_device(targets, hidden.device)
 
 
 def lm_head(model: PreTrainedModel) -> nn.Module:
-    """The masked-LM head of a masked-language model, decoder included: of RoBERTa, or of BERT."""
+    """The masked-LM head of a RoBERTa or BERT model, with the decoder."""
     head: nn.Module = model.lm_head if hasattr(model, "lm_head") else model.cls
     return head

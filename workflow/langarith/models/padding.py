@@ -9,12 +9,12 @@ import torch
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, length: int | None = None) -> torch.Tensor:
-    """(rows, length) int64, short rows filled with `value`; `length`: of the longest, or more."""
+    """(rows, length) int64, padded with `value`; `length`: by default that of the longest row."""
     length = length or max(len(row) for row in rows)
-    table = np.full((len(rows), length), value, dtype=np.int64)
-    for line, row in zip(table, rows, strict=True):
+    padded = np.full((len(rows), length), value, dtype=np.int64)
+    for line, row in zip(padded, rows, strict=True):
         line[: len(row)] = row
-    return torch.from_numpy(table)
+    return torch.from_numpy(padded)
 
 
 def pad_mask(lengths: Sequence[int], length: int | None = None) -> torch.Tensor:

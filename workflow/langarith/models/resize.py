@@ -12,7 +12,7 @@ from langarith.models.adapters import named_parameters
 
 
 def resize(model: PreTrainedModel, adapter: str, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Give an adapter of a model the weights of another one, whose bottlenecks may be wider.
+    """Replace the weights of an adapter of a model by those of another one, which may be wider.
 
     Args:
         tensors: weights and biases of its linear layers by the names of :func:`named_parameters`.

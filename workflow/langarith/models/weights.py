@@ -1,4 +1,4 @@
-"""Weights as they come from files: whole, and finite."""
+"""Reading of weights from files, which must be complete and finite."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file by name.
 
     Raises:
-        InputError: the file is cut, is no safetensors file, or has a value that is not finite.
+        InputError: the file is incomplete, not safetensors, or has a value that is not finite.
     """
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path} is no complete safetensors file ({error}); copy it again (a git-lfs pointer "
-            "becomes the file by `git lfs pull`)"
+            f"{path} is not a complete safetensors file ({error}); copy it again (for a git-lfs "
+            "pointer, run `git lfs pull`)"
         ) from error
     refuse_non_finite(tensors, path)
     return tensors
@@ -33,12 +33,12 @@ def refuse_non_finite(tensors: Mapping[str, torch.Tensor], where: str | Path) ->
     """Refuse NaN and infinities.
 
     Raises:
-        InputError: names the first tensors that have some.
+        InputError: names the first tensors that have any.
     """
     bad = [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InputError(
-            f"{where}: {', '.join(bad[:3])}{more} hold NaN or infinite values; such weights give "
-            "no result, so train or copy them again"
+            f"{where}: {', '.join(bad[:3])}{more} have NaN or infinite values and "
+            "cannot be used; train or copy them again"
         )

@@ -57,9 +57,9 @@ def revisions(study: Study) -> Iterator[str]:
 def missing_model_files(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if isinstance(model, FilesModel):
-            yield from (f"models.{name}.path: {p}" for p in base_models.absent(model.path))
+            yield from (f"models.{name}.path: {p}" for p in base_models.missing_files(model.path))
         elif isinstance(model, ContinuedModel) and not hub_adapter(model.start):
-            yield from (f"models.{name}.start: {p}" for p in base_models.absent(model.start))
+            yield from (f"models.{name}.start: {p}" for p in base_models.missing_files(model.start))
 
 
 def base_models_described(study: Study) -> Iterator[str]:

@@ -241,7 +241,7 @@ def _of_columns(columns: dict[str, bool]) -> Content:
 
 def _parquet_columns(path: Path) -> dict[str, bool]:
     schema = readers.open_parquet(path, ()).schema_arrow
-    return {field.name: readers.holds_text(field.type) for field in schema}
+    return {field.name: readers.is_text(field.type) for field in schema}
 
 
 def _first_object(path: Path) -> dict[str, bool]:

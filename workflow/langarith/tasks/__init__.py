@@ -1,8 +1,8 @@
-"""The task types: every module of this folder is one, and `shared` holds what they have in common.
+"""The task types: every module of this folder is one; `shared` has the code that they share.
 
-Nothing is imported before it is asked for: naming the types lists the folder, and a type's module
+A type is imported only when it is needed: :func:`names` lists the folder, and a type's module
 imports numpy, pyarrow and transformers inside the functions that use them. So the study, the cost
-model and the rules can read what a type says of itself (:class:`langarith.tasks.shared.base.Task`).
+model and the rules can read the attributes of a type (:class:`langarith.tasks.shared.base.Task`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["get", "names", "part", "reader"]
 
 @cache
 def names() -> tuple[str, ...]:
-    """The task types in alphabetical order; imports none of them."""
+    """The task types in alphabetical order, without importing them."""
     files = Path(__file__).parent.glob("*.py")
     return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
 
 
 def part(name: str) -> str:
-    """The type's module below `langarith`, as fingerprints name it: `tasks.ner`.
+    """The name of the type's module in fingerprints: `tasks.ner`.
 
     Errors: InputError for an unknown type.
     """
@@ -39,12 +39,12 @@ def part(name: str) -> str:
 
 
 def get(name: str, labels: Sequence[str] = ()) -> Task[Any, Any]:
-    """The task of a type; imports its module alone.
+    """The task of a type; imports only its module.
 
     Args:
         name: the type, a module of this folder.
-        labels: the label set that a study names, for a type that takes one (`labels` is among its
-            `own_keys`).
+        labels: the label set that a study names, for a type that has `labels` among its
+            `own_keys`.
 
     Errors: InputError for an unknown type.
     """
@@ -52,10 +52,10 @@ def get(name: str, labels: Sequence[str] = ()) -> Task[Any, Any]:
 
 
 def reader(reading: Mapping[str, Any]) -> Task[Any, Any]:
-    """The task that reads files as a study says.
+    """The task that reads files as configured in a study.
 
     Args:
-        reading: what :func:`langarith.study.sources.task_reading` gives.
+        reading: from :func:`langarith.study.sources.task_reading`.
 
     Errors: InputError for an unknown type.
     """
@@ -69,13 +69,13 @@ def _class(part: str) -> type[Task[Any, Any]]:
     from langarith.tasks.shared.base import Task
 
     module = import_module(f"langarith.{part}")
-    defined = [
+    classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Task)
         and value.__module__ == module.__name__
     ]
-    if len(defined) != 1:
-        raise TypeError(f"{module.__name__} defines {len(defined)} subclasses of Task instead of 1")
-    return defined[0]
+    if len(classes) != 1:
+        raise TypeError(f"{module.__name__} defines {len(classes)} subclasses of Task instead of 1")
+    return classes[0]

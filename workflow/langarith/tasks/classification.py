@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langarith.tasks.shared.classification import ClassificationTask
-from langarith.tasks.shared.scores import accuracy, by_label, macro_f1, right
+from langarith.tasks.shared.scores import accuracy, correct_counts, label_counts, macro_f1
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ class Classification(ClassificationTask):
     """Columns `text`, `label` and, for pairs, `text_pair`.
 
     The study's key `labels` names the label set, in the order of its integers; without it, the
-    labels of the training data are it.
+    label set is taken from the training data.
     """
 
     metrics = ("accuracy", "macro_f1")
@@ -25,9 +25,9 @@ class Classification(ClassificationTask):
     def counts(
         self, predictions: Sequence[str], references: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Of right labels, and of each label."""
-        return right(predictions, references) | by_label(predictions, references)
+        """Correct labels, and counts of each label."""
+        return correct_counts(predictions, references) | label_counts(predictions, references)
 
     def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
-        """Share of right labels, and the mean of the labels' F1."""
+        """Share of correct labels, and the mean F1 of the labels."""
         return accuracy(sums) | macro_f1(sums)

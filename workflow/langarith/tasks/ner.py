@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WIKIANN_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-"""What the numbers of a parquet file mean that does not name its tags."""
+"""Tags by number of a parquet file that does not name its tags."""
 
 
 class Ner(TaggingTask):
@@ -34,27 +34,27 @@ class Ner(TaggingTask):
     def sentences(self, path: Path) -> Iterator[TaggedSentence]:
         """Sentences of a CoNLL or, by its suffix, `.parquet` file.
 
-        CoNLL: a word and its tag on a line, blank line between sentences. Columns are parted by
-        tabs, or by spaces where the line has no tab; `words_and_tags` chooses those that are read.
-        `-DOCSTART-` lines and comments are skipped. Parquet, as WikiANN has it: a sentence per row,
-        lists `tokens` and `ner_tags`, the tags as words or as numbers that the file's own metadata
-        names (else `WIKIANN_TAGS`, with a warning). Tags of another scheme are converted to IOB2,
-        with a warning that counts them.
+        CoNLL: a word and its tag per line, a blank line between sentences. Columns are separated by
+        tabs, or by spaces if the line has no tab; `words_and_tags` selects the columns to read.
+        `-DOCSTART-` lines and comments are skipped. Parquet, as in WikiANN: a sentence per row,
+        lists `tokens` and `ner_tags`, the tags as words or as numbers that the file's metadata
+        names (otherwise `WIKIANN_TAGS`, with a warning). Tags of another scheme are converted to
+        IOB2, with a warning that counts them.
 
-        Errors: InputError of `words_and_tags` and `spans.in_iob2`, for a word without a tag, and a
+        Errors: InputError of `words_and_tags` and `spans.to_iob2`, for a word without a tag, and a
         token that is null.
         """
         if path.suffix == ".parquet":
-            return _parquet_sentences(path, self.given, self.tags)
+            return _parquet_sentences(path, self.study_columns, self.tags)
         return super().sentences(path)
 
     def rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """The lines of a file, those of words with the word, a tab and its tag."""
+        """The lines of a file; lines of words as the word, a tab and its tag."""
         rows = list(super().rows(path))
-        return words_and_tags(path, rows, self.ends_sentence, self.given)
+        return words_and_tags(path, rows, self.ends_sentence, self.study_columns)
 
     def ends_sentence(self, line: str) -> bool:
-        """Blank and `-DOCSTART-` lines do."""
+        """True for blank and `-DOCSTART-` lines."""
         return super().ends_sentence(line) or line.startswith("-DOCSTART-")
 
     def word(self, line: str, where: str) -> tuple[str, str]:
@@ -63,21 +63,21 @@ class Ner(TaggingTask):
         word, tag = columns[0], columns[-1].strip(" ")
         if len(columns) < 2 or not word.strip(" ") or not tag:
             raise InputError(
-                f"{where}: a column is missing (a token and its tag make a line); write the token, "
+                f"{where}: a column is missing (a line has a token and its tag); write the token, "
                 "a tab, the tag."
             )
         return word, tag
 
-    def following(self, tag: str, previous: str | None, where: str) -> str:
-        """In IOB2; refuses what is no tag of the scheme, and one that continues nothing."""
-        return spans.in_iob2(tag, previous, self.tags, where)
+    def checked_tag(self, tag: str, previous: str | None, where: str) -> str:
+        """The tag in IOB2; refuses tags outside the scheme, and one that continues no span."""
+        return spans.to_iob2(tag, previous, self.tags, where)
 
-    def converted(self, path: Path, count: int) -> None:
-        """As a warning."""
-        _say_converted(path, count, self.tags)
+    def report_conversion(self, path: Path, count: int) -> None:
+        """Give a warning."""
+        _warn_of_conversion(path, count, self.tags)
 
-    def expected(self, path: Path) -> str:
-        """By the format that the suffix names."""
+    def expected_content(self, path: Path) -> str:
+        """By the format of the suffix."""
         if path.suffix == ".parquet":
             return "rows of tokens and ner_tags"
         return "lines of a token, a tab and a tag"
@@ -104,19 +104,21 @@ class Ner(TaggingTask):
 
 
 COLUMNS = {"token": "tokens", "tag": "ner_tags"}
-"""Of a parquet file."""
+"""Default columns of a parquet file."""
 
 
 def _parquet_sentences(
-    path: Path, given: Mapping[str, int | str], scheme: str
+    path: Path, study_columns: Mapping[str, int | str], scheme: str
 ) -> Iterator[TaggedSentence]:
-    for name, column in given.items():
+    for name, column in study_columns.items():
         if isinstance(column, int):
             raise InputError(
-                f"{path} has columns with names, and the study's 'columns' gives {column} for the "
-                f"{name}; write its name there."
+                f"{path} has named columns, but the study's 'columns' gives {column} for the "
+                f"{name}; give its name instead."
             )
-    token_column, tag_column = (str(given.get(name, there)) for name, there in COLUMNS.items())
+    token_column, tag_column = (
+        str(study_columns.get(name, usual)) for name, usual in COLUMNS.items()
+    )
     file = open_parquet(path, [token_column, tag_column])
     try:
         names = class_names(file.schema_arrow, tag_column)
@@ -136,28 +138,28 @@ def _parquet_sentences(
         nonlocal converted
         number, (words, values) = row
         where = f"{path}, row {number}"
-        there = _tags(where, words, values, order)
+        original = _tags(where, words, values, order)
         tags: list[str] = []
-        for tag in there:
-            tags.append(spans.in_iob2(tag, tags[-1] if tags else "", scheme, where))
-        converted += sum(old != new for old, new in zip(there, tags, strict=True))
+        for tag in original:
+            tags.append(spans.to_iob2(tag, tags[-1] if tags else "", scheme, where))
+        converted += sum(old != new for old, new in zip(original, tags, strict=True))
         return TaggedSentence(str(number), tuple(map(str, words)), tuple(tags))
 
     rows = zip(columns[token_column], columns[tag_column], strict=True)
     sentences = read_all(enumerate(rows, start=1), read)
     if empty := sum(not word.strip() for sentence in sentences for word in sentence.words):
-        warn(str(path), f"{empty:,} of its tokens are empty, and are predicted O")
-    _say_converted(path, converted, scheme)
+        warn(str(path), f"{empty:,} of its tokens are empty and are predicted as O")
+    _warn_of_conversion(path, converted, scheme)
     yield from sentences
 
 
-def _say_converted(path: Path, count: int, scheme: str) -> None:
+def _warn_of_conversion(path: Path, count: int, scheme: str) -> None:
     if count:
         warn(str(path), f"{count:,} of its tags are converted from {scheme.upper()} to IOB2")
 
 
 def _tags(where: str, words: Any, values: Any, names: Sequence[str]) -> list[str]:
-    """The tags of a row as the file has them."""
+    """The tags of a row, as in the file."""
     if not words or not values or len(words) != len(values):
         raise InputError(
             f"{where} has {len(words or ())} tokens and {len(values or ())} tags; give one "
@@ -171,15 +173,15 @@ def _tags(where: str, words: Any, values: Any, names: Sequence[str]) -> list[str
             )
         if isinstance(value, int) and not 0 <= value < len(names):
             raise InputError(
-                f"{where}: the number {value} stands for no tag (0 to {len(names) - 1} do: "
+                f"{where}: the number {value} is not a tag (use 0 to {len(names) - 1}: "
                 f"{', '.join(names)}); write the tags as words."
             )
     return [names[value] if isinstance(value, int) else str(value) for value in values]
 
 
 MODES = ("f1", "f1_strict")
-"""seqeval's default mode, as the authors and XTREME report, which forgives a span that starts with
-I-; and IOB2, which does not."""
+"""seqeval's default mode, as in the paper and XTREME, which accepts a span that starts with I-; and
+its IOB2 mode, which does not."""
 
 
 def entity_counts(
@@ -192,8 +194,8 @@ def entity_counts(
     for row, (predicted, gold) in zip(
         counts, zip(predictions, references, strict=True), strict=True
     ):
-        sides = zip(_entities(tuple(predicted)), _entities(tuple(gold)), strict=True)
-        for mode, (p, g) in enumerate(sides):
+        modes = zip(_entities(tuple(predicted)), _entities(tuple(gold)), strict=True)
+        for mode, (p, g) in enumerate(modes):
             row[mode] = len(p & g), len(p), len(g)
     return {
         f"{name} {kind}": counts[:, mode, column]
@@ -203,23 +205,23 @@ def entity_counts(
 
 
 def entity_f1(sums: Mapping[str, Any]) -> dict[str, Any]:
-    """Micro-averaged entity F1 in percent in each of `MODES`; 0 where no side has an entity."""
+    """Micro-averaged entity F1 in percent in each of `MODES`; 0 if there are no entities."""
     import numpy as np
 
-    found = {}
+    scores = {}
     for mode in MODES:
         correct = np.asarray(sums[f"{mode} correct"], dtype=float)
         total = np.asarray(sums[f"{mode} predicted"], dtype=float) + sums[f"{mode} gold"]
-        found[mode] = np.divide(200 * correct, total, out=np.zeros_like(total), where=total > 0)
-    return found
+        scores[mode] = np.divide(200 * correct, total, out=np.zeros_like(total), where=total > 0)
+    return scores
 
 
 @lru_cache(maxsize=1 << 15)
 def _entities(tags: tuple[str, ...]) -> tuple[frozenset[Any], frozenset[Any]]:
-    """Entities of a sentence as seqeval finds them in its default mode and by IOB2.
+    """Entities of a sentence by seqeval in its default mode and in IOB2 mode.
 
-    A sweep scores most sentences again and again: what is tagged alike at the last lambda, and
-    the annotators' tags.
+    Cached, because a sweep scores the annotators' tags at every lambda, and most predictions do not
+    change from one lambda to the next.
     """
     from seqeval.metrics.sequence_labeling import get_entities
     from seqeval.scheme import IOB2, Entities

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langarith.tasks.shared.classification import ClassificationTask
-from langarith.tasks.shared.scores import accuracy, right
+from langarith.tasks.shared.scores import accuracy, correct_counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +17,9 @@ LABELS = ("entailment", "neutral", "contradiction")
 class Nli(ClassificationTask):
     """Classification of a pair; a prediction is one of `LABELS`, 0, 1 and 2 in XNLI's files.
 
-    Columns may have the names of SNLI, MultiNLI and XNLI (`sentence1`, `sentence2`, `gold_label`)
-    and of XNLI's machine translations (`hypo`; the label `contradictory`). The former write `-`
-    for a pair whose annotators disagree, and -1 on the hub.
+    Columns may also have the names of SNLI, MultiNLI and XNLI (`sentence1`, `sentence2`,
+    `gold_label`) or of XNLI's machine translations (`hypo`; the label `contradictory`). SNLI and
+    MultiNLI have `-`, or -1 on the hub, for a pair whose annotators disagree.
     """
 
     metrics = ("accuracy",)
@@ -43,9 +43,9 @@ class Nli(ClassificationTask):
     def counts(
         self, predictions: Sequence[str], references: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Of right labels."""
-        return right(predictions, references)
+        """Correct labels."""
+        return correct_counts(predictions, references)
 
     def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
-        """Share of right labels."""
+        """Share of correct labels."""
         return accuracy(sums)

@@ -31,23 +31,25 @@ class Pos(TaggingTask):
     typical_examples = (12_543, 2_001, 2_077)  # UD English-EWT
 
     def rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """The lines of CoNLL-U; where columns are given, those of words as word, tab and tag."""
+        """The lines of CoNLL-U; if the study names columns, lines of a word, a tab and its tag."""
         rows = super().rows(path)
-        if not self.given:
+        if not self.study_columns:
             return rows
-        return words_and_tags(path, list(rows), self.ends_sentence, self.given, recognise=False)
+        return words_and_tags(
+            path, list(rows), self.ends_sentence, self.study_columns, recognise=False
+        )
 
     def word(self, line: str, where: str) -> tuple[str, str] | None:
         """FORM and UPOS; None for comments, ranges like 1-2 and empty nodes like 1.1.
 
-        Errors: InputError for a line that has not 10 columns, an id that is no number, an empty
-        FORM and an unknown UPOS; where columns are given, for a line that lacks one.
+        Errors: InputError for a line without 10 columns, an id that is not a number, an empty FORM
+        and an unknown UPOS; if the study names columns, for a line that lacks one.
         """
-        if self.given:
+        if self.study_columns:
             columns = split_columns(line)
             if len(columns) < 2 or not columns[0].strip(" "):
                 raise InputError(
-                    f"{where}: a column is missing (a token and its tag make a line); write both."
+                    f"{where}: a column is missing (a line has a token and its tag); write both."
                 )
             return columns[0], self._upos(columns[1].strip(" "), where)
         if line.startswith("#"):
@@ -55,8 +57,8 @@ class Pos(TaggingTask):
         columns = line.split("\t")
         if len(columns) != 10 or not columns[1]:
             raise InputError(
-                f"{where} is not a word of CoNLL-U; give 10 columns parted by tabs, or say in the "
-                "study's task which columns hold what (columns: {token: 1, tag: 2})."
+                f"{where} is not a word of CoNLL-U; give 10 columns separated by tabs, or name the "
+                "columns in the study's task (columns: {token: 1, tag: 2})."
             )
         if not columns[0].isdecimal():
             if columns[0].replace("-", "").replace(".", "").isdecimal():
@@ -71,12 +73,12 @@ class Pos(TaggingTask):
             raise InputError(f"{where}: '{tag}' is not a UPOS tag; write one of {', '.join(UPOS)}.")
         return tag
 
-    def expected(self, path: Path) -> str:
-        """CoNLL-U, whatever the suffix; or columns."""
-        return "lines of a token and its tag" if self.given else "sentences in CoNLL-U"
+    def expected_content(self, path: Path) -> str:
+        """CoNLL-U for any suffix, or columns if the study names them."""
+        return "lines of a token and its tag" if self.study_columns else "sentences in CoNLL-U"
 
     def labels(self, examples: Sequence[TaggedSentence]) -> tuple[str, ...]:
-        """All 17 tags, whatever the examples hold."""
+        """All 17 tags, also those without examples."""
         return UPOS
 
     def classes(self, examples: Sequence[TaggedSentence]) -> Counter[str]:
@@ -86,13 +88,13 @@ class Pos(TaggingTask):
     def counts(
         self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
     ) -> dict[str, np.ndarray]:
-        """Of words with the right tag, and of words."""
+        """Words with the correct tag, and all words."""
         import numpy as np
 
         pairs = zip(predictions, references, strict=True)
-        right = [sum(p == r for p, r in zip(*pair, strict=True)) for pair in pairs]
-        return {CORRECT: np.array(right), "words": np.array([len(tags) for tags in references])}
+        correct = [sum(p == r for p, r in zip(*pair, strict=True)) for pair in pairs]
+        return {CORRECT: np.array(correct), "words": np.array([len(tags) for tags in references])}
 
     def scores(self, sums: Mapping[str, Any]) -> dict[str, Any]:
-        """Share of words with the right tag."""
+        """Share of words with the correct tag."""
         return accuracy(sums, "words")

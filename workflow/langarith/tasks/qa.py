@@ -28,7 +28,7 @@ ENCODE_BATCH = 1000
 
 
 class Qa(Task[QaExample, str]):
-    """Span extraction; a prediction is a string, '' where nothing was found."""
+    """Span extraction; a prediction is a string, '' without an answer."""
 
     metrics = ("f1", "exact_match")
     head = "qa"
@@ -40,21 +40,21 @@ class Qa(Task[QaExample, str]):
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[QaExample]:
-        """Questions of a SQuAD file in file order, or one part of it; those without an answer are
-        dropped, with a warning (:mod:`langarith.tasks.shared.squad`).
+        """Questions of a SQuAD file in file order, or of one part of it; questions without an
+        answer are dropped, with a warning (:mod:`langarith.tasks.shared.squad`).
 
-        JSON or, by its suffix, `.parquet` as the hub has SQuAD and XQuAD: a question per row, with
-        id, question, context, answers {text, answer_start} and, where the file has it, the title
-        of its article. Without titles, rows of one context are an article.
+        JSON or, by its suffix, `.parquet`, as SQuAD and XQuAD on the hub: a question per row, with
+        id, question, context, answers {text, answer_start} and optionally the title of its article.
+        Without titles, rows of one context are an article.
 
         cut 'half': validation is the first half of the questions, the odd one included, test the
         second (XQuAD: 595 and 595, as the authors do; the cut may fall inside a paragraph).
-        cut 'articles': the cut falls between two articles, as near to half of the questions as it
-        gets, the earlier of two equally near; then no paragraph is in both parts.
+        cut 'articles': the cut falls between two articles, as near to half of the questions as
+        possible, the earlier of two equally near; then no paragraph is in both parts.
 
-        The whole file is checked whichever part is asked for. Errors: InputError for broken JSON,
-        a missing key, an empty text, an id used twice, an answer that its context does not have at
-        `answer_start`, a file without an answer, and one too small to cut.
+        The whole file is always checked. Errors: InputError for broken JSON,
+        a missing key, an empty text, an id used twice, an answer that is not at `answer_start`
+        of its context, a file without an answer, and one too small to cut.
         """
         if cut is not None and cut not in CUTS:
             raise InputError(f"{path}: cut '{cut}' is unknown{did_you_mean(cut, CUTS)}.")
@@ -65,16 +65,16 @@ class Qa(Task[QaExample, str]):
         articles = read_articles(path)
         examples = [example for article in articles for example in article]
         if not examples:
-            raise InputError(f"{path} holds no question with an answer; give SQuAD v1.1 JSON.")
+            raise InputError(f"{path} contains no question with an answer; give SQuAD v1.1 JSON.")
         if cut is None:
             return examples
-        border = _border(articles, cut)
-        if not 0 < border < len(examples):
+        count = _validation_count(articles, cut)
+        if not 0 < count < len(examples):
             raise InputError(
                 f"{path} has {len(examples)} questions in {len(articles)} articles, too few for "
                 f"the cut '{cut}'; give separate validation and test files."
             )
-        return examples[:border] if split == "validation" else examples[border:]
+        return examples[:count] if split == "validation" else examples[count:]
 
     def labels(self, examples: Sequence[QaExample]) -> tuple[str, ...]:
         """(): positions are no labels."""
@@ -87,22 +87,22 @@ class Qa(Task[QaExample, str]):
         encoding: Encoding,
         where: str,
     ) -> None:
-        """Questions with no answer in a window; in training only the first answer counts.
+        """Warn of questions with no answer in a window; in training only the first answer counts.
 
-        Errors: InputError also for a question that leaves no room for its context.
+        Errors: InputError also for a question that leaves no space for its context.
         """
-        lost = 0
+        unanswerable = 0
 
         def check(example: QaExample) -> None:
-            nonlocal lost
-            lost += not _fits(example, tokenizer, encoding)
+            nonlocal unanswerable
+            unanswerable += not _fits(example, tokenizer, encoding)
 
         read_all(examples, check)
         warn_of_loss(
             where,
-            lost,
+            unanswerable,
             len(examples),
-            "questions have no answer that lies in one window of the context",
+            "questions have no answer within one window of the context",
             "raise 'max_length' or 'stride', or drop them",
         )
 
@@ -115,11 +115,11 @@ class Qa(Task[QaExample, str]):
         """Question and window of the context; long contexts give several windows (features).
 
         Neighbouring windows share `stride` subwords. For training, the first answer's first and
-        last subword are the positions; a window that lacks a part of it points at the CLS token
-        (as transformers' run_qa does). Training features cannot be decoded.
+        last subword are the positions; a window without the whole answer has the position of
+        the CLS token (as in transformers' run_qa). Training features cannot be decoded.
 
         Errors: InputError for a question so long that no window of more than `stride` context
-        subwords is left beside it.
+        subwords fits with it.
         """
         parts = [
             self._encode(examples[i : i + ENCODE_BATCH], tokenizer, encoding, first=i)
@@ -146,10 +146,10 @@ class Qa(Task[QaExample, str]):
         max_length, stride = encoding.max_length, encoding.stride
         # Some questions begin with many spaces, which "only_second" could not truncate.
         questions = [example.question.lstrip() for example in examples]
-        room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - stride
+        available = max_length - tokenizer.num_special_tokens_to_add(pair=True) - stride
         lengths = map(len, tokenizer(questions, add_special_tokens=False)["input_ids"])
         for example, length in zip(examples, lengths, strict=True):
-            _check_question(example, length, room, encoding)
+            _check_question(example, length, available, encoding)
         encoded = tokenizer(
             questions,
             [example.context for example in examples],
@@ -179,12 +179,12 @@ class Qa(Task[QaExample, str]):
     def decode(
         self, features: Features, outputs: Sequence[Any], examples: Sequence[QaExample]
     ) -> list[str]:
-        """The best span over all windows of each question, as transformers' run_qa finds it.
+        """The best span over all windows of each question, as in transformers' run_qa.
 
-        Per window, the 20 best starts and the 20 best ends are paired; a pair counts when both
-        lie in the context and it spans 1 to 30 subwords; its score is the sum of the two logits.
-        Equal scores: the earlier window, then the earlier start, then the earlier end wins. White
-        space at the edges of an answer is dropped. '' where no window has a pair.
+        Per window, the 20 best starts and the 20 best ends are paired; a pair is valid if both
+        are in the context and it spans 1 to 30 subwords; its score is the sum of the two logits.
+        Among equal scores the earlier window, then the earlier start, then the earlier end wins.
+        White space at the edges of an answer is dropped. '' if no window has a valid pair.
         """
         import numpy as np
 
@@ -194,10 +194,10 @@ class Qa(Task[QaExample, str]):
         answers = [""] * len(examples)
         rows = zip(features.example_index, features.alignment, outputs, strict=True)
         for index, offsets, logits in rows:
-            found = _best_span(np.asarray(logits)[:, : len(offsets)], offsets)
-            if found is not None and found[0] > best[index]:
-                best[index] = found[0]
-                answers[index] = examples[index].context[found[1] : found[2]].strip()
+            span = _best_span(np.asarray(logits)[:, : len(offsets)], offsets)
+            if span is not None and span[0] > best[index]:
+                best[index] = span[0]
+                answers[index] = examples[index].context[span[1] : span[2]].strip()
         return answers
 
     def gold(self, example: QaExample) -> list[str]:
@@ -207,10 +207,10 @@ class Qa(Task[QaExample, str]):
     def entropy(
         self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
     ) -> float:
-        """Mean over the windows, each the mean of its start and its end.
+        """Mean over the windows of the mean entropy of start and end.
 
-        The distribution of a window is over the positions in its context; a window without one
-        does not count, and without any the entropy is 0.
+        The distributions of a window are over the positions of its context. Windows without context
+        are ignored; if there are no others, the entropy is 0.
         """
         import numpy as np
 
@@ -228,7 +228,7 @@ class Qa(Task[QaExample, str]):
     def counts(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
     ) -> dict[str, np.ndarray]:
-        """`f1` and `exact_match` of each question, 0 to 1: the best over its answers."""
+        """`f1` and `exact_match` of each question, 0 to 1: the maximum over its answers."""
         import numpy as np
 
         pairs = list(zip(predictions, references, strict=True))
@@ -251,8 +251,8 @@ class Qa(Task[QaExample, str]):
         return [answer] * len(examples)
 
 
-def _border(articles: list[list[QaExample]], cut: str) -> int:
-    """How many questions, in file order, are validation."""
+def _validation_count(articles: list[list[QaExample]], cut: str) -> int:
+    """The number of questions, from the start of the file, that are validation."""
     import numpy as np
 
     total = sum(map(len, articles))
@@ -265,9 +265,9 @@ def _border(articles: list[list[QaExample]], cut: str) -> int:
 # ---------------------------------------------------------------- windows
 
 
-def _check_question(example: QaExample, length: int, room: int, encoding: Encoding) -> None:
-    """Refuse a question of `length` subwords where `room` are left beside the shared context."""
-    if length >= room:
+def _check_question(example: QaExample, length: int, available: int, encoding: Encoding) -> None:
+    """Refuse a question of `length` subwords if `available` fit with the shared context."""
+    if length >= available:
         raise InputError(
             f"{example.file}: question '{example.id}' has {length} subwords, too many for windows "
             f"of {encoding.max_length} that share {encoding.stride}; shorten it."
@@ -275,7 +275,7 @@ def _check_question(example: QaExample, length: int, room: int, encoding: Encodi
 
 
 def _fits(example: QaExample, tokenizer: Tokenizer | None, encoding: Encoding) -> bool:
-    """Whether a window holds one of the answers, or in training the first.
+    """Whether a window contains one of the answers or, in training, the first answer.
 
     Without a tokenizer a word counts as one subword, so that False is certain.
     """
@@ -287,40 +287,40 @@ def _fits(example: QaExample, tokenizer: Tokenizer | None, encoding: Encoding) -
         _check_question(example, length, encoding.max_length - encoding.stride, encoding)
         shortest = min(len(answer.split()) for _, answer in answers)
         return shortest <= encoding.max_length - length
-    room = encoding.max_length - tokenizer.num_special_tokens_to_add(True)
-    # no text has more subwords than bytes and a mark of its start
-    if len(question.encode()) + 1 >= room - encoding.stride:
+    available = encoding.max_length - tokenizer.num_special_tokens_to_add(True)
+    # no text has more subwords than bytes, plus a start marker
+    if len(question.encode()) + 1 >= available - encoding.stride:
         length = len(tokenizer.encode(question, add_special_tokens=False).ids)
-        _check_question(example, length, room - encoding.stride, encoding)
-    # neighbouring windows share `stride` subwords, so nothing shorter is cut by both
+        _check_question(example, length, available - encoding.stride, encoding)
+    # neighbouring windows share `stride` subwords, so a shorter answer is whole in one of them
     if any(len(answer.encode()) + 1 <= encoding.stride for _, answer in answers):
         return True
-    window = room - len(tokenizer.encode(question, add_special_tokens=False).ids)
+    window = available - len(tokenizer.encode(question, add_special_tokens=False).ids)
     offsets = tokenizer.encode(example.context, add_special_tokens=False).offsets
     step = window - encoding.stride
     for start, answer in answers:
         covering = [i for i, (a, b) in enumerate(offsets) if b > start and a < start + len(answer)]
         begin = min(
-            covering[0] // step * step if covering else 0, _last(len(offsets), window, step)
+            covering[0] // step * step if covering else 0, _last_window(len(offsets), window, step)
         )
         if covering and covering[-1] < begin + window:
             return True
     return False
 
 
-def _last(length: int, window: int, step: int) -> int:
-    """Where the last window of a context of so many subwords begins."""
+def _last_window(length: int, window: int, step: int) -> int:
+    """The first subword of the last window of a context of `length` subwords."""
     return max(0, -(-(length - window) // step) * step)
 
 
 def _positions(
     example: QaExample, offsets: np.ndarray, in_context: np.ndarray, cls: int
 ) -> tuple[int, int]:
-    """First and last subword of the first answer, or (cls, cls) where the window lacks a part.
+    """First and last subword of the first answer, or (cls, cls) if the window lacks a part.
 
-    The smallest run of subwords that covers the answer. run_qa counts from the other side, which
-    is the same but for XLM-R's empty piece: it shares its offset with the next subword, and
-    run_qa then ends a one-character answer before it starts.
+    The shortest run of subwords that covers the answer. run_qa searches from the other side, with
+    the same result except for XLM-R's empty piece: it has the same offset as the next subword, and
+    run_qa then ends a one-character answer before its start.
     """
     import numpy as np
 
@@ -374,12 +374,12 @@ def normalise(text: str) -> str:
 
 
 def exact_match(prediction: str, answer: str) -> float:
-    """1.0 where both are equal once normalised, else 0.0."""
+    """1.0 if both are equal after normalisation, else 0.0."""
     return float(normalise(prediction) == normalise(answer))
 
 
 def token_f1(prediction: str, answer: str) -> float:
-    """F1 of the two bags of normalised words, 0 to 1; 0.0 where either is empty, as in v1.1."""
+    """F1 of the two bags of normalised words, 0 to 1; 0.0 if either is empty, as in v1.1."""
     predicted, gold = normalise(prediction).split(), normalise(answer).split()
     shared = sum((Counter(predicted) & Counter(gold)).values())
     return 2 * shared / (len(predicted) + len(gold)) if shared else 0.0

@@ -100,7 +100,7 @@ def write_task(
     """Write one split of a task: CoNLL with IOB2 tags (ner), TSV (nli) or SQuAD JSON (qa).
 
     `examples` counts sentences, pairs or questions. Splits share no sentence, pair or paragraph,
-    whatever their seeds. Knobs are shares from 0 to 1 unless said otherwise, and all have defaults:
+    with any seeds. Knobs are shares from 0 to 1 unless stated otherwise; defaults:
 
     any task: `unseen` 0.3, names that never occur in training text (validation and test only).
     ner: `plain` 0.2, examples without names (fewer if they run out); `stories` 0.4, sentences
@@ -119,15 +119,15 @@ def write_task(
         raise InputError(f"The miniature has no task '{task}'{did_you_mean(task, _TASKS)}.")
     if split not in SPLITS:
         raise InputError(f"The miniature has no split '{split}'{did_you_mean(split, SPLITS)}.")
-    make, known = _TASKS[task][0], knobs(task)
+    make, values = _TASKS[task][0], knobs(task)
     for knob in options:
-        if knob not in known:
-            raise InputError(f"The task {task} has no knob '{knob}'{did_you_mean(knob, known)}.")
-    known.update(options)
-    unseen = known.pop("unseen")
+        if knob not in values:
+            raise InputError(f"The task {task} has no knob '{knob}'{did_you_mean(knob, values)}.")
+    values.update(options)
+    unseen = values.pop("unseen")
     rng = random.Random(f"{task}/{language}/{split}/{seed}")
     generator = Generator(load(language), rng, 0.0 if split == "train" else unseen)
-    content = make(generator, split, examples, known)
+    content = make(generator, split, examples, values)
     write_text(path, content)
 
 

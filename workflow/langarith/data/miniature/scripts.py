@@ -47,8 +47,8 @@ SCRIPTS = {
 
 def spell(name: str, script: Script) -> str:
     """A coined name in `script`, with a capital letter if the script has them."""
-    places = [i for i, letter in enumerate(name) if letter in _VOWELS]
-    stress = places[-2] if len(places) > 1 else None
+    vowels = [i for i, letter in enumerate(name) if letter in _VOWELS]
+    stress = vowels[-2] if len(vowels) > 1 else None
     spelling = ""
     for i, letter in enumerate(name):
         previous = name[i - 1] if i else "a"

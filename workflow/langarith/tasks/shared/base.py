@@ -1,4 +1,4 @@
-"""What every task type offers, so that training and evaluation need to know none of them."""
+"""The interface of all task types, which training and evaluation use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Encoding:
 
     max_length: subwords per feature, at most.
     labels: the label set of the trained head; () for QA.
-    stride: subwords that neighbouring windows share (QA alone cuts texts into windows).
+    stride: subwords that neighbouring windows share (only QA splits texts into windows).
     training: add the columns that only training needs.
     """
 
@@ -49,16 +49,15 @@ class Encoding:
 class Features:
     """Encoded examples, unpadded, ready to be batched in any order.
 
-    columns: model inputs by name, one entry per feature. `input_ids` (and `token_type_ids` where
+    columns: model inputs by name, one entry per feature. `input_ids` (and `token_type_ids` if
         the tokenizer makes them) are lists as long as the feature. When encoded for training also
         `labels`, a list for tagging (-100 is ignored) and an int for classification, or
         `start_positions` and `end_positions`, ints, for QA.
     example_index: for each feature, the position of its example. In order of examples.
     labels: the label set; a class id of the model is a position in it. () for QA.
-    alignment: what `decode` needs to map outputs back, one array per feature; tagging: (words,)
-        index of each word's first subword or -1; QA: (length, 2) start and end character of each
-        subword in the context, -1 outside of it (empty list when encoded for training);
-        classification: none.
+    alignment: maps outputs back in `decode`, one array per feature; tagging: (words,) index of each
+        word's first subword or -1; QA: (length, 2) start and end character of each subword in the
+        context, -1 outside of it (empty list when encoded for training); classification: none.
     dropped_words: number of words cut off by truncation, over all examples (tagging).
     """
 
@@ -89,21 +88,21 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     metrics: ClassVar[tuple[str, ...]]
     """Names of the scores; the first selects lambda and the best checkpoint (larger is better)."""
     head: ClassVar[str]
-    """'tagging', 'classification' or 'qa': the head of `adapters` that the task takes."""
+    """'tagging', 'classification' or 'qa': the head of `adapters` that the task uses."""
     prediction: ClassVar[Literal["string", "strings"]]
     reference: ClassVar[Literal["string", "strings"]]
-    """What a prediction and what `gold` is: a string or a list of strings."""
+    """Types of a prediction and of `gold`: a string or a list of strings."""
     own_keys: ClassVar[frozenset[str]] = frozenset()
-    """Those of the study's keys `cut`, `stride`, `labels`, `columns` and `tags` that have an
+    """The keys among `cut`, `stride`, `labels`, `columns` and `tags` of a study that have an
     effect."""
     column_names: ClassVar[tuple[str, ...]] = ()
-    """What the study's key `columns` may name a column for."""
+    """The names that the study's key `columns` may have."""
     suffix: ClassVar[str] = ""
-    """Of the files that the synthetic data set writes, without the dot; '' where it has none."""
+    """Suffix of the files of the synthetic data set, without the dot; '' if it has none."""
     class_name: ClassVar[str] = "class"
-    """What messages call a class that `classes` counts."""
+    """The word for a class of `classes` in messages."""
     fewest_classes: ClassVar[int] = 0
-    """Classes that training data must have, so that there is something to learn."""
+    """The least number of classes in training data."""
     typical_examples: ClassVar[tuple[int, int, int] | None] = None
     """Training, validation and test examples of the usual data set, for estimates of run time."""
 
@@ -115,37 +114,37 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         language: str | None = None,
     ) -> None:
         self.label_set = tuple(labels)
-        """The label set if it is known before any file is read, else ()."""
-        self.given = dict(columns or {})
-        """Columns by what they hold, of `column_names`: a number from 1, or a name."""
+        """The label set if it is known before files are read, else ()."""
+        self.study_columns = dict(columns or {})
+        """The study's key `columns`: a number from 1 or a name, by name of `column_names`."""
         self.tags = tags
-        """The scheme of the tags of spans (:mod:`langarith.tasks.shared.spans`)."""
+        """The tagging scheme of spans (:mod:`langarith.tasks.shared.spans`)."""
         self.language = language
-        """Whose rows are read of files with a column of languages."""
+        """The language whose rows are read in files with a column of languages."""
 
     @property
     def type(self) -> str:
-        """The name of the type, which is that of its module."""
+        """The name of the type: that of its module."""
         return type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
     ) -> list[ExampleT]:
-        """All examples of a file, checked to its end; never an empty list.
+        """All examples of a file, which is checked to its end; never an empty list.
 
-        `cut` and `split` ('validation' or 'test') take one part of a file that holds both; only
-        QA knows cuts. Errors: InputError that names the file, the place and the fix.
+        `cut` and `split` ('validation' or 'test') select one part of a file with both; only QA has
+        cuts. Errors: InputError that names the file, the position and the fix.
         """
 
     def read_split(self, path: Path, split: str, reading: Mapping[str, Any]) -> list[ExampleT]:
-        """The examples of a split that a study reads: all, or as many as it says.
+        """The examples of a split that a study reads: all, or a limited number.
 
-        The latter are evenly spaced, so that a file that is sorted by label keeps its labels. The
-        whole file is checked either way. Errors: those of `read`.
+        A limited number is evenly spaced, so that a file sorted by label keeps its labels. The
+        whole file is always checked. Errors: those of `read`.
 
         Args:
-            reading: what :func:`langarith.study.sources.task_reading` gives.
+            reading: from :func:`langarith.study.sources.task_reading`.
         """
         examples = self.read(path, cut=reading["cuts"][split], split=split)
         count = reading.get("examples", {}).get(split, len(examples))
@@ -155,12 +154,12 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
 
     @abstractmethod
     def labels(self, examples: Sequence[ExampleT]) -> tuple[str, ...]:
-        """The label set of training examples in a fixed order; () where the task has none."""
+        """The label set of training examples in a fixed order; () if the task has none."""
 
     def classes(self, examples: Sequence[ExampleT]) -> Counter[str]:
-        """The annotations that a model can predict only if it was trained on some, with counts.
+        """Counts of the classes that a model can predict only if the training data have them.
 
-        Entity types, tags or labels; empty where a task has none.
+        Entity types, tags or labels; empty if a task has none.
         """
         return Counter()
 
@@ -169,29 +168,29 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
 
         Args:
             trained: `classes` of the training data.
-            where: what they are, for messages.
+            where: their name in messages.
         """
         if len(trained) < self.fewest_classes:
-            there = (
+            content = (
                 f"one {self.class_name} ({', '.join(trained)})"
                 if trained
                 else (f"no {self.class_name}")
             )
             raise InputError(
-                f"{where}: it has {there}, and there is nothing to learn from fewer than "
+                f"{where}: it has {content}, but training needs at least "
                 f"{self.fewest_classes}; give other training data."
             )
 
     def check_classes(
         self, trained: Mapping[str, int], found: Mapping[str, int], where: str
     ) -> None:
-        """Warn of classes that a model cannot predict, since its training data have none.
+        """Warn of classes that a model cannot predict, because its training data lack them.
 
         Args:
-            trained, found: `classes` of the training data and of what is scored.
-            where: what is scored, for messages.
+            trained, found: `classes` of the training data and of the data to score.
+            where: name of the data to score in messages.
 
-        Errors: InputError where the two have no class in common.
+        Errors: InputError if the two have no class in common.
         """
         if not self.fewest_classes:
             return
@@ -201,8 +200,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         elif len(unknown) == len(found):
             raise InputError(
                 f"{where}: none of its {self.class_name}s ({', '.join(sorted(found))}) is among "
-                f"those of the training data ({', '.join(sorted(trained))}); name them alike in "
-                "both."
+                f"those of the training data ({', '.join(sorted(trained))}); use the same names "
+                "in both."
             )
         elif unknown:
             counts = ", ".join(f"{name} ({count:,})" for name, count in sorted(unknown.items()))
@@ -222,11 +221,11 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """Warn of examples, or words, that do not fit into the model's inputs.
 
         Args:
-            tokenizer: the base model's; None where it is not at hand: then a word counts as one
-                subword, so that what is found is surely lost.
-            where: what the examples are, for messages.
+            tokenizer: the base model's; None if it is not available: then a word counts as one
+                subword, so that reported losses are certain.
+            where: name of the examples in messages.
 
-        Errors: InputError where more than half of them are lost, or one cannot be encoded at all.
+        Errors: InputError if more than half of them are lost, or one cannot be encoded at all.
         """
 
     @abstractmethod
@@ -236,7 +235,7 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         tokenizer: PreTrainedTokenizerFast,
         encoding: Encoding,
     ) -> Features:
-        """Tokenise each example once, at most `encoding.max_length` subwords to a feature."""
+        """Tokenise each example once, with at most `encoding.max_length` subwords per feature."""
 
     @abstractmethod
     def decode(
@@ -246,7 +245,7 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
 
         Tagging: int array of class ids, shape (length,). Classification: one class id. QA: float
         array, shape (2, length): start logits, end logits. Positions beyond a feature's length
-        (padding on the right) are not looked at.
+        (padding on the right) are ignored.
         """
 
     @abstractmethod
@@ -257,9 +256,9 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def counts(
         self, predictions: Sequence[PredictionT], references: Sequence[Any]
     ) -> dict[str, np.ndarray]:
-        """What the metrics are functions of the sums of: by name an array, shape (examples,).
+        """Counts by name, arrays of shape (examples,); the metrics are functions of their sums.
 
-        Not negative. `references` are what `gold` gives. A name that is absent is 0 everywhere.
+        Not negative. `references` come from `gold`. A missing name is 0 for all examples.
         """
 
     @abstractmethod
@@ -267,25 +266,25 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """Each of `metrics`, in percent, from sums of `counts` over examples.
 
         Sums are arrays of one shape, and so are the scores; `sums["examples"]` is the number of
-        examples. Resampled examples give resampled sums, so that an interval needs no predictions.
+        examples. Sums over resampled examples give intervals without predictions.
         """
 
     @abstractmethod
     def entropy(
         self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
     ) -> float:
-        """Mean entropy of the predictions in nats, from what a model gives for each feature.
+        """Mean entropy of the predictions in nats, from the outputs of a model for each feature.
 
         Args:
             outputs: as in `decode`.
             entropies: tagging: float arrays (length,), of each subword's tags; classification: one
-                float per feature; QA: nothing, since the logits are in `outputs`.
+                float per feature; QA: nothing, because the logits are in `outputs`.
         """
 
     def compute(
         self, predictions: Sequence[PredictionT], references: Sequence[Any]
     ) -> dict[str, float]:
-        """Each of `metrics`, in percent, unrounded; `references` are what `gold` gives."""
+        """Each of `metrics`, in percent, unrounded; `references` come from `gold`."""
         return self.total(self.counts(predictions, references), len(references))
 
     def total(self, counts: Mapping[str, np.ndarray], examples: int) -> dict[str, float]:
@@ -296,28 +295,28 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
 
     @abstractmethod
     def majority(self, train_examples: Sequence[ExampleT]) -> str:
-        """The answer of the simplest reference: the most frequent class of the training data."""
+        """The prediction of the majority baseline: the most frequent class of the training data."""
 
     @abstractmethod
     def constant(self, answer: str, examples: Sequence[ExampleT]) -> list[PredictionT]:
-        """Predictions of a reference that gives one answer everywhere."""
+        """Predictions of a baseline that gives one answer for all examples."""
 
     def score(
         self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
     ) -> dict[str, float]:
-        """Each of `metrics` by `compute`, for examples instead of references."""
+        """Each of `metrics` by `compute`, with examples instead of references."""
         return self.compute(predictions, [self.gold(example) for example in examples])
 
     def report(
         self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
     ) -> dict[str, float]:
-        """The same numbers by `metric`, for what is written as a result."""
+        """The same numbers by `metric`, for results."""
         from langarith.tasks.shared.metrics import report
 
         return report(self, predictions, [self.gold(example) for example in examples])
 
     def metric(self, **options: Any) -> evaluate.Metric:
-        """`compute` as a module of `evaluate` that needs no hub; options are those of its class.
+        """`compute` as a module of `evaluate`, without the hub; options are those of its class.
 
         Importing `evaluate` takes seconds.
         """
@@ -328,16 +327,16 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def _refuse_cut(self, path: Path, cut: str | None) -> None:
         if cut is not None:
             raise InputError(
-                f"{path}: cut '{cut}' asked of a {self.type} file, which cannot be cut; give one "
+                f"{path}: 'cut: {cut}' is set, but a {self.type} file cannot be cut; give one "
                 "file per split."
             )
 
 
 def model_columns(encoded: Any) -> dict[str, list[Any]]:
-    """The columns of a transformers encoding that a model takes, less the attention mask.
+    """The input columns of a model from a transformers encoding, without the attention mask.
 
-    The mask follows from the lengths once a batch is padded. Segment ids are kept where the
-    tokenizer makes them: mBERT distinguishes premise and hypothesis by them, XLM-R has none.
+    The mask follows from the lengths when a batch is padded. Segment ids are kept if the tokenizer
+    makes them: mBERT distinguishes premise and hypothesis by them, XLM-R has none.
     """
     names = ("input_ids", "token_type_ids")
     return {name: list(encoded[name]) for name in names if name in encoded}

@@ -1,4 +1,4 @@
-"""The check of one split of a task, alone and against what the task was trained on."""
+"""The check of one split of a task, by itself and against the training data."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def check_split(
     where: str,
     tokenizers: Iterable[tuple[Tokenizer | None, str]] = ((None, ""),),
 ) -> tuple[int, Mapping[str, int] | None]:
-    """Read a split to its end, and warn of what of it cannot be learnt or predicted.
+    """Read a whole split, and warn of examples that cannot be learnt or predicted.
 
     Args:
-        reading: what :func:`langarith.study.sources.task_reading` gives.
-        trained: `Task.classes` of the training data, None where they are not known.
-        where: what the split is, for messages: `ner, sw`.
-        tokenizers: of the base models, each with its name for messages, or None for one that is not
-            at hand.
+        reading: from :func:`langarith.study.sources.task_reading`.
+        trained: `Task.classes` of the training data, None if they are not known.
+        where: name of the split in messages: `ner, sw`.
+        tokenizers: of the base models, each with its name for messages; None for a tokenizer that
+            is not available.
 
     Returns:
-        The number of examples, and `trained`, which that of a training split replaces.
+        The number of examples, and `trained`, replaced by the classes of a training split.
 
-    Errors: InputError where the file cannot be read, is useless for training, has no class in
-    common with the training data, or loses more than half of itself to the length of inputs.
+    Errors: InputError if the file cannot be read, has too few classes for training, has no class in
+    common with the training data, or if more than half of its examples are too long.
     """
     examples = task.read_split(path, split, reading)
     where = f"{where}, {split} ({path})"
@@ -51,9 +51,9 @@ def check_split(
 
 
 def untruncated(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """The tokenizer within a loaded one, as `Task.check_lengths` takes it.
+    """The `tokenizers.Tokenizer` of a loaded tokenizer, for `Task.check_lengths`.
 
-    The loaded one sets truncation and padding anew whenever it is called.
+    A loaded tokenizer sets truncation and padding again at each call.
     """
     plain: Tokenizer = tokenizer.backend_tokenizer
     plain.no_truncation()

@@ -1,6 +1,6 @@
 """Classification of one or two texts: files of rows, label sets, majority.
 
-A type adds the names of its columns and its metric.
+A task type defines the names of its columns and its metric.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 Names = Mapping[str, str]
-"""What a file calls the columns that it must have, by the names of the task type."""
+"""The columns that a file must have: its names by those of the task type."""
 
 Row = tuple[str, Names, Any]
-"""Where a row is in its file (like "line 3"), the columns it must have, and what it holds: an
+"""Position of a row in its file (like "line 3"), the columns it must have, and its content: an
 object, or the header of a table and the cells."""
 
 
@@ -39,7 +39,7 @@ object, or the header of a table and the cells."""
 class LabelledText:
     """One text, or a pair, and its label.
 
-    `id` is the line number (from 1, a header counted), in parquet and JSON lists the row.
+    `id` is the line number (from 1, including a header), in parquet and JSON lists the row number.
     """
 
     id: str
@@ -51,8 +51,9 @@ class LabelledText:
 class ClassificationTask(Task[LabelledText, str]):
     """Classification of texts; a prediction is a label.
 
-    The label set is `label_set` where that is known before files are read: then a label may also
-    be its position in it, and any other is refused. Else it is taken from the training data.
+    The label set is `label_set` if that is known before files are read: then a label may also be
+    its position in it, and any other label is refused. Otherwise it is taken from the training
+    data.
     """
 
     head = "classification"
@@ -60,17 +61,17 @@ class ClassificationTask(Task[LabelledText, str]):
     prediction = reference = "string"
     column_names: ClassVar[tuple[str, ...]] = ("text", "text_pair", "label", "language")
     """Names of the columns: the text, the second text, the label; the language, which is read only
-    where the study names its column."""
+    if the study names its column."""
     other_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Other names of columns that public data sets have."""
     other_labels: ClassVar[Mapping[str, str]] = {}
-    """Labels that stand for others."""
+    """Other names of labels."""
     unlabelled: ClassVar[frozenset[str]] = frozenset()
-    """What stands in the place of a label where there is none: such rows are dropped."""
+    """Values that mean that a row has no label: such rows are dropped."""
     optional_pair: ClassVar[bool] = True
     """Whether files may lack the second text."""
     row_name: ClassVar[str] = "row"
-    """What messages call an example."""
+    """The word for an example in messages."""
 
     def read(
         self, path: Path, *, cut: str | None = None, split: str | None = None
@@ -78,11 +79,11 @@ class ClassificationTask(Task[LabelledText, str]):
         """Examples of a `.tsv` (header, no quoting; also `.txt`), `.jsonl` (also compressed),
         `.json` or `.parquet` file.
 
-        Columns or keys are called as the study says, else as in `column_names` or `other_names`. A
-        `.json` file is a list of objects, or an object that holds one list (IndicXNLI:
-        `{"test": [...]}`). Rows without a label are dropped, and a warning counts them. Where the
-        study names a column of languages, the rows of one language are read; a training file may
-        lack that column, since it is read of the task language alone.
+        The study may name columns or keys; the defaults are `column_names` and `other_names`. A
+        `.json` file is a list of objects, or an object with one list (IndicXNLI:
+        `{"test": [...]}`). Rows without a label are dropped, and a warning counts them. If the
+        study names a column of languages, only the rows of one language are read; a training file
+        may lack that column, because only the task language has one.
 
         Errors: InputError for a missing column, an empty text, a label outside of `label_set`, an
         unknown suffix, a file without rows, and one of which more than half have no label. In
@@ -97,8 +98,8 @@ class ClassificationTask(Task[LabelledText, str]):
             ".parquet": self._parquet_rows,
             ".txt": self._tsv_rows,
         }
-        rows = next((read for end, read in kinds.items() if path.name.endswith(end)), None)
-        if rows is None:
+        reader = next((read for end, read in kinds.items() if path.name.endswith(end)), None)
+        if reader is None:
             raise InputError(f"{path} is of an unknown kind; name it {', '.join(kinds)}.")
         *_, label, language = self.column_names
         unlabelled = 0
@@ -106,26 +107,28 @@ class ClassificationTask(Task[LabelledText, str]):
 
         def read(row: Row) -> LabelledText | None:
             nonlocal unlabelled
-            at, names, _ = row
-            values = self._values(f"{path}, {at}", *row[1:])
+            position, names, _ = row
+            values = self._values(f"{path}, {position}", *row[1:])
             if language in names and str(values[language]) != self.language:
                 others[str(values[language])] += 1
                 return None
             if str(values[label]).strip() in self.unlabelled:
                 unlabelled += 1
                 return None
-            return self._example(f"{path}, {at}", at, names, values)
+            return self._example(f"{path}, {position}", position, names, values)
 
-        examples = [example for example in read_all(rows(path, split == "train"), read) if example]
+        examples = [
+            example for example in read_all(reader(path, split == "train"), read) if example
+        ]
         if not examples and others:
             raise InputError(
-                f"{path} holds no {self.row_name} of the language '{self.language}' (its column "
-                f"'{self.given[language]}' has {', '.join(sorted(others))}); write codes of the "
-                "study's 'languages' as the file has them."
+                f"{path} contains no {self.row_name} of the language '{self.language}' (its column "
+                f"'{self.study_columns[language]}' has {', '.join(sorted(others))}); write "
+                "codes of the study's 'languages' as in the file."
             )
         if not examples and not unlabelled:
             names = ", ".join(self._names((), False).values())
-            raise InputError(f"{path} holds no {self.row_name}; give rows of {names}.")
+            raise InputError(f"{path} contains no {self.row_name}; give rows of {names}.")
         warn_of_loss(
             str(path),
             unlabelled,
@@ -136,10 +139,10 @@ class ClassificationTask(Task[LabelledText, str]):
         return examples
 
     def labels(self, examples: Sequence[LabelledText]) -> tuple[str, ...]:
-        """`label_set`, else the labels of the training examples: by number, or alphabetically."""
-        found = {example.label for example in examples}
-        numbers = all(label.isdecimal() for label in found)
-        return self.label_set or tuple(sorted(found, key=int if numbers else str))
+        """`label_set`, or the sorted labels of the training examples."""
+        labels = {example.label for example in examples}
+        numbers = all(label.isdecimal() for label in labels)
+        return self.label_set or tuple(sorted(labels, key=int if numbers else str))
 
     def classes(self, examples: Sequence[LabelledText]) -> Counter[str]:
         """Examples by label."""
@@ -151,7 +154,7 @@ class ClassificationTask(Task[LabelledText, str]):
         tokenizer: PreTrainedTokenizerFast,
         encoding: Encoding,
     ) -> Features:
-        """One feature per example; of a pair, the longer text is truncated first.
+        """One feature per example; the longer text of a pair is truncated first.
 
         Errors: ValueError for a training example whose label is not among `encoding.labels`.
         """
@@ -186,7 +189,7 @@ class ClassificationTask(Task[LabelledText, str]):
         return example.label
 
     def majority(self, train_examples: Sequence[LabelledText]) -> str:
-        """The most frequent training label, the first of the label set among equals."""
+        """The most frequent training label; among equals, the first of the label set."""
         counts = self.classes(train_examples)
         return max(self.labels(train_examples), key=lambda label: counts[label])
 
@@ -197,19 +200,21 @@ class ClassificationTask(Task[LabelledText, str]):
     # --- reading ---
 
     def _names(self, present: Collection[str], training: bool) -> Names:
-        """The columns that a file must have, given those of its header, schema or first object."""
+        """The columns that a file must have, from those of its header, schema or first object."""
         *usual, language = self.column_names
         names: dict[str, str] = {}
         for name in usual:
-            known = [str(self.given.get(name, name))]
-            if name not in self.given:
-                known += self.other_names.get(name, ())
-            names[name] = next((one for one in known if one in present), known[0])
+            candidates = [str(self.study_columns.get(name, name))]
+            if name not in self.study_columns:
+                candidates += self.other_names.get(name, ())
+            names[name] = next((one for one in candidates if one in present), candidates[0])
         pair = usual[1]
-        if self.optional_pair and pair not in self.given and names[pair] not in present:
+        if self.optional_pair and pair not in self.study_columns and names[pair] not in present:
             del names[pair]
-        if language in self.given and not (training and self.given[language] not in present):
-            names[language] = str(self.given[language])
+        if language in self.study_columns and not (
+            training and self.study_columns[language] not in present
+        ):
+            names[language] = str(self.study_columns[language])
         return names
 
     def _tsv_rows(self, path: Path, training: bool) -> Iterator[Row]:
@@ -224,15 +229,15 @@ class ClassificationTask(Task[LabelledText, str]):
                 raise InputError(f"{path}, line {blank} is blank; remove it.")
             cells = line.split("\t")
             if not names:
-                given = self.given.values()
-                header = [c.strip() if c.strip() in given else c.strip().lower() for c in cells]
+                named = self.study_columns.values()
+                header = [c.strip() if c.strip() in named else c.strip().lower() for c in cells]
                 names = self._names(header, training)
-                surplus = self.optional_pair and not given and len(header) > len(names)
+                surplus = self.optional_pair and not named and len(header) > len(names)
                 if surplus or any(header.count(name) != 1 for name in names.values()):
                     raise InputError(
                         f"{path}, line {number}: the header is '{line[:60]}'; write "
-                        f"{', '.join(names.values())} with tabs between them, or say under "
-                        "'columns' in the study what they are called."
+                        f"{', '.join(names.values())} with tabs between them, or name "
+                        "them under 'columns' in the study."
                     )
                 continue
             yield f"line {number}", names, (header, cells)
@@ -253,7 +258,7 @@ class ClassificationTask(Task[LabelledText, str]):
             (value,) = value.values()
         if not isinstance(value, list):
             raise InputError(
-                f"{path} is no list of {self.row_name}s; give a list, or an object that holds one."
+                f"{path} is not a list of {self.row_name}s; give a list, or an object with one."
             )
         return self._objects(
             ((f"{self.row_name} {number}", row) for number, row in enumerate(value, start=1)),
@@ -274,7 +279,7 @@ class ClassificationTask(Task[LabelledText, str]):
         table = open_parquet(path, columns).read(columns=columns)
         if pa.types.is_nested(table.schema.field(columns[0]).type):
             raise InputError(
-                f"{path} holds several languages side by side (as all_languages of XNLI does); "
+                f"{path} has several languages in each row (like all_languages of XNLI); "
                 "name the file of one language, for example "
                 "{language}/test-00000-of-00001.parquet."
             )
@@ -287,18 +292,18 @@ class ClassificationTask(Task[LabelledText, str]):
             if classes and isinstance(row[label], int) and str(row[label]) not in self.unlabelled:
                 if not 0 <= row[label] < len(classes):
                     raise InputError(
-                        f"{path}, row {number}: the number {row[label]} stands for no label (0 to "
-                        f"{len(classes) - 1} do: {', '.join(classes)}); drop the row."
+                        f"{path}, row {number}: the number {row[label]} is not a label (use 0 to "
+                        f"{len(classes) - 1}: {', '.join(classes)}); drop the row."
                     )
                 row[label] = classes[row[label]]
             yield f"row {number}", names, row
 
     def _values(self, where: str, names: Names, row: Any) -> dict[str, Any]:
-        """What the columns of a row hold, by the names of the task type."""
+        """The values of a row, by the column names of the task type."""
         columns = list(names.values())
         if isinstance(row, tuple):
             header, cells = row
-            # the last columns of a line may be missing where they are not read, as in MultiNLI
+            # the last columns of a line may be missing if they are not read, as in MultiNLI
             if not max(map(header.index, columns)) < len(cells) <= len(header):
                 raise InputError(
                     f"{where} has {len(cells)} columns instead of {len(header)}; put a tab "
@@ -309,25 +314,27 @@ class ClassificationTask(Task[LabelledText, str]):
         if missing:
             raise InputError(
                 f"{where} lacks '{missing[0]}'; give an object with the keys {', '.join(columns)}, "
-                "or say under 'columns' in the study what they are called."
+                "or name its keys under 'columns' in the study."
             )
         return {name: row[column] for name, column in names.items()}
 
-    def _example(self, where: str, at: str, names: Names, values: dict[str, Any]) -> LabelledText:
+    def _example(
+        self, where: str, position: str, names: Names, values: dict[str, Any]
+    ) -> LabelledText:
         text, pair, label, _ = (values.get(name) for name in self.column_names)
         for name, value in zip(self.column_names, (text, pair), strict=False):
             if name in names and (not isinstance(value, str) or not value.strip()):
                 raise InputError(
                     f"{where}: no text under '{names[name]}'; write it or drop the {self.row_name}."
                 )
-        return LabelledText(at.rpartition(" ")[2], str(text), pair, self._label(label, where))
+        return LabelledText(position.rpartition(" ")[2], str(text), pair, self._label(label, where))
 
     def _label(self, value: Any, where: str) -> str:
         label = str(value).strip()
         label = self.other_labels.get(label, label)
         if not self.label_set:
             if not label or isinstance(value, bool) or not isinstance(value, str | int):
-                raise InputError(f"{where}: '{value}' is no label; write a word or an integer.")
+                raise InputError(f"{where}: '{value}' is not a label; write a word or an integer.")
             return label
         positions = {str(number): name for number, name in enumerate(self.label_set)}
         label = label if label in self.label_set else positions.get(label, "")

@@ -1,8 +1,8 @@
-"""Files with a word per line: which column holds the words, and which one their tags.
+"""Files with a word per line: finds the columns of the words and of their tags.
 
-Public data sets number the words (WikiNEuRal, UNER), have lines of comments (MultiCoNER, UNER),
-further columns behind the tags (UNER), several columns of tags (GermEval), or the code of the
-language before every word (the archives of WikiANN).
+Public data sets number the words (WikiNEuRal, UNER), have comment lines (MultiCoNER, UNER), more
+columns after the tags (UNER), several columns of tags (GermEval), or the code of the language
+before every word (the archives of WikiANN).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from langarith.errors import InputError, warn
 TAG = re.compile(r"O|[BIESLU]-\S+")
 """A tag of any scheme (:mod:`langarith.tasks.shared.spans`)."""
 PREFIX = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
-# A token may hold a no-break or ideographic space, which str.split() would take for a separator.
+# A token may contain a no-break or ideographic space, at which str.split() would split.
 SPACES = re.compile(r"[ \t]+")
 CHUNKS = frozenset("NP VP PP ADVP ADJP SBAR PRT CONJP INTJ LST UCP".split())
-"""Types of the chunk column of CoNLL-2003, the one column of IOB tags that stands before theirs."""
+"""Types of the chunk column of CoNLL-2003, also IOB tags, which precedes the column of entities."""
 HEAD = 2000
-"""Lines that show a layout."""
+"""Lines from which the layout is detected."""
 MOST = 0.9
-"""The share of these that must agree, so that a mistake in one does not hide the layout."""
+"""The share of these that must agree, so that single mistakes do not matter."""
 NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
-"""Of a word; 1-2 and 1.1 are of ranges and empty nodes of CoNLL-U, which are no words."""
+"""Number of a word; 1-2 and 1.1 are ranges and empty nodes of CoNLL-U, not words."""
 
 Line = tuple[int, str]
 """A line with its number from 1."""
 
 
 def split_columns(line: str) -> list[str]:
-    """The columns of a line, parted by tabs, or by spaces where the line has no tab."""
+    """The columns of a line, separated by tabs, or by spaces if the line has no tab."""
     return line.rstrip(" ").split("\t") if "\t" in line else SPACES.split(line.strip(" "))
 
 
@@ -42,30 +42,30 @@ def words_and_tags(
     path: Path,
     rows: Sequence[Line],
     ends_sentence: Callable[[str], bool],
-    given: Mapping[str, int | str],
+    study_columns: Mapping[str, int | str],
     *,
     recognise: bool = True,
 ) -> Iterator[Line]:
-    """The lines of a file, those of words as the word, a tab and its tag; without comments.
+    """The lines of a file without comments; lines of words as the word, a tab and its tag.
 
-    A line that lacks a column is given as it is. Where every word begins with the code of a
-    language (`en:`), this is left out, with a warning.
+    A line that lacks a column is not changed. If every word begins with the code of a language
+    (`en:`), the code is removed, with a warning.
 
     Args:
-        ends_sentence: whether a line stands between sentences.
-        given: numbers of columns from 1, as `token` and `tag`, by the study.
-        recognise: find the columns that are not given by their content, which is of entities; else
-            these are the first and the last one.
+        ends_sentence: whether a line separates sentences.
+        study_columns: numbers of the columns `token` and `tag` from 1, if the study names them.
+        recognise: detect the other columns by their content, which are tags of entities; otherwise
+            the first and the last column are used.
 
-    Errors: InputError for several columns that may be that of the tags, a column that the file does
-    not have, a word without the code that others have, and for lines of words that have more or
-    fewer columns than the others.
+    Errors: InputError for several possible columns of tags, a column that the file does not have, a
+    word without the code that others have, and lines of words with more or fewer columns than the
+    others.
     """
-    for name, column in given.items():
+    for name, column in study_columns.items():
         if isinstance(column, str):
             raise InputError(
-                f"{path} has columns without names, and the study's 'columns' calls that of the "
-                f"{name} '{column}'; write its number there, from 1."
+                f"{path} has columns without names, but the study's 'columns' gives '{column}' "
+                f"for the {name}; give its number instead, from 1."
             )
     comments = Comments(line for _, line in rows[:HEAD] if not ends_sentence(line))
     _check_widths(path, rows, ends_sentence, comments)
@@ -75,15 +75,15 @@ def words_and_tags(
             sentences.append([])
         elif not comments.has(line) and len(columns := split_columns(line)) == comments.usual:
             sentences[-1].append(columns)
-    word, tag, prefix, numbered = _layout(path, sentences, given, recognise)
+    word, tag, prefix, numbered = _layout(path, sentences, study_columns, recognise)
     if prefix:
-        warn(str(path), f"every token begins with '{prefix}', which is left out")
+        warn(str(path), f"every token begins with '{prefix}', which is removed")
     for number, line in rows:
         if ends_sentence(line):
             yield number, ""
         elif not comments.has(line):
             columns = split_columns(line)
-            if numbered and _no_word(columns[0]):
+            if numbered and _is_not_a_word(columns[0]):
                 continue
             if len(columns) > max(word, tag, 1):
                 text = columns[word]
@@ -97,14 +97,14 @@ def words_and_tags(
 
 
 class Comments:
-    """Which lines that begin with # are comments, and which have the word #."""
+    """Distinguishes comments from lines with the word #."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         lines = list(lines)
         words = [line for line in lines if not line.startswith("#")] or lines
         widths = Counter(width for width in map(_width, words) if width > 1)
         self.usual = widths.most_common(1)[0][0] if widths else 2
-        """Columns of most lines of words."""
+        """Number of columns of most lines of words."""
         self.tabs = all("\t" in line for line in words)
 
     def has(self, line: str) -> bool:
@@ -124,7 +124,7 @@ class Comments:
 def _check_widths(
     path: Path, rows: Sequence[Line], ends_sentence: Callable[[str], bool], comments: Comments
 ) -> None:
-    """Refuse lines of words that have more or fewer columns than most."""
+    """Refuse lines of words with more or fewer columns than most."""
     widths = Counter(_width(line) for _, line in rows)
     if len(widths.keys() - {0, 1}) < 2:
         return
@@ -137,16 +137,16 @@ def _check_widths(
         width = _width(row[1])
         if width not in (usual, 1) and not ends_sentence(row[1]) and not comments.has(row[1]):
             raise InputError(
-                f"{path}, line {row[0]} has {width} columns, and others have {usual}; put a tab "
-                "between the columns, since a token that holds a space is not one column where "
-                "spaces part them."
+                f"{path}, line {row[0]} has {width} columns, but others have {usual}; put a tab "
+                "between the columns, because without tabs a token with a space is split into "
+                "several columns."
             )
 
     read_all(rows, check)
 
 
 def _width(line: str) -> int:
-    """How many columns a line has; 0 for an empty one."""
+    """The number of columns of a line; 0 for an empty line."""
     tabs = line.count("\t")
     return tabs + 1 if tabs else len(SPACES.split(line.strip(" "))) if line else 0
 
@@ -154,7 +154,7 @@ def _width(line: str) -> int:
 def _layout(
     path: Path,
     sentences: Sequence[Sequence[Sequence[str]]],
-    given: Mapping[str, int | str],
+    study_columns: Mapping[str, int | str],
     recognise: bool,
 ) -> tuple[int, int, str, bool]:
     """The columns of the words and of the tags, from 0.
@@ -163,17 +163,17 @@ def _layout(
     """
     rows = [row for rows in sentences for row in rows]
     numbered = recognise and any(len(row) > 2 for row in rows) and _counts(sentences)
-    rows = [row for row in rows if not (numbered and _no_word(row[0]))]
+    rows = [row for row in rows if not (numbered and _is_not_a_word(row[0]))]
     columns = list(zip(*rows, strict=True))
     last = max(len(columns) - 1, 1)
-    for name, number in given.items():
+    for name, number in study_columns.items():
         if columns and int(number) > len(columns):
             raise InputError(
-                f"{path} has {len(columns)} columns, and the study's 'columns' says that the "
-                f"{name} is column {number}; correct it."
+                f"{path} has {len(columns)} columns, but the study's 'columns' names column "
+                f"{number} for the {name}; correct it."
             )
-    tag = int(given["tag"]) - 1 if "tag" in given else None
-    word = int(given["token"]) - 1 if "token" in given else None
+    tag = int(study_columns["tag"]) - 1 if "tag" in study_columns else None
+    word = int(study_columns["token"]) - 1 if "token" in study_columns else None
     if recognise and columns:
         if tag is None:
             tag = _tag_column(path, columns, numbered)
@@ -187,7 +187,7 @@ def _layout(
 
 
 def _tag_column(path: Path, columns: Sequence[Sequence[str]], numbered: bool) -> int:
-    """The column that holds tags: of those the one with entities, or the last one."""
+    """The column of tags: if there are several, the one with entities, or the last one."""
     last = len(columns) - 1
     tags = [i for i, column in enumerate(columns) if _is_tags(column)]
     entities = [i for i in tags if _has_entities(columns[i])]
@@ -195,8 +195,8 @@ def _tag_column(path: Path, columns: Sequence[Sequence[str]], numbered: bool) ->
         numbers = dict.fromkeys([*entities, last] if last in tags else entities)
         word = next((i for i in range(int(numbered), last) if i not in numbers), 0)
         raise InputError(
-            f"{path}: columns {' and '.join(str(i + 1) for i in numbers)} hold tags, as in "
-            "GermEval; say in the study's task which are to be read, for example "
+            f"{path}: columns {' and '.join(str(i + 1) for i in numbers)} are tags, as in "
+            "GermEval; name the columns to read in the study's task, for example "
             f"columns: {{token: {word + 1}, tag: {min(numbers) + 1}}}."
         )
     return entities[0] if entities else tags[0] if tags and last not in tags else last
@@ -212,8 +212,8 @@ def _counts(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
     )
 
 
-def _no_word(number: str) -> bool:
-    """Whether a number is that of a range or an empty node."""
+def _is_not_a_word(number: str) -> bool:
+    """Whether the first column is the number of a range or an empty node."""
     return NUMBER.fullmatch(number) is not None and not number.isdecimal()
 
 
@@ -222,17 +222,17 @@ def _is_tags(column: Sequence[str]) -> bool:
 
 
 def _has_entities(column: Sequence[str]) -> bool:
-    """Whether a column is one of tags with types, but not those of chunks."""
+    """Whether a column contains tags with types other than those of chunks."""
     types = {value[2:].upper() for value in column if value != "O" and TAG.fullmatch(value)}
     return _is_tags(column) and bool(types) and not types <= CHUNKS
 
 
 def _most(agrees: Iterable[object]) -> bool:
-    answers = [bool(answer) for answer in agrees]
-    return sum(answers) >= MOST * len(answers)
+    values = [bool(value) for value in agrees]
+    return sum(values) >= MOST * len(values)
 
 
 def _common_prefix(words: Sequence[str]) -> str:
-    """`en:` where every word begins with it and there are several, else ''."""
-    start = PREFIX.match(words[0]) if len(words) > 1 else None
-    return start[0] if start and all(word.startswith(start[0]) for word in words) else ""
+    """`en:` if there are several words and all begin with it, else ''."""
+    match = PREFIX.match(words[0]) if len(words) > 1 else None
+    return match[0] if match and all(word.startswith(match[0]) for word in words) else ""

@@ -1,7 +1,7 @@
-"""The metrics of the tasks as an `evaluate` module that lives here and needs no hub.
+"""The metrics of the tasks as a local `evaluate` module, without the hub.
 
-It computes by the task's own function. Importing `evaluate` takes seconds, and a call takes the
-predictions through Arrow, which is why the loops of training and of sweeps call `Task.counts`.
+It calls the task's own function. Importing `evaluate` takes seconds, and a call copies the
+predictions through Arrow, so the loops of training and of sweeps call `Task.counts` instead.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def _feature(kind: str) -> Any:
 def report(
     task: Task[Any, Any], predictions: Sequence[Any], references: Sequence[Any]
 ) -> dict[str, float]:
-    """The scores of a task by its `evaluate` module, in memory, without leaving a file."""
-    # evaluate makes a folder even for data that it keeps in memory
+    """The scores of a task by its `evaluate` module, in memory; no file is left."""
+    # evaluate creates a folder even for data that it keeps in memory
     with tempfile.TemporaryDirectory() as folder:
         metric = task.metric(cache_dir=folder, keep_in_memory=True)
         scores: dict[str, float] = metric.compute(predictions=predictions, references=references)

@@ -1,4 +1,4 @@
-"""Metrics of predictions that are classes, as counts per example and functions of their sums."""
+"""Metrics of classification, as counts per example and functions of their sums."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 CORRECT = "correct"
 
 
-def right(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
-    """`correct`: 1 for each example whose label is right."""
+def correct_counts(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """`correct`: 1 for each example with the correct label."""
     import numpy as np
 
     equal = [p == r for p, r in zip(predictions, references, strict=True)]
@@ -24,8 +24,8 @@ def accuracy(sums: Mapping[str, Any], total: str = "examples") -> dict[str, Any]
     return {"accuracy": 100 * sums[CORRECT] / sums[total]}
 
 
-def by_label(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each label how often it is right, and how often it occurs on either side: 0, 1 or 2."""
+def label_counts(predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """By label: 1 if it is predicted correctly, and its number in prediction and reference."""
     import numpy as np
 
     predicted, gold = np.array(predictions, dtype=object), np.array(references, dtype=object)
@@ -37,15 +37,15 @@ def by_label(predictions: Sequence[str], references: Sequence[str]) -> dict[str,
 
 
 def macro_f1(sums: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean of the F1 of each label, in percent, from sums of `by_label`.
+    """Mean of the F1 of each label, in percent, from sums of `label_counts`.
 
-    As `sklearn.metrics.f1_score(average="macro")`, over the labels that occur on either side; a
-    label that is never predicted rightly counts as 0.
+    As `sklearn.metrics.f1_score(average="macro")`, over the labels that occur in
+    predictions or references; a label that is never predicted correctly counts as 0.
     """
     import numpy as np
 
     labels = [name.removeprefix("total ") for name in sums if name.startswith("total ")]
-    right = np.stack([np.asarray(sums[f"right {label}"], dtype=float) for label in labels])
+    correct = np.stack([np.asarray(sums[f"right {label}"], dtype=float) for label in labels])
     total = np.stack([np.asarray(sums[f"total {label}"], dtype=float) for label in labels])
-    f1 = np.divide(2 * right, total, out=np.zeros_like(total), where=total > 0)
+    f1 = np.divide(2 * correct, total, out=np.zeros_like(total), where=total > 0)
     return {"macro_f1": 100 * f1.sum(axis=0) / np.maximum((total > 0).sum(axis=0), 1)}

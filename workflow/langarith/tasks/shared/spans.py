@@ -1,8 +1,8 @@
-"""Schemes in which tags mark the spans of entities, and their conversion to IOB2.
+"""Tagging schemes for spans of entities, and their conversion to IOB2.
 
 IOB2 begins each span with B-X and continues it with I-X. IOB1 (the original CoNLL-2003; Ramshaw and
-Marcus 1995) has I-X at the beginning, too, and B-X only after a span of the same type. BIOES marks
-the last word with E-X and a single one with S-X; BILOU has L-X and U-X for these (Ratinov and Roth
+Marcus 1995) also has I-X at the beginning, and B-X only after a span of the same type. BIOES marks
+the last word with E-X and a single word with S-X; BILOU has L-X and U-X for these (Ratinov and Roth
 2009).
 """
 
@@ -15,21 +15,21 @@ from itertools import pairwise
 from langarith.errors import InputError
 
 SCHEMES = {"iob2": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU"}
-"""The marks of each scheme, beside O."""
+"""The prefixes of each scheme, besides O."""
 
 _MARKS = {"S": "B", "U": "B", "E": "I", "L": "I"}
 
 
-def in_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
+def to_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
     """A tag of a scheme in IOB2.
 
     Args:
-        previous: what the tag before it in the sentence became, '' for the first, None where that
-            is not known, since it is a mistake.
+        previous: the converted previous tag of the sentence, '' for the first, None if it was
+            invalid.
         where: file and line, for messages.
 
-    Errors: InputError for what is no tag of the scheme, and for a tag that continues a span which
-    does not precede it.
+    Errors: InputError for a tag outside the scheme, and for a tag that continues a span that does
+    not precede it.
     """
     if not _fits(tag, scheme):
         other = next((name for name in ("bioes", "bilou") if _fits(tag, name)), None)
@@ -52,18 +52,18 @@ def in_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
 
 
 def scheme_of(sentences: Iterable[Sequence[str]]) -> str:
-    """The scheme that the tags of sentences show: IOB2 where they show no other one."""
+    """The scheme of the tags of sentences; IOB2 if the tags fit several."""
     rows = [("", *tags) for tags in sentences]
     marks = {tag[0] for _, *tags in rows for tag in tags}
     for name in ("bioes", "bilou"):
         if marks & set(SCHEMES[name][2:]):
             return name
-    begun = (
+    continues_nothing = (
         tag.startswith("I-") and before[2:] != tag[2:]
         for tags in rows
         for before, tag in pairwise(tags)
     )
-    return "iob1" if any(begun) else "iob2"
+    return "iob1" if any(continues_nothing) else "iob2"
 
 
 def _fits(tag: str, scheme: str) -> bool:

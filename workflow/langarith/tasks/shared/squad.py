@@ -1,7 +1,7 @@
 """Reading of questions in SQuAD files.
 
-Questions without an answer (SQuAD v2) are dropped, and offsets that count bytes (TyDiQA) become
-those of Unicode characters; warnings say how many, and where.
+Questions without an answer (SQuAD v2) are dropped, and byte offsets (TyDiQA) are converted to
+Unicode characters, both with a warning.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ANSWER = ("text", "answer_start")
 
 @dataclass(frozen=True)
 class QaExample:
-    """One question; `id` is the file's own; `starts` count Unicode code points from 0.
+    """One question; `id` as in the file; `starts` count Unicode code points from 0.
 
-    `file` is where it was read, for messages."""
+    `file` is its source, for messages."""
 
     id: str
     question: str
@@ -33,8 +33,8 @@ class QaExample:
     file: str
 
 
-Place = tuple[int, str, Any, Any]
-"""A question in its file: number of its article, where it is, its entry, that of its context."""
+Entry = tuple[int, str, Any, Any]
+"""A question of a file: number of its article, its position, its node, the node of its context."""
 
 
 def read_articles(path: Path) -> list[list[QaExample]]:
@@ -46,19 +46,19 @@ def read_articles(path: Path) -> list[list[QaExample]]:
 
 
 def _json_articles(path: Path) -> list[list[QaExample]]:
-    """The questions of each article; a node of the JSON is named like data[0].paragraphs[2]."""
+    """The questions of each article; nodes of the JSON are named like data[0].paragraphs[2]."""
     file = parse_json("\n".join(line for _, line in read_lines(path)), path, "the file")
-    places: list[Place] = []
-    for number, (at, article) in enumerate(_nodes(file, "data", "", path)):
-        for place, paragraph in _nodes(article, "paragraphs", at, path):
-            _text(paragraph, "context", place, path)
-            for where, question in _nodes(paragraph, "qas", place, path):
-                places.append((number, where, question, paragraph))
-    return _articles(places, path)
+    entries: list[Entry] = []
+    for number, (position, article) in enumerate(_nodes(file, "data", "", path)):
+        for location, paragraph in _nodes(article, "paragraphs", position, path):
+            _text(paragraph, "context", location, path)
+            for where, question in _nodes(paragraph, "qas", location, path):
+                entries.append((number, where, question, paragraph))
+    return _articles(entries, path)
 
 
 def _parquet_articles(path: Path) -> list[list[QaExample]]:
-    """The questions of each article: neighbouring rows of one title, or else of one context."""
+    """The questions of each article: consecutive rows of one title, or else of one context."""
     names = ["id", "question", "context", "answers"]
     file = open_parquet(path, names)
     title = "title" if "title" in file.schema_arrow.names else "context"
@@ -74,50 +74,50 @@ def _parquet_articles(path: Path) -> list[list[QaExample]]:
     )
 
 
-def _articles(places: Sequence[Place], path: Path) -> list[list[QaExample]]:
-    """The questions of each article, all of them checked."""
+def _articles(entries: Sequence[Entry], path: Path) -> list[list[QaExample]]:
+    """The checked questions of each article."""
     seen: set[str] = set()
-    in_bytes = _count_bytes(places)
+    in_bytes = _count_bytes(entries)
 
-    def read(place: Place) -> tuple[int, QaExample] | None:
-        number, where, entry, paragraph = place
+    def read(item: Entry) -> tuple[int, QaExample] | None:
+        number, where, node, paragraph = item
         context = _text(paragraph, "context", where, path)
-        example = _question(entry, context, where, path, in_bytes)
+        example = _question(node, context, where, path, in_bytes)
         if example.id in seen:
             raise InputError(f"{path}: the id '{example.id}' is used twice; make it unique.")
         seen.add(example.id)
         return (number, example) if example.answers else None
 
-    found = [pair for pair in read_all(places, read) if pair]
+    numbered = [pair for pair in read_all(entries, read) if pair]
     if in_bytes:
-        warn(str(path), "its answers start at bytes, which are read as Unicode characters")
-    if found and len(found) < len(places):
+        warn(str(path), "its answer starts count bytes; they are converted to Unicode characters")
+    if numbered and len(numbered) < len(entries):
         warn(
             str(path),
-            f"{len(places) - len(found):,} of {len(places):,} questions have no answer, as in "
+            f"{len(entries) - len(numbered):,} of {len(entries):,} questions have no answer, as in "
             "SQuAD v2, and are dropped",
         )
-    return [[e for _, e in group] for _, group in groupby(found, key=lambda pair: pair[0])]
+    return [[e for _, e in group] for _, group in groupby(numbered, key=lambda pair: pair[0])]
 
 
-def _count_bytes(places: Sequence[Place]) -> bool:
-    """Whether the answers of a file are in their contexts at bytes, and not at characters."""
-    return not _all_found(places, lambda context: context) and _all_found(places, str.encode)
+def _count_bytes(entries: Sequence[Entry]) -> bool:
+    """Whether the answer starts of a file count bytes and not characters."""
+    return not _all_found(entries, lambda context: context) and _all_found(entries, str.encode)
 
 
-def _all_found(places: Sequence[Place], code: Callable[[str], str | bytes]) -> bool:
-    """Whether all well-formed answers, of which there are some, are where they start."""
+def _all_found(entries: Sequence[Entry], code: Callable[[str], str | bytes]) -> bool:
+    """Whether there are answers, all well-formed and at their starts."""
     last: Any = None
     coded: Any = ""
     answers = 0
-    for _, _, entry, paragraph in places:
+    for _, _, node, paragraph in entries:
         context = paragraph.get("context") if isinstance(paragraph, dict) else None
-        if not isinstance(context, str) or not isinstance(entry, dict):
+        if not isinstance(context, str) or not isinstance(node, dict):
             return False
         if context is not last:
             last, coded = context, code(context)
         try:
-            for _, answer in _answers(entry, "", Path()):
+            for _, answer in _answers(node, "", Path()):
                 text, start = (answer[key] for key in ANSWER)
                 if start < 0 or not coded.startswith(code(text), start):
                     return False
@@ -127,8 +127,8 @@ def _all_found(places: Sequence[Place], code: Callable[[str], str | bytes]) -> b
     return answers > 0
 
 
-def _nodes(node: Any, key: str, at: str, path: Path) -> Iterator[tuple[str, Any]]:
-    name = f"{at}.{key}".lstrip(".")
+def _nodes(node: Any, key: str, position: str, path: Path) -> Iterator[tuple[str, Any]]:
+    name = f"{position}.{key}".lstrip(".")
     values = node.get(key) if isinstance(node, dict) else None
     if not isinstance(values, list):
         raise InputError(f"{path}: no list '{name}'; give SQuAD v1.1 JSON.")
@@ -136,22 +136,22 @@ def _nodes(node: Any, key: str, at: str, path: Path) -> Iterator[tuple[str, Any]
         yield f"{name}[{i}]", value
 
 
-def _text(node: Any, key: str, at: str, path: Path) -> str:
+def _text(node: Any, key: str, position: str, path: Path) -> str:
     text = node.get(key) if isinstance(node, dict) else None
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{path}: no text under {at}.{key}; write it or drop the entry.")
+        raise InputError(f"{path}: no text under {position}.{key}; write it or drop the entry.")
     return text
 
 
-def _question(node: Any, context: str, at: str, path: Path, in_bytes: bool) -> QaExample:
-    """A question; without answers, where it has none.
+def _question(node: Any, context: str, position: str, path: Path, in_bytes: bool) -> QaExample:
+    """A question, also if it has no answers.
 
     Args:
-        in_bytes: whether answers start at bytes of the context.
+        in_bytes: whether answer starts count bytes of the context.
     """
-    if isinstance(node, dict) and type(node.get("id")) is int:  # as GermanQuAD has them
+    if isinstance(node, dict) and type(node.get("id")) is int:  # as in GermanQuAD
         node = {**node, "id": str(node["id"])}
-    identity = _text(node, "id", at, path)
+    identity = _text(node, "id", position, path)
     question = _text(node, "question", f"question '{identity}'", path)
     where = f"question '{identity}'"
     if in_bytes:
@@ -162,15 +162,15 @@ def _question(node: Any, context: str, at: str, path: Path, in_bytes: bool) -> Q
         ]
     else:
         answers = [
-            _answer(answer, context, where, place, path)
-            for place, answer in _answers(node, where, path)
+            _answer(answer, context, where, location, path)
+            for location, answer in _answers(node, where, path)
         ]
     texts, starts = zip(*answers, strict=True) if answers else ((), ())
     return QaExample(identity, question, context, texts, starts, str(path))
 
 
 def _answers(node: Any, where: str, path: Path) -> Iterator[tuple[str, Any]]:
-    """The answers of a question: objects, or as `datasets` has them, lists of their parts."""
+    """The answers of a question: objects, or, as in `datasets`, lists of texts and starts."""
     lists = node.get("answers")
     if not isinstance(lists, dict):
         yield from _nodes(node, "answers", where, path)
@@ -185,13 +185,13 @@ def _answers(node: Any, where: str, path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{where}.answers[{i}]", dict(zip(ANSWER, pair, strict=True))
 
 
-def _answer(answer: Any, context: str, where: str, place: str, path: Path) -> tuple[str, int]:
-    text = _text(answer, "text", place, path)
+def _answer(answer: Any, context: str, where: str, location: str, path: Path) -> tuple[str, int]:
+    text = _text(answer, "text", location, path)
     start = answer.get("answer_start")
     if type(start) is not int:
         raise InputError(
-            f"{path}: {where} has the answer_start {start!r}, which is no integer; write a number "
-            "without a point or quotes."
+            f"{path}: {where} has the answer_start {start!r}, which is not an integer; write a "
+            "number without a point or quotes."
         )
     if start < 0 or not context.startswith(text, start):
         raise InputError(
@@ -202,7 +202,7 @@ def _answer(answer: Any, context: str, where: str, place: str, path: Path) -> tu
 
 
 def _correction(context: str, text: str) -> str:
-    at = context.find(text)
-    if at < 0:
-        return "correct the text, which is nowhere in the context"
-    return f"set answer_start to where it is in Unicode characters from 0 (first at {at})"
+    first = context.find(text)
+    if first < 0:
+        return "correct the text, which is not in the context"
+    return f"set answer_start to its position in Unicode characters from 0 (first at {first})"

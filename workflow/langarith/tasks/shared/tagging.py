@@ -1,6 +1,6 @@
 """Tagging of words: files of a word per line, first subwords, majority.
 
-A type adds what a line holds, its label set and its metric.
+A task type defines the content of a line, the label set and the metric.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class TaggedSentence:
-    """One sentence; `id` is the line number (from 1) of its first word, in parquet its row."""
+    """One sentence; `id` is the line number (from 1) of its first word, in parquet the row."""
 
     id: str
     words: tuple[str, ...]
@@ -46,12 +46,12 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> list[TaggedSentence]:
         """All sentences of a file: a word per line, a blank line between sentences.
 
-        Errors: InputError of `rows`, `word` and `following`, and for a file without sentences.
+        Errors: InputError of `rows`, `word` and `checked_tag`, and for a file without sentences.
         """
         self._refuse_cut(path, cut)
         sentences = list(self.sentences(path))
         if not sentences:
-            raise InputError(f"{path} holds no sentence; give {self.expected(path)}.")
+            raise InputError(f"{path} contains no sentence; give {self.expected_content(path)}.")
         return sentences
 
     def sentences(self, path: Path) -> Iterator[TaggedSentence]:
@@ -65,14 +65,14 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             if self.ends_sentence(line):
                 previous = ""
                 return number, ("", "")
-            before, previous = previous, None  # unknown if this line is a mistake
+            before, previous = previous, None  # None remains if this line is invalid
             where = f"{path}, line {number}"
             pair = self.word(line, where)
             if pair is None:
                 previous = before
                 return None
             word, tag = pair
-            previous = self.following(tag, before, where)
+            previous = self.checked_tag(tag, before, where)
             converted += previous != tag
             return number, (word, previous)
 
@@ -91,14 +91,14 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             tags.append(tag)
         if words:
             yield TaggedSentence(str(first), tuple(words), tuple(tags))
-        self.converted(path, converted)
+        self.report_conversion(path, converted)
 
     def rows(self, path: Path) -> Iterable[tuple[int, str]]:
-        """The lines of a file as `word` takes them, with their numbers from 1."""
+        """The lines of a file for `word`, with their numbers from 1."""
         return read_rows(path)
 
     def ends_sentence(self, line: str) -> bool:
-        """Whether a line separates sentences: a blank one."""
+        """Whether a line separates sentences: True for a blank line."""
         return not line.strip(" \t")
 
     @abstractmethod
@@ -110,23 +110,23 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
             where: file and line number, for messages.
         """
 
-    def following(self, tag: str, previous: str | None, where: str) -> str:
-        """The tag as it is learnt; one that cannot follow another is refused.
+    def checked_tag(self, tag: str, previous: str | None, where: str) -> str:
+        """The tag to learn; a tag that cannot follow the previous one is refused.
 
         Args:
-            tag: of a word, as the file has it.
-            previous: what this gave for the word before in the sentence, '' for the first word,
-                None where that is a mistake.
+            tag: of a word, as in the file.
+            previous: the result for the previous word of the sentence, '' for the first word, None
+                if that word was invalid.
             where: file and line number, for messages.
         """
         return tag
 
-    def converted(self, path: Path, count: int) -> None:
-        """Say how many tags `following` has changed."""
+    def report_conversion(self, path: Path, count: int) -> None:
+        """Report how many tags `checked_tag` has changed."""
 
     @abstractmethod
-    def expected(self, path: Path) -> str:
-        """What a file should hold, for the message on one that holds no sentence."""
+    def expected_content(self, path: Path) -> str:
+        """The content that a file should have, for the message about a file without sentences."""
 
     def check_lengths(
         self,
@@ -135,27 +135,27 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
         encoding: Encoding,
         where: str,
     ) -> None:
-        """Words beyond the truncation, as `Features.dropped_words` counts them."""
-        room = encoding.max_length
+        """Warn of words beyond the truncation, which `Features.dropped_words` counts."""
+        available = encoding.max_length
         if tokenizer is not None:
-            room -= tokenizer.num_special_tokens_to_add(False)
-        lost = 0
+            available -= tokenizer.num_special_tokens_to_add(False)
+        dropped = 0
         for example in examples:
             words = list(example.words)
             if tokenizer is None:
-                lost += max(0, len(words) - room)
-            # no word has more subwords than bytes and a mark of its start
-            elif sum(len(word.encode()) + 1 for word in words) > room:
+                dropped += max(0, len(words) - available)
+            # no word has more subwords than bytes, plus a start marker
+            elif sum(len(word.encode()) + 1 for word in words) > available:
                 encoded = tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
-                if len(encoded.word_ids) > room:
-                    kept = [word for word in encoded.word_ids[:room] if word is not None]
-                    lost += len(words) - (kept[-1] + 1 if kept else 0)
+                if len(encoded.word_ids) > available:
+                    kept = [word for word in encoded.word_ids[:available] if word is not None]
+                    dropped += len(words) - (kept[-1] + 1 if kept else 0)
         warn_of_loss(
             where,
-            lost,
+            dropped,
             sum(len(example.words) for example in examples),
-            f"words lie beyond the first {encoding.max_length} subwords of their sentences and are "
-            + ("not learnt from" if encoding.training else f"predicted {self.fallback}"),
+            f"words are beyond the first {encoding.max_length} subwords of their sentences and are "
+            + ("not learnt from" if encoding.training else f"predicted as {self.fallback}"),
             "put a blank line after each sentence, or raise 'max_length'",
         )
 
@@ -167,7 +167,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> Features:
         """One feature per sentence, truncated; the first subword of a word carries its label.
 
-        All other subwords are ignored (-100), as is a word whose tag the label set lacks.
+        All other subwords are ignored (-100), as is a word whose tag is not in the label set.
         `dropped_words` counts the words beyond the truncation (paper appendix: 128 subwords).
         """
         import numpy as np
@@ -208,8 +208,8 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> list[list[str]]:
         """One tag per word from class ids per subword.
 
-        A word without a subword, because truncation cut it off or the tokenizer deletes its
-        characters, is predicted `fallback`.
+        A word without a subword, because of truncation or because the tokenizer deletes its
+        characters, is predicted as `fallback`.
         """
         import numpy as np
 
@@ -229,7 +229,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     def entropy(
         self, features: Features, outputs: Sequence[Any], entropies: Sequence[Any]
     ) -> float:
-        """Mean over the words that have a subword, each by its first one; 0 where there is none."""
+        """Mean over the first subwords of all words that have one; 0 if there are none."""
         import numpy as np
 
         pairs = zip(entropies, features.alignment, strict=True)
@@ -241,7 +241,7 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
         return list(example.tags)
 
     def majority(self, train_examples: Sequence[TaggedSentence]) -> str:
-        """The most frequent training tag, the first of the label set among equals."""
+        """The most frequent training tag; among equals, the first of the label set."""
         counts = Counter(tag for example in train_examples for tag in example.tags)
         return max(self.labels(train_examples), key=lambda label: counts[label])
 
