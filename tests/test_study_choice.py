@@ -46,7 +46,7 @@ def study(folder: Path, text: str):
     [
         (
             "selection: oracle",
-            "selection: oracle looks at test labels and is shown for comparison only",
+            "selection: oracle uses test labels and is shown for comparison only",
         ),
         ("selection: left", "selection: left is one adapter and is shown for comparison only"),
         ("selection: right", "name one of validation, transfer, entropy, mlm, norm, fixed"),

@@ -193,7 +193,7 @@ def test_missing_file_is_refused(tmp_path: Path, task: Any) -> None:
 
 @pytest.mark.parametrize("task", [NER, NLI, POS, CLASSIFICATION])
 def test_only_qa_is_cut(tmp_path: Path, task: Any) -> None:
-    assert f"a {task.type} file, which cannot be cut" in refusal(
+    assert f"a {task.type} file cannot be cut" in refusal(
         task, tmp_path / "a", cut="half", split="test"
     )
 
