@@ -446,7 +446,7 @@ def test_a_wide_bottleneck_computes_the_average_in_any_order(seeds, data) -> Non
 def test_what_is_no_plain_bottleneck_is_refused() -> None:
     gated = bottleneck(1) | {"encoder.layer.0.output.adapters.gate.weight": torch.ones(1, 3)}
     with pytest.raises(
-        InputError, match=r"and these have 'encoder\.layer\.0\.output\.adapters\.gate"
+        InputError, match=r"but these also have 'encoder\.layer\.0\.output\.adapters\.gate"
     ):
         merging.get("outputs").merger([gated, gated])
 

@@ -333,4 +333,4 @@ def test_a_ready_made_adapter_is_merged_instead_of_a_trained_one(
                "studies/hub.yaml")  # fmt: skip
     assert done.returncode == 1
     assert "models.tiny.adapters.fr: the adapter in" in done.stdout + done.stderr
-    assert "(non_linearity relu and not gelu_new)" in done.stdout + done.stderr
+    assert "(non_linearity relu instead of gelu_new)" in done.stdout + done.stderr

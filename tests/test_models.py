@@ -314,7 +314,7 @@ def test_folder_without_an_adapter_is_refused(
         folder.mkdir()
         for name in files:
             (folder / name).write_text(json.dumps({"name": "es"}))
-    with pytest.raises(InputError, match=r"no adapter_config\.json and adapter\.safetensors there"):
+    with pytest.raises(InputError, match=r"no adapter_config\.json and adapter\.safetensors; name"):
         read_adapter(folder)
     model = encoders.load_encoder(base)
     with pytest.raises(InputError, match=f"^{folder}: "):
@@ -401,8 +401,8 @@ def test_adapters_of_one_configuration_fit(base: Path, tmp_path: Path) -> None:
     ("shape", "says"),
     [
         ({"reduction_factor": 4}, "reduction_factor 4 instead of 2.0, size of encoder.layer.0."),
-        ({"non_linearity": "relu"}, "(non_linearity relu and not gelu_new); only"),
-        ({"invertible_reduction_factor": None}, "inv_adapter None and not nice"),
+        ({"non_linearity": "relu"}, "(non_linearity relu instead of gelu_new); only"),
+        ({"invertible_reduction_factor": None}, "inv_adapter None instead of nice"),
     ],
 )
 def test_an_adapter_of_another_configuration_is_refused(
@@ -429,8 +429,9 @@ def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path)
     describe(ready, model_type="bert", hidden_size=768)
     with pytest.raises(InputError) as caught:
         ready_made.refuse_mismatched({"a": ready}, initial, base, trained=False)
-    assert "does not fit the base model (model_type bert and not xlm-roberta, hidden_size 768" in (
-        str(caught.value)
+    assert (
+        "does not fit the base model (model_type bert instead of xlm-roberta, hidden_size 768"
+        in (str(caught.value))
     )
 
 

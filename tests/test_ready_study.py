@@ -80,9 +80,9 @@ def test_a_task_adapter_that_cannot_be_used_is_refused_with_the_study(tmp_path: 
         tmp_path, **key
     )
     for changes, says in (
-        ({"head_type": "classification"}, "is of type classification, and the task takes one of"),
+        ({"head_type": "classification"}, "is of type classification, but the task needs one of"),
         ({"label2id": None}, "does not say what its 7 outputs mean"),
-        ({"num_labels": None}, "no num_labels in it"),
+        ({"num_labels": None}, "it has no num_labels"),
     ):
         write_adapter(folder, **changes)
         line = line_of(tmp_path, **key)
