@@ -299,7 +299,7 @@ def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> 
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [
-        ("a.csv", "a,b", "of no format"),
+        ("a.csv", "a,b", "in no format"),
         ("en.txt", "", "empty"),
         ("en.txt", b"\xff\xfe\0", "not UTF-8"),
         ("notes.txt", "text", "raw text without a language code in its path"),
