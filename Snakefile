@@ -23,7 +23,7 @@ if not STUDY.allow_missing:
     include: f"{ROOT}/rules/data.smk"  # raw shards and task files
     include: f"{ROOT}/rules/models.smk"  # tokenizer, token streams, base model, initial adapters
     include: f"{ROOT}/rules/adapters.smk"  # language adapters, task adapters
-    include: f"{ROOT}/rules/evaluation.smk"  # merged evaluations, lambda chosen
+    include: f"{ROOT}/rules/evaluation.smk"  # merges, their scores, the choice of lambda
 
 
 include: f"{ROOT}/rules/relatedness.smk"  # which language is related to which
@@ -35,7 +35,7 @@ include: f"{ROOT}/rules/questions.smk"  # check, plan
 # A message instead of the names of all files, which Snakemake would print.
 rule all:
     message:
-        "Everything that the study asks for is there"
+        "All results of the study exist"
     default_target: True
     localrule: True
     input:
@@ -50,7 +50,7 @@ for experiment in experiments.EXPERIMENTS:
         name:
             experiment
         message:
-            "All that was asked of {rule} is there"
+            "All results of {rule} exist"
         localrule: True
         input:
             experiment_results(experiment),

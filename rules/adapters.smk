@@ -22,7 +22,7 @@ rule check_adapters:
         languages=lambda wildcards: ready_adapters(wildcards.model),
         trained=lambda wildcards: trains_adapters(wildcards.model),
         code=fingerprint("check_adapters"),
-    priority: 10  # before hours of training that it could make useless
+    priority: 10  # before hours of training that would be useless if it fails
     conda:
         ENVIRONMENT
     script:
@@ -74,8 +74,8 @@ rule train_task_adapter:
         train=task_split("train"),
         validation=task_split("validation"),
         test=task_split("test"),
-        checked=lambda wildcards: checked(wildcards.task, STUDY.task_language),
-        adapters=lambda wildcards: checked_adapters(wildcards.model, STUDY.task_language),
+        checked=lambda wildcards: task_check(wildcards.task, STUDY.task_language),
+        adapters=lambda wildcards: adapter_check(wildcards.model, STUDY.task_language),
     output:
         adapter=expand(
             f"{TASK_ADAPTER}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True
@@ -104,7 +104,7 @@ rule train_task_adapter:
         "../workflow/scripts/train_task_adapter.py"
 
 
-# Where one is ready-made. Also the proof that it fits the base model and the task.
+# Only for ready-made task adapters; also checks that they fit the base model and the task.
 rule score_task_adapter:
     message:
         "Scoring the ready-made {wildcards.task} adapter of {wildcards.model} on the task language, seed {wildcards.seed}"
@@ -116,10 +116,10 @@ rule score_task_adapter:
         train=task_split("train"),
         validation=task_split("validation"),
         test=task_split("test"),
-        checked=lambda wildcards: checked(wildcards.task, STUDY.task_language),
-        adapters=lambda wildcards: checked_adapters(wildcards.model, STUDY.task_language),
+        checked=lambda wildcards: task_check(wildcards.task, STUDY.task_language),
+        adapters=lambda wildcards: adapter_check(wildcards.model, STUDY.task_language),
     output:
-        # a copy, so that what follows is the same as for one that is trained here
+        # a copy, so that later jobs are the same as for an adapter that is trained here
         adapter=expand(
             f"{READY_TASK}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True
         ),

@@ -2,7 +2,7 @@
 
 from langarith.cluster import costs
 
-# A profile's settings for `sweep` apply to every sweep_{method}, whatever methods a study has.
+# A profile's settings for `sweep` apply to every sweep_{method}, for all methods of a study.
 share_profile_settings("sweep", [sweep_rule(*kind) for kind in SWEEPS])
 
 NEEDS = costs.Needs(STUDY)
@@ -18,7 +18,7 @@ def request(need):
 
 
 def member(need):
-    """The same for a member of a group, whose members run one after another (profiles/slurm)."""
+    """The request of a group's member; members run one after another (profiles/slurm)."""
     return request(need) | {"turn": 1}
 
 
@@ -36,7 +36,7 @@ def gpu_training(need):
 
 
 def gpu_scoring():
-    """Resources of the scores of a ready-made task adapter, which are those of a sweep's one point."""
+    """Resources for scoring a ready-made task adapter: those of one point of a sweep."""
     return request(lambda wildcards: NEEDS.scoring(wildcards.model, wildcards.task)) | {
         "gpu": 1,
         "attempt": attempt,

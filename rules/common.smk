@@ -39,7 +39,7 @@ R = STUDY.results_dir
 CHECKPOINTS = STUDY.checkpoint_dir or f"{R}/checkpoints"
 ENVIRONMENT = f"{ROOT}/envs/langarith.yaml"
 
-# --- path patterns: langarith.layout has them, relative to the results folder ---
+# --- path patterns, which langarith.layout has relative to the results folder ---
 TOKENIZER_FILES, ENCODER_FILES = layout.TOKENIZER_FILES, layout.ENCODER_FILES
 ADAPTER_FILES, HEAD_FILES = layout.ADAPTER_FILES, layout.HEAD_FILES
 TOKENIZER = f"{R}/{layout.TOKENIZER}"
@@ -75,7 +75,7 @@ def attempt(wildcards, attempt):
     return attempt
 
 
-# --- what a job reads ---
+# --- inputs of jobs ---
 def folder_files(folder, names, **wildcards):
     return [f"{folder.format(**wildcards)}/{name}" for name in names]
 
@@ -89,8 +89,8 @@ def base_model(name, pretrained, files):
 
 
 def tokenizer(wildcards):
-    """Tokenizer files of a model; a model that starts from another one has that one's."""
-    # a tokenizer's class may be named in the model's configuration alone
+    """Tokenizer files of a model, or of the model that it starts from."""
+    # only the model's configuration may name the tokenizer's class
     files = [*TOKENIZER_FILES[:2], "config.json"]
     return start_files(wildcards, files) or base_model(wildcards.model, TOKENIZER, files)
 
@@ -99,8 +99,8 @@ def start_files(wildcards, files=ENCODER_FILES):
     """Files of the model that a pretrained one starts from; none if it starts from nothing."""
     if STUDY.models[wildcards.model].source != "pretrain":
         return []
-    given = [sources.given_file(STUDY, wildcards.model, file) for file in files]
-    return given if all(given) else []
+    paths = [sources.given_file(STUDY, wildcards.model, file) for file in files]
+    return paths if all(paths) else []
 
 
 def encoder(wildcards):
@@ -146,7 +146,7 @@ def language_adapter(model, operand, seed):
     operand = Operand.parse(operand)
     if sources.ready_adapter(STUDY, model, operand, ""):
         return [sources.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
-    folder = of_adapter(LANGUAGE_ADAPTER, model, str(operand), seed)
+    folder = adapter_path(LANGUAGE_ADAPTER, model, str(operand), seed)
     return [f"{folder}/{file}" for file in ADAPTER_FILES]
 
 
@@ -167,10 +167,10 @@ def trains_adapters(model):
     return len(ready_adapters(model)) < len(operands(model))
 
 
-def checked_adapters(model, *operands):
-    """Proof that the ready-made adapters among operands fit all that are merged on a model.
+def adapter_check(model, *operands):
+    """The check that ready-made adapters among operands fit all adapters merged on a model.
 
-    Adapters trained here need no proof.
+    Adapters that are trained here need no check.
     """
     ready = [sources.ready_adapter(STUDY, model, Operand.parse(text), "") for text in operands]
     return READY_CHECK.format(model=model) if any(ready) else []
@@ -182,7 +182,7 @@ def task_language_adapter(wildcards):
 
 
 def ready_task_adapter(wildcards):
-    """Files of a ready-made task adapter and its head, where they are; none where one is trained."""
+    """Files of a ready-made task adapter and its head; none if it is trained here."""
     files = [
         sources.ready_task_adapter(STUDY, wildcards.model, wildcards.task, file)
         for file in [*ADAPTER_FILES, *HEAD_FILES]
@@ -191,7 +191,7 @@ def ready_task_adapter(wildcards):
 
 
 def task_adapter_folder(model, task, seed):
-    """The folder of a task adapter: that of its training, or where a ready-made one is copied to."""
+    """The folder of a task adapter: of its training, or of the copy of a ready-made one."""
     ready = task in STUDY.models[model].task_adapters
     return (READY_TASK if ready else TASK_ADAPTER).format(model=model, task=task, seed=seed)
 
@@ -207,32 +207,32 @@ def task_split(split):
     return lambda wildcards: sources.task_file(STUDY, wildcards.task, STUDY.task_language, split)
 
 
-def checked(task, language):
-    """Proof that the files of a user or of the hub can be read; generated files need none."""
+def task_check(task, language):
+    """The check that a task's files can be read; generated files need none."""
     if STUDY.tasks[task].source == "miniature":
         return []
     return CHECK.format(task=task, language=language)
 
 
-# --- input, output and parameters of a sweep, whatever its method ---
+# --- input, output and parameters of sweeps of all methods ---
 def cell_inputs(method):
     """Files of one cell: the operands, the task adapter with its task, the base model.
 
-    One function of `unpack` for all of them: Snakemake looks at the signature of every function
-    for every job, which takes longer than what the functions do.
+    One function for `unpack` returns all of them: Snakemake inspects the signature of every
+    function for every job, which takes longer than the functions themselves.
     """
     return lambda wildcards: merge_inputs(wildcards, method) | {
         "task_adapter": task_adapter(wildcards),
         "validation": sources.task_file(STUDY, wildcards.task, wildcards.target, "validation"),
         "test": sources.task_file(STUDY, wildcards.task, wildcards.target, "test"),
-        "checked": checked(wildcards.task, wildcards.target),
+        "checked": task_check(wildcards.task, wildcards.target),
     }
 
 
 def merge_inputs(wildcards, method):
     """Files of a merge of language adapters: the operands and the base model."""
     operands = wildcards.operands.split("+")
-    # adapters that are trained here start from it, so that it is there whatever the method
+    # adapters that are trained here start from it, so that it exists for every method
     ready = any(
         sources.ready_adapter(STUDY, wildcards.model, Operand.parse(operand), "")
         for operand in operands
@@ -246,7 +246,7 @@ def merge_inputs(wildcards, method):
             for file in language_adapter(wildcards.model, operand, wildcards.seed)
         ],
         "origin": [] if ready else initial_adapter("language")(wildcards),
-        "adapters": checked_adapters(wildcards.model, *operands),
+        "adapters": adapter_check(wildcards.model, *operands),
         "fishers": [
             fisher_file(wildcards.model, operand, wildcards.seed)
             for operand in operands
@@ -256,7 +256,7 @@ def merge_inputs(wildcards, method):
 
 
 def masked_lm_inputs(wildcards):
-    """Files of the masked-LM losses of a merge: the held-out raw text of the target, too."""
+    """Files of the masked-LM losses of a merge, with the held-out raw text of the target."""
     return merge_inputs(wildcards, wildcards.method) | {
         "tokens": held_out(wildcards.model, wildcards.target)
     }
@@ -270,10 +270,10 @@ def held_out(model, language):
 
 def fisher_file(model, operand, seed):
     """The Fisher information of one language adapter."""
-    return f"{of_adapter(FISHER, model, operand, seed)}/{layout.FISHER_FILE}"
+    return f"{adapter_path(FISHER, model, operand, seed)}/{layout.FISHER_FILE}"
 
 
-def of_adapter(pattern, model, operand, seed):
+def adapter_path(pattern, model, operand, seed):
     """A pattern of paths with the wildcards of one language adapter."""
     operand = Operand.parse(operand)
     return pattern.format(model=model, language=operand.language, budget=operand.budget, seed=seed)
@@ -282,7 +282,7 @@ def of_adapter(pattern, model, operand, seed):
 def sweep_outputs(method, operands):
     """Files of the cells of a method: a score per point, the chosen one, predictions, record.
 
-    A refined search has more points, which only the job can know; its record names their files.
+    A refined search has more points, which are only known in the job; its record lists their files.
     """
     folder = CELL.replace("{method}", method)
     points = map(point_text, grid.search(STUDY, method, operands).first)
@@ -299,7 +299,7 @@ SWEEPS = experiments.sweeps(STUDY)  # method and number of operands of each rule
 
 
 def sweep_rule(method, operands):
-    """`sweep_la`; of more operands than it must have `sweep_la_3`: points depend on both."""
+    """`sweep_la`, or `sweep_la_3` for more than the fewest operands: points depend on both."""
     fewest = merging.get(method).fewest_operands
     return f"sweep_{method}" if operands == fewest else f"sweep_{method}_{operands}"
 

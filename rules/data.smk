@@ -81,7 +81,7 @@ rule check_task_data:
                 for split in sources.needed_splits(STUDY, wildcards.language)
             }
         ),
-        # what the training data hold, for a target
+        # for a target, the check of the training data
         source=lambda wildcards: (
             []
             if wildcards.language == STUDY.task_language

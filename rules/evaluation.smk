@@ -74,7 +74,7 @@ rule score_masked_lm:
         "../workflow/scripts/score_masked_lm.py"
 
 
-# For merge methods that weigh parameters by their Fisher information, and for no others. A job is one
+# Only for merge methods that weigh parameters by their Fisher information. A job is one
 # language adapter, on the held-out text of its own language: all sweeps that merge it share the file.
 rule estimate_fisher:
     message:

@@ -1,23 +1,23 @@
 # Inputs and parameters of experiments: their cells, the choice of lambda, tables, figures, the report.
 
-# related languages are proposed before any experiment can run
+# related languages can be proposed for every study, before any experiment can run
 OFFERED = {*STUDY.experiments, "related_languages"}
 
 
 @cache
-def asked(found, *arguments):
+def from_grid(function, *arguments):
     """Call a grid function, mostly of an experiment; a mistake ends the run with one sentence."""
     for name in arguments:
         if name in experiments.EXPERIMENTS and name not in OFFERED:
             missing_experiment(name)
     try:
-        return found(STUDY, *arguments)
+        return function(STUDY, *arguments)
     except InputError as error:
         refuse(error)
 
 
 def cells(experiment):
-    return asked(experiments.cells, experiment)
+    return from_grid(experiments.cells, experiment)
 
 
 def cell_file(cell, name):
@@ -33,12 +33,12 @@ def adapter_folder(run):
 
 # With allow_missing the rules that train and evaluate are left out of the workflow, and a table is
 # made from the existing files. Without it, all files are required.
-def there(paths):
+def existing(paths):
     return [path for path in paths if os.path.exists(path)] if STUDY.allow_missing else paths
 
 
 def is_swept(cell, experiment):
-    """Whether all exists that the rows of a cell in an experiment's table are made from."""
+    """Whether all files exist that the rows of a cell in an experiment's table are made from."""
     files = [cell_file(cell, name) for name in ("selected.json", "outcomes.parquet")]
     if choice.shows_choice(experiment):
         files += [file for part in choice_files(cell) for file in part]
@@ -47,14 +47,13 @@ def is_swept(cell, experiment):
 
 def swept_cells(experiment):
     """Cells of an experiment; with allow_missing those that have been swept."""
-    shown = cells(experiment)
-    return [c for c in shown if not STUDY.allow_missing or is_swept(c, experiment)]
+    return [c for c in cells(experiment) if not STUDY.allow_missing or is_swept(c, experiment)]
 
 
 # --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
 def other_targets(cell):
     """Sweeps of other targets in the place of a cell, see `selection.group_key`."""
-    return [cell_file(other, "selected.json") for other in asked(choice.others)[cell]]
+    return [cell_file(other, "selected.json") for other in from_grid(choice.others)[cell]]
 
 
 def losses_file(cell):
@@ -62,41 +61,41 @@ def losses_file(cell):
 
 
 def choice_files(cell):
-    """What the study's rule looks at beside the cell, which are sweeps of other targets and losses."""
+    """Files that the study's rule needs besides the cell: sweeps of other targets, and losses."""
     needs = selection.get(STUDY.selection).needs
     others = other_targets(cell) if "other targets" in needs else []
     return others, [losses_file(cell)] if "raw text" in needs else []
 
 
 def sweeps_of_other_targets(wildcards):
-    """Sweeps that a choice of an experiment looks at, beside its own."""
+    """Sweeps of other targets that the choices of an experiment need, without its own."""
     if "other targets" not in choice.needs(STUDY, wildcards.experiment):
         return []
     own = set(selections(wildcards))
-    found = [file for c in swept_cells(wildcards.experiment) for file in other_targets(c)]
-    return there([file for file in dict.fromkeys(found) if file not in own])
+    others = [file for c in swept_cells(wildcards.experiment) for file in other_targets(c)]
+    return existing([file for file in dict.fromkeys(others) if file not in own])
 
 
 def losses_of_cells(wildcards):
-    """Masked-LM losses that the choices of an experiment are made by."""
+    """Masked-LM losses that the choices of an experiment need."""
     if "raw text" not in choice.needs(STUDY, wildcards.experiment):
         return []
-    return there(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
+    return existing(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
 
 
 def losses_of_texts(wildcards):
-    """Masked-LM losses that are numbers of an experiment."""
-    return there(list(map(losses_file, experiments.texts(STUDY, wildcards.experiment))))
+    """Masked-LM losses that an experiment reports."""
+    return existing(list(map(losses_file, experiments.texts(STUDY, wildcards.experiment))))
 
 
 def chosen_points(wildcards):
-    """The choices of the study's rule; none where it is the choice that sweeps make themselves."""
+    """The choices of the study's rule; none if sweeps make these choices themselves."""
     own = STUDY.selection != "validation" and choice.shows_choice(wildcards.experiment)
     return [CHOSEN.format(**wildcards)] if own else []
 
 
 def of_label_free(function):
-    """An input function or parameter of the experiment label_free, for rules of this one alone."""
+    """An input function or parameter of label_free, for rules that only this experiment has."""
     return lambda _: function(SimpleNamespace(experiment="label_free"))
 
 
@@ -111,40 +110,38 @@ def outcomes_of_cells(wildcards):
 
 
 def gains_table(wildcards):
-    """The intervals of the gains of an experiment; none where it states no gains."""
+    """The intervals of the gains of an experiment; none if it has no gains."""
     return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
 
 
 def choices_table(wildcards):
-    """How sure the choices on validation are; none where an experiment shows no such choice."""
-    shown = states_choices(wildcards.experiment)
-    return [CHOICES.format(**wildcards)] if shown else []
+    """The table of choices on validation; none if an experiment shows no such choice."""
+    return [CHOICES.format(**wildcards)] if has_choices(wildcards.experiment) else []
 
 
-def states_choices(experiment):
-    """Whether an experiment says how sure its choices are: those of the rule `validation`."""
+def has_choices(experiment):
+    """Whether an experiment has a table of choices, which are those of the rule `validation`."""
     view = experiments.EXPERIMENTS[experiment]
     return view.choices and (STUDY.selection == "validation" or not choice.shows_choice(experiment))
 
 
 def price_table(wildcards):
-    """What labels are worth, beside the rules that need none."""
-    shown = wildcards.experiment == "label_free"
-    return [TABLE.format(experiment=LABEL_PRICE)] if shown else []
+    """The price of labels, for the table of the rules."""
+    needed = wildcards.experiment == "label_free"
+    return [TABLE.format(experiment=LABEL_PRICE)] if needed else []
 
 
 def claims_table(wildcards):
-    """What the study says of the paper's claims, beside the numbers that are compared."""
+    """The verdicts on the paper's claims, for the table of the paper's numbers."""
     return [CLAIMS] if wildcards.experiment == "reproduction" else []
 
 
 def task_types(wildcards):
     """The type of each task of an experiment."""
-    shown = cells(wildcards.experiment)
-    return {cell.task: sources.task_type(STUDY, cell.task) for cell in shown}
+    return {c.task: sources.task_type(STUDY, c.task) for c in cells(wildcards.experiment)}
 
 
-def compared():
+def compared_experiments():
     """Experiments whose scores are compared with the paper's."""
     wanted = [name for name in ("relatedness", "ties") if name in STUDY.experiments]
     return [SimpleNamespace(experiment=name) for name in wanted]
@@ -152,12 +149,16 @@ def compared():
 
 def compared_outcomes(_):
     """The counts behind the scores that are compared with the paper's."""
-    return list(dict.fromkeys(path for named in compared() for path in outcomes_of_cells(named)))
+    return list(
+        dict.fromkeys(path for named in compared_experiments() for path in outcomes_of_cells(named))
+    )
 
 
 def compared_types():
     """The type of each task whose scores are compared with the paper's."""
-    return {task: kind for named in compared() for task, kind in task_types(named).items()}
+    return {
+        task: kind for named in compared_experiments() for task, kind in task_types(named).items()
+    }
 
 
 def missing_cells(wildcards):
@@ -165,12 +166,12 @@ def missing_cells(wildcards):
     if not STUDY.allow_missing:
         return []
     name = wildcards.experiment
-    lost = [
+    missing = [
         (cell, CELL.removeprefix(f"{R}/evaluation/"), first_metric(cell.task))
         for cell in cells(name)
         if not is_swept(cell, name)
     ]
-    lost += [
+    missing += [
         (cell, MASKED_LM.removeprefix(f"{R}/"), MASKED_LM_LOSS)
         for cell in experiments.texts(STUDY, name)
         if not os.path.exists(losses_file(cell))
@@ -180,9 +181,9 @@ def missing_cells(wildcards):
         | {
             "cell": place.format(**cell.wildcards),
             "metric": metric,
-            "log": blamed_log(cell),
+            "log": failed_log(cell),
         }
-        for cell, place, metric in lost
+        for cell, place, metric in missing
     ]
 
 
@@ -191,8 +192,8 @@ def first_metric(task):
     return tasks.get(sources.task_type(STUDY, task)).metrics[0]
 
 
-def blamed_log(cell):
-    """The log of the first upstream job of an adapter that left no file, or else of the sweep."""
+def failed_log(cell):
+    """The log of the first upstream adapter job without output, or else of the sweep."""
     for run in experiments.runs_of(STUDY, [cell]):
         ready = sources.is_ready(STUDY, run)
         if ready and run.kind == "language":
@@ -205,46 +206,46 @@ def blamed_log(cell):
     if os.path.exists(cell_file(cell, "selected.json")):
         if not all(map(os.path.exists, choice_files(cell)[1])):
             return MASKED_LM_LOG.format(**cell.wildcards)
-        for other in asked(choice.others)[cell]:
+        for other in from_grid(choice.others)[cell]:
             if not os.path.exists(cell_file(other, "selected.json")):
-                return blamed_log(other)
+                return failed_log(other)
     if merging.get(cell.method).needs_fisher:
         for operand in map(str, cell.operands):
             if not os.path.exists(fisher_file(cell.model, operand, cell.seed)):
-                return of_adapter(FISHER_LOG, cell.model, operand, cell.seed)
+                return adapter_path(FISHER_LOG, cell.model, operand, cell.seed)
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
 
 
 def new_points(wildcards):
     """Lambdas that a finer grid adds to sweeps that have run.
 
-    Snakemake does not rerun a job because of an output that it never made and that no other job
-    needs, so a finer grid would go unnoticed without these inputs.
+    Snakemake does not rerun a job for a new output that no other job needs, so that without these
+    inputs a finer grid would have no effect.
     """
-    found = []
+    files = []
     for cell in cells(wildcards.experiment):
         folder = CELL.format(**cell.wildcards)
-        made = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        if "selected.json" in made and not STUDY.allow_missing:
+        names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        if "selected.json" in names and not STUDY.allow_missing:
             points = [
                 f"lambda={point_text(point)}.json"
                 for point in grid.search(STUDY, cell.method, len(cell.operands)).first
             ]
-            found += [f"{folder}/{point}" for point in points if point not in made]
-    return found
+            files += [f"{folder}/{point}" for point in points if point not in names]
+    return files
 
 
 def task_scores(wildcards):
     """Scores of the task adapters on their own language: a reference row."""
-    runs = asked(experiments.runs, wildcards.experiment)
-    return there([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
+    runs = from_grid(experiments.runs, wildcards.experiment)
+    return existing([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
 
 
 def vector_adapters(experiment):
     """Adapters that an experiment on language vectors compares: (identity, path) pairs."""
     return lambda _: [
         ((run.model, run.kind, run.name, run.seed), f"{adapter_folder(run)}/{ADAPTER_FILES[-1]}")
-        for run in asked(experiments.vectors, experiment)
+        for run in from_grid(experiments.vectors, experiment)
     ]
 
 
@@ -253,19 +254,19 @@ def vector_origins(experiment):
     return lambda _: [
         ((model, kind), f"{initial_folder(model, kind)}/{ADAPTER_FILES[-1]}")
         for model, kind in dict.fromkeys(
-            (run.model, run.kind) for run in asked(experiments.vectors, experiment)
+            (run.model, run.kind) for run in from_grid(experiments.vectors, experiment)
         )
     ]
 
 
-def files_of(found):
-    """The paths of (identity, path) pairs, for a rule's input."""
-    return lambda wildcards: there([path for _, path in found(wildcards)])
+def files_of(pairs):
+    """The paths of a function's (identity, path) pairs, for a rule's input."""
+    return lambda wildcards: existing([path for _, path in pairs(wildcards)])
 
 
 def trained_runs():
     """Every adapter that the study's experiments need and that is trained here."""
-    runs = [run for name in STUDY.experiments for run in asked(experiments.runs, name)]
+    runs = [run for name in STUDY.experiments for run in from_grid(experiments.runs, name)]
     return [run for run in dict.fromkeys(runs) if not sources.is_ready(STUDY, run)]
 
 
@@ -275,14 +276,14 @@ def training_logs(wildcards):
     models = dict.fromkeys(run.model for run in runs)
     pretrained = [m for m in models if STUDY.models[m].source == "pretrain"]
     folders = [ENCODER.format(model=m) for m in pretrained] + [adapter_folder(r) for r in runs]
-    return there([f"{folder}/metrics.jsonl" for folder in folders])
+    return existing([f"{folder}/metrics.jsonl" for folder in folders])
 
 
 def hub_files(_):
     """Every file of the hub that the study's experiments need."""
     wanted = []
     for name in STUDY.experiments:
-        for run in asked(experiments.runs, name):
+        for run in from_grid(experiments.runs, name):
             at = SimpleNamespace(model=run.model)
             wanted += [*encoder(at), *tokenizer(at), *start_files(at)]
             if run.kind == "language":
@@ -295,7 +296,7 @@ def hub_files(_):
                 for language in (cell.target, STUDY.task_language)
                 for split in sources.needed_splits(STUDY, language)
             ]
-    for cell in asked(choice.cells_with_losses):
+    for cell in from_grid(choice.cells_with_losses):
         wanted += sources.held_out_shards(STUDY, cell.target)
     return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
 
@@ -309,13 +310,13 @@ def operand_sources(run):
 
 
 def experiment_results(name):
-    """Files of a named target; a function, so that only a requested target must be complete."""
+    """Files of a named target, as a function, so that only a requested target must be complete."""
     if name not in OFFERED:
         return lambda _: missing_experiment(name)
     files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
     if name in experiments.GAINS:
         files.append(GAINS.format(experiment=name))
-    if states_choices(name):
+    if has_choices(name):
         files.append(CHOICES.format(experiment=name))
     if experiments.EXPERIMENTS[name].figure:
         files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
@@ -330,21 +331,21 @@ def missing_experiment(name):
 
 
 def learning_curves(_):
-    """The figure of what the study trains; none where it trains nothing."""
+    """The figure of the study's trainings; none if it trains nothing."""
     if not trained_runs():
         return []
     return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
 
 
 def caption(wildcards):
-    """What the caption of a figure or table states: where its numbers come from."""
+    """The caption of a figure or table, with the origin of its numbers."""
     name = getattr(wildcards, "experiment", None)
     view = STUDY.experiments.get(name)
     if name:
-        seen = asked(experiments.languages_of, name)
+        languages = from_grid(experiments.languages_of, name)
     else:  # the learning curves
         trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
-        seen = [language for language in STUDY.languages if language in trained]
+        languages = [language for language in STUDY.languages if language in trained]
     own = view.caption if view else None
     choices = name and experiments.EXPERIMENTS[name].chosen
     return {
@@ -355,8 +356,8 @@ def caption(wildcards):
         "models": view.models if view and view.models else list(STUDY.models),
         "seeds": STUDY.seeds,
         "task_language": STUDY.task_language,
-        # these alone: a new language must not redraw figures that do not show it
-        "languages": seen,
+        # only these, so that a new language does not redraw figures without it
+        "languages": languages,
         "foot": STUDY.caption if own is None else own,
     }
 
@@ -365,7 +366,7 @@ def caption(wildcards):
 def study_results(_):
     """Every result of the study; with allow_missing those that exist."""
     names = [path for name in STUDY.experiments for path in experiment_results(name)]
-    return there([*names, *learning_curves(None)])
+    return existing([*names, *learning_curves(None)])
 
 
 def report_parts(_):
@@ -373,12 +374,12 @@ def report_parts(_):
     parts = []
     for name in STUDY.experiments:
         of = SimpleNamespace(experiment=name)
-        lost = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
+        missing = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
         further = [LABEL_PRICE] if name == "label_free" else []
-        parts.append({"name": name, "caption": caption(of), "missing": lost, "further": further})
+        parts.append({"name": name, "caption": caption(of), "missing": missing, "further": further})
     return parts
 
 
 def template_hash(name):
-    """The hash of a page's template, which decides the page and is no Python."""
+    """The hash of a page's template, which affects the page and is not in the code fingerprint."""
     return sha256(f"{ROOT}/workflow/report/{name}")[:16]

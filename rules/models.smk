@@ -67,7 +67,7 @@ rule pretrain_model:
         ],
     output:
         encoder=expand(f"{ENCODER}/{{file}}", file=ENCODER_FILES, allow_missing=True),
-        # beside the weights, so that another study can name the folder as its base model
+        # next to the weights, so that another study can name the folder as its base model
         tokenizer=expand(f"{ENCODER}/{{file}}", file=TOKENIZER_FILES[:2], allow_missing=True),
         metrics=f"{ENCODER}/metrics.jsonl",
         record=f"{ENCODER}/provenance.json",

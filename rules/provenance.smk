@@ -15,7 +15,7 @@ rule gather_provenance:
     log:
         f"{LOGS}/gather_provenance/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # the path alone, not the contents
+        results=lambda _: R,  # only the path, not the contents
         template=template_hash("provenance.html"),
         code=fingerprint("gather_provenance"),
     conda:
@@ -36,7 +36,7 @@ rule pack_crate:
     log:
         f"{LOGS}/pack_crate/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # the path alone, not the contents
+        results=lambda _: R,  # only the path, not the contents
         project=lambda _: str(ROOT),
         study=STUDY_FILE,
         code=fingerprint("pack_crate"),
@@ -58,7 +58,7 @@ rule write_report:
     log:
         f"{LOGS}/write_report/{STUDY.name}.log",
     params:
-        results=lambda _: R,  # the path alone, not the contents
+        results=lambda _: R,  # only the path, not the contents
         parts=report_parts,
         template=template_hash("report.html"),
         code=fingerprint("write_report"),
@@ -70,7 +70,7 @@ rule write_report:
 
 rule provenance:
     message:
-        "The page on provenance is there"
+        "The page on provenance exists"
     localrule: True
     input:
         rules.gather_provenance.output,
@@ -78,7 +78,7 @@ rule provenance:
 
 rule crate:
     message:
-        "The crate is there"
+        "The crate exists"
     localrule: True
     input:
         rules.pack_crate.output,
@@ -86,7 +86,7 @@ rule crate:
 
 rule report:
     message:
-        "The report is there"
+        "The report exists"
     localrule: True
     input:
         rules.write_report.output,

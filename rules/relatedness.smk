@@ -1,11 +1,11 @@
-# Which language is related to which: asked of URIEL on request, never while the grid is read.
+# Related languages: computed from URIEL on request, never while the grid is read.
 
 RELATED_PROPOSAL = f"{R}/related_languages.yaml"
 
 
 rule rank_related_languages:
     message:
-        "Asking URIEL, through lang2vec, which languages are related"
+        "Ranking related languages by URIEL, through lang2vec"
     output:
         table=f"{R}/tables/related_languages.csv",
         proposal=RELATED_PROPOSAL,

@@ -1,10 +1,10 @@
-# Tidy tables from evaluations and adapters; tables to read and figures from tidy tables alone.
+# Tidy tables from evaluations and adapters; formatted tables and figures only from tidy tables.
 
 # Tables that print numbers of the paper have the hash of its file as a parameter, so that an edit of
 # the file reprints them.
 PAPER = sha256(f"{ROOT}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
-# The rules that label_free compares. A new one is a new file and needs no more than this.
+# The rules that label_free compares. A new rule is a new file and needs no other change.
 RULES = choice.compared_rules(STUDY)
 
 
@@ -38,7 +38,7 @@ rule tabulate:
         "../workflow/scripts/tabulate.py"
 
 
-# Where the study's `selection` is not the choice on validation that sweeps make themselves.
+# Only if the study's `selection` is not the choice on validation, which sweeps make themselves.
 rule choose_lambda:
     message:
         "Choosing lambda for {wildcards.experiment}"
@@ -119,7 +119,7 @@ rule estimate_gains:
 
 rule estimate_choices:
     message:
-        "Estimating how sure the choices of {wildcards.experiment} are"
+        "Estimating the certainty of the choices of {wildcards.experiment}"
     localrule: True
     input:
         outcomes=outcomes_of_cells,
@@ -143,7 +143,7 @@ rule estimate_choices:
 
 rule estimate_label_price:
     message:
-        "Estimating what labels of the target are worth"
+        "Estimating the price of labels of the target"
     localrule: True
     input:
         outcomes=of_label_free(outcomes_of_cells),
@@ -330,7 +330,7 @@ rule draw_learning_curves:
 
 rule draw_label_price:
     message:
-        "Plotting what labels of the target are worth"
+        "Plotting the price of labels of the target"
     localrule: True
     input:
         price=TABLE.format(experiment=LABEL_PRICE),

@@ -1,14 +1,14 @@
-# Where this workflow is. Included first, and by its place beside the Snakefile: all other files are named
-# from ROOT. `workflow.basedir` is not ROOT where somebody's own Snakefile imports this one as a module.
+# The folder of this workflow. Included first, by a path relative to the Snakefile; all other paths start with
+# ROOT. `workflow.basedir` is not ROOT if another Snakefile imports this one as a module.
 
 import tempfile
 
 
 def root():
-    """The folder of the workflow: of its Snakefile or, where that was read from a repository, a clone."""
+    """The folder of the Snakefile or, if that was read from a repository, a clone."""
     folder = workflow.current_basedir.join("..")
-    place = folder.get_path_or_uri(secret_free=True)
-    return clone_of(folder) if "://" in place else Path(os.path.normpath(place))
+    path = folder.get_path_or_uri(secret_free=True)
+    return clone_of(folder) if "://" in path else Path(os.path.normpath(path))
 
 
 def clone_of(source):
@@ -20,10 +20,10 @@ def clone_of(source):
 
     if not hasattr(source, "hosted_repo"):
         sys.exit(
-            f"{source.get_path_or_uri(secret_free=True)}: a Snakefile alone cannot run; name it by "
+            f"{source.get_path_or_uri(secret_free=True)}: a Snakefile cannot run without its repository; name it by "
             "github(...), or by its path in a clone of the repository"
         )
-    repository = source.hosted_repo.repo_clone  # which Snakemake has made to read the Snakefile
+    repository = source.hosted_repo.repo_clone  # made by Snakemake to read the Snakefile
     commit = Repo(repository).commit(source.ref).hexsha
     folder = Path(".snakemake/langarith", commit).absolute()
     if not folder.is_dir():
@@ -32,7 +32,7 @@ def clone_of(source):
             clone = Repo.clone_from(str(repository), partial, no_checkout=True)
             clone.git.checkout("--detach", commit)
             try:
-                os.rename(partial, folder)  # whole or not at all: jobs may do the same
+                os.rename(partial, folder)  # complete or not at all: jobs may do the same
             except OSError:
                 if not folder.is_dir():
                     raise

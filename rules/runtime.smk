@@ -1,4 +1,4 @@
-# The only code, beside root.smk, that touches Snakemake's own objects or this process: the environment of
+# The only code, except root.smk, that uses Snakemake's own objects or this process: the environment of
 # jobs, the garbage collector, the warm process, console output, SLURM. Included before all other files; its
 # hooks use STUDY, R and LOGS of common.smk, which are defined when a run starts.
 # tests/test_private_names.py lists every internal name that is used here.
@@ -34,12 +34,12 @@ if len(sys.executable.split()) > 1:  # Snakemake does not quote it in the comman
 # --- environment of this process and of its jobs ---
 
 # Jobs import the library from here, wherever they run. None may use the network, except those of
-# download.smk, which lift this for themselves.
+# download.smk, which allow it for themselves.
 os.environ.update(
     PYTHONPATH=os.pathsep.join([f"{ROOT}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]),
     HF_HUB_OFFLINE="1",
 )
-# glibc keeps freed memory for the next training step: on a CPU every layer allocates its output anew.
+# glibc keeps freed memory for the next training step: on a CPU every layer allocates its output again.
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
 
@@ -70,14 +70,14 @@ STUDY_OVERRIDES = dict(workflow.config_settings.config)
 
 
 def refuse_unfit_module():
-    """End with a sentence if a module is given what this workflow, as a module, does not take.
+    """End with a sentence if a module has options that this workflow does not support as a module.
 
-    Plans, profiles and records know rules by their names, and jobs write below `results_dir`.
+    Plans, profiles and records identify rules by name, and jobs write below `results_dir`.
     """
-    importing, known = workflow.modifier, "docs/module.md"
+    importing, page = workflow.modifier, "docs/module.md"
     if importing.modify_rulename("all") != "all":
         refuse(
-            f"module {importing.namespace}: use its rules without 'as', since their names count ({known})"
+            f"module {importing.namespace}: use its rules without 'as', since their names are used ({page})"
         )
     if importing.path_modifier.replace_prefix("results/x") != "results/x":
         refuse(
@@ -86,7 +86,7 @@ def refuse_unfit_module():
     if config and config != importing.parent_modifier.globals["config"]:
         refuse(
             f"module {importing.namespace}: its 'config' is not a whole study; name the study's file by "
-            f"'configfile:' above it and write 'config: config' ({known})"
+            f"'configfile:' above it and write 'config: config' ({page})"
         )
 
 
@@ -100,7 +100,7 @@ def jobs_at_once():
 
 
 def runs_on_cluster(_):
-    """Whether jobs are submitted, not run here; known once the executor is."""
+    """Whether jobs are submitted, not run here; only defined once there is an executor."""
     return not workflow.local_exec
 
 
@@ -113,8 +113,8 @@ def limit_at_once(resource, count):
 def share_profile_settings(name, rules):
     """Apply the profile's `set-resources: {name}` to several rules; a rule's own settings win.
 
-    Snakemake reads these settings once, at the first rule: what it has read, for rules of a
-    Snakefile that imports this one, is dropped.
+    Snakemake reads these settings once, at the first rule, which may be of a Snakefile that imports
+    this one: the settings that it has read are deleted.
     """
     settings = workflow.resource_settings.overwrite_resources
     vars(workflow.resource_settings).pop("_parsed_overwrite_resources", None)
@@ -140,12 +140,12 @@ def requests_gpus():
 
 
 class FailedJobLogs(logging.Handler):
-    """Shows the last lines of a failed job's logs; Snakemake itself would show whole logs."""
+    """Shows the last lines of a failed job's logs; Snakemake itself would show the whole logs."""
 
     def emit(self, record):
         event = getattr(record, "event", None)
         if event is None or getattr(record, "indent", False):
-            return  # Snakemake also reports each member of a failed group: shown once, as a group
+            return  # Snakemake also reports each member of a failed group, which is shown as a group
         if event.value == "job_error":
             own = [log for log in record.log if log.startswith(LOGS)]
             runs.note_failed(Path(R), own)
@@ -172,7 +172,7 @@ class FailedJobLogs(logging.Handler):
 
 
 def slurm_executor():
-    """The executor that submits to SLURM; None where another one runs the jobs."""
+    """The executor that submits to SLURM; None if another one runs the jobs."""
     executor = getattr(workflow.scheduler, "_executor", None)
     return executor if hasattr(executor, "slurm_logdir") else None
 
@@ -180,7 +180,7 @@ def slurm_executor():
 def limit_status_interval(executor, longest):
     """Keep the plugin's interval between status checks, which grows to 180 s, below `longest` s.
 
-    :func:`langarith.cluster.slurm.pauses` says why.
+    :func:`langarith.cluster.slurm.pauses` explains why.
     """
 
     def interval(self):
@@ -195,7 +195,7 @@ def limit_status_interval(executor, longest):
 def prepare_cluster(executor):
     """End with one sentence if SLURM refuses a request; set its log folder and status interval.
 
-    The names of its jobs begin with the study's, so that squeue tells the studies of a user apart.
+    The names of its jobs begin with the study's, so that squeue distinguishes the studies of a user.
     """
     dag = workflow.dag
     submitted = {dag.get_job_group(job) or job for job in dag.needrun_jobs() if not job.is_local}
@@ -230,8 +230,8 @@ INTERRUPTED = threading.Event()
 def interrupt(*_):
     """Start no further jobs; those that run have received the signal, and trainings save their state.
 
-    The run then ends as one that has failed: `onerror` says what was stopped.
-    By itself Snakemake would end in the middle of its event loop, with tracebacks.
+    The run then ends as a failed one: `onerror` prints what was stopped. Without this, Snakemake
+    would end in the middle of its event loop, with tracebacks.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     INTERRUPTED.set()
@@ -241,7 +241,7 @@ def interrupt(*_):
 
 
 def is_news(record):
-    """Whether a line is worth printing: after Ctrl-C it is none that jobs have failed."""
+    """Whether a message is printed: not after Ctrl-C, when all are about failed jobs."""
     return not INTERRUPTED.is_set()
 
 
@@ -253,8 +253,8 @@ LOCKS = []
 def lock_results():
     """End with a sentence if a run of another working directory writes into the results folder.
 
-    The system lifts the lock when this process ends, however it ends. Snakemake itself locks the
-    working directory alone.
+    The system removes the lock when this process ends in any way. Snakemake itself only locks the
+    working directory.
     """
     path = Path(R, runs.LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -268,11 +268,11 @@ def lock_results():
                 refuse(
                     f"results_dir: another run is writing into {R}; wait for its end, or stop it"
                 )
-            time.sleep(0.2)  # `langarith status` may be looking at the lock
+            time.sleep(0.2)  # `langarith status` may be testing the lock
         except OSError as error:
             print(f"No lock on {R} ({error.strerror}): start one run at a time", file=sys.stderr)
             break
-    LOCKS.append(file)  # closed, and so lifted, with this process
+    LOCKS.append(file)  # closed, and so removed, with this process
 
 
 # --- study.json ---
@@ -283,20 +283,20 @@ def write_study_file():
 
 
 def restore_study_file():
-    """Write it again if it was deleted: Snakemake calls no hook where no job is to run."""
+    """Write it again if it was deleted: Snakemake calls no hook if no job is to run."""
     has_run = os.path.isdir(LOGS) and not os.path.exists(f"{R}/study.json")
     if has_run and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
         write_study_file()
 
 
-# --- what this run does and has made, for `langarith status` and for its end ---
+# --- the plan and the results of this run, for `langarith status` and for its end ---
 
-BEGUN = []  # this run, once it has begun and if it makes anything
+PLANNED = []  # the results folder, once a run with jobs has started
 
 
 def write_plan():
     executor = slurm_executor()
-    begun = runs.begin(
+    has_jobs = runs.begin(
         Path(R),
         [(job.rule.name, job.log, job.output) for job in workflow.dag.needrun_jobs()],
         at_once=jobs_at_once(),
@@ -304,8 +304,8 @@ def write_plan():
         study=STUDY_FILE,
         overrides=STUDY_OVERRIDES,
     )
-    if begun:
-        BEGUN.append(R)
+    if has_jobs:
+        PLANNED.append(R)
 
 
 # --- hooks ---
@@ -314,14 +314,14 @@ if workflow.exec_mode.name == "DEFAULT":
     from snakemake.logging import logger
 
     if not any(type(handler).__name__ == "FailedJobLogs" for handler in logger.handlers):
-        logger.addHandler(FailedJobLogs())  # a module is read anew at each `use rule`
+        logger.addHandler(FailedJobLogs())  # a module is read again at each `use rule`
 elif "SLURM_JOB_ID" in os.environ:
     slurm.pass_signals_on()
     if OWNS_WARM_PROCESS and any(word.startswith("sweep_") for word in sys.argv):
-        # for all members of the group: started within a member's job step, it would end with it
+        # for all members of the group: if a member's job step started it, it would end with that step
         warm.launch(os.getpid())
     elif OWNS_WARM_PROCESS:
-        os.environ[warm.OWNER_VARIABLE] = "off"  # a single job: there is nothing to share
+        os.environ[warm.OWNER_VARIABLE] = "off"  # a single job, which shares nothing
 
 
 onstart:
@@ -342,23 +342,23 @@ onstart:
 onsuccess:
     if slurm_executor():
         print_usage()
-    if BEGUN:
+    if PLANNED:
         print(*runs.made_by_last(Path(R)), sep="\n", file=sys.stderr)
 
 
 onerror:
     executor = slurm_executor()
     if executor:
-        # Ctrl-C cancels the jobs that the plugin knows of; one may be about to enter the queue
+        # Ctrl-C cancels the jobs that the plugin has listed; another may just enter the queue
         shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
         print_usage()
-    if INTERRUPTED.is_set() and BEGUN:
+    if INTERRUPTED.is_set() and PLANNED:
         from langarith.cluster import status
 
         print(*status.stopped(Path(R)), sep="\n", file=sys.stderr)
 
 
-# Snakemake calls the hooks of a module only where the Snakefile that imports it does so.
+# Snakemake calls the hooks of a module only if the Snakefile that imports it does so.
 if IS_MODULE:
     for hook in ("onstart", "onsuccess", "onerror"):
         if vars(workflow)[f"_{hook}"].__module__ == "snakemake.workflow":  # it has none of its own

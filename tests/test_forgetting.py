@@ -147,7 +147,7 @@ REFUSED = [
     (
         "experiments: {forgetting: {}}\n"
         "lambdas: {la: {step: 0.5}, negation: {start: 0, stop: 0, step: 1}}",
-        "lambdas.negation: λ = 0 alone subtracts nothing",
+        "lambdas.negation: λ = 0 subtracts nothing",
     ),
     (
         "experiments: {forgetting: {}}\n"

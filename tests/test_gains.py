@@ -137,7 +137,7 @@ def test_every_method_is_compared_with_the_better_proxy_and_with_la(results: Pat
     columns = ["gain", "low", "high", "p", "seeds"]
     la = found.loc["la", gains.BETTER_PROXY][columns]
     pd.testing.assert_frame_equal(la, estimated(results).set_index("target").loc[la.index, columns])
-    scores = analysis.beside_proxies(table_of(results, "methods"))
+    scores = analysis.methods_and_proxies(table_of(results, "methods"))
     for target, rows in scores.groupby("target"):
         printed = analysis.gain(rows, "slerp", analysis.PROXIES)
         assert found.loc["slerp", gains.BETTER_PROXY, target]["gain"] == pytest.approx(printed)

@@ -84,9 +84,7 @@ def test_the_layout_of_the_guide(root: Path) -> None:
     assert sources.task_file(study, "qa", "en", "validation") == "data/qa/en/dev.json"
     assert study.related == {"es": "fr", "sw": "es"}
     assert study.name == "mine" and study.results_dir == "results/mine"
-    assert (
-        "not recognised (of no format that tasks or raw text are read in): data/README.md" in lines
-    )
+    assert "not recognised (in no format of tasks or raw text): data/README.md" in lines
     assert check.look(study).problems == []
     first = Path("studies/mine.yaml").read_text().splitlines()[0]
     schema_file = Path("studies", first.partition("$schema=")[2])
@@ -301,7 +299,7 @@ def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> 
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [
-        ("a.csv", "a,b", "of no format"),
+        ("a.csv", "a,b", "in no format"),
         ("en.txt", "", "empty"),
         ("en.txt", b"\xff\xfe\0", "not UTF-8"),
         ("notes.txt", "text", "raw text without a language code in its path"),
@@ -313,7 +311,7 @@ def test_kinds_are_recognised_by_content(path: str, content: str, kind: str) -> 
         ),
         ("en/a.tsv", "a\tb\n1\t2\n", "a table whose header is 'a\tb'"),
         ("en/a.json", '{"a": 1}', "which is neither SQuAD nor rows of a task"),
-        ("en/a.jsonl", '{"n": 1}\n', "rows of n, which no task and no text has"),
+        ("en/a.jsonl", '{"n": 1}\n', "columns n, which are those of no task and no text"),
     ],
 )
 def test_other_files_are_listed_with_a_reason(path: str, content: str | bytes, reason: str) -> None:

@@ -191,7 +191,7 @@ def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> N
     written = [[cell.written() for cell in row[1:]] for row in sheet.rows]
     assert written == [["40.00", "+10.00", "0"], ["46.00", "+4.00", "0"], ["50.00", "0.00", "100"]]
     left_out = "50 (de), 100 (de), 250 (every target), 500 (every target)"
-    assert f"Left out, for want of validation examples: {left_out}." in sheet.note
+    assert f"Left out, too few validation examples: {left_out}." in sheet.note
     # the right end scores 40, which 10 examples reach; the left end 44
     assert "λ = 0 (right alone): 10." in sheet.note and "λ = 1 (left alone): 25;" in sheet.note
     assert "λ = 0.5: all (40 to 100)" in sheet.note

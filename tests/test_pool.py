@@ -317,8 +317,8 @@ def test_the_grid_of_several_operands_leaves_that_of_two_as_it_is(
     [
         (
             {"experiments": {"pool": {"pool_size": 3}}},
-            "experiments.pool.pool_size: 3 relatives, and beside a target and the task language "
-            "'languages' has 2; take at most 2, or add languages",
+            "experiments.pool.pool_size: 3 relatives, but 'languages' has only 2 besides a target "
+            "and the task language; take at most 2, or add languages",
         ),
         (
             {"experiments": {"pool": {"pool_size": 1}}},

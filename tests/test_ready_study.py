@@ -68,7 +68,7 @@ def test_a_task_adapter_that_cannot_be_used_is_refused_with_the_study(tmp_path: 
     folder = tmp_path / "ner"
     key = {"models__tiny__task_adapters": {"ner": str(folder)}}
     folder.mkdir()
-    assert "holds no adapter.safetensors; name an adapter's folder" in line_of(tmp_path, **key)
+    assert "has no adapter.safetensors; name an adapter's folder" in line_of(tmp_path, **key)
     (folder / "pytorch_adapter.bin").touch()
     assert line_of(tmp_path, **key).endswith(
         "only pytorch_adapter.bin, a pickle that can run code when it is loaded; convert it: "
@@ -76,9 +76,7 @@ def test_a_task_adapter_that_cannot_be_used_is_refused_with_the_study(tmp_path: 
     )
     write_adapter(folder)
     (folder / "model_head.safetensors").rename(folder / "pytorch_model_head.bin")
-    assert "holds no model_head.safetensors, only pytorch_model_head.bin" in line_of(
-        tmp_path, **key
-    )
+    assert "has no model_head.safetensors, only pytorch_model_head.bin" in line_of(tmp_path, **key)
     for changes, says in (
         ({"head_type": "classification"}, "is of type classification, but the task needs one of"),
         ({"label2id": None}, "does not say what its 7 outputs mean"),

@@ -305,8 +305,8 @@ def test_check_looks_at_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"hidden_size": 32}, "'hidden_size' has no effect with 'start', whose own is kept; "),
-        ({"vocabulary": 300}, "'vocabulary' has no effect with 'start', whose own is kept; "),
+        ({"hidden_size": 32}, "'hidden_size' has no effect with 'start', whose value is kept; "),
+        ({"vocabulary": 300}, "'vocabulary' has no effect with 'start', whose value is kept; "),
         ({"freeze": ["head"]}, "models.tiny.freeze (entry 1) is 'head'; write 'embeddings'"),
         ({"alpha": 0}, "models.tiny.alpha is 0; write a number above 0"),
         ({"alpha": 1.5}, "models.tiny.alpha is 1.5; write a number of at most 1"),

@@ -763,7 +763,7 @@ REFUSED = [
     ({"training__task_adapter__epochs": REMOVED}, "training.task_adapter", "exactly one of"),
     ({"tasks__ner__max_length": 513}, "tasks.ner.max_length", "do not fit into models.tiny."),
     ({"tasks": {"qa": HUB_TASK | {"stride": 128}}},
-     "tasks.qa.stride", "windows of 128 subwords (max_length) that share 128 leave no room for a "
+     "tasks.qa.stride", "windows of 128 subwords (max_length) that share 128 leave no space for a "
      "question; set stride to 42 or less"),
     ({"tasks": {"qa": HUB_TASK | {"max_length": 32}}}, "tasks.qa.stride", "or raise max_length"),
     # numbers and names that libraries refuse after hours
@@ -786,7 +786,7 @@ REFUSED = [
      "unknown key 'tset' (did you mean 'test'?)"),
     ({"revisions": {"datasets/a/b@main": "v2"}}, "revisions.datasets/a/b@main", "'v2' is no"),
     ({"models__tiny__adapters": {"de": "a/b@main"}}, "models.tiny.adapters.de", "is not in 'lang"),
-    ({"models__tiny__adapters": {"fr": "nowhere"}}, "models.tiny.adapters.fr", "nowhere holds no"),
+    ({"models__tiny__adapters": {"fr": "nowhere"}}, "models.tiny.adapters.fr", "nowhere has no"),
     ({"tasks": {"ner": FILES_TASK | {"validation": "a"}}}, "tasks.ner", "or one 'path' with 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
      "'cut' divides one 'path'; name it, or remove 'cut'"),
@@ -820,7 +820,7 @@ REFUSED = [
      "tasks.qa.languages.fr.validation", "only the task language has a 'validation' of its own"),
     ({"tasks__nli__labels": ["a", "b"]}, "tasks.nli.labels", "no effect on a task of type nli"),
     ({"tasks__ner__type": "classification", "tasks__ner__labels": ["a"]}, "tasks.ner.labels",
-     "give two labels at least, each once"),
+     "give at least two labels, each once"),
     ({"tasks__ner__type": "classification", "tasks__ner__labels": ["a", "b", "a"]},
      "tasks.ner.labels", "each once"),
     ({"tasks__ner__type": "pos"}, "tasks.ner.source",

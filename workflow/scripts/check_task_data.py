@@ -19,7 +19,7 @@ with record.job(snakemake) as warnings:
     where = f"{snakemake.wildcards.task}, {snakemake.wildcards.language}"
     for first, second in copies(map(Path, files.values())):
         raise InputError(f"{second} is a copy of {first}; give each split data of its own.")
-    classes = None  # of the training data, which the check of the task language counts
+    classes = None  # of the training data, from the check of the task language
     for path in snakemake.input.source:
         classes = json.loads(Path(path).read_text(encoding="utf-8"))["classes"]
     counts = {}

@@ -1,4 +1,4 @@
-"""The point of every cell of an experiment that the study's rule chooses."""
+"""Choose the point of every cell of an experiment by the study's rule."""
 
 from langarith.jobs import warm
 
@@ -12,10 +12,10 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import chosen, tables
 
-    given, params = snakemake.input, snakemake.params
+    inputs, params = snakemake.input, snakemake.params
     selected, others, losses = (
         [json.loads(Path(path).read_text("utf-8")) for path in paths]
-        for paths in (given.selected, given.others, given.losses)
+        for paths in (inputs.selected, inputs.others, inputs.losses)
     )
     rows = chosen.rows(
         snakemake.wildcards.experiment,

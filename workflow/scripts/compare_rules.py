@@ -1,4 +1,4 @@
-"""What every rule chooses in every zero-shot cell, with and without labels of the target."""
+"""The choice of every rule in every zero-shot cell, with and without labels of the target."""
 
 from langarith.jobs import warm
 
@@ -12,10 +12,10 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.results import label_free, tables
 
-    given, params = snakemake.input, snakemake.params
+    inputs, params = snakemake.input, snakemake.params
     cells, losses, others = (
         [json.loads(Path(path).read_text("utf-8")) for path in paths]
-        for paths in (given.selected, given.losses, given.others)
+        for paths in (inputs.selected, inputs.losses, inputs.others)
     )
     rows = label_free.rows(
         cells,

@@ -1,4 +1,4 @@
-"""Every number that the paper states beside this study's, with a verdict, and every claim."""
+"""Compare every number and claim of the paper with this study, each with a verdict."""
 
 from langarith.jobs import warm
 

@@ -9,12 +9,12 @@ from langarith.data import hub_download
 from langarith.jobs import record
 
 with record.job(snakemake):
-    place = snakemake.wildcards
+    names = snakemake.wildcards
     hub_download.download(
-        place.kind,
-        place.repository,
-        place.revision,
-        place.file,
+        names.kind,
+        names.repository,
+        names.revision,
+        names.file,
         Path(snakemake.output.file),
         say=progress.say,
     )

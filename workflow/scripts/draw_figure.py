@@ -1,4 +1,4 @@
-"""The figure of an experiment, drawn from its tidy table alone."""
+"""The figure of an experiment, drawn only from its tidy tables."""
 
 from langarith.jobs import warm
 

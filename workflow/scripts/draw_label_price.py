@@ -1,4 +1,4 @@
-"""Test scores over the number of labelled examples that chose lambda, from tidy tables alone."""
+"""The figure of test scores over the number of labelled examples used to choose lambda."""
 
 from langarith.jobs import warm
 

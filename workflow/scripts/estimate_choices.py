@@ -12,9 +12,9 @@ with record.job(snakemake):
     from langarith import layout
     from langarith.results import choices, tables
 
-    found = choices.rows(
+    rows = choices.rows(
         snakemake.wildcards.experiment,
         layout.cell_paths(snakemake.input.outcomes),
         snakemake.params.types,
     )
-    tables.write(found, Path(snakemake.output.table), choices.COLUMNS)
+    tables.write(rows, Path(snakemake.output.table), choices.COLUMNS)

@@ -14,13 +14,13 @@ with record.job(snakemake):
     from langarith.evaluation import fisher
 
     torch.set_num_threads(snakemake.threads)
-    given = snakemake.input
+    inputs = snakemake.input
     fisher.run(
         dict(snakemake.wildcards.items()),
         Path(snakemake.output.fisher),
-        encoder=Path(given.encoder[0]).parent,
-        tokenizer=Path(given.tokenizer[0]).parent,
-        adapter=Path(given.adapter[0]).parent,
-        tokens=[Path(path) for path in given.tokens],
+        encoder=Path(inputs.encoder[0]).parent,
+        tokenizer=Path(inputs.tokenizer[0]).parent,
+        adapter=Path(inputs.adapter[0]).parent,
+        tokens=[Path(path) for path in inputs.tokens],
         reading=snakemake.params.reading,
     )

@@ -12,5 +12,5 @@ with record.job(snakemake):
     from langarith import layout
     from langarith.results import label_price, tables
 
-    found = label_price.rows(layout.cell_paths(snakemake.input.outcomes), snakemake.params.types)
-    tables.write(found, Path(snakemake.output.table), label_price.COLUMNS)
+    rows = label_price.rows(layout.cell_paths(snakemake.input.outcomes), snakemake.params.types)
+    tables.write(rows, Path(snakemake.output.table), label_price.COLUMNS)

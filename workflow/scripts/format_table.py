@@ -24,6 +24,6 @@ with record.job(snakemake):
         "price": [tables.read(Path(path)) for path in snakemake.input.price],
         "claims": [tables.read(Path(path)) for path in snakemake.input.claims],
     }
-    made = make(tables.read(Path(snakemake.input.table)), caption)
-    write_text(snakemake.output.markdown, render.markdown(made))
-    write_text(snakemake.output.latex, render.latex(made))
+    formatted = make(tables.read(Path(snakemake.input.table)), caption)
+    write_text(snakemake.output.markdown, render.markdown(formatted))
+    write_text(snakemake.output.latex, render.latex(formatted))

@@ -1,4 +1,4 @@
-"""The one language adapter and the one task adapter that all training starts from."""
+"""The initial language adapter and the initial task adapter, from which all trainings start."""
 
 from langarith.jobs import warm
 

@@ -1,4 +1,4 @@
-"""The initial language adapter without the layers that get none (MAD-X 2.0)."""
+"""The initial language adapter without the left-out layers (MAD-X 2.0)."""
 
 from langarith.jobs import warm
 
@@ -12,10 +12,10 @@ from langarith.jobs import record
 with record.job(snakemake):
     from langarith.models import left_out
 
-    given = snakemake.input
+    inputs = snakemake.input
     left_out.write(
-        Path(given.initial[0]).parent,
+        Path(inputs.initial[0]).parent,
         Path(snakemake.output.adapter[0]).parent,
         snakemake.params.layers,
-        read_json(given.encoder[0])["num_hidden_layers"],
+        read_json(inputs.encoder[0])["num_hidden_layers"],
     )

@@ -1,4 +1,4 @@
-"""Resolve each branch of the hub that the study names to a commit, and lock it beside the study."""
+"""Resolve each branch of the hub that the study names to a commit in the lock file next to it."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""An encoder by masked language modelling on the corpora of its languages.
+"""Train an encoder by masked language modelling on the corpora of its languages.
 
-It is a small one of XLM-R's type with random weights, or goes on from the weights of another one.
+It starts from random weights (a small encoder of XLM-R's type) or from the weights of another one.
 """
 
 from langarith.jobs import warm
@@ -44,7 +44,7 @@ with record.job(snakemake):
     dtype = devices.precision(recipe["precision"], devices.device())
     loop.train(
         model,
-        # a killed run must not go on with another mixture, or other weights frozen
+        # a killed run must not continue with another mixture or other frozen weights
         recipe | {key: spec[key] for key in ("alpha", "freeze") if key in spec},
         data=batching.chunk_dataset(np.concatenate([chunks.train for chunks in corpora])),
         collate=batching.stack,
@@ -68,6 +68,8 @@ with record.job(snakemake):
         ),
         what=f"pretraining {snakemake.wildcards.model}",
     )
-    # the configuration among a start's files is not that of the model that is saved
-    beside = [path for path in snakemake.input.tokenizer if Path(path).name != "config.json"]
-    encoders.save_base(model, Path(snakemake.output[0]).parent, beside)
+    # config.json of a `start` is not the configuration of the saved model
+    tokenizer_files = [
+        path for path in snakemake.input.tokenizer if Path(path).name != "config.json"
+    ]
+    encoders.save_base(model, Path(snakemake.output[0]).parent, tokenizer_files)

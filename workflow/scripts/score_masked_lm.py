@@ -15,19 +15,19 @@ with record.job(snakemake):
     from langarith.evaluation import raw_text
 
     torch.set_num_threads(snakemake.threads)
-    given, params = snakemake.input, snakemake.params
+    inputs, params = snakemake.input, snakemake.params
     raw_text.run(
         dict(snakemake.wildcards.items()),
         merging.get(snakemake.wildcards.method),
         params.lambdas,
         params.search,
         Path(snakemake.output.losses).parent,
-        encoder=Path(given.encoder[0]).parent,
-        tokenizer=Path(given.tokenizer[0]).parent,
-        operands=list(dict.fromkeys(Path(file).parent for file in given.operands)),
-        origin=Path(given.origin[0]).parent if given.origin else None,
-        fishers=[Path(file) for file in given.fishers],
-        tokens=[Path(path) for path in given.tokens],
+        encoder=Path(inputs.encoder[0]).parent,
+        tokenizer=Path(inputs.tokenizer[0]).parent,
+        operands=list(dict.fromkeys(Path(file).parent for file in inputs.operands)),
+        origin=Path(inputs.origin[0]).parent if inputs.origin else None,
+        fishers=[Path(file) for file in inputs.fishers],
+        tokens=[Path(path) for path in inputs.tokens],
         reading=params.reading,
         batches=params.batches,
     )

@@ -1,4 +1,4 @@
-"""A ready-made task adapter: whether it fits, and its scores on the task language's own splits."""
+"""Check that a ready-made task adapter fits, and score it on the task language's splits."""
 
 from langarith.jobs import warm
 

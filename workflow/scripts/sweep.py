@@ -15,21 +15,21 @@ with record.job(snakemake, also="lambda=*.json"):
     from langarith.evaluation.sweep import run_cell
 
     torch.set_num_threads(snakemake.threads)
-    given, params = snakemake.input, snakemake.params
-    folders = list(dict.fromkeys(Path(file).parent for file in given.operands))
+    inputs, params = snakemake.input, snakemake.params
+    folders = list(dict.fromkeys(Path(file).parent for file in inputs.operands))
     run_cell(
         dict(snakemake.wildcards.items()) | {"method": params.method},
         merging.get(params.method),
         params.lambdas,
         params.search,
         Path(snakemake.output.selected).parent,
-        encoder=Path(given.encoder[0]).parent,
-        tokenizer=Path(given.tokenizer[0]).parent,
+        encoder=Path(inputs.encoder[0]).parent,
+        tokenizer=Path(inputs.tokenizer[0]).parent,
         operands=folders,
-        origin=Path(given.origin[0]).parent if given.origin else None,
-        fishers=[Path(file) for file in given.fishers],
-        task_adapter=Path(given.task_adapter[0]).parent,
-        files={split: Path(given[split]) for split in ("validation", "test")},
+        origin=Path(inputs.origin[0]).parent if inputs.origin else None,
+        fishers=[Path(file) for file in inputs.fishers],
+        task_adapter=Path(inputs.task_adapter[0]).parent,
+        files={split: Path(inputs[split]) for split in ("validation", "test")},
         reading=params.reading,
         batches=params.batches,
     )

@@ -17,7 +17,7 @@ with record.job(snakemake):
         [Path(path) for path in snakemake.input.selected],
         [Path(path) for path in snakemake.input.task_scores],
         snakemake.params.missing,
-        next(iter(chosen), None),  # else the choice on validation, which the sweeps have made
+        next(iter(chosen), None),  # or else the sweeps' own choice, on validation
         [Path(path) for path in snakemake.input.losses],
     )
     tables.write(rows, Path(snakemake.output.table))

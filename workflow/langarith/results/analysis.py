@@ -1,8 +1,8 @@
-"""Tidy tables to the numbers that tables print and figures draw: one definition for both.
+"""The numbers that tables print and figures draw, from tidy tables: one definition for both.
 
 All scores are in percent of a task's selection metric, all gains and regrets in points. Missing
-cells (a partial grid) are rows without scores, NaN here, and stay so in whatever is made of them:
-of such a row only the place counts; its metric and split may be empty.
+cells (a partial grid) are rows without scores, NaN here, and are NaN in all results. Only the
+place of such a row is used: its metric and split may be empty.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def metrics(table: pd.DataFrame) -> dict[str, str]:
 
 
 def examples(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
-    """How many test examples the scores of each model, task and target are computed from."""
+    """The number of test examples behind the scores of each model, task and target."""
     rows = table[(table["split"] == "test") & table["value"].notna()]
-    found = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
-    places = (tuple(map(str, place)) for place in found.index.to_flat_index())
+    counts = rows.groupby(["model", "task", "target"], sort=False)["examples"].max()
+    places = (tuple(map(str, place)) for place in counts.index.to_flat_index())
     return {
         (model, task, target): int(count)
-        for (model, task, target), count in zip(places, found, strict=True)
+        for (model, task, target), count in zip(places, counts, strict=True)
     }
 
 
@@ -50,8 +50,8 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `PLACE`; `lambda`, the chosen one, NaN where a point has several numbers, and `point`,
     its text; `validation`, its validation score; on test `at_left` (λ = 1), `at_right` (λ = 0),
-    `half` (λ = 0.5) and `merged` (the chosen λ). A cell that is missing has NaN in all of them; so
-    have ends that a method does not evaluate.
+    `half` (λ = 0.5) and `merged` (the chosen λ). All are NaN for a missing cell; ends are NaN if
+    the method does not evaluate them.
     """
     rows = table[(table["left"] != "") & (table["right"] != "")]
     rows = rows[(rows["metric"] == rows["task"].map(metrics(table))) | rows["value"].isna()]
@@ -74,8 +74,8 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 def seed_averages(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
     """The average of each seed over its targets: a row per seed, indexed by it.
 
-    A seed that lacks one of `kinds` for a target has no row: averages over different targets do not
-    compare.
+    A seed that lacks one of `kinds` for a target has no row: averages over different targets
+    cannot be compared.
     """
     return scores.groupby("seed")[list(kinds)].mean(skipna=False).dropna()
 
@@ -83,7 +83,7 @@ def seed_averages(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
 def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:
     """Points between means over rows (seeds): `merged` minus the best of `others`.
 
-    Over the rows that have all of them; NaN where there is none.
+    Only rows that have all of these scores are used; NaN if there is none.
     """
     means = scores[[merged, *others]].dropna().mean()
     return float(means[merged] - means[list(others)].max())
@@ -106,11 +106,11 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     """MAD-X and the target's adapter enhanced (4.3): a row per model, task, target and seed.
 
     Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
-    is the task language); test scores `madx` (the target's adapter alone), `la_task_language`
+    is the task language); test scores `madx` (only the target's adapter), `la_task_language`
     LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
     the latter pairs: per model, task and target the pairing with the higher mean, over seeds that
     have both, of the validation score at the chosen λ; the task language where both are equal; ''
-    where no seed has both.
+    if no seed has both.
     """
     found = cells(table)
     found = found[(found["method"] == "la") & (found["right"] == found["target"])]
@@ -121,19 +121,22 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
         empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
         english = by_left.pop(task_language, empty)
         related, relative = next(iter(by_left.items()), ("", english))
-        # on the seeds that have both; where none has, no better one can be named
+        # only seeds with both pairings count; without such a seed neither is the better one
         both = pd.DataFrame(
             {"task_language": english["validation"], "related": relative["validation"]}
         ).dropna()
-        known, wins = len(both) > 0, both["related"].mean() > both["task_language"].mean()
-        better = (related if wins else task_language) if known else ""
+        comparable = len(both) > 0
+        related_wins = both["related"].mean() > both["task_language"].mean()
+        better = (related if related_wins else task_language) if comparable else ""
         part = pd.DataFrame(
             {
                 "related": related,
                 "madx": english["at_right"].combine_first(relative["at_right"]),
                 "la_task_language": english["merged"],
                 "la_related": relative["merged"],
-                "la_better": (relative if wins else english)["merged"] if known else math.nan,
+                "la_better": (
+                    (relative if related_wins else english)["merged"] if comparable else math.nan
+                ),
                 "better": better,
             }
         ).reset_index()
@@ -145,7 +148,7 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
 
 
 def low_resource(table: pd.DataFrame) -> pd.DataFrame:
-    """LA_t(t@budget, en) against t@budget alone (4.4): a row per model, task, target, budget, seed.
+    """LA_t(t@budget, en) against only t@budget (4.4): a row per model, task, target, budget, seed.
 
     Columns: model, task, target, budget, `tokens` (inf for `full`), seed, lambda (of the task
     language, the left operand), and the test scores `direct` (λ = 0) and `merged`.
@@ -185,14 +188,14 @@ FIXED = "λ = 0.5"
 
 
 def regret(table: pd.DataFrame) -> pd.DataFrame:
-    """What a coarser λ grid, or λ = 0.5 unseen, would have cost on test (5.1).
+    """Test points that a coarser λ grid, or a fixed λ = 0.5, would have lost (5.1).
 
     A row per model, task, target, seed and `grid` (`0.1`, `0.2`, `0.25`, `0.5`, `refine`, `λ =
     0.5`). Columns: those; `lambda`, its choice, and `full_lambda`, the study's; `regret`, the test
-    score of the study's choice minus that of this one, in points; `evaluations` of this grid and
-    `full_evaluations`, those of the study; `grid_size`, points of the full grid, which are more
-    than the latter where the study itself searched by `refine`. A grid that is not part of what the
-    study evaluated, or is all of it, has no rows.
+    score of the study's choice minus that of this one, in points; `evaluations`, the number of
+    points of this grid; `full_evaluations`, those that the study evaluated; `grid_size`, the points
+    of the full grid, more than the latter if the study itself searched by `refine`. A grid has rows
+    only if it is a proper part of the points that the study evaluated.
     """
     score = _sweeps(table, "test").set_index([*CELL, "lambda"])["value"]
     rows = []
@@ -209,18 +212,18 @@ def regret(table: pd.DataFrame) -> pd.DataFrame:
             name: _choice({w: values[w] for w in points}) for name, points in coarse.items()
         } | {FIXED: 0.5}
         for name, weight in chosen.items():
-            lost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
-            told = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
-            told |= {"full_lambda": fine, "regret": lost}
-            told |= {"evaluations": len(coarse.get(name, ()))}
-            told |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
-            rows.append(told)
+            cost = score.loc[(*cell, fine)] - score.loc[(*cell, weight)]
+            row = dict(zip(CELL, cell, strict=True)) | {"grid": name, "lambda": weight}
+            row |= {"full_lambda": fine, "regret": cost}
+            row |= {"evaluations": len(coarse.get(name, ()))}
+            row |= {"full_evaluations": len(values), "grid_size": searches.grid_size(list(values))}
+            rows.append(row)
     choices = ["grid", "lambda", "full_lambda", "regret"]
     columns = [*CELL, *choices, "evaluations", "full_evaluations", "grid_size"]
-    found = pd.DataFrame(rows, columns=columns)
-    # a missing cell keeps its rows
+    frame = pd.DataFrame(rows, columns=columns)
+    # a missing cell has rows, too
     places = cells(table).query("method == 'la'")[CELL]
-    return places.merge(found[["grid"]].drop_duplicates(), how="cross").merge(found, how="left")
+    return places.merge(frame[["grid"]].drop_duplicates(), how="cross").merge(frame, how="left")
 
 
 def _choice(curve: Mapping[float, float]) -> float:
@@ -254,10 +257,10 @@ PROXIES = ["task_language", "related"]
 """The single adapters of a zero-shot pair, the ends of its language arithmetic."""
 
 
-def beside_proxies(table: pd.DataFrame) -> pd.DataFrame:
+def methods_and_proxies(table: pd.DataFrame) -> pd.DataFrame:
     """Merge methods and both proxies: a row per model, task, target and seed.
 
-    Columns: those, the test scores `PROXIES`, and one of each method by its name.
+    Columns: those, the test scores `PROXIES`, and a column for each method, under its name.
     """
     place = ["model", "task", "target", "seed"]
     wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
@@ -266,7 +269,7 @@ def beside_proxies(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pool_range(means: Iterable[float]) -> float:
-    """Points between the best and the worst related language of a pool (5.2), of seed means."""
+    """Points between the best and the worst seed mean of a pool of related languages (5.2)."""
     series = pd.Series(list(means), dtype=float)
     return float(series.max() - series.min())
 
@@ -274,8 +277,8 @@ def pool_range(means: Iterable[float]) -> float:
 def cosines(table: pd.DataFrame) -> pd.DataFrame:
     """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
 
-    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair has one row,
-    whichever way round the table has it.
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. Each
+    unordered pair has one row.
     """
     rows = table[table["left"] != table["right"]].copy()
     pairs = zip(rows["left"], rows["right"], strict=True)
@@ -285,14 +288,14 @@ def cosines(table: pd.DataFrame) -> pd.DataFrame:
 
 
 MEAN_GAIN = "mean gain"
-"""The name of the mean of the gains over targets where a target is expected."""
+"""The value of `target` in rows of the mean of the gains over targets."""
 
 
 def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Scores with one more target, `AVERAGE`: per model, task and seed the mean over targets.
 
     All kinds are averaged over the same runs: a seed that lacks one of them for a target has no
-    average (NaN), for means over different targets do not compare.
+    average (NaN), because means over different targets cannot be compared.
     """
     parts = [scores]
     for (model, task), part in scores.groupby(["model", "task"], sort=False):
@@ -304,11 +307,11 @@ def with_average(scores: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
 def gains(
     scores: pd.DataFrame, merged: str, others: Sequence[str], of: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Every gain that is printed or drawn: a row per model, task and target, and two more.
+    """The gains that are printed or drawn: a row per model, task and target, and two more.
 
     Columns: model, task, target, `gain` in points (see :func:`gain`). The target `AVERAGE` is the
     gain of the averages over targets, `MEAN_GAIN` the mean of the gains over targets: they differ
-    where not the same of `others` is the best for every target. Both are NaN where a target is.
+    if the best of `others` is not the same for every target. Both are NaN if a target is NaN.
 
     Their intervals are in the tables of gains, see :mod:`langarith.results.intervals`.
 
@@ -326,10 +329,10 @@ def gains(
         average = gain(seed_averages(part, kinds), merged, others)
         complete = not any(map(math.isnan, [*each.values(), average]))
         mean = sum(each.values()) / len(each) if complete else math.nan
-        found = each | {AVERAGE: average, MEAN_GAIN: mean}
+        values = each | {AVERAGE: average, MEAN_GAIN: mean}
         rows += [
             {"model": model, "task": task, "target": target, "gain": value}
-            for target, value in found.items()
+            for target, value in values.items()
         ]
     return pd.DataFrame(rows, columns=["model", "task", "target", "gain"])
 
@@ -338,8 +341,8 @@ def chance(table: pd.DataFrame) -> pd.DataFrame:
     """Test scores of always answering the most frequent class of the training data.
 
     A row per model, task and target, and one for `AVERAGE` over the targets; columns: those and
-    `value`, the mean over seeds. A task in which that scores nothing (NER), or which has no classes
-    (QA), has no rows.
+    `value`, the mean over seeds. A task has no rows if this score is 0 (NER), or if it has no
+    classes (QA).
     """
     rows = table[(table["method"] == "majority") & (table["split"] == "test")]
     rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
@@ -350,11 +353,11 @@ def chance(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.DataFrame:
-    """What a study found, in a row per model and task.
+    """A summary of a study: a row per model and task.
 
-    Columns: model, task; `better`, for how many targets the printed gain is above zero, `of` how
-    many that have one; `merged` and `other`, the averages over targets of `merged` and of the best
-    of `others`; `average_gain` and `mean_gain`, see :func:`gains`.
+    Columns: model, task; `better`, the number of targets whose printed gain is above zero; `of`,
+    the number of targets with a gain; `merged` and `other`, the averages over targets of `merged`
+    and of the best of `others`; `average_gain` and `mean_gain`, see :func:`gains`.
     """
     rows = []
     for (model, task), found in gains(scores, merged, others).groupby(
@@ -383,7 +386,7 @@ def over_seeds(scores: pd.DataFrame, by: list[str], kinds: list[str]) -> pd.Data
     """Seed means and their spread: a row per place `by` and kind, in the order of the scores.
 
     Columns: `by`; `kind`; `mean`; `spread`, one standard deviation over seeds (ddof 1), NaN where
-    there is one seed; `seeds`, how many are in the mean, `of` how many wanted.
+    there is one seed; `seeds`, the number in the mean; `of`, the number that the study has.
     """
     long = scores.melt(id_vars=by, value_vars=kinds, var_name="kind", value_name="score")
     found = long.groupby([*by, "kind"], sort=False)["score"].agg(
@@ -393,6 +396,6 @@ def over_seeds(scores: pd.DataFrame, by: list[str], kinds: list[str]) -> pd.Data
 
 
 def missing(table: pd.DataFrame) -> tuple[int, int]:
-    """How many cells of an experiment are missing, and of how many."""
+    """The number of missing cells of an experiment, and the number of all its cells."""
     found = cells(table)
     return int(found["merged"].isna().sum()), len(found)

@@ -1,7 +1,7 @@
 """How sure the choice of λ is: how often resamples of the validation examples choose each point.
 
 The paper's rule, `validation`, is applied to resampled validation examples: the point with the
-highest score of the resample is chosen, of equal scores the one that a sweep would choose.
+highest score of the resample is chosen; among equal scores, the one that a sweep would choose.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from langarith.evaluation import selection
 from langarith.evaluation.outcomes import Counts, Scores
 from langarith.operands import Point, point_value
 from langarith.results import statistics
-from langarith.results.counted import Place, counted
+from langarith.results.cell_counts import Place, read_cell_counts
 from langarith.results.tables import budget
 
 COLUMNS = (
@@ -42,8 +42,8 @@ def choice_shares(
             `statistics.example_weights`, or of fewer examples.
     """
     points, picks = choices(validation, scores, metric, neutral, weights)
-    counted = np.bincount(picks, minlength=len(points)) / len(picks)
-    shares = dict(zip(points, counted.tolist(), strict=True))
+    frequencies = np.bincount(picks, minlength=len(points)) / len(picks)
+    shares = dict(zip(points, frequencies.tolist(), strict=True))
     return {point: shares[point] for point in validation}
 
 
@@ -61,7 +61,7 @@ def choices(
     """
     points = selection.preferred(validation, neutral)
     found = statistics.resampled_scores(scores, metric, [validation[p] for p in points], weights)
-    return points, found.argmax(axis=1)  # of equal scores the first: the preferred one
+    return points, found.argmax(axis=1)  # the first of equal scores: the preferred one
 
 
 def rows(
@@ -79,8 +79,8 @@ def rows(
         cells: `outcomes.parquet` by place.
         types: the type of each task.
     """
-    found = {}
-    for place, cell in counted(cells, types):
+    by_place = {}
+    for place, cell in read_cell_counts(cells, types):
         drawn = "{task} {target} validation".format(**cell.names)
         shares = choice_shares(
             cell.validation,
@@ -96,8 +96,8 @@ def rows(
             "metric": cell.metric,
             "examples": cell.examples,
         }
-        found[place] = [
+        by_place[place] = [
             of_cell | {"lambda": point_value(point), "share": share}
             for point, share in shares.items()
         ]
-    return [row for place in cells for row in found[place]]
+    return [row for place in cells for row in by_place[place]]

@@ -20,10 +20,10 @@ Key = tuple[str, ...]
 
 def by_names(losses: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
     """Contents of `losses.json` by model, target, method, operands and seed."""
-    return {_of_losses(found): found for found in losses}
+    return {_losses_key(each): each for each in losses}
 
 
-def _of_losses(names: Mapping[str, Any]) -> Key:
+def _losses_key(names: Mapping[str, Any]) -> Key:
     return tuple(str(names[name]) for name in CELL if name != "task")
 
 
@@ -31,8 +31,8 @@ def read_swept(
     cells: Iterable[Mapping[str, Any]], losses: Iterable[Mapping[str, Any]]
 ) -> list[CellScores]:
     """Cells with the losses of their merges, from contents of `selected.json` and `losses.json`."""
-    found = by_names(losses)
-    return [CellScores.read(cell, found.get(_of_losses(cell))) for cell in cells]
+    by_key = by_names(losses)
+    return [CellScores.read(cell, by_key.get(_losses_key(cell))) for cell in cells]
 
 
 def of_other_targets(
@@ -44,7 +44,7 @@ def of_other_targets(
     """For each cell the cells of other targets in its place, see `selection.group_key`.
 
     Args:
-        among: cells of the study; one that is listed twice counts once.
+        among: cells of the study; duplicates count once.
         related: the related language of each target.
     """
     groups: dict[tuple[str, ...], dict[tuple[Any, ...], CellScores]] = defaultdict(dict)
@@ -72,7 +72,7 @@ def rows(
     """A row per cell: the point that a rule chooses.
 
     Args:
-        others: cells of other targets that the rule looks at, too; they get no row.
+        others: cells of other targets that the rule also reads; they get no row.
         related: the related language of each target.
 
     Raises:
@@ -80,7 +80,7 @@ def rows(
     """
     rule = selection.get(rule_name)
     elsewhere = of_other_targets(cells, [*cells, *others], task_language, related)
-    found = []
+    table = []
     for cell, in_place in zip(cells, elsewhere, strict=True):
         point = rule.choose(cell, in_place)
         names = {name: getattr(cell, name) for name in CELL}
@@ -89,8 +89,8 @@ def rows(
                 f"selection: {rule_name} cannot choose in {'/'.join(map(str, names.values()))}; "
                 "name another rule"
             )
-        found.append(
+        table.append(
             {"experiment": experiment, **names, "rule": rule_name, "labels": rule.labels}
             | {"lambda": point_value(point)}
         )
-    return found
+    return table

@@ -1,6 +1,6 @@
 """Gains with their intervals: a row per target and on average.
 
-The interval is that of a paired bootstrap (`statistics`), which draws examples and seeds anew from
+The interval is that of a paired bootstrap (`statistics`), which resamples examples and seeds from
 `outcomes.parquet` of the cells.
 """
 
@@ -31,7 +31,7 @@ CELLS = 8
 
 def estimate(
     experiment: str,
-    found: Sequence[Gain],
+    gains: Sequence[Gain],
     cells: Mapping[tuple[str, ...], Path],
     types: Mapping[str, str],
     resamples: int = statistics.RESAMPLES,
@@ -39,8 +39,8 @@ def estimate(
     """Gains with intervals: a row per gain, and one more for the average over all targets.
 
     The average's gain is between averages over targets, over the better proxy on average. Its
-    targets are resampled independently, but with the same seeds. A target without the gain, or with
-    other seeds, leaves no average: means over different targets do not compare.
+    targets are resampled independently, but with the same seeds. There is no average if a target
+    lacks the gain or has other seeds: means over different targets cannot be compared.
 
     Args:
         cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
@@ -48,18 +48,18 @@ def estimate(
 
     Returns:
         Columns: `COLUMNS`. `gain`, `low` and `high` in points. `p_holm` is adjusted over the
-        targets of a model and task, NaN for averages. `examples` and `seeds` are how many the
-        gain is computed from.
+        targets of a model and task, NaN for averages. `examples` and `seeds` are the
+        numbers of them that the gain is computed from.
     """
     # gains of one target after another: they share the drawn examples
     read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
     estimates = {
         gain: _resample(gain, cells, read, tasks.get(types[gain.task]), resamples)
-        for gain in sorted(found, key=lambda gain: (gain.task, gain.target))
+        for gain in sorted(gains, key=lambda gain: (gain.task, gain.target))
     }
     rows, averages = [], []
-    for group in dict.fromkeys(gain.group for gain in found):
-        members = [gain for gain in found if gain.group == group]
+    for group in dict.fromkeys(gain.group for gain in gains):
+        members = [gain for gain in gains if gain.group == group]
         of_group = [estimates[gain] for gain in members]
         part = [
             _row(experiment, gain, estimate)
@@ -126,12 +126,12 @@ def _resample(
 
 def _numbers(estimated: _Estimate) -> dict[str, Any]:
     differences = estimated.resampled[0] - estimated.resampled[1:].max(axis=0)
-    found = statistics.interval(differences)
+    interval = statistics.interval(differences)
     return {
         "gain": float(estimated.values[0] - estimated.values[1:].max()),
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
+        "low": interval.low,
+        "high": interval.high,
+        "p": interval.p,
         "examples": estimated.examples,
         "seeds": len(estimated.seeds),
         "metric": estimated.metric,
@@ -150,7 +150,7 @@ def score_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of a test score, in percent: the average over targets and seeds.
 
-    A bootstrap over test examples and seeds as that of gains. Targets are resampled independently,
+    A bootstrap over test examples and seeds, as for gains. Targets are resampled independently,
     but with the same seeds.
 
     Args:
@@ -159,13 +159,15 @@ def score_interval(
         types: the type of each task.
     """
     read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
-    found = []
+    resampled = []
     for place, rows in chosen.groupby(["model", "task", "target", "method", "operands"]):
         model, task, target, method, operands = map(str, place)
         score = Score(method, operands, points_by_seed(rows))
-        alone = Gain(model, task, target, method, "full", "", score, ())
-        found.append(
-            _resample(alone, cells, read, tasks.get(types[task]), statistics.RESAMPLES).resampled[0]
+        unpaired = Gain(model, task, target, method, "full", "", score, ())
+        resampled.append(
+            _resample(
+                unpaired, cells, read, tasks.get(types[task]), statistics.RESAMPLES
+            ).resampled[0]
         )
-    ends = statistics.interval(np.mean(found, axis=0))
+    ends = statistics.interval(np.mean(resampled, axis=0))
     return ends.low, ends.high

@@ -1,8 +1,8 @@
-"""What a subtracted language vector changes: masked-LM losses and scores against θ_pre.
+"""Changes by a subtracted language vector: masked-LM losses and scores against θ_pre.
 
 θ_pre, the initialisation that all language adapters start from, is λ = 0 of θ_pre − λτ. A change
-against it is that of the vector alone; against a model without a language adapter it would also
-hold what the random θ_pre does.
+against it is the effect of the vector only; a change against a model without a language adapter
+would also contain the effect of the random θ_pre.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 def scores(table: pd.DataFrame) -> pd.DataFrame:
     """Test scores in the negated language: a row per model, task, target and seed.
 
-    Columns: those, `operands`, and the score at each λ, by its text (`0.00`, `0.50`), ascending. A
-    missing cell has NaN in all of them.
+    Columns: those, `operands`, and the score at each λ, by its text (`0.00`, `0.50`), ascending;
+    NaN for a missing cell.
     """
     place = ["model", "task", "target", "operands", "seed"]
     rows = scored(table)
     rows = rows[rows["method"] == NEGATION]
-    there = rows[(rows["split"] == "test") & rows["value"].notna()]
-    there = there[there["metric"] == there["task"].map(analysis.metrics(rows))]
-    wide = there.set_index([*place, "point"])["value"].unstack("point")
+    present = rows[(rows["split"] == "test") & rows["value"].notna()]
+    present = present[present["metric"] == present["task"].map(analysis.metrics(rows))]
+    wide = present.set_index([*place, "point"])["value"].unstack("point")
     return rows[place].drop_duplicates().join(wide[weights(wide)], on=place)
 
 
@@ -59,17 +59,17 @@ def negated(table: pd.DataFrame) -> list[str]:
 
 
 def scored(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table that have a task: its metrics are defined for these alone."""
+    """The rows of a table that have a task: its metrics are defined only for these."""
     return table[table["task"] != ""]
 
 
 def weights(scores: pd.DataFrame) -> list[str]:
-    """The columns of :func:`scores` that are λ, ascending."""
+    """The columns of :func:`scores` that are a λ, ascending."""
     return sorted((c for c in map(str, scores) if c[-1:].isdigit()), key=parse_point)
 
 
 def furthest(weights: Sequence[Weight]) -> Weight:
-    """The λ that is furthest from 0, of at least one; of −λ and λ the latter."""
+    """The λ that is furthest from 0; λ is preferred to −λ. At least one is needed."""
     return max(weights, key=lambda weight: (abs(float(weight)), float(weight)))
 
 
@@ -80,5 +80,5 @@ def changes(losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_spread(means: pd.DataFrame) -> float:
-    """The largest standard deviation over seeds of some means; NaN where there is one seed."""
+    """The largest standard deviation over seeds of some means; NaN with one seed."""
     return float(means["spread"].max(skipna=True)) if len(means) else math.nan

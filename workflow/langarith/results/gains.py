@@ -1,4 +1,4 @@
-"""Every gain that an experiment states: which merge against which others, by target.
+"""The gains of an experiment: which merge is compared with which others, by target.
 
 A gain is in points between seed means on test, as in `analysis`. `estimates` computes them, with
 their intervals.
@@ -26,7 +26,7 @@ class Score:
     points: Mapping[int, Point]
 
     def only(self, seeds: Iterable[int]) -> Score:
-        """The same of some seeds."""
+        """The same score, for some of its seeds."""
         return replace(self, points={seed: self.points[seed] for seed in sorted(seeds)})
 
 
@@ -49,16 +49,16 @@ class Gain:
 
     @property
     def group(self) -> tuple[str, ...]:
-        """What targets are averaged over."""
+        """What the gains of an average over targets have in common."""
         return (self.model, self.task, self.method, self.budget, self.rule, self.over)
 
 
 def gains(
     experiment: str, table: pd.DataFrame, task_language: str, rule: str = "validation"
 ) -> list[Gain]:
-    """The gains of an experiment, in the order of its table; none where it states none.
+    """The gains of an experiment, in the order of its table; empty for one that has none.
 
-    Over the seeds that have every cell of a gain; a gain without any is left out.
+    A gain uses the seeds that have all of its cells; a gain without such a seed is left out.
 
     Args:
         rule: the study's `selection`, which chose the points of the table.
@@ -128,7 +128,7 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """Those of :func:`_methods`, and every method over the better proxy, an end of `la`."""
+    """The gains of :func:`_methods`, and every method over the better proxy, an end of `la`."""
     found = _methods(table, task_language)
     for place, rows in _cells(table, ["model", "task", "target", "budget"]):
         parts = {str(method): part for method, part in rows.groupby("method", sort=False)}
@@ -178,7 +178,7 @@ def _pool(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _lambda_impact(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """Coarser grids, and λ = 0.5 unseen, over the full grid: regrets with a sign (5.1)."""
+    """Coarser grids, and a fixed λ = 0.5, over the full grid: negated regrets (5.1)."""
     found = []
     place = ["model", "task", "target", "left", "right", "grid"]
     complete = analysis.regret(table).dropna(subset=["regret"])
@@ -193,7 +193,7 @@ def _lambda_impact(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """Every other rule over the paper's, which needs labels of the target: regrets with a sign."""
+    """Every other rule over the paper's, which needs labels of the target: negated regrets."""
     found = []
     by = ["model", "task", "target", "method", "operands"]
     for place, rows in table.dropna(subset=["value"]).groupby(by, sort=False):
@@ -222,7 +222,7 @@ def _label_free(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _forgetting(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """θ_pre − λτ at the λ furthest from 0, over θ_pre: what is lost, with a sign."""
+    """θ_pre − λτ at the λ furthest from 0, over θ_pre: negative for a loss."""
     found = forgetting.scores(table)
     weights = forgetting.weights(found)
     if not weights:
@@ -252,7 +252,7 @@ def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
     gains = []
     for names, rows in found.groupby(["model", "task", "target", "operands"], sort=False):
         operands = str(names[3])
-        # two proxies in any case: averages over targets go over both
+        # always two proxies, since averages over targets include both
         others = [Score("analogy", operands, _at(rows, 0.0))] * 2
         if not analogy.is_source(operands, task_language):
             pair = f"{task_language}+{operands.rpartition('+')[2]}"
@@ -274,7 +274,7 @@ def _analogy(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 OWN_RULES = ("lambda_impact", "label_free", "forgetting", "analogy")
-"""Experiments whose gains are not of what the study's `selection` chose."""
+"""Experiments whose gains are not of the points that the study's `selection` chose."""
 
 GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "zero_shot": _zero_shot,
@@ -288,11 +288,11 @@ GAINS: dict[str, Callable[[pd.DataFrame, str], list[Gain]]] = {
     "forgetting": _forgetting,
     "analogy": _analogy,
 }
-"""The experiments that state gains."""
+"""The experiments that have gains."""
 
 
 def _cells(table: pd.DataFrame, by: list[str]) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
-    """Complete cells by place, with the names of the place."""
+    """Complete cells grouped by some columns, with the values of these columns."""
     found = analysis.cells(table).dropna(subset=["merged"])
     for place, rows in found.groupby(by, sort=False):
         yield dict(zip(by, place, strict=True)), rows

@@ -1,4 +1,4 @@
-"""How sure gains and choices of λ are, as tables and figures look it up in their tidy tables."""
+"""Intervals of gains and of choices of λ, which tables and figures read from tidy tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 BETTER_PROXY, MADX, DIRECT = "better proxy", "madx", "direct"
 BEST_OTHER, LABELS = "best other method", "validation"
 START = "initialisation"
-"""What a gain is over: the column `over`, which may also name another method."""
+"""Values of the column `over`: what a gain is compared with; may also be another method."""
 
 Intervals = Mapping[tuple[str, ...], tuple[float, float]]
 """Ends of the intervals in points, by `key`."""
@@ -28,14 +28,14 @@ def key(
     """The place of a gain in `Intervals`.
 
     Args:
-        rule: of a gain over `LABELS`; all other gains of a table are of one rule, the study's.
-        method: of the side that gains.
+        rule: only for a gain over `LABELS`; all other gains of a table have the study's rule.
+        method: of the merge whose gain it is.
     """
     return (model, task, target, over, budget, rule, method)
 
 
 def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
-    """The ends of the intervals of the tables of gains of an experiment: of one, or of none."""
+    """The ends of the intervals in the table of gains of an experiment, if it has one."""
     names = ["model", "task", "target", "over", "budget", "rule", "method"]
     found = {}
     for table in tables:
@@ -65,15 +65,15 @@ LEVEL = 0.95
 
 
 def choices(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
-    """The table of choices of an experiment: of one table, or of none."""
+    """The table of choices of an experiment, or None if it has none."""
     return next(iter(tables), None)
 
 
 def of_cells(found: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table of choices that are of some cells; none where a cell has none.
+    """The rows of a table of choices for some cells; no rows if one of the cells has none.
 
     Args:
-        cells: a row per cell, with those columns of `CELL` that tell its cells apart.
+        cells: a row per cell, with the columns of `CELL` that distinguish its cells.
     """
     names = [name for name in CELL if name in cells]
     wanted = cells[names].drop_duplicates()
@@ -92,9 +92,9 @@ def choice_shares(choices: pd.DataFrame) -> pd.Series:
 
 
 def central(choices: pd.DataFrame) -> tuple[float, float] | None:
-    """Between which λ the central 95 % of the choices of resamples lie, of any seed.
+    """The interval of λ that contains the central 95 % of the resamples' choices, of all seeds.
 
-    Of several targets: the same of the mean of their choices, which are independent. None where
+    For several targets: the interval of the mean of their choices, which are independent. None if
     there is no choice, or points have several numbers.
 
     Args:

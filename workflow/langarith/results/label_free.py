@@ -1,4 +1,4 @@
-"""What λ costs without labels: the choice of every rule in every zero-shot cell, and its score."""
+"""Choosing λ without labels: the choice of every rule in every zero-shot cell, and its score."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ COLUMNS = (
 ).split(",")
 
 SIZES = (10, 25, 50, 100, 250, 500)
-"""Numbers of labelled examples of the target: what labels are worth is estimated for each."""
+"""Numbers of labelled examples of the target for which the price of labels is estimated."""
 
 SUBSETS = 200
 """Random subsets of the validation examples, of each size."""
 
 NEAR = 0.05
-"""How far from the choice on all examples a choice on a subset may be to count as near it."""
+"""The greatest distance at which a choice on a subset counts as near that on all examples."""
 
 
 def rows(
@@ -39,18 +39,18 @@ def rows(
     """A row per cell and rule.
 
     `value`: test score in percent at the rule's choice. `regret`: points that the paper's rule,
-    `validation`, scores more. `rank`: of the rules without `oracle`, by `value`; equal ones share
-    the mean of their places. A rule that cannot choose has no row.
+    `validation`, scores more. `rank`: among the rules except `oracle`, by `value`; equal values
+    share the mean of their ranks. A rule that cannot choose has no row.
 
     Args:
         cells: contents of `selected.json`.
-        task_language, related: say which cells of other targets are in the place of a cell, see
+        task_language, related: define which cells of other targets are in the place of a cell, see
             `selection.group_key`.
-        missing: cells of a partial grid: a row of the rule `validation` without a value each.
-        compared: names of rules, `validation` among them; by default those that choose from what
-            sweeps leave.
+        missing: cells of a partial grid: each has a row of the rule `validation` without a value.
+        compared: names of rules, `validation` among them; by default those that need only
+            the results of sweeps.
         losses: contents of `losses.json` of the cells' merges.
-        others: contents of `selected.json` of other targets, which the experiment does not show.
+        others: contents of `selected.json` of other targets, which the experiment does not include.
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
@@ -58,15 +58,15 @@ def rows(
     swept = read_swept(cells, losses)
     rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
-    incomplete = {selection.group_key(lost, task_language, related) for lost in missing}
+    incomplete = {selection.group_key(cell, task_language, related) for cell in missing}
     among = [*swept, *read_swept(others, ())]
     elsewhere = of_other_targets(swept, among, task_language, related)
     found = []
     for cell, in_place in zip(swept, elsewhere, strict=True):
-        # a choice on fewer targets than the study has would not compare
+        # a choice on fewer targets than the study has could not be compared
         partial = selection.group_key(vars(cell), task_language, related) in incomplete
-        seen = [] if partial else in_place
-        chosen = {name: rule.choose(cell, seen) for name, rule in rules.items()}
+        usable = [] if partial else in_place
+        chosen = {name: rule.choose(cell, usable) for name, rule in rules.items()}
         points = {name: point for name, point in chosen.items() if point is not None}
         scores = {name: cell.test[point] for name, point in points.items()}
         ranked = [score for name, score in scores.items() if name != "oracle"]
@@ -93,8 +93,8 @@ def rows(
     names = ("model", "task", "target", "method", "operands", "seed", "metric")
     return found + [
         {"experiment": "label_free", "rule": "validation", "labels": "target"}
-        | {name: lost[name] for name in names}
-        for lost in missing
+        | {name: cell[name] for name in names}
+        for cell in missing
     ]
 
 
@@ -102,7 +102,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Each rule over targets and seeds: a row per model, task and rule, in the rules' order.
 
     Columns: model, task, rule, targets (a number), and the means of `value`, `regret` and `rank`. A
-    rule that chooses in fewer cells than there are has NaN.
+    rule that does not choose in every cell has NaN.
     """
     # the paper's rule chooses in every cell
     wanted = table[table["rule"] == "validation"].groupby(["model", "task"]).size()
@@ -126,19 +126,21 @@ def price_averages(price: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     Columns: model, task; `labelled`, one of `SIZES`, or NaN for all examples of each target;
     `least` and `most`, the smallest and largest number of labelled examples of a target; the means
     of `value`, of `lost`, points that the choice on all examples scores more, and of `near`; `sd`,
-    the root mean square. NaN where a cell is missing. A number of labels that some target has too
-    few examples for has no row.
+    the root mean square. NaN where a cell is missing. A number of labels has no row if
+    some target has fewer examples.
 
     Args:
         price: the table of `label_price`.
-        table: that of the rules, which has every cell of the experiment.
+        table: the table of the rules, which has every cell of the experiment.
     """
     cells = ["model", "task", "target", "operands", "seed"]
     whole = price[price["labelled"] == price["examples"]]
     of_all = whole.set_index(cells)["value"].reindex(pd.MultiIndex.from_frame(price[cells]))
-    told = price.assign(lost=of_all.to_numpy() - price["value"], size=price["labelled"])
-    told = pd.concat([told[told["size"].isin(SIZES)], told.loc[whole.index].assign(size=math.nan)])
-    found = told.groupby(["model", "task", "size"], sort=False, dropna=False).agg(
+    sized = price.assign(lost=of_all.to_numpy() - price["value"], size=price["labelled"])
+    sized = pd.concat(
+        [sized[sized["size"].isin(SIZES)], sized.loc[whole.index].assign(size=math.nan)]
+    )
+    found = sized.groupby(["model", "task", "size"], sort=False, dropna=False).agg(
         least=("labelled", "min"),
         most=("labelled", "max"),
         value=("value", "mean"),
@@ -149,17 +151,17 @@ def price_averages(price: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     )
     found = found.reset_index().rename(columns={"size": "labelled"})
     places = pd.MultiIndex.from_frame(found[["model", "task"]])
-    there = whole.groupby(["model", "task"]).size().reindex(places).to_numpy()
+    whole_cells = whole.groupby(["model", "task"]).size().reindex(places).to_numpy()
     wanted = table[table["rule"] == "validation"].groupby(["model", "task"]).size()
-    found.loc[there != wanted.reindex(places).to_numpy(), ["value", "lost", "sd", "near"]] = (
+    found.loc[whole_cells != wanted.reindex(places).to_numpy(), ["value", "lost", "sd", "near"]] = (
         math.nan
     )
-    found = found[found["cells"] == there]
+    found = found[found["cells"] == whole_cells]
     return found.sort_values("labelled", kind="stable", na_position="last", ignore_index=True)
 
 
 def _rank(score: float, scores: Sequence[float]) -> float:
-    """1 is the best; equal scores share the mean of their places."""
+    """1 is the best; equal scores share the mean of their ranks."""
     better = sum(other > score for other in scores)
     equal = sum(other == score for other in scores)
     return 1 + better + (equal - 1) / 2

@@ -1,7 +1,7 @@
 """The price of labels: the test score with λ chosen on n labelled examples of the target.
 
-The paper's rule, `validation`, is applied to random subsets of the validation examples: what a user
-gets who annotates n sentences. Nothing but `outcomes.parquet` of the cells is read.
+The paper's rule, `validation`, is applied to random subsets of the validation examples: the result
+for a user who annotates n sentences. Only `outcomes.parquet` of the cells is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from langarith.evaluation import selection
 from langarith.evaluation.outcomes import Counts, Scores
 from langarith.operands import Point
-from langarith.results.counted import Place, counted
+from langarith.results.cell_counts import Place, read_cell_counts
 from langarith.results.label_free import NEAR, SIZES, SUBSETS
 
 COLUMNS = (
@@ -32,8 +32,8 @@ def draws(examples: int, name: str, subsets: int = SUBSETS) -> np.ndarray:
     """Examples in the order in which each resample draws them: shape (resamples, drawn), int64.
 
     Without replacement. The first n are the subset of n examples, so that a larger
-    subset holds the smaller ones. The same for every call with one `name` (a task and a target):
-    all seeds and models are compared on the same subsets. The array is not to be changed.
+    subset contains the smaller ones. The same for every call with one `name` (a task and a target):
+    all seeds and models are compared on the same subsets. Do not modify the array.
     """
     rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), examples])
     drawn = [rng.permutation(examples)[: SIZES[-1]] for _ in range(subsets)]
@@ -48,7 +48,7 @@ def choices(
     drawn: np.ndarray,
     sizes: Sequence[int],
 ) -> tuple[list[Point], np.ndarray]:
-    """What the paper's rule chooses on each subset of each size.
+    """The choices of the paper's rule on each subset of each size.
 
     Args:
         validation: by point the counts of all validation examples, see `outcomes.read`.
@@ -67,19 +67,19 @@ def choices(
     table = np.stack(
         [validation[point].get(name, absent) for point in points for name in names], axis=1
     )
-    # sums of whole numbers and of half-precision shares are exact in double precision: what is
-    # equal stays equal, so that ties are decided as in a sweep
+    # sums of whole numbers and of half-precision shares are exact in double precision: equal sums
+    # stay equal, so that ties are decided as in a sweep
     sums = np.zeros((len(drawn), table.shape[1]))
     picks, start = [], 0
     for size in sizes:
         sums += table[drawn[:, start:size]].sum(axis=1, dtype=float)
         start = size
         by_point = sums.reshape(len(drawn), len(points), len(names))
-        found = scores(
+        totals = scores(
             {name: by_point[..., i] for i, name in enumerate(names)} | {"examples": size}
         )
-        # of equal scores argmax takes the first, which is the preferred point
-        picks.append(np.asarray(found[metric]).argmax(axis=1))
+        # argmax takes the first of equal scores, which is the preferred point
+        picks.append(np.asarray(totals[metric]).argmax(axis=1))
     return points, np.array(picks).reshape(len(sizes), len(drawn))
 
 
@@ -90,7 +90,7 @@ def rows(
 ) -> list[dict[str, Any]]:
     """A row per cell and number of labelled examples, see `COLUMNS`.
 
-    `labelled` is each of `SIZES` below the number of validation examples, `examples`, and last that
+    `labelled`: each of `SIZES` below the number of validation examples, `examples`, and then that
     number itself: the choice on all examples. `value`: mean test score over resamples in percent.
     `sd`: its standard deviation over resamples (ddof 1) in points. `near`: share of resamples, 0 to
     1, whose choice is at most `NEAR` from the choice on all examples in every number of the point.
@@ -99,8 +99,8 @@ def rows(
         cells: `outcomes.parquet` by place.
         types: the type of each task.
     """
-    found = {}
-    for place, cell in counted(cells, types):
+    by_place = {}
+    for place, cell in read_cell_counts(cells, types):
         sizes = [size for size in SIZES if size < cell.examples]
         drawn = draws(cell.examples, "{task} {target}".format(**cell.names), subsets)
         points, picks = choices(
@@ -134,5 +134,5 @@ def rows(
             "metric": cell.metric,
             "examples": cell.examples,
         }
-        found[place] = [names | row for row in of_cell]
-    return [row for place in cells for row in found[place]]
+        by_place[place] = [names | row for row in of_cell]
+    return [row for place in cells for row in by_place[place]]

@@ -6,10 +6,10 @@ CELL = ("model", "task", "target", "method", "operands", "seed")
 """Columns that identify a cell."""
 
 AVERAGE = "avg."
-"""The name of the average over targets where a target is expected."""
+"""The value of `target` in rows of the average over targets."""
 
 MASKED_LM_LOSS = "masked_lm_loss"
-"""Mean cross-entropy in nats over masked tokens of held-out raw text; a row of it has no task."""
+"""Mean cross-entropy in nats over masked tokens of held-out raw text; its rows have no task."""
 
 METRIC_TITLES = {
     MASKED_LM_LOSS: "masked-LM loss",
@@ -18,9 +18,9 @@ METRIC_TITLES = {
     "exact_match": "exact match",
     "macro_f1": "macro F1",
 }
-"""Titles of those metrics whose name alone would not do."""
+"""Titles of the metrics whose own name is not fit for print."""
 
 
 def metric_title(metric: str) -> str:
-    """The title of a metric; its own name where there is no other, so that new ones need none."""
+    """The title of a metric: its entry in `METRIC_TITLES`, or else its own name."""
     return METRIC_TITLES.get(metric, metric)

@@ -6,30 +6,30 @@ from collections.abc import Sequence
 
 from langarith import merging
 
-# Okabe and Ito's palette, safe for colour-blind readers; in grey, where sky blue and orange
-# are one, by the hatching of bars and the dashes of lines.
+# Okabe and Ito's palette, safe for colour-blind readers. Sky blue and orange look the same in grey:
+# there the hatching of bars and the dashes of lines distinguish them.
 TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
-TARGET = "#9A4FB5"  # the target's own adapter, alone
+TARGET = "#9A4FB5"  # only the target's own adapter
 OTHERS = (
     *("#009E73", "#CC79A7", "#882255", "#D55E00"),
     *("#F0E442", "#999933", "#8C6D46", "#117733", "#6B6B6B"),
 )
-"""Of merge methods but language arithmetic, in the order of the registry."""
+"""Of the merge methods other than language arithmetic, in the order of the registry."""
 
 TASK_LANGUAGE_MARK, RELATED_MARK, MERGED_MARK, TARGET_MARK = "o", "s", "D", "^"
 OTHER_MARKS = ("<", ">", "*", "X", "P", "8", "h", "p", "v")
-"""Of merge methods but language arithmetic, in the order of the registry."""
+"""Of the merge methods other than language arithmetic, in the order of the registry."""
 
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "black")
-"""Of lines that are told apart by nothing but their look: Okabe and Ito's without the yellow."""
+"""Of lines that differ only in their look: Okabe and Ito's palette without the yellow."""
 
 
 def method_colour(name: str) -> str:
-    """The colour of a merge method by its name in studies, whatever else a figure shows.
+    """The colour of a merge method by its name in studies, the same in every figure.
 
     Language arithmetic has `MERGED`, and so have methods that do not merge pairs, which no figure
-    shows beside it. Of a method with a parameter the colour is lighter the larger
-    that is: `ties20` and `ties80` are two greens.
+    shows together with it. A method with a parameter has a lighter colour for a larger parameter:
+    `ties20` and `ties80` are two greens.
     """
     colour = _of_family(name, OTHERS, MERGED)
     method = merging.get(name)

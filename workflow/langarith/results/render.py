@@ -10,20 +10,20 @@ from langarith.results.sheet import MISSING, Cell, Number, Sheet
 
 
 def markdown(sheets: Iterable[Sheet]) -> str:
-    """Sheets one below the other: a heading, a table (GitHub's Markdown) and the note each."""
-    return "\n".join(_markdown(made) for made in sheets)
+    """Sheets one below the other, each with a heading, a table (GitHub's Markdown) and a note."""
+    return "\n".join(_markdown(sheet) for sheet in sheets)
 
 
-def _markdown(made: Sheet) -> str:
+def _markdown(sheet: Sheet) -> str:
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    if not made.header:
-        return f"## {escaped(made.title)}\n\n{escaped(made.note)}\n"
-    lines = [line(escaped(name) for name in made.header)]
-    lines.append(line("--:" if right else ":--" for right in _right_aligned(made)))
-    lines += [line(_markdown_cell(cell) for cell in row) for row in made.rows]
-    return f"## {escaped(made.title)}\n\n" + "\n".join(lines) + f"\n\n{escaped(made.note)}\n"
+    if not sheet.header:
+        return f"## {escaped(sheet.title)}\n\n{escaped(sheet.note)}\n"
+    lines = [line(escaped(name) for name in sheet.header)]
+    lines.append(line("--:" if right else ":--" for right in _right_aligned(sheet)))
+    lines += [line(_markdown_cell(cell) for cell in row) for row in sheet.rows]
+    return f"## {escaped(sheet.title)}\n\n" + "\n".join(lines) + f"\n\n{escaped(sheet.note)}\n"
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -37,13 +37,13 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown prints as it is; underscores inside a word need no mark."""
+    """Text that Markdown prints unchanged; underscores inside a word need no backslash."""
     marked = re.sub(r"([\\`*|\[\]<])|(?<!\w)(_)|(_)(?!\w)", r"\\\1\2\3", text)
     return " ".join(marked.split())
 
 
 LONG = 40
-"""Rows above which a LaTeX table may break across pages, letters above which a text may wrap."""
+"""LaTeX tables with more rows may break across pages, cells with more letters may wrap."""
 
 
 _TEX = {
@@ -60,7 +60,7 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # after a line's end it would be an argument
+    "[": "{[}",  # after the end of a line it would start an argument
     "±": r"$\pm$",
     "λ": r"$\lambda$",
     "−": r"$-$",
@@ -74,28 +74,33 @@ def latex(sheets: Iterable[Sheet]) -> str:
     Compiles under pdfLaTeX with booktabs, graphicx, which shrinks a table that is wider than its
     line, and, for tables of more than `LONG` rows, longtable.
     """
-    made = list(sheets)
+    tables = list(sheets)
     packages = ["booktabs", "graphicx"]
-    if any(len(one.rows) > LONG for one in made):
+    if any(len(table.rows) > LONG for table in tables):
         packages.append("longtable")
     head = "".join(f"% \\usepackage{{{package}}}\n" for package in packages)
-    return f"% Needs in the preamble:\n{head}\n" + "\n".join(_latex(one) for one in made)
+    return f"% Needs in the preamble:\n{head}\n" + "\n".join(_latex(table) for table in tables)
 
 
-def _latex(made: Sheet) -> str:
-    if made.aside or not made.header:
-        lines = [made.title + ". " + made.note, *(": ".join(map(_plain, row)) for row in made.rows)]
+def _latex(sheet: Sheet) -> str:
+    if sheet.aside or not sheet.header:
+        lines = [
+            sheet.title + ". " + sheet.note,
+            *(": ".join(map(_plain, row)) for row in sheet.rows),
+        ]
         return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
     def line(cells: Iterable[str]) -> str:
         return f"  {' & '.join(cells)} \\\\\n"
 
-    columns = "".join(_column(made))
-    head = "  \\toprule\n" + line(_tex(name) for name in made.header) + "  \\midrule\n"
-    blocks = ["".join(line(_tex_cell(c) for c in row) for row in block) for block in made.blocks]
+    columns = "".join(_column(sheet))
+    head = "  \\toprule\n" + line(_tex(name) for name in sheet.header) + "  \\midrule\n"
+    blocks = ["".join(line(_tex_cell(c) for c in row) for row in block) for block in sheet.blocks]
     body = "  \\midrule\n".join(blocks)
-    caption = f"\\caption{{{_tex(made.title)}. {_tex(made.note)}}}\\label{{{_label(made.title)}}}"
-    if len(made.rows) > LONG:
+    caption = (
+        f"\\caption{{{_tex(sheet.title)}. {_tex(sheet.note)}}}\\label{{{_label(sheet.title)}}}"
+    )
+    if len(sheet.rows) > LONG:
         return (
             f"\\begin{{longtable}}{{{columns}}}\n  {caption} \\\\[{SKIP}]\n{head}  \\endfirsthead\n"
             f"{head}  \\endhead\n{body}  \\bottomrule\n\\end{{longtable}}\n"
@@ -110,10 +115,10 @@ def _latex(made: Sheet) -> str:
 
 
 SKIP = "6pt"
-"""Between a caption and its table."""
+"""The space between a caption and its table."""
 
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
-"""Shrinks what is wider than the line, and leaves all else as it is."""
+"""Shrinks a table that is wider than the line; other tables stay unchanged."""
 
 
 def _label(title: str) -> str:
@@ -138,17 +143,18 @@ def _plain(cell: Cell) -> str:
     return cell if isinstance(cell, str) else cell.written()
 
 
-def _right_aligned(made: Sheet) -> list[bool]:
-    """By column: whether it holds numbers."""
-    return [any(isinstance(row[i], Number) for row in made.rows) for i in range(len(made.header))]
+def _right_aligned(sheet: Sheet) -> list[bool]:
+    """For each column, True if it contains numbers."""
+    return [any(isinstance(row[i], Number) for row in sheet.rows) for i in range(len(sheet.header))]
 
 
-def _column(made: Sheet) -> list[str]:
+def _column(sheet: Sheet) -> list[str]:
     """LaTeX's letter for each column."""
     widths = [
-        max((len(_plain(row[i])) for row in made.rows), default=0) for i in range(len(made.header))
+        max((len(_plain(row[i])) for row in sheet.rows), default=0)
+        for i in range(len(sheet.header))
     ]
     return [
         "r" if right else "p{0.4\\linewidth}" if width > LONG else "l"
-        for right, width in zip(_right_aligned(made), widths, strict=True)
+        for right, width in zip(_right_aligned(sheet), widths, strict=True)
     ]

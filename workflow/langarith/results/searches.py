@@ -1,6 +1,6 @@
-"""Searches over λ read off validation curves: what `refine` evaluates, and what a study searched.
+"""Searches over λ, from validation curves: what `refine` evaluates, and what a study searched.
 
-Of language arithmetic, whose curves `lambda_impact` shows.
+Only for language arithmetic, whose curves `lambda_impact` shows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from langarith import merging
 from langarith.evaluation import selection
 
 REFINE = "refine"
-"""The name of a refined search where the step of a grid is expected."""
+"""The value of `grid` for a refined search."""
 
 
 def grid_size(lambdas: Sequence[float]) -> int:
-    """How many points the evenly spaced grid has that some λ belong to.
+    """The number of points of the evenly spaced grid that some λ belong to.
 
     Its step is the least distance between neighbours: a refined search evaluates neighbours, too.
-    As many as there are λ where every point was evaluated.
+    It equals the number of λ if every point was evaluated.
     """
     ordered = sorted(lambdas)
     if len(ordered) < 2:
@@ -33,7 +33,7 @@ def grid_size(lambdas: Sequence[float]) -> int:
 def refined(curve: Mapping[float, float]) -> list[float]:
     """The λ that `search: refine` would evaluate, ascending: exactly, from the whole grid's curve.
 
-    Empty where points of the grid are missing, as in the curve of a refined search.
+    Empty if points of the grid are missing, as in the curve of a refined search.
 
     Args:
         curve: validation score by λ.
@@ -49,7 +49,7 @@ def refined(curve: Mapping[float, float]) -> list[float]:
 
 
 def note(regrets: pd.DataFrame) -> str:
-    """What the table of regrets compares with: the whole grid, or the refined search of the study.
+    """A note on what regrets are compared with: the whole grid, or the study's refined search.
 
     Args:
         regrets: rows of :func:`langarith.results.analysis.regret`, of one model.
@@ -59,8 +59,8 @@ def note(regrets: pd.DataFrame) -> str:
         mean = f"{taken.mean():.0f}" if taken.nunique() == 1 else f"on average {taken.mean():.1f}"
         return (
             f"The study itself searched by refine, which took {mean} of the {size:.0f} evaluations "
-            "of the full grid. So its choice stands in for that of the full grid, which is not "
-            "known, and grids with points that it left out have no row."
+            "of the full grid. So its choice replaces that of the full grid, which is not known, "
+            "and grids with points that it left out have no row."
         )
     if REFINE not in set(regrets["grid"]):
         return f"The full grid takes {size:.0f} evaluations."

@@ -1,6 +1,6 @@
-"""A sheet, which is what a reader sees as one table: its numbers, marks and notes.
+"""Sheets: a sheet is one printed table with its numbers, marks and notes.
 
-What the numbers mean is defined in `analysis`; here they get a place, a format and a mark.
+The numbers are defined in `analysis`; here they get a place, a format and a mark.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MISSING = "--"
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a sheet, with what a reader must know of it.
+    """A number in a sheet, with its format, interval and marks.
 
-    `value` is NaN where it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
-    where there is one seed, or none is meant. `partial` marks a number of fewer runs than the study
-    has, `best` the best of those it is compared with. `interval`: what `INTERVALS` says of
+    `value` is NaN if it is missing; `spread` is one standard deviation over seeds (ddof 1), NaN
+    with one seed, or if none is printed. `partial` marks a number from fewer runs than the study
+    has, `best` the best of the numbers it is compared with. `interval`: see `INTERVALS` for each
     `measure`.
     """
 
@@ -44,11 +44,11 @@ class Number:
         return math.isnan(self.value)
 
     def written(self) -> str:
-        """The value alone, with the digits that are printed."""
+        """Only the value, with the digits that are printed."""
         return MISSING if self.missing else self._rounded(self.value)
 
     def brackets(self) -> str:
-        """The interval, as it is printed after the value and its spread."""
+        """The interval as it is printed after the value and its spread."""
         if self.missing or self.interval is None:
             return ""
         low, high = (self._rounded(end) for end in self.interval)
@@ -69,8 +69,8 @@ Row = tuple[Cell, ...]
 class Sheet:
     """One table: rows in blocks, between which LaTeX draws a line, and a note below them.
 
-    An `aside` is for whoever runs the study and no part of a paper: LaTeX has it as a comment.
-    Without a header the sheet is its note alone.
+    `aside`: for the person who runs the study, not for a paper: a comment in LaTeX. A sheet without
+    a header has only its note.
     """
 
     title: str
@@ -93,7 +93,7 @@ INTERVALS = {
     "choice": "In brackets after λ: where the central 95 % of the choices on resampled validation "
     "examples lie.",
 }
-"""What brackets after a number hold, by what it measures."""
+"""What brackets after a number contain, by its `measure`."""
 
 
 def sheet(
@@ -103,13 +103,13 @@ def sheet(
     blocks: Iterable[Iterable[Row]],
     caption: Mapping[str, Any],
 ) -> Sheet:
-    """A sheet whose note also says which study it is of, and what its marks mean if it has any."""
-    made = tuple(tuple(block) for block in blocks)
-    cells = [cell for block in made for row in block for cell in row]
+    """A sheet whose note also names the study and explains the marks in the sheet."""
+    parts = tuple(tuple(block) for block in blocks)
+    cells = [cell for block in parts for row in block for cell in row]
     numbers = [cell for cell in cells if isinstance(cell, Number) and not cell.missing]
     measures = {number.measure for number in numbers if number.interval}
     absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
-    parts = (
+    notes = (
         note,
         caption.get("choice", ""),
         f"{MISSING}: missing." if absent else "",
@@ -117,18 +117,18 @@ def sheet(
         *(text for kind, text in INTERVALS.items() if kind in measures),
         source(caption),
     )
-    return Sheet(title, " ".join(filter(None, parts)), tuple(header), tuple(filter(None, made)))
+    return Sheet(title, " ".join(filter(None, notes)), tuple(header), tuple(filter(None, parts)))
 
 
 def source(caption: Mapping[str, Any]) -> str:
-    """The end of every note: the study that the numbers are of."""
+    """The end of every note: the study that the numbers are from."""
     seeds = ", ".join(map(str, caption["seeds"]))
     return " ".join(filter(None, [f"Study: {caption['study']}. Seeds: {seeds}.", caption["note"]]))
 
 
 def missing_cells(caption: Mapping[str, Any]) -> list[Sheet]:
     """A sheet that names each missing cell and its log, if there are any."""
-    rows = tuple((str(gone["cell"]), str(gone["log"])) for gone in caption["missing"])
+    rows = tuple((str(cell["cell"]), str(cell["log"])) for cell in caption["missing"])
     note = "These cells of the study have no result; their logs say why."
     return [Sheet("Missing cells", note, ("cell", "log"), (rows,), aside=True)] if rows else []
 
@@ -136,15 +136,15 @@ def missing_cells(caption: Mapping[str, Any]) -> list[Sheet]:
 def mean(
     runs: pd.DataFrame, kind: str, caption: Mapping[str, Any], of: Sequence[str] = ()
 ) -> Number:
-    """The mean over seeds, of the averages over targets where `runs` has several.
+    """The mean over seeds, of the averages over targets if `runs` has several.
 
-    `of` names the kinds of score that a run must have to count, if more than this one.
+    `of`: the kinds of score that a run must have to count; by default only `kind`.
     """
     averages = analysis.seed_averages(runs, of or [kind])[kind]
-    there = len(runs.dropna(subset=list(of or [kind])))
+    complete = len(runs.dropna(subset=list(of or [kind])))
     # missing runs are rows without scores; a seed that failed as a whole may have no rows at all
     wanted = runs.groupby("seed").size().max() * len(caption["seeds"])
-    return Number(float(averages.mean()), float(averages.std(ddof=1)), partial=there < wanted)
+    return Number(float(averages.mean()), float(averages.std(ddof=1)), partial=complete < wanted)
 
 
 def scores(
@@ -154,7 +154,7 @@ def scores(
     *,
     together: bool = False,
 ) -> list[Number]:
-    """The mean of each kind, the best marked; `together`: all of them over the same runs."""
+    """The mean of each kind, the best marked; with `together` all use the same runs."""
     return best([mean(runs, kind, caption, kinds if together else ()) for kind in kinds])
 
 
@@ -168,18 +168,18 @@ def gain(
     of: Sequence[str] = (),
     method: str = "la",
 ) -> Number:
-    """A gain of some runs of one model and task, as `analysis.gains` has it for a target.
+    """The gain of `analysis.gains` for a target, from runs of one model and task.
 
     An average is over the runs that have all scores it compares, or all those that `of` names.
-    `over`, `method`: as those columns of the table of gains have them, which has the interval.
+    `over`, `method`: values of these columns in the table of gains, which has the interval.
     """
-    found = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
+    gains = analysis.gains(runs, merged, others, of).set_index("target")["gain"]
     whole = mean(runs, merged, caption, of or [merged, *others])
     budget = str(runs["budget"].iloc[0]) if "budget" in runs else "full"
     model, task = map(str, runs[["model", "task"]].iloc[0])
     place = intervals.key(model, task, target, over, budget, method=method)
     return Number(
-        float(found[target]),
+        float(gains[target]),
         signed=True,
         partial=whole.partial,
         interval=caption.get("intervals", {}).get(place),
@@ -219,16 +219,16 @@ def weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:
 
 
 def best(numbers: Sequence[Number]) -> list[Number]:
-    """The same numbers, the best of them marked: those that are printed as the greatest."""
-    there = [float(number.written()) for number in numbers if not number.missing]
+    """The same numbers with the best marked: all that are equal to the greatest as printed."""
+    present = [float(number.written()) for number in numbers if not number.missing]
     return [
-        replace(n, best=len(there) > 1 and not n.missing and float(n.written()) == max(there))
+        replace(n, best=len(present) > 1 and not n.missing and float(n.written()) == max(present))
         for n in numbers
     ]
 
 
 def point(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Cell:
-    """As :func:`weight`; where points have several numbers the mean of each, in one text."""
+    """Like :func:`weight`; if points have several numbers, a text with the mean of each."""
     numbers = [parse_point(text) for text in runs["point"] if isinstance(text, str) and text]
     if not numbers or len(numbers[0]) == 1:
         return weight(runs, caption)
@@ -246,17 +246,18 @@ def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, 
 def by(
     frame: pd.DataFrame, column: str, order: Sequence[str] = ()
 ) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each value of a column, as :func:`ordered`."""
+    """The rows of each value of a column, in the order of :func:`ordered`."""
     parts = {str(value): part for value, part in frame.groupby(column, sort=False)}
     return [(value, parts[value]) for value in ordered(parts, order)]
 
 
 def ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Each value once: those of `order` first and in that order, then the others as they come."""
-    there = list(dict.fromkeys(values))
-    return [v for v in order if v in there] + [v for v in there if v not in order]
+    """Each value once: those of `order` first, in that order, then the others as they appear."""
+    distinct = list(dict.fromkeys(values))
+    return [v for v in order if v in distinct] + [v for v in distinct if v not in order]
 
 
-def measured(task: str, table: pd.DataFrame) -> str:
+def task_title(task: str, table: pd.DataFrame) -> str:
+    """The task with its metric: `NER (F1)`."""
     metric = analysis.metrics(table)[task]
     return f"{task.upper()} ({metric_title(metric)})"

@@ -1,4 +1,4 @@
-"""Tables in the paper's form, one function per experiment: a tidy table to sheets."""
+"""Tables in the paper's form: a function per experiment makes sheets from its tidy table."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from langarith.results.sheet import (
     examples,
     gain,
     mean,
-    measured,
     missing_cells,
     panels,
     scores,
     sheet,
+    task_title,
     weight,
 )
 
@@ -84,7 +84,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         ]
         sheets.append(
             sheet(
-                f"Zero-shot, {model}, {measured(task, table)}",
+                f"Zero-shot, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} λ weighs {source}. The gain, in points, is over "
                 "the better of the two single adapters.",
                 ("target", "related", "examples", *adapters, "λ", "gain"),
@@ -130,7 +130,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         ]
         sheets.append(
             sheet(
-                f"Enhancement, {model}, {measured(task, table)}",
+                f"Enhancement, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} MAD-X is the adapter of the target t alone. "
                 f"{better} is the pairing that is better on labelled validation data of the "
                 "target, whatever rule chose λ; the column after it names its other language. "
@@ -164,7 +164,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
         ]
         sheets.append(
             sheet(
-                f"Low resource, {model}, {measured(task, table)}",
+                f"Low resource, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} Budgets are in tokens of the target t. Direct: the "
                 f"adapter of that budget alone. λ weighs {source}. The gain is in points.",
                 ("t", "budget", "examples", "direct", f"LA(t, {source})", "λ", "gain"),
@@ -188,12 +188,12 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                 cost = mean(runs, "regret", caption)
                 place = intervals.key(model, task, analysis.AVERAGE, intervals.LABELS, rule=grid)
                 ends = caption.get("intervals", {}).get(place)
-                taken = _evaluations(runs["evaluations"])
+                count = _evaluations(runs["evaluations"])
                 saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
                 cost = replace(cost, interval=ends and (-ends[1], -ends[0]))
                 name = "all" if task == "all" else task.upper()
-                blocks[-1].append((name, examples(runs, table), grid, cost, worst, taken, saved))
+                blocks[-1].append((name, examples(runs, table), grid, cost, worst, count, saved))
         sheets.append(
             sheet(
                 f"Lambda impact, {model}",
@@ -210,7 +210,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
 
 
 def _evaluations(counts: pd.Series) -> Number:
-    """The mean over cells, with a decimal where cells differ, as those of a refined search do."""
+    """The mean over cells, with a decimal if cells differ, as with a refined search."""
     return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
@@ -225,14 +225,14 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             for target, of_target in by(part, "target", caption["languages"]):
                 runs = dict(by(of_target, "other"))
                 numbers = best([mean(runs[other], "merged", caption) for other in runs])
-                found = dict(zip(runs, numbers, strict=True))
+                by_other = dict(zip(runs, numbers, strict=True))
                 span = Number(
                     analysis.pool_range(number.value for number in numbers),
                     partial=any(number.partial or number.missing for number in numbers),
                 )
-                cells = (found.get(other, "" if other == target else MISSING) for other in pool)
+                cells = (by_other.get(other, "" if other == target else MISSING) for other in pool)
                 count = examples(of_target, table)
-                blocks[-1].append((measured(task, table), target, count, *cells, span))
+                blocks[-1].append((task_title(task, table), target, count, *cells, span))
         sheets.append(
             sheet(
                 f"Relatedness, {model}",
@@ -268,7 +268,7 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         ]
         sheets.append(
             sheet(
-                f"TIES-Merging, {model}, {measured(task, table)}",
+                f"TIES-Merging, {model}, {task_title(task, table)}",
                 f"{SCORES} Zero-shot, averaged over {_targets(part)}. Test examples of all "
                 f"targets: {examples(part, table).written()}. λ scales the sum in TIES-Merging; "
                 "the last column is LA minus the method, in points.",
@@ -286,23 +286,23 @@ def _targets(part: pd.DataFrame) -> str:
 
 
 def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Table 2: which languages URIEL cannot distinguish, and who chose which."""
-    theirs = stated.related()
+    """Table 2: languages that URIEL cannot distinguish, its proposal, and the choices."""
+    of_paper = stated.related()
 
-    def those(ranked: pd.DataFrame, column: str) -> list[str]:
+    def marked(ranked: pd.DataFrame, column: str) -> list[str]:
         return [str(code) for code in ranked["candidate"][ranked[column].astype(str) == "True"]]
 
     rows: list[Row] = []
     for target, candidates in by(table, "target", caption["languages"]):
         ranked = candidates.sort_values("rank")
-        tied = those(ranked, "tie_set")
+        tied = marked(ranked, "tie_set")
         rows.append(
             (
                 target,
                 "all" if len(tied) == len(ranked) > 1 else ", ".join(tied),
-                ", ".join(those(ranked, "chosen")) or MISSING,
-                ", ".join(those(ranked, "in_study")) or MISSING,
-                theirs.get(target, MISSING),
+                ", ".join(marked(ranked, "chosen")) or MISSING,
+                ", ".join(marked(ranked, "in_study")) or MISSING,
+                of_paper.get(target, MISSING),
             )
         )
     return [
@@ -334,9 +334,9 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "forgetting": sheets_vectors.forgotten,
     "analogy": sheets_vectors.analogies,
 }
-"""What makes the sheets of an experiment from its tidy table and a caption.
+"""The function that makes the sheets of an experiment from its tidy table and a caption.
 
 The caption has `study`, `note`, `models`, `seeds`, `task_language`, `languages` (the study's order,
-which all sheets keep), `missing`, a list of `{"cell": ..., "log": ...}`, and, where the experiment
-states gains, `intervals` (:func:`langarith.results.intervals.intervals`).
+which all sheets keep), `missing`, a list of `{"cell": ..., "log": ...}`, and, if the experiment
+has gains, `intervals` (:func:`langarith.results.intervals.intervals`).
 """

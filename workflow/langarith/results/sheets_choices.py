@@ -1,4 +1,4 @@
-"""The table of how sure the choice of λ is."""
+"""The table of the certainty of the choice of λ."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from langarith.results import analysis, intervals
-from langarith.results.sheet import Number, Row, Sheet, by, measured, sheet, weight
+from langarith.results.sheet import Number, Row, Sheet, by, sheet, task_title, weight
 
 
 def choices(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """How sure the choice of λ is, where the caption has the table of choices."""
-    found = caption.get("choices")
-    if found is None:
+    """The certainty of the choice of λ, if the caption has the table of choices."""
+    table_of_choices = caption.get("choices")
+    if table_of_choices is None:
         return []
     sheets = []
     place = ["task", "target", "operands"]
@@ -25,11 +25,11 @@ def choices(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             blocks.append([])
             for target, of_target in by(part, "target", caption["languages"]):
                 for _, runs in of_target.groupby(place, sort=False):
-                    drawn = intervals.of_cells(found, runs.dropna(subset=["lambda"]))
+                    drawn = intervals.of_cells(table_of_choices, runs.dropna(subset=["lambda"]))
                     agree = runs.merge(drawn, on=[*intervals.CELL, "lambda"])["share"].mean()
                     blocks[-1].append(
                         (
-                            measured(task, table),
+                            task_title(task, table),
                             target,
                             f"{runs['left'].iloc[0]}, {runs['right'].iloc[0]}",
                             Number(float(drawn["examples"].max()), digits=0),

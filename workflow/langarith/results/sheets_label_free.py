@@ -1,4 +1,4 @@
-"""The tables of rules that choose λ, and of what labels are worth."""
+"""The tables of rules that choose λ, and of the price of labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.results import analysis, intervals, label_free
-from langarith.results.sheet import Number, Row, Sheet, measured, missing_cells, panels, sheet
+from langarith.results.sheet import Number, Row, Sheet, missing_cells, panels, sheet, task_title
 
 
 def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Rules that choose λ, averaged over targets; the price of labels, where the caption has it."""
+    """Rules that choose λ, averaged over targets; the price of labels, if the caption has it."""
     sheets = []
     averages = label_free.averages(table)
     for model, task, part in panels(averages, caption):
@@ -38,7 +38,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
             )
         sheets.append(
             sheet(
-                f"Rules that choose λ, {model}, {measured(task, table)}",
+                f"Rules that choose λ, {model}, {task_title(task, table)}",
                 f"Test scores of language arithmetic in percent, averaged over {count} "
                 f"target{'s' if count > 1 else ''} and seeds. Test examples of all targets: "
                 f"{examples.written()}. Regret: points that the choice on "
@@ -73,7 +73,7 @@ def _price(
         of_task = rules[(rules["model"] == model) & (rules["task"] == task)]
         sheets.append(
             sheet(
-                f"The price of labels, {model}, {measured(task, table)}",
+                f"The price of labels, {model}, {task_title(task, table)}",
                 "Test scores of language arithmetic in percent with λ chosen on so many labelled "
                 f"examples of the target: means over {label_free.SUBSETS} random subsets of its "
                 "validation data, targets and seeds. ±: one standard deviation over the subsets of "
@@ -98,26 +98,26 @@ def _size(row: Mapping[Any, Any]) -> str:
 
 def _too_few(price: pd.DataFrame) -> str:
     """Which numbers of labels are left out, and for which targets."""
-    there = price.groupby("target", sort=False)["examples"].min()
-    found = []
+    available = price.groupby("target", sort=False)["examples"].min()
+    parts = []
     for size in label_free.SIZES:
-        lacking = there.index[there < size]
+        lacking = available.index[available < size]
         if len(lacking):
-            of = "every target" if len(lacking) == len(there) else ", ".join(lacking)
-            found.append(f"{size} ({of})")
-    return f"Left out, for want of validation examples: {', '.join(found)}. " if found else ""
+            of = "every target" if len(lacking) == len(available) else ", ".join(lacking)
+            parts.append(f"{size} ({of})")
+    return f"Left out, too few validation examples: {', '.join(parts)}. " if parts else ""
 
 
 def _as_good(part: pd.DataFrame, rules: pd.DataFrame) -> str:
     """The fewest labelled examples that score at least as well as each rule without labels."""
-    found = []
+    parts = []
     for row in rules.dropna(subset=["value"]).to_dict("records"):
         rule = selection.get(str(row["rule"]))
         enough = part[part["value"] >= row["value"]].to_dict("records")
         if rule.labels in ("other targets", "none"):
             fewest = _size(enough[0]) if enough else "not reached with all labels"
-            found.append(f"{rule.title}: {fewest}")
-    return f"Fewest examples that score as well as a rule without labels: {'; '.join(found)}."
+            parts.append(f"{rule.title}: {fewest}")
+    return f"Fewest examples that score as well as a rule without labels: {'; '.join(parts)}."
 
 
 LABELS = {

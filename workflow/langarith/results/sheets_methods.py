@@ -1,4 +1,4 @@
-"""The table of merge methods beside both proxies."""
+"""The table of merge methods and both proxies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from langarith.results.sheet import (
     by,
     examples,
     gain,
-    measured,
     missing_cells,
     panels,
     point,
     scores,
     sheet,
+    task_title,
 )
 
 
@@ -30,7 +30,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     source = caption["task_language"]
     chosen = analysis.methods(table)
     sheets = []
-    for model, task, runs in panels(analysis.beside_proxies(table), caption):
+    for model, task, runs in panels(analysis.methods_and_proxies(table), caption):
         of_task = chosen[(chosen["model"] == model) & (chosen["task"] == task)]
         by_method = dict(by(of_task, "method"))
         kinds = [*analysis.PROXIES, *by_method]
@@ -53,7 +53,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         count = runs["target"].nunique()
         sheets.append(
             sheet(
-                f"Merge methods, {model}, {measured(task, table)}",
+                f"Merge methods, {model}, {task_title(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
                 f"Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
                 f"Test examples of all targets: {examples(runs, table).written()}. The gain is "

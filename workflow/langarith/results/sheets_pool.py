@@ -19,10 +19,10 @@ from langarith.results.sheet import (
     by,
     gain,
     mean,
-    measured,
     missing_cells,
     panels,
     sheet,
+    task_title,
 )
 
 
@@ -33,18 +33,18 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
     for model, task, part in panels(pool.scores(table), caption):
         runs, merges = pool.wide(part), pool.names(part)
         blocks: list[list[Row]] = []
-        shown = by(part, "target", caption["languages"])
-        if len(shown) > 1:
-            shown.append((analysis.AVERAGE, part))
-        for target, of_target in shown:
+        parts = by(part, "target", caption["languages"])
+        if len(parts) > 1:
+            parts.append((analysis.AVERAGE, part))
+        for target, of_target in parts:
             average = target == analysis.AVERAGE
             seeds = runs if average else runs[runs["target"] == target]
-            there = [name for name in merges if (of_target["name"] == name).any()]
-            # averages of the same runs alone compare
-            together = there if average else ()
-            numbers = best([mean(seeds, name, caption, together) for name in there])
+            names = [name for name in merges if (of_target["name"] == name).any()]
+            # only averages of the same runs can be compared
+            together = names if average else ()
+            numbers = best([mean(seeds, name, caption, together) for name in names])
             rows: list[Row] = []
-            for name, number in zip(there, numbers, strict=True):
+            for name, number in zip(names, numbers, strict=True):
                 chosen = of_target[of_target["name"] == name]
                 rows.append(
                     (
@@ -65,9 +65,9 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
             blocks.append(rows)
         sheets.append(
             sheet(
-                f"Pool, {model}, {measured(task, table)}",
+                f"Pool, {model}, {task_title(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best of a "
-                f"target in bold. k: relatives of the target t beside {source}, the nearest first. "
+                f"target in bold. k: relatives of the target t besides {source}, nearest first. "
                 "Evaluations: points evaluated on validation to choose the weights, mean over "
                 "cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the operands, "
                 "mean over seeds. The gain, in points, is over language arithmetic of two (LA, "

@@ -1,4 +1,4 @@
-"""The tables of language vectors: compared, subtracted, and in analogies."""
+"""The tables of language vectors: comparison, subtraction, analogies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from langarith.results.sheet import (
     examples,
     gain,
     mean,
-    measured,
     missing_cells,
     ordered,
     panels,
     point,
     scores,
     sheet,
+    task_title,
 )
 
 
@@ -124,7 +124,7 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         ]
         sheets.append(
             sheet(
-                f"Forgetting, {model}, {measured(task, scored)}",
+                f"Forgetting, {model}, {task_title(task, scored)}",
                 "Test scores in percent in the language whose vector was subtracted λ times, mean "
                 "± standard deviation over seeds. λ = 0 is the common initialisation of the "
                 f"adapters. The last column is λ = {last} minus λ = 0, in points.",
@@ -137,7 +137,7 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
 
 
 def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Each analogy beside the task language's adapter and that of c."""
+    """Each analogy, with the task language's adapter and that of c."""
     source = caption["task_language"]
     kinds = [*analogy.PROXIES, "merged"]
     sheets = []
@@ -148,7 +148,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 analogy.formula(str(runs["operands"].iloc[0])),
                 examples(runs, table),
                 *scores(runs, kinds, caption),
-                _given(point(runs, caption)),
+                _without_interval(point(runs, caption)),
                 _gain(runs, caption, target),
             )
             for target, runs in by(part, "target", caption["languages"])
@@ -160,7 +160,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             blocks.append([("average", "", examples(part, table), *numbers, "", gain_of_averages)])
         sheets.append(
             sheet(
-                f"Analogies, {model}, {measured(task, table)}",
+                f"Analogies, {model}, {task_title(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
                 "An analogy c + b − a adds λ times the difference of the vectors of b and a to "
                 "the adapter of c. Examples: of the test split. The gain, in points, is over the "
@@ -187,7 +187,7 @@ def _gain(runs: pd.DataFrame, caption: Mapping[str, Any], target: str) -> Number
     return gain(runs, "merged", analogy.PROXIES, caption, target, over, method="analogy")
 
 
-def _given(weight: Number | str) -> Number | str:
+def _without_interval(weight: Number | str) -> Number | str:
     """λ without an interval of choices, which this experiment does not estimate."""
     return replace(weight, interval=None) if isinstance(weight, Number) else weight
 
@@ -203,10 +203,10 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 frozenset({str(left), str(right)}): mean(runs, "cosine", caption)
                 for (left, right), runs in part.groupby(["left", "right"], sort=False)
             }
-            found = {pair: replace(number, spread=math.nan) for pair, number in pairs.items()}
-            found |= {frozenset({name}): Number(1.0) for name in names}
+            cosines = {pair: replace(number, spread=math.nan) for pair, number in pairs.items()}
+            cosines |= {frozenset({name}): Number(1.0) for name in names}
             rows: list[Row] = [
-                (left, *(found.get(frozenset({left, right}), MISSING) for right in names))
+                (left, *(cosines.get(frozenset({left, right}), MISSING) for right in names))
                 for left in names
             ]
             spreads = [number.spread for number in pairs.values() if not math.isnan(number.spread)]
@@ -220,10 +220,10 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     caption,
                 )
             )
-            there = {pair: number for pair, number in pairs.items() if not number.missing}
+            present = {pair: number for pair, number in pairs.items() if not number.missing}
             for name, pick in (("least", min), ("greatest", max)):
-                if there:
-                    pair = pick(there, key=lambda pair: there[pair].value)
+                if present:
+                    pair = pick(present, key=lambda pair: present[pair].value)
                     names_of_pair = " and ".join(sorted(pair, key=names.index))
                     extremes.append(
                         (
@@ -231,7 +231,7 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                             f"{kind} vectors",
                             name,
                             names_of_pair,
-                            replace(there[pair], digits=3),
+                            replace(present[pair], digits=3),
                         )
                     )
     return [

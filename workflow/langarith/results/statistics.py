@@ -1,4 +1,4 @@
-"""How sure a difference of scores is: a paired bootstrap over examples and seeds.
+"""Intervals of a difference of scores: a paired bootstrap over examples and seeds.
 
 A metric is a function of sums over examples (`Task.scores`), so that a resample is a matrix product
 of weights and counts: a corpus-level F1 comes from summed counts, never from a mean of sentence F1.
@@ -49,7 +49,7 @@ def example_weights(examples: int, name: str, resamples: int = RESAMPLES) -> np.
     """How often each example is drawn in each resample: shape (resamples, examples), float32.
 
     The same for every call with one `name` (a task and a target): both sides of a difference, all
-    seeds and all methods are compared on the same examples. The array is not to be changed.
+    seeds and all methods are compared on the same examples. Do not modify the array.
     """
     rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), examples])
     weights = np.empty((resamples, examples), dtype=np.float32)
@@ -92,13 +92,13 @@ def resampled_scores(
 ) -> np.ndarray:
     """A metric of each of `counts` in each resample: shape (resamples, len(counts)).
 
-    Equal counts give equal scores to the last bit, so that ties are ties: sums are exact, in single
-    precision where that holds every sum of whole numbers, else in double precision.
+    Equal counts give bitwise equal scores, so that ties are ties: sums are exact, in single
+    precision if it represents every sum of whole numbers, else in double precision.
 
     Args:
         scores: `Task.scores`.
         counts: counts of all examples, of a seed or of a point each.
-        examples: weights, shape (resamples, examples): how often a resample has an example.
+        examples: weights, shape (resamples, examples): how often a resample contains an example.
     """
     names = list(dict.fromkeys(name for one in counts for name in one))
     size = examples.shape[1]
@@ -115,7 +115,7 @@ def resampled_scores(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values of several comparisons, adjusted so that the chance of one false one is bounded.
+    """p values of several comparisons, adjusted to bound the chance of any false positive.
 
     Reference: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """

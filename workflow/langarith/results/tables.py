@@ -1,4 +1,4 @@
-"""Tidy tables: one row per cell, lambda, split and metric; everything that figures draw."""
+"""Tidy tables, the source of all figures: one row per cell, lambda, split and metric."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def rows(
 
     Methods at each of their points on validation and test. Three references on test: `majority`
     (most frequent class of the training data), `none` (no language adapter), and `madx` with the
-    task language as target (the task adapter at home).
+    task language as target (the task adapter in its own language).
 
     Args:
         selections: `selected.json` of the cells.
         task_scores: `task.json` of the task adapters below them.
-        missing: cells of a partial grid, with the first `metric` of their task: a row without a
-            value each.
-        choices: the chosen point by model, task, target, method, operands and seed; None where it
-            is the sweep's own choice, on validation.
+        missing: cells of a partial grid, with the first `metric` of their task: each has a row
+            without a value.
+        choices: the chosen point by model, task, target, method, operands and seed; None for
+            the sweep's own choice, on validation.
         losses: `losses.json` of merges: a row without a task for each point, on held-out raw text.
     """
     found = []
@@ -95,14 +95,14 @@ def rows(
     found += references.values()
     for path in losses:
         found += _losses(experiment, json.loads(path.read_text(encoding="utf-8")))
-    for lost in missing:
-        operands = parse_operands(lost["operands"])
-        names = {key: lost[key] for key in ("model", "task", "target", "method", "operands")}
+    for cell in missing:
+        operands = parse_operands(cell["operands"])
+        names = {key: cell[key] for key in ("model", "task", "target", "method", "operands")}
         names |= {"left": str(operands[0]), "right": str(operands[-1])}
         found.append(
-            {"experiment": experiment, **names, "budget": budget(lost["operands"])}
-            | {"seed": int(lost["seed"]), "lambda": None, "split": "test", "selected": False}
-            | {"metric": lost["metric"], "value": None, "examples": 0}
+            {"experiment": experiment, **names, "budget": budget(cell["operands"])}
+            | {"seed": int(cell["seed"]), "lambda": None, "split": "test", "selected": False}
+            | {"metric": cell["metric"], "value": None, "examples": 0}
         )
     return found
 
@@ -126,13 +126,13 @@ def _scores(base: dict[str, Any], metrics: dict[str, float], examples: int) -> l
 
 
 def budget(operands: str) -> str:
-    """The token budget of a cell: that of its one limited operand, else `full`."""
+    """The token budget of a cell: that of its limited operand, or `full`."""
     limited = {operand.budget for operand in parse_operands(operands)} - {"full"}
     return limited.pop() if limited else "full"
 
 
 def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] = COLUMNS) -> None:
-    """Write a tidy table with unrounded values, whole or not at all."""
+    """Write a tidy table with unrounded values, completely or not at all."""
     frame = pd.DataFrame(table_rows, columns=list(columns))
     with whole(path) as partial:
         frame.to_csv(partial, index=False)
@@ -141,8 +141,8 @@ def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] =
 def read(path: Path) -> pd.DataFrame:
     """A tidy table: empty numbers are NaN, empty names are empty text.
 
-    A table of cells has one more column, `point`, the text of what `lambda` holds; `lambda` is NaN
-    where a point has several numbers.
+    A table of cells has one more column, `point`, the text of the value of `lambda`; `lambda` is
+    NaN if a point has several numbers.
     """
     numbers = (
         "lambda,value,cosine,x,ours,sd,regret,rank,gain,low,high,p,p_holm,share,examples"

@@ -18,14 +18,14 @@ PICKLES = {
     "adapter.safetensors": "pytorch_adapter.bin",
     "model_head.safetensors": "pytorch_model_head.bin",
 }
-"""What older versions of `adapters` call the files of weights."""
+"""The names of the files of weights in older versions of `adapters`."""
 
 
 def _left_out_layers(study: Study) -> Iterator[str]:
-    """Layers without a language adapter: base models have them, and no experiment shows them."""
+    """Layers without an adapter must exist in base models and be in no experiment."""
     leave_out = study.adapters.language.leave_out
     if not leave_out:
-        return  # and read no config.json
+        return  # without reading config.json
     for name in study.models:
         layers = layer_count(study, name)
         if layers is None:
@@ -39,10 +39,10 @@ def _left_out_layers(study: Study) -> Iterator[str]:
         if leave_out == tuple(range(layers)):
             yield (
                 f"adapters.language.leave_out: it names all {layers} layers of {name}, so there is "
-                "nothing to train; keep one at least"
+                "nothing to train; keep at least one"
             )
-    shown = study.experiments["sparsity"].layers if "sparsity" in study.experiments else None
-    for layer in sorted(set(shown or ()) & set(leave_out)):
+    layers_shown = study.experiments["sparsity"].layers if "sparsity" in study.experiments else None
+    for layer in sorted(set(layers_shown or ()) & set(leave_out)):
         yield (
             f"experiments.sparsity.layers: layer {layer} has no language adapter "
             "(adapters.language.leave_out); remove it"
@@ -50,7 +50,7 @@ def _left_out_layers(study: Study) -> Iterator[str]:
 
 
 def _language_adapters(study: Study) -> Iterator[str]:
-    """Ready-made language adapters: those at hand are looked at."""
+    """Ready-made language adapters: local folders must have the files."""
     for name, model in study.models.items():
         for language, place in model.adapters.items():
             key = f"models.{name}.adapters.{language}"
@@ -60,9 +60,9 @@ def _language_adapters(study: Study) -> Iterator[str]:
 
 
 def _task_adapters(study: Study) -> Iterator[str]:
-    """Ready-made task adapters: those at hand are looked at, and whether their head is of the type.
+    """Ready-made task adapters: local folders must have the files and a head of the task's type.
 
-    Its labels are compared once the training data can be read, by the job `score_task_adapter`.
+    The job `score_task_adapter` compares the labels of the head with the training data.
     """
     for name, model in study.models.items():
         for task, place in model.task_adapters.items():
@@ -86,7 +86,7 @@ def _task_adapters(study: Study) -> Iterator[str]:
         if spec.training and all(task in model.task_adapters for model in study.models.values()):
             yield (
                 f"tasks.{task}.training: it has no effect, since models.*.task_adapters.{task} are "
-                "there already; remove it"
+                "ready-made; remove it"
             )
 
 
@@ -101,24 +101,24 @@ def _absent(key: str, place: str, files: Sequence[str]) -> Iterator[str]:
         pickle = PICKLES.get(file, "")
         if pickle and (folder / pickle).is_file():
             yield (
-                f"{key}: {place} holds no {file}, only {pickle}, a pickle that can run code when "
+                f"{key}: {place} has no {file}, only {pickle}, a pickle that can run code when "
                 f"it is loaded; convert it: langarith convert {place} --to NEW_FOLDER"
             )
         else:
             yield (
-                f"{key}: {place} holds no {file}; name an adapter's folder, or repository@revision "
+                f"{key}: {place} has no {file}; name an adapter's folder, or repository@revision "
                 "on the hub"
             )
         return
 
 
 def _trained_elsewhere(study: Study) -> Iterator[str]:
-    """Experiments that need what is unknown of an adapter from elsewhere: θ_pre, its held-out text.
+    """Experiments that need θ_pre or the held-out text, which a ready-made adapter does not have.
 
-    Language arithmetic needs neither: its weights sum to one, and θ_pre falls out.
+    Language arithmetic needs neither: its weights sum to one, so that θ_pre cancels out.
     """
     if not any(model.adapters or model.task_adapters for model in study.models.values()):
-        return  # and ask for no related languages, which may not be known yet
+        return  # without the related languages, which may not be known yet
     for name in filter(EXPERIMENTS.__contains__, study.experiments):
         merged = [
             (merging.get(cell.method), (cell.model, "language", operand.language))
@@ -154,17 +154,17 @@ def _ready(study: Study) -> set[tuple[str, str, str]]:
 
 
 def _seeds_without_training(study: Study) -> Iterator[str]:
-    """Several seeds where nothing depends on them: they would repeat the same numbers."""
+    """Several seeds if no number depends on them: they would all give the same numbers."""
     if len(study.seeds) < 2 or not all(m.task_adapters for m in study.models.values()):
         return
-    found = [c for n in study.experiments if n in EXPERIMENTS for c in cells(study, n)]
+    needed = [c for n in study.experiments if n in EXPERIMENTS for c in cells(study, n)]
     trained = [
         cell
-        for cell in found
+        for cell in needed
         if cell.task not in study.models[cell.model].task_adapters
         or not all(ready_adapter(study, cell.model, o, "") for o in cell.operands)
     ]
-    if found and not trained:
+    if needed and not trained:
         yield (
             "seeds: all adapters are ready-made, so every seed would give the same scores; name "
             "one seed"

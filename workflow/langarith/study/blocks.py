@@ -28,7 +28,7 @@ _HUB_ADAPTER = re.compile(r"(\w[\w.-]*/[\w.-]+)@(.+)")
 def hub_adapter(place: str) -> tuple[str, str] | None:
     """Repository and revision of an adapter on the hub, `owner/name@revision`; None for a folder.
 
-    A folder of that form is written with `./` before it.
+    A folder whose path has this form needs `./` before it.
     """
     on_hub = _HUB_ADAPTER.fullmatch(place)
     return (on_hub[1], on_hub[2]) if on_hub else None
@@ -49,7 +49,7 @@ def _true_or_false(value: Any) -> Any:
 Bool = Annotated[bool, BeforeValidator(_true_or_false)]
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""What the generators of Python, numpy and torch all take."""
+"""The range that the generators of Python, numpy and torch all accept."""
 
 
 def expanded_path(path: str) -> str:
@@ -81,7 +81,7 @@ def _without_braces(path: str) -> str:
 
 
 OwnFolder = Annotated[LocalPath, AfterValidator(_without_braces)]
-"""A folder that the workflow writes: part of its patterns of paths."""
+"""A folder that the workflow writes to: a part of its path patterns."""
 
 
 def adapter_place(place: str) -> str:
@@ -93,17 +93,17 @@ def expanded_paths(paths: str | list[str]) -> str | list[str]:
 
 
 class Strict(BaseModel):
-    """A block of the study that refuses keys it does not know or that have no effect in it."""
+    """A block of the study that refuses unknown keys and keys without effect in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     what: ClassVar[str] = ""
-    """The block in words, for the refusal of keys that only its siblings have."""
+    """The name of the block in messages about keys that only its siblings have."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _known_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Refuse unknown keys, and truth values for numbers, with all else that is wrong."""
+        """Refuse unknown keys and truth values for numbers, together with all other mistakes."""
         if not isinstance(values, Mapping):
             return handler(values)
         known = {f.alias or name for name, f in cls.model_fields.items()}
@@ -126,9 +126,8 @@ class Strict(BaseModel):
         """Truth values for numbers: pydantic would read true as 1."""
         for name in cls.model_fields.keys() & values.keys():
             kinds = set(re.findall(r"\w+", str(cls.model_fields[name].annotation)))
-            given = values[name]
             if kinds & {"int", "float"} and "bool" not in kinds:
-                for item in _items(given):
+                for item in _items(values[name]):
                     if isinstance(item, bool):
                         sentence = f"{str(item).lower()} is a truth value; write a number"
                         yield InitErrorDetails(type=_refused(sentence), loc=(name,), input=item)
@@ -142,19 +141,19 @@ class Strict(BaseModel):
 
     @classmethod
     def _siblings(cls) -> Iterator[type[Strict]]:
-        """Sibling classes: of the same base, which has a key in common with them."""
+        """Sibling classes: other subclasses of a base class."""
         for base in cls.__bases__:
             if cls.what and issubclass(base, Strict):
                 yield from (c for c in base.__subclasses__() if c is not cls and c.what)
 
 
 def _refused(sentence: str) -> PydanticCustomError:
-    # braces in it would be places to fill in
+    # braces in the sentence would be read as placeholders
     return PydanticCustomError("value_error", "{sentence}", {"sentence": sentence})
 
 
 def _detail(error: ErrorDetails) -> InitErrorDetails:
-    """An error to raise again."""
+    """The details with which an error is raised again."""
     kind = error["type"]
     return InitErrorDetails(
         type=_refused(error["msg"]) if kind == "value_error" else kind,

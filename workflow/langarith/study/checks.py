@@ -63,7 +63,7 @@ def _languages(study: Study) -> Iterator[str]:
 
 
 def _names(study: Study) -> Iterator[str]:
-    """Names of models and tasks, which are folders of the results; the study's, part of a path."""
+    """Names of models and tasks are folders of the results; the study's name is a part of paths."""
     if not study.name.strip() or set(study.name) & set("/{}\n"):
         yield f"name: {study.name!r} is no name of a file; leave out slashes and braces"
     for key, names in (("models", study.models), ("tasks", study.tasks)):
@@ -75,7 +75,7 @@ def _names(study: Study) -> Iterator[str]:
 
 
 MOST_POINTS = 1001
-"""Of a sweep. Methods with several numbers have more points than `lambdas` has values."""
+"""The most points of a sweep. Points of several numbers are more than the values of `lambdas`."""
 
 
 def _methods(study: Study) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _pretrained_models(study: Study) -> Iterator[str]:
             continue
         yield from _unknown(study, f"models.{name}.languages", model.languages)
         if not isinstance(model, PretrainModel):
-            continue  # its size is in the files of its start
+            continue  # its size is in the files of `start`
         for key, length in model_lengths(study, name).items():
             if length > model.max_length:
                 yield (
@@ -214,28 +214,28 @@ SPECIAL_TOKENS = 4
 """Of a pair of texts, at most: XLM-R has four, BERT three."""
 
 SHORTEST_QUESTION = 8
-"""Subwords of a question that must find room beside `stride` in every window."""
+"""Subwords of a question that must fit into every window in addition to `stride`."""
 
 
 def _windows(study: Study) -> Iterator[str]:
-    """QA: a window has room for special tokens, a question, and more than `stride` subwords."""
+    """QA: a window has space for special tokens, a question, and more than `stride` subwords."""
     for name, task in study.tasks.items():
         kind = task_type(study, name)
         if kind in tasks.names() and "stride" in tasks.get(kind).own_keys:
-            room = task.max_length - task.stride - SPECIAL_TOKENS - SHORTEST_QUESTION
-            if room < 1:
+            space = task.max_length - task.stride - SPECIAL_TOKENS - SHORTEST_QUESTION
+            if space < 1:
                 yield (
                     f"tasks.{name}.stride: windows of {task.max_length} subwords (max_length) that "
-                    f"share {task.stride} leave no room for a question; set stride to "
+                    f"share {task.stride} leave no space for a question; set stride to "
                     f"{task.max_length // 3} or less, or raise max_length"
                 )
 
 
 def _difficulty(study: Study) -> Iterator[str]:
-    """Knobs of the miniature that the task type has."""
+    """The knobs of `difficulty` must be those of the task type."""
     for name, task in study.tasks.items():
         if isinstance(task, MiniatureTask) and task.difficulty:
-            from langarith.data import miniature  # here alone, to import it where it is used
+            from langarith.data import miniature  # imported only if it is used
 
             known = miniature.knobs(task_type(study, name))
             for knob in task.difficulty:
@@ -253,7 +253,7 @@ def _targets(study: Study) -> Iterator[str]:
 
 
 def _files_of_one_language(study: Study) -> Iterator[str]:
-    """`languages` of a task: of its languages alone, and files that are read of them."""
+    """`languages` of a task: only its own languages, and only files that are read for them."""
     for name, task in study.tasks.items():
         if not isinstance(task, FilesTask | HubTask):
             continue
@@ -278,7 +278,7 @@ def _files_of_one_language(study: Study) -> Iterator[str]:
 
 
 def _shard_names(study: Study) -> Iterator[str]:
-    """Token streams are named by their shards, and braces in a path are placeholders."""
+    """Token streams have the names of their shards, and braces in a path are placeholders."""
     if not isinstance(study.corpora, FilesCorpora):
         return
     for language in study.languages:
@@ -300,7 +300,7 @@ def _experiments(study: Study) -> Iterator[str]:
         yield from _names_in_experiment(study, name, experiment)
         if name in EXPERIMENTS:
             yield from _keys_of_experiment(name, experiment)
-            yield from _what_experiment_needs(study, name, experiment)
+            yield from _needs_of_experiment(study, name, experiment)
         else:
             yield f"experiments: unknown experiment '{name}'{did_you_mean(name, EXPERIMENTS)}"
 
@@ -333,11 +333,11 @@ def _keys_of_experiment(name: str, experiment: Experiment) -> Iterator[str]:
         )
 
 
-def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
-    """Cells, and what an experiment requires of the rest of the study."""
-    named = set(experiment.tasks or ()) <= set(study.tasks)
-    named = named and set(experiment.targets or ()) <= set(study.languages)
-    if named and "targets" in EXPERIMENTS[name].keys and not list(places(study, name)):
+def _needs_of_experiment(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
+    """An experiment must have cells, and the other keys of the study that it needs."""
+    valid = set(experiment.tasks or ()) <= set(study.tasks)
+    valid = valid and set(experiment.targets or ()) <= set(study.languages)
+    if valid and "targets" in EXPERIMENTS[name].keys and not list(places(study, name)):
         yield f"experiments.{name}: no cell is left; name targets that its tasks have"
     elif name == "low_resource" and not set(study.budgets) & {
         place[2] for place in places(study, name)
@@ -353,7 +353,7 @@ def _what_experiment_needs(study: Study, name: str, experiment: Experiment) -> I
             f"experiments.{name}: no method to compare in 'lambdas'; add one, for example "
             "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
         )
-    elif name == "forgetting" and named:
+    elif name == "forgetting" and valid:
         yield from checks_of_vectors.forgetting(study)
     elif name == "relatedness" and not experiment.pool:
         yield "experiments.relatedness.pool is missing; list the languages to pair targets with"

@@ -1,4 +1,4 @@
-"""The experiments `forgetting` and `analogy`: what they need, and the roles of languages."""
+"""Checks of the experiments `forgetting` and `analogy`: their needs and roles of languages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ KEY = "experiments.analogy.quadruples"
 
 
 def forgetting(study: Study) -> Iterator[str]:
-    """Nothing to evaluate, or nothing to subtract."""
-    named = study.experiments["forgetting"].languages or ()
-    if set(named) <= set(study.languages) and not cells(study, "forgetting"):
+    """There must be something to evaluate and something to subtract."""
+    languages = study.experiments["forgetting"].languages or ()
+    if set(languages) <= set(study.languages) and not cells(study, "forgetting"):
         yield (
             "experiments.forgetting: none of its languages is a target of its tasks; name one that "
             "is, so that there is a score"
         )
     if not any(study.lambdas["negation"].values()):
         yield (
-            "lambdas.negation: λ = 0 alone subtracts nothing; take for example start: 0.5, stop: "
+            "lambdas.negation: λ = 0 subtracts nothing; take for example start: 0.5, stop: "
             "1 and step: 0.5"
         )
     if study.lambdas["negation"].search != "grid":
@@ -33,7 +33,7 @@ def forgetting(study: Study) -> Iterator[str]:
 
 
 def quadruples(study: Study) -> Iterator[str]:
-    """What is wrong with the quadruples of `analogy`, one sentence each."""
+    """The mistakes in the quadruples of `analogy`, one sentence each."""
     view = study.experiments.get("analogy")
     if view is None:
         return
@@ -46,12 +46,12 @@ def quadruples(study: Study) -> Iterator[str]:
     for target, count in Counter(q.target for q in view.quadruples).items():
         if count > 1:
             yield f"{KEY}: target '{target}' has {count} quadruples; keep one of them"
-    for place, quadruple in enumerate(view.quadruples, 1):
+    for number, quadruple in enumerate(view.quadruples, 1):
         unknown = list(_unknown(study, quadruple))
-        yield from (f"{KEY}: quadruple {place}: {sentence}" for sentence in unknown)
+        yield from (f"{KEY}: quadruple {number}: {sentence}" for sentence in unknown)
         if not unknown:
             yield from (
-                f"{KEY}: quadruple {place}: {sentence}"
+                f"{KEY}: quadruple {number}: {sentence}"
                 for sentence in _roles(study, quadruple, evaluated)
             )
 

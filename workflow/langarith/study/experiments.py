@@ -21,14 +21,14 @@ def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:
     """LA_t(en, rel) for every target (section 4.2): both proxies are the ends of the sweep.
 
     Raises:
-        InputError: a target without a related language, here and wherever one is needed.
+        InputError: a target without a related language, as in all functions that need one.
     """
     english = Operand(study.task_language)
     return cells_of(study, name, lambda target: [("la", (english, related_operand(study, target)))])
 
 
 def enhancement(study: Study, name: str) -> list[Cell]:
-    """LA_t(en, t) and LA_t(rel, t) (section 4.3): MAD-X, the target alone, is one of their ends."""
+    """LA_t(en, t) and LA_t(rel, t) (section 4.3): MAD-X, only the target, is one of their ends."""
     english = Operand(study.task_language)
     return cells_of(
         study,
@@ -106,8 +106,8 @@ def forgotten_texts(study: Study, name: str) -> list[Cell]:
 def analogy(study: Study, name: str) -> list[Cell]:
     """τ_c + λ(τ_b − τ_a) for the target of every quadruple.
 
-    With LA(en, c), whose ends are both proxies; where c is the task language, c alone is the only
-    one.
+    With LA(en, c), whose ends are both proxies; if c is the task language, its adapter is the only
+    proxy.
     """
     quadruples = {q.target: q for q in study.experiments[name].quadruples or ()}
 
@@ -122,22 +122,22 @@ def analogy(study: Study, name: str) -> list[Cell]:
 
 @dataclass(frozen=True)
 class View:
-    """An experiment: what it shows, which cells of the grid it looks at, which keys it takes."""
+    """An experiment: its description, its cells of the grid, its keys."""
 
     about: str
     """One or two sentences for the report."""
     cells: Callable[[Study, str], list[Cell]] | None = None
-    """None for what is not made of cells: language vectors, languages, the paper's numbers."""
+    """None if it is not made of cells: language vectors, languages, the paper's numbers."""
     keys: frozenset[str] = frozenset({"models", "tasks", "targets", "caption"})
     figure: bool = True
     gains: bool = False
-    """Whether it states gains: `results.gains` says which."""
+    """Whether it has gains, see `results.gains`."""
     choices: bool = False
-    """Whether it shows chosen λ: `results.choices` says how sure they are."""
+    """Whether it shows chosen λ, whose certainty `results.choices` estimates."""
     chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
     texts: Callable[[Study, str], list[Cell]] | None = None
-    """The merges whose masked-LM losses it shows: see :func:`texts`."""
+    """The merges whose masked-LM losses it shows, see :func:`texts`."""
     compared: bool = True
     """Whether its table is read when the study is compared with the paper."""
 
@@ -196,7 +196,7 @@ EXPERIMENTS: dict[str, View] = {
         chosen=True,
     ),
     "methods": View(
-        "Every merge method of the study on the zero-shot pairs, beside both single adapters: the "
+        "Every merge method of the study on the zero-shot pairs, with both single adapters: the "
         "gain over the better of them, per target and on average.",
         methods,
         gains=True,
@@ -255,7 +255,7 @@ EXPERIMENTS: dict[str, View] = {
         gains=True,
     ),
     "reproduction": View(
-        "Every claim of the paper and every number that it states, beside this study's.",
+        "Every claim and every number of the paper, compared with this study's results.",
         keys=frozenset(),
         figure=False,
         chosen=True,
@@ -265,10 +265,10 @@ EXPERIMENTS: dict[str, View] = {
 
 
 GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
-"""Experiments that state gains, whose intervals are estimated."""
+"""Experiments that have gains, whose intervals are estimated."""
 
 CLAIMED = ("zero_shot", "enhancement", "low_resource", "lambda_impact", "ties", "methods")
-"""Experiments whose gains are held against the paper's claims."""
+"""Experiments whose gains are compared with the paper's claims."""
 
 CHOICES = tuple(name for name, view in EXPERIMENTS.items() if view.choices)
 """Experiments that show chosen λ."""
@@ -277,29 +277,29 @@ TABULATED = tuple(n for n, view in EXPERIMENTS.items() if view.cells and n != "l
 """Experiments whose table has a row per cell, point, split and metric."""
 
 VECTOR_EXPERIMENTS = ("similarity", "sparsity")
-"""Experiments that look at adapters and at no cells."""
+"""Experiments on adapters, without cells."""
 
 
 def cells(study: Study, experiment: str) -> list[Cell]:
-    """The cells that an experiment looks at; none where it looks at something else."""
+    """The cells of an experiment; empty if it is not made of cells."""
     view = EXPERIMENTS[experiment]
     return view.cells(study, experiment) if view.cells else []
 
 
 def all_cells(study: Study) -> list[Cell]:
-    """Every cell that some experiment looks at, once."""
+    """The cells of all experiments, each once."""
     return list(dict.fromkeys(c for name in study.experiments for c in cells(study, name)))
 
 
 def sweeps(study: Study) -> list[tuple[str, int]]:
     """Every kind of sweep that a study has: its method and the number of its operands.
 
-    Those of the fewest operands are there whether an experiment has such cells or not, so that a
-    file below `results/` can be requested by its name.
+    Sweeps of the fewest operands are always included, even if no experiment has such cells, so that
+    a file below `results/` can be requested by its name.
     """
     try:
         several = {(cell.method, len(cell.operands)) for cell in all_cells(study)}
-    except InputError:  # no related languages yet: required once cells are needed
+    except InputError:  # no related languages yet: only required when cells are needed
         several = set()
     fewest = ((method, merging.get(method).fewest_operands) for method in study.lambdas)
     return list(dict.fromkeys([*fewest, *sorted(several)]))
@@ -315,9 +315,9 @@ def texts(study: Study, experiment: str) -> list[Cell]:
 
 
 def vectors(study: Study, experiment: str) -> list[Run]:
-    """The adapters that `similarity` or `sparsity` looks at.
+    """The adapters that `similarity` or `sparsity` compares.
 
-    Languages are those of the view, or all of the study; tasks, for `similarity` alone, likewise.
+    Languages are those of the view, or all of the study; only `similarity` has tasks, likewise.
     """
     view = study.experiments[experiment]
     places = [(model, seed) for model in view.models or study.models for seed in study.seeds]
@@ -336,28 +336,31 @@ def vectors(study: Study, experiment: str) -> list[Run]:
 
 
 def runs(study: Study, experiment: str) -> list[Run]:
-    """Every adapter below an experiment, once; a task adapter depends on its language's adapter."""
+    """The adapters that an experiment needs, each once; task adapters need the task language's."""
     if experiment in VECTOR_EXPERIMENTS:
-        found = vectors(study, experiment)
-        return list(dict.fromkeys([*_homes(study, found), *found]))
+        compared = vectors(study, experiment)
+        return list(dict.fromkeys([*_task_language_runs(study, compared), *compared]))
     return runs_of(study, [*cells(study, experiment), *texts(study, experiment)])
 
 
 def runs_of(study: Study, cells: Iterable[Cell]) -> list[Run]:
-    """Every adapter below some cells, once, in the order in which they must be trained."""
+    """The adapters that some cells need, each once, in the order in which they must be trained."""
     languages, tasks = [], []
     for cell in cells:
         for operand in cell.operands:
             languages.append(Run(cell.model, "language", str(operand), cell.seed))
         if cell.task:
             tasks.append(Run(cell.model, "task", cell.task, cell.seed))
-    return list(dict.fromkeys([*_homes(study, tasks), *languages, *tasks]))
+    return list(dict.fromkeys([*_task_language_runs(study, tasks), *languages, *tasks]))
 
 
-def _homes(study: Study, found: Iterable[Run]) -> list[Run]:
-    """The task language's adapters that task adapters are trained on."""
-    home = study.task_language
-    return [Run(r.model, "language", home, r.seed) for r in found if r.kind == "task"]
+def _task_language_runs(study: Study, runs: Iterable[Run]) -> list[Run]:
+    """The task language's adapters that the task adapters of some runs are trained on."""
+    return [
+        Run(run.model, "language", study.task_language, run.seed)
+        for run in runs
+        if run.kind == "task"
+    ]
 
 
 def subtracted(study: Study, experiment: str) -> set[tuple[str, str, str]]:
@@ -373,13 +376,13 @@ def subtracted(study: Study, experiment: str) -> set[tuple[str, str, str]]:
 
 
 def languages_of(study: Study, experiment: str) -> list[str]:
-    """The languages that an experiment shows, in the study's order."""
+    """The languages of an experiment, in the study's order."""
     if experiment in VECTOR_EXPERIMENTS:
-        shown = {run.name for run in vectors(study, experiment)}
+        languages = {run.name for run in vectors(study, experiment)}
     elif EXPERIMENTS[experiment].cells:
-        found = [*cells(study, experiment), *texts(study, experiment)]
-        operands = {o.language for cell in found for o in cell.operands}
-        shown = operands | {cell.target for cell in found}
+        merged = [*cells(study, experiment), *texts(study, experiment)]
+        operands = {o.language for cell in merged for o in cell.operands}
+        languages = operands | {cell.target for cell in merged}
     else:
-        shown = set(study.languages)
-    return [language for language in study.languages if language in shown]
+        languages = set(study.languages)
+    return [language for language in study.languages if language in languages]

@@ -1,4 +1,4 @@
-"""Files that a study names: whether they exist, and fit the keys that name them."""
+"""Checks of the files that a study names: they must exist and fit the keys that name them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from langarith.study.sources import (
 
 
 def shards_on_hub(study: Study) -> Iterator[str]:
-    """What the committed table of shards shows without the hub."""
+    """The shards of each language must be in the committed table; the hub is not needed."""
     corpora = study.corpora
     if isinstance(corpora, HubCorpora):
         if "{language}" not in corpora.config:
@@ -63,7 +63,7 @@ def missing_model_files(study: Study) -> Iterator[str]:
 
 
 def base_models_described(study: Study) -> Iterator[str]:
-    """What config.json of a base model shows: an architecture, positions, keys that run code."""
+    """Check config.json of base models: architecture, positions, keys that run code."""
     for name in study.models:
         folder = given_folder(study, name)
         if folder:
@@ -72,7 +72,7 @@ def base_models_described(study: Study) -> Iterator[str]:
 
 
 def missing_shards(study: Study) -> Iterator[str]:
-    """Raw files that are missing, are none, or have one name; or one file for two languages."""
+    """Raw files that are missing, not regular or of one name, or one file for two languages."""
     if isinstance(study.corpora, FilesCorpora):
         paths = study.corpora.path
         if not all("{language}" in p for p in ([paths] if isinstance(paths, str) else paths)):
@@ -82,9 +82,9 @@ def missing_shards(study: Study) -> Iterator[str]:
         for language in study.languages:
             files = corpus_files(study.corpora, language)
             if not files:
-                shown = study.corpora.path if isinstance(study.corpora.path, str) else "the list"
+                path = study.corpora.path if isinstance(study.corpora.path, str) else "the list"
                 yield (
-                    f"corpora.path: {shown} matches no file for language '{language}'; "
+                    f"corpora.path: {path} matches no file for language '{language}'; "
                     "correct the path or remove the language"
                 )
             for file in files:
@@ -110,7 +110,7 @@ def _kind(file: str) -> str:
 
 
 def _identity(file: str) -> object:
-    """What two names of one file have in common: links lead to it, and it may not exist yet."""
+    """An identity that two names (links) of one file share; the file may not exist yet."""
     try:
         stat = Path(file).stat()
     except OSError:
@@ -119,7 +119,7 @@ def _identity(file: str) -> object:
 
 
 def columns(study: Study) -> Iterator[str]:
-    """Columns that a task type does not have, and two that are one."""
+    """Columns that a task type does not have, and columns that are named twice."""
     for name, task in study.tasks.items():
         kind = task_type(study, name)
         known = tasks.get(kind).column_names if kind in tasks.names() else ()
@@ -156,7 +156,7 @@ def missing_task_files(study: Study) -> Iterator[str]:
 
 
 def files_in_two_roles(study: Study) -> Iterator[str]:
-    """Task files that are read for two splits, or for two languages; those with a cut hold two."""
+    """Task files that are read for two splits, or for two languages; a cut file has two."""
     for name, task in study.tasks.items():
         if not isinstance(task, FilesTask | HubTask):
             continue
@@ -185,11 +185,11 @@ def files_in_two_roles(study: Study) -> Iterator[str]:
 
 
 def folders(study: Study) -> Iterator[str]:
-    """Folders to write to: nothing on their path may be a file."""
+    """Folders that are written to: no part of their path may be a file."""
     for key in ("results_dir", "checkpoint_dir"):
         place = getattr(study, key)
         if place:
             path = Path(place)
-            there = next((p for p in (path, *path.parents) if p.exists()), path)
-            if there.exists() and not there.is_dir():
-                yield f"{key}: {there} is a file; name a folder"
+            existing = next((p for p in (path, *path.parents) if p.exists()), path)
+            if existing.exists() and not existing.is_dir():
+                yield f"{key}: {existing} is a file; name a folder"

@@ -1,6 +1,6 @@
-"""What the files of a folder are, by names and first lines: raw text, task data, base models.
+"""Recognise the files of a folder by names and first lines: raw text, task data, base models.
 
-For `langarith init`, which drafts a study for them (:mod:`langarith.cluster.drafts`). Nothing is
+For `langarith init`, which drafts a study for them (:mod:`langarith.cluster.drafts`). No file is
 read to its end; `langarith check` does that.
 """
 
@@ -47,26 +47,26 @@ SPLITS: dict[str, Split] = {
 LANGUAGE = re.compile(
     r"(?<![A-Za-z0-9])[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|419))?(?![A-Za-z0-9])"
 )
-"""What may be a language code in a path: en, swa, sr_Latn, zh-Hant, pt-BR, es-419."""
+"""Possible language codes in a path: en, swa, sr_Latn, zh-Hant, pt-BR, es-419."""
 
 WORDS = frozenset(
     "all bio bz2 csv dat doc gz iob io json mlm ner new nli old pos qa qas raw set sib src tmp tsv "
     "txt ud web xml xnl xz zip zst".split()
 )
-"""Parts of paths that are no language code, although they could be."""
+"""Parts of paths that look like a language code, but are none."""
 
 FOREIGN = frozenset(".csv .gz .html .md .pdf .py .sh .tar .xml .yaml .yml .zip".split())
-NO_FORMAT = "of no format that tasks or raw text are read in"
+NO_FORMAT = "in no format of tasks or raw text"
 
 HEAD = 200
-"""Lines that show what a file is."""
+"""Lines that are read to recognise a file."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that is recognised.
+    """A recognised file.
 
-    template: its path with `{language}` where the code stands. column: that of raw text. tags: the
+    template: its path with `{language}` in place of the code. column: that of raw text. tags: the
     scheme of its spans.
     """
 
@@ -81,9 +81,9 @@ class File:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """The content of a file.
 
-    column: that of its text. languages: each of its rows says its language. tags: the scheme.
+    column: that of its text. languages: whether each row names its language. tags: the scheme.
     """
 
     kind: Kind
@@ -94,7 +94,7 @@ class Content:
 
 @dataclass
 class Found:
-    """What a folder holds: files that are recognised, base models, reasons why others are not."""
+    """Recognised files of a folder, base models, and the reasons why others are not recognised."""
 
     files: list[File] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
@@ -106,48 +106,48 @@ class Found:
 
 
 def look(folder: Path) -> Found:
-    """Recognise every file of a folder and those below it; hidden ones are passed over.
+    """Recognise every file in and below a folder; hidden files are skipped.
 
-    Errors: InputError where it is no folder, or its name has characters that mean something in the
-    paths of a study.
+    Errors: InputError if it is no folder, or its name has characters with a meaning in the paths of
+    a study.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name the one that holds your files")
+        raise InputError(f"{folder} is no folder; name the one with your files")
     if set(str(folder)) & set("{}*?"):
         raise InputError(
-            f"{folder}: braces, * and ? mean something in the paths of a study; rename the folder"
+            f"{folder}: braces, * and ? have a meaning in the paths of a study; rename the folder"
         )
-    found, kinds = Found(), {}
-    for path in _files(folder, found):
+    contents, kinds = Found(), {}
+    for path in _files(folder, contents):
         if set(str(path.relative_to(folder))) & set("{}*?"):
-            found.others[str(path)] = "braces, * or ? in its name"
+            contents.others[str(path)] = "braces, * or ? in its name"
             continue
         try:
             kinds[str(path)] = _kind(path)
         except InputError as error:
-            found.others[str(path)] = re.sub(rf"^{re.escape(str(path))}[:,]? ", "", str(error))
-    found.files = list(_placed(folder, kinds))
-    for file in [f for f in found.files if f.language is None]:
+            contents.others[str(path)] = re.sub(rf"^{re.escape(str(path))}[:,]? ", "", str(error))
+    contents.files = list(_placed(folder, kinds))
+    for file in [f for f in contents.files if f.language is None]:
         if file.kind == "text":
-            found.others[file.path] = "raw text without a language code in its path"
+            contents.others[file.path] = "raw text without a language code in its path"
         elif kinds[file.path].languages:
-            found.others[file.path] = (
+            contents.others[file.path] = (
                 "rows of several languages; name it in the study, with columns: {language: "
                 "language} in the task"
             )
-    found.files = [file for file in found.files if file.path not in found.others]
-    return found
+    contents.files = [file for file in contents.files if file.path not in contents.others]
+    return contents
 
 
-def _files(folder: Path, found: Found) -> Iterator[Path]:
-    """The files below a folder; folders that hold a base model are noted instead."""
+def _files(folder: Path, contents: Found) -> Iterator[Path]:
+    """The files below a folder; folders with a base model go to `contents.models` instead."""
     entries = sorted(e for e in folder.iterdir() if not e.name.startswith("."))
     if all((folder / name).is_file() for name in layout.ENCODER_FILES):
-        found.models.append(str(folder))
+        contents.models.append(str(folder))
         return
     for entry in entries:
         if entry.is_dir():
-            yield from _files(entry, found)
+            yield from _files(entry, contents)
         elif entry.is_file():
             yield entry
 
@@ -156,7 +156,7 @@ def _files(folder: Path, found: Found) -> Iterator[Path]:
 
 
 def _kind(path: Path) -> Content:
-    """What a file holds; InputError with the reason if that is unknown."""
+    """The content of a file; InputError with the reason if it is unknown."""
     name = path.name
     for end in compression.ENDS:
         name = name.removesuffix(end)
@@ -175,20 +175,20 @@ def _kind(path: Path) -> Content:
 
 
 def _of_lines(path: Path, suffix: str) -> Content:
-    """What a file of lines holds: a table, columns of words and tags, or raw text."""
+    """The content of a file of lines: a table, columns of words and tags, or raw text."""
     lines = list(islice(readers.read_lines(path), HEAD))
     first = next((line for _, line in lines if not _ends_sentence(line)), None)
     if first is None:
         raise InputError("empty")
     table = _table(first) if suffix in (".tsv", ".txt") else None
-    found = table or _tagged(path, lines)
-    if found is None and suffix == ".txt":
-        found = Content("text")
-    if found is None and suffix == ".tsv":
+    content = table or _tagged(path, lines)
+    if content is None and suffix == ".txt":
+        content = Content("text")
+    if content is None and suffix == ".tsv":
         raise InputError(f"a table whose header is '{first[:60]}'; docs/your_own_data.md, NLI")
-    if found is None:
+    if content is None:
         raise InputError(NO_FORMAT)
-    return found
+    return content
 
 
 def _ends_sentence(line: str) -> bool:
@@ -196,7 +196,7 @@ def _ends_sentence(line: str) -> bool:
 
 
 def _tagged(path: Path, lines: Sequence[Line]) -> Content | None:
-    """The task of words with tags; InputError for columns of which the study must name some."""
+    """The task of words with tags; InputError if the study must name some of the columns."""
     comments = Comments(line for _, line in lines if not _ends_sentence(line))
     rows = [
         split_columns(line)
@@ -228,7 +228,7 @@ def _table(header: str) -> Content | None:
 
 
 def _of_columns(columns: dict[str, bool]) -> Content:
-    """What a table of these columns is; the values say whether each holds text."""
+    """The content of a table with these columns; the values are True for columns of text."""
     for kind, needed in COLUMNS:
         if needed <= columns.keys():
             return Content(kind, languages="language" in columns)
@@ -236,7 +236,9 @@ def _of_columns(columns: dict[str, bool]) -> Content:
     for name in [*TEXT_COLUMNS, *(texts if len(texts) == 1 else [])]:
         if name in texts:
             return Content("text", name)
-    raise InputError(f"rows of {', '.join(columns) or 'nothing'}, which no task and no text has")
+    raise InputError(
+        f"columns {', '.join(columns) or 'none'}, which are those of no task and no text"
+    )
 
 
 def _parquet_columns(path: Path) -> dict[str, bool]:
@@ -253,7 +255,7 @@ def _first_object(path: Path) -> dict[str, bool]:
 
 
 def _of_json(path: Path) -> Content:
-    """By the keys at the beginning: a whole file may be large."""
+    """Recognise JSON by the keys at its beginning, since the file may be large."""
     with compression.open_binary(path) as file:
         head = file.read(1 << 16).decode("utf-8", "replace")
     keys = set(re.findall(r'"(\w+)"\s*:', head))
@@ -262,26 +264,28 @@ def _of_json(path: Path) -> Content:
     for kind, needed in COLUMNS:
         if kind in ("nli", "classification") and needed <= keys:
             return Content(kind, languages="language" in keys)
-    shown = json.dumps(head[:30], ensure_ascii=False)
-    raise InputError(f"JSON that begins with {shown}, which is neither SQuAD nor rows of a task")
+    beginning = json.dumps(head[:30], ensure_ascii=False)
+    raise InputError(
+        f"JSON that begins with {beginning}, which is neither SQuAD nor rows of a task"
+    )
 
 
 # --- by name ---
 
 
 def _placed(folder: Path, kinds: dict[str, Content]) -> Iterator[File]:
-    """Files with their languages: of several parts that may be a code the one that varies most."""
+    """Files with their languages: the possible code in the path that varies most."""
     candidates = {path: list(_codes(folder, path)) for path in kinds}
-    seen: dict[Any, set[str]] = defaultdict(set)
+    codes: dict[Any, set[str]] = defaultdict(set)
     for path, content in kinds.items():
         for code, template in candidates[path]:
-            seen[content.kind, _alike(template)].add(code)
+            codes[content.kind, _alike(template)].add(code)
     for path, content in kinds.items():
         kind = content.kind
         split = _split(str(Path(path).relative_to(folder)))
         ranked = sorted(
             candidates[path],
-            key=lambda c: (-len(seen[kind, _alike(c[1])]), len(c[0]) == 3, -path.rfind(c[0])),
+            key=lambda c: (-len(codes[kind, _alike(c[1])]), len(c[0]) == 3, -path.rfind(c[0])),
         )
         template = ranked[0][1] if ranked else path
         language = ranked[0][0] if ranked else None
@@ -289,16 +293,16 @@ def _placed(folder: Path, kinds: dict[str, Content]) -> Iterator[File]:
 
 
 def _codes(folder: Path, path: str) -> Iterator[tuple[str, str]]:
-    """Parts of a path below the folder that may be a language code, and the path without each."""
+    """Possible language codes in a path below the folder, each with the path as a template."""
     inside = str(Path(path).relative_to(folder))
     for code in dict.fromkeys(LANGUAGE.findall(inside)):
         if code not in WORDS and code not in SPLITS:
-            here = rf"(?<![A-Za-z0-9]){re.escape(code)}(?![A-Za-z0-9])"
-            yield code, str(folder / re.sub(here, "{language}", inside))
+            part = rf"(?<![A-Za-z0-9]){re.escape(code)}(?![A-Za-z0-9])"
+            yield code, str(folder / re.sub(part, "{language}", inside))
 
 
 def _alike(template: str) -> str:
-    """The same for files that differ in their split or number alone."""
+    """A text that is equal for files that differ only in their split or number."""
     for word in SPLITS:
         template = re.sub(rf"(?<![a-z]){word}(?![a-z])", "#", template)
     return re.sub(r"\d+", "#", template)
@@ -313,9 +317,9 @@ def _split(path: str) -> Split | None:
 
 
 def text_patterns(files: Sequence[File]) -> list[str]:
-    """Patterns of paths that match all files of raw text and, of each language, no others.
+    """Path patterns that match all files of raw text and no other files of each language.
 
-    Of several shards of a language the parts that differ become `*`.
+    The parts that differ between several shards of a language become `*`.
     """
     wanted: dict[str, set[str]] = defaultdict(set)
     for file in files:
@@ -330,7 +334,7 @@ def _any_number(template: str) -> str:
 
 
 def _any_name(template: str) -> str:
-    """`*` and the suffixes, if the language is that of the folder."""
+    """A template with `*` for the name of the file, except the language and the suffixes."""
     path = Path(template)
     if "{language}" in path.name:
         return re.sub(r"(\{language\}).*?((?:\.[a-z0-9]+)+)$", r"\1*\2", template)

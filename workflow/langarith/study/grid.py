@@ -44,24 +44,24 @@ def related_operand(study: Study, target: str) -> Operand:
 
 
 def relatives(study: Study, target: str, count: int) -> tuple[Operand, ...]:
-    """The adapters of the languages nearest to a target, the nearest first.
+    """The adapters of the `count` languages nearest to a target, the nearest first.
 
     The first is the related language; further ones are those of `relatives`, in their order.
 
     Raises:
-        InputError: the study names fewer.
+        InputError: the study names fewer languages.
     """
     first = related_operand(study, target)
     further = [Operand(language) for language in study.relatives.get(target, ())]
-    found = tuple(dict.fromkeys([first, *further]))
-    if len(found) < count:
+    nearest = tuple(dict.fromkeys([first, *further]))
+    if len(nearest) < count:
         raise InputError(
-            f"relatives.{target}: {count} languages are needed and {len(found)} "
-            f"{'is' if len(found) == 1 else 'are'} known ({', '.join(map(str, found))}); name "
+            f"relatives.{target}: {count} languages are needed and {len(nearest)} "
+            f"{'is' if len(nearest) == 1 else 'are'} known ({', '.join(map(str, nearest))}); name "
             "further ones in the study, the nearest first, or run `snakemake related_languages` "
             "and accept its proposal with `snakemake lock_related_languages`"
         )
-    return found[:count]
+    return nearest[:count]
 
 
 def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) -> list[Cell]:
@@ -79,7 +79,7 @@ def cells_of(study: Study, name: str, merges: Callable[[str], Iterable[Merge]]) 
 
 
 def other_methods(study: Study, family: str | None = None) -> list[str]:
-    """The methods of pairs, without `la`, in the study's `lambdas`; of one family or of all."""
+    """The methods for pairs in the study's `lambdas`, except `la`; of one family or of all."""
     return [
         method
         for method in study.lambdas
@@ -92,16 +92,16 @@ def other_methods(study: Study, family: str | None = None) -> list[str]:
 def lambdas(study: Study, method: str, operands: int) -> tuple[tuple[float, ...], str]:
     """The numbers that the points of a method are made of, and how they are searched.
 
-    No numbers of a method that has no grid in the study: its points are fixed.
+    A method without a grid in the study has no numbers: its points are fixed.
     """
     if method not in study.lambdas:
         return (), "grid"
-    found = study.lambdas[method].of(operands)
-    return found.values(), found.search
+    weights = study.lambdas[method].of(operands)
+    return weights.values(), weights.search
 
 
 def search(study: Study, method: str, operands: int) -> Search:
-    """Where a method is evaluated in every cell of so many operands."""
+    """The points at which a method is evaluated in every cell with a number of operands."""
     values, kind = lambdas(study, method, operands)
     return _search(method, values, operands, kind)
 

@@ -1,8 +1,8 @@
-"""A limited run: a study on a small part of its data and steps, to see it work before it is run.
+"""A limited run: a study on a small part of its data and steps, to test it before the whole run.
 
 `snakemake --config limit=small` runs the same jobs as the whole study, with the same models, seeds
-and grids, and writes into folders of its own. All that is limited is set here, in keys that the
-study has anyway, so that no other code knows of it.
+and grids, and writes into separate folders. All limits are set here, in the usual keys of the
+study, so that no other code depends on them.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from langarith.study.blocks import Strict
-from langarith.study.mistakes import shown
+from langarith.study.mistakes import short_text
 from langarith.study.recipes import Recipe
 
 if TYPE_CHECKING:
     from langarith.study.schema import CorporaSpec, ModelSpec, Split, Study, TaskSpec
 
 SUFFIX = "-limited"
-"""Of the name and the folders of a limited run."""
+"""The suffix of the name and the folders of a limited run."""
 
 
 class Limit(Strict):
-    """How much of a study is run.
+    """The part of a study that is run.
 
     documents: of raw text of each language; at most a fifth of them is held out.
-    examples: of the validation and test data of a task, each; of the training data, which no λ is
-        tried on and which must hold the labels of both, `TRAINED` times as many.
+    examples: of the validation and of the test data of a task; `TRAINED` times as many of the
+        training data, which no λ is evaluated on and which must have all labels of both.
     steps: of each training.
     """
 
@@ -44,19 +44,21 @@ def _small(value: Any) -> Any:
         return {}
     if isinstance(value, dict | Limit):
         return value
-    raise ValueError(f"{shown(value)} is no limit; write small, or {{documents: 200, steps: 10}}")
+    raise ValueError(
+        f"{short_text(value)} is no limit; write small, or {{documents: 200, steps: 10}}"
+    )
 
 
 LimitSpec = Annotated[
     Limit, BeforeValidator(_small, json_schema_input_type=Literal["small"] | Limit)
 ]
-"""`small`, or numbers; those left out are those of `small`."""
+"""`small`, or numbers; missing numbers are those of `small`."""
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 
 def limited(study: Study) -> Study:
-    """The study as its `limit` says; the study itself without one."""
+    """The study limited by its `limit`; the same study without one."""
     limit = study.limit
     if limit is None:
         return study
@@ -68,7 +70,7 @@ def limited(study: Study) -> Study:
             "note": f"{_note(limit)} {study.note}".strip(),
             "results_dir": beside(study.results_dir),
             "checkpoint_dir": folder and beside(folder),
-            # what is limited is never left out of a figure
+            # figures always have the note on limits
             "caption": True,
             "experiments": {
                 name: view.model_copy(update={"caption": True}) if view.caption is False else view
@@ -118,7 +120,7 @@ def _model(model: ModelSpec, limit: Limit) -> ModelSpec:
 
 
 def _task(task: TaskSpec, limit: Limit, *, ready: bool) -> TaskSpec:
-    """Fewer examples; the labels of a ready-made adapter are those of all its training data."""
+    """A task with fewer examples; a ready-made adapter needs the labels of all training data."""
     most: dict[Split, int] = {"test": limit.examples, "validation": limit.examples}
     if not ready:
         most["train"] = TRAINED * limit.examples
@@ -132,7 +134,7 @@ def _task(task: TaskSpec, limit: Limit, *, ready: bool) -> TaskSpec:
 
 
 def _recipe(recipe: RecipeT, limit: Limit) -> RecipeT:
-    """At most so many steps, validated twice; batches, and so the memory they need, stay."""
+    """A recipe with at most `limit.steps` steps and two validations; batches are not changed."""
     steps = min(recipe.steps or limit.steps, limit.steps)
     half = max(1, steps // 2)
     return recipe.model_copy(

@@ -1,7 +1,7 @@
 """Reads, extends and validates a study, with the lock files next to it.
 
-A study is one YAML file; `extends:` names another whose top-level keys it replaces whole, never key
-by key.
+A study is one YAML file; `extends:` names another one. A top-level key of the file replaces the
+whole key of that one.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from langarith.study.sources import hub_branches
 
 
 class _StudyLoader(yaml.SafeLoader):
-    """The scalars of YAML 1.2: `no` is a word, `1:30` and a date are words, `1e-3` is a number.
+    """The scalars of YAML 1.2: `no`, `1:30` and dates are text, `1e-3` is a number.
 
-    YAML 1.1 of PyYAML reads the code of Norwegian as false, 1:30 as 90 and 010 as 8. Of YAML 1.2
-    this leaves out .inf and .nan and other spellings of true, false and null.
+    YAML 1.1 of PyYAML reads the code of Norwegian as false, 1:30 as 90 and 010 as 8. Not supported
+    of YAML 1.2 are .inf, .nan and other spellings of true, false and null.
     """
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -54,7 +54,7 @@ _StudyLoader.add_constructor("tag:yaml.org,2002:int", _StudyLoader.construct_yam
 def _repeated_keys(
     node: yaml.Node, where: str = "", seen: frozenset[int] = frozenset()
 ) -> Iterator[str]:
-    """PyYAML keeps the last of several equal keys: say which are there, and in which lines."""
+    """Sentences on equal keys with their lines; PyYAML would keep the last of them."""
     if id(node) in seen:
         return  # an anchor within itself
     seen = seen | {id(node)}
@@ -67,20 +67,21 @@ def _repeated_keys(
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 lines[key.value].append(str(key.start_mark.line + 1))
                 yield from _repeated_keys(value, f"{where}.{key.value}".lstrip("."), seen)
-        for name, at in lines.items():
-            if len(at) > 1:
+        for name, numbers in lines.items():
+            if len(numbers) > 1:
                 place = f" in '{where}'" if where else ""
-                times = "twice" if len(at) == 2 else f"{len(at)} times"
+                times = "twice" if len(numbers) == 2 else f"{len(numbers)} times"
                 yield (
-                    f"key '{name}' appears {times}{place} (lines {', '.join(at)}); keep one of them"
+                    f"key '{name}' appears {times}{place} (lines {', '.join(numbers)}); "
+                    "keep one of them"
                 )
 
 
 def parsed_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """The content of a YAML file.
 
     Raises:
-        InputError: it is no YAML, or a mapping in it has a key twice.
+        InputError: it is no valid YAML, or a mapping in it has a key twice.
     """
     try:
         loader = _StudyLoader(path.read_text(encoding="utf-8"))
@@ -109,24 +110,24 @@ def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
         raise InputError(f"{path}: no such study file; check {where}")
     data = parsed_yaml(path)
     if not isinstance(data, dict):
-        raise InputError(f"{path}: a study is a YAML mapping of keys; this file holds none")
+        raise InputError(f"{path}: a study is a YAML mapping of keys; this file has none")
     return data
 
 
 def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The study file and those it extends, the file itself first."""
     chain: list[tuple[Path, dict[str, Any]]] = []
-    here: Path | None = path
-    while here is not None:
-        if here.resolve() in {p.resolve() for p, _ in chain}:
-            raise InputError(f"{here}: 'extends' runs in a circle; remove one link")
-        data = read_yaml(here, chain[-1][0] if chain else None)
+    file: Path | None = path
+    while file is not None:
+        if file.resolve() in {p.resolve() for p, _ in chain}:
+            raise InputError(f"{file}: 'extends' runs in a circle; remove one link")
+        data = read_yaml(file, chain[-1][0] if chain else None)
         parent = data.pop("extends", None)
-        chain.append((here, data))
+        chain.append((file, data))
         try:
-            here = (here.parent / expanded_path(str(parent))) if parent else None
+            file = (file.parent / expanded_path(str(parent))) if parent else None
         except ValueError as error:
-            raise InputError(f"{here}: extends: {error}") from error
+            raise InputError(f"{file}: extends: {error}") from error
     return chain
 
 
@@ -138,7 +139,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
         overrides: top-level keys given on the command line (`--config allow_missing=true`).
 
     Raises:
-        InputError: one line for each thing that is wrong.
+        InputError: one line for each mistake.
     """
     path = Path(path)
     chain = read_chain(path)
@@ -149,13 +150,13 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        found = mistakes.sentences(data, error.errors())
-        raise InputError("\n".join(f"{path}: {sentence}" for sentence in found)) from error
+        sentences = mistakes.sentences(data, error.errors())
+        raise InputError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     study = limits.limited(study)
-    found = [f"{path}: {problem}" for problem in problems(study)]
-    if found:
-        raise InputError("\n".join(found))
+    sentences = [f"{path}: {problem}" for problem in problems(study)]
+    if sentences:
+        raise InputError("\n".join(sentences))
     return study
 
 
@@ -171,17 +172,17 @@ def revisions_file(study_file: Path) -> Path:
 
 def _locked(files: Iterable[Path], lock: Callable[[Path], Path]) -> dict[str, Any]:
     """One kind of lock file of a study and those it extends, the nearest first."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for file in reversed(list(files)):
         if lock(file).is_file():
-            found |= {str(k): v for k, v in read_yaml(lock(file)).items()}
-    return found
+            entries |= {str(k): v for k, v in read_yaml(lock(file)).items()}
+    return entries
 
 
-def _known(study: Study, locked: list[str]) -> list[str]:
-    """Of several languages of a lock file, which may be of other studies, too, those of this one.
+def _languages_of_study(study: Study, locked: list[str]) -> list[str]:
+    """The languages of an entry of a lock file that are in this study.
 
-    Of several, the task language of this study is none.
+    Other studies may share the lock file. In a list of several, the task language is skipped.
     """
     other = study.task_language if len(locked) > 1 else None
     return [language for language in locked if language in study.languages and language != other]
@@ -189,7 +190,9 @@ def _known(study: Study, locked: list[str]) -> list[str]:
 
 def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, Any]]:
     nearest = {
-        target: _known(study, languages if isinstance(languages, list) else [str(languages)])
+        target: _languages_of_study(
+            study, languages if isinstance(languages, list) else [str(languages)]
+        )
         for target, languages in _locked(files, lock_file).items()
         if target in study.languages
     }
@@ -205,15 +208,15 @@ def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, Any]
 
 
 def identity(study: Study) -> str:
-    """What `study.json` holds: the whole resolved study, with its name first."""
+    """The content of `study.json`: the whole resolved study, with its name first."""
     return json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
 
 
 def refuse_foreign_results(study: Study) -> None:
-    """Two studies never share a results folder: raise if `study.json` there has another name."""
-    there = Path(study.results_dir) / "study.json"
-    if there.is_file():
-        name = read_study(there)["name"]
+    """Raise if `study.json` in the results folder has the name of another study."""
+    path = Path(study.results_dir) / "study.json"
+    if path.is_file():
+        name = read_study(path)["name"]
         if name != study.name:
             raise InputError(
                 f"results_dir: {study.results_dir} belongs to the study '{name}', and this one is "

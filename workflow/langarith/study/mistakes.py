@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a study, as sentences that name the key, its value and the fix."""
+"""The errors of pydantic in a study, as sentences that name the key, its value and the fix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPECTED = {
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
 }
-"""What must be written, by pydantic's type of error; {name} is of the error's context."""
+"""The expected value, by pydantic's type of error; {name} is a key of the error's context."""
 
 SOURCES = frozenset({"hub", "files", "pretrain", "pretrain with start", "miniature"})
 """Pydantic puts the `source` of a block before its keys: models.tiny.pretrain.vocabulary."""
@@ -36,8 +36,8 @@ FORMS: dict[str, tuple[type, str]] = {
     "list[str]": (list, "a list of texts"),
     BLOCK: (dict, "a block of keys"),
 }
-"""So it does with the forms that a value may have: corpora.files.path.list[str]. A block is named
-by its validator."""
+"""Pydantic also adds the form that a value may have: corpora.files.path.list[str]. A block has the
+name of its validator."""
 
 Place = tuple[str | int, ...]
 """Keys, and positions in lists, from the outside in."""
@@ -48,29 +48,29 @@ def sentences(data: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> l
 
     Args:
         data: the study as it was read.
-        errors: what `ValidationError.errors()` gives.
+        errors: the result of `ValidationError.errors()`.
     """
-    told: dict[str, None] = {}
+    messages: dict[str, None] = {}
     forms: dict[Place, set[str]] = {}
     for error in errors:
         if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
-            continue  # of a tuple whose entries are wrong, which have sentences of their own
+            continue  # a tuple with wrong entries, each of which has its own sentence
         parts, form, place = _place(data, error["loc"])
         if form:
             forms.setdefault(place, set()).add(form)
-        # of the forms that a value may have, the one that it has says what is wrong
+        # only the form that the value has gives a useful error
         if form is None or isinstance(_value(data, place), FORMS[form][0]):
-            told[_sentence(_key(data, parts), error)] = None
+            messages[_sentence(_key(data, parts), error)] = None
     for place, names in forms.items():
         value = _value(data, place)
         if not any(isinstance(value, FORMS[form][0]) for form in names):
             words = " or ".join(FORMS[form][1] for form in FORMS if form in names)
-            told[f"{_key(data, place)} is {shown(value)}; write {words}"] = None
-    return list(told)
+            messages[f"{_key(data, place)} is {short_text(value)}; write {words}"] = None
+    return list(messages)
 
 
-def shown(value: Any) -> str:
-    """A value as a reader of the file finds it, short."""
+def short_text(value: Any) -> str:
+    """A value as a short text, as it looks in the file."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -90,47 +90,49 @@ def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
     if kind == "missing":
         return f"{key} is missing; add it"
     if kind == "union_tag_invalid":
-        return f"{key}.source is {shown(_source(value))}; use one of {context['expected_tags']}"
+        return (
+            f"{key}.source is {short_text(_source(value))}; use one of {context['expected_tags']}"
+        )
     if kind == "union_tag_not_found":
         third = "pretrain" if key.startswith("models.") else "miniature"
         return f"{key}.source is missing; add it (hub, files or {third})"
     if error["loc"] and error["loc"][-1] == "[key]":
         if "expected" in context:
-            return f"{key}: the key {shown(value)} is unknown; write {context['expected']}"
-        return f"{key}: the key {shown(value)} is no text; put it into quotes"
+            return f"{key}: the key {short_text(value)} is unknown; write {context['expected']}"
+        return f"{key}: the key {short_text(value)} is no text; put it into quotes"
     if kind == "string_type" and isinstance(value, bool | int | float):
         noun = "truth value" if isinstance(value, bool) else "number"
-        return f"{key}: {shown(value)} is a {noun} and no text; put it into quotes"
+        return f"{key}: {short_text(value)} is a {noun} and no text; put it into quotes"
     if kind in ("too_short", "string_too_short"):
         if isinstance(value, str):
             return f"{key} is empty; write text"
         noun = "keys" if isinstance(value, Mapping) else "entries"
-        given = f"has too few {noun} ({len(value)})" if value else "is empty"
-        return f"{key} {given}; give at least {context['min_length']}"
+        state = f"has too few {noun} ({len(value)})" if value else "is empty"
+        return f"{key} {state}; give at least {context['min_length']}"
     if kind in EXPECTED:
         # limits of floats are floats: 1.0
         limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
         expected = EXPECTED[kind].format(**limits)
-        return f"{key} is {shown(value)}; write {expected}"
+        return f"{key} is {short_text(value)}; write {expected}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
 
 
 def _place(data: Any, loc: Sequence[str | int]) -> tuple[Place, str | None, Place]:
-    """The keys of an error, without what pydantic puts between them; a form, and its place."""
+    """The keys of an error, without additions of pydantic; a form, and its place."""
     parts: list[str | int] = []
     form: str | None = None
     place: Place = ()
     for part in loc:
-        here = _value(data, parts)
-        inside = isinstance(here, Mapping) and part in here
-        named = BLOCK if str(part).startswith(BLOCK) else str(part)
+        block = _value(data, parts)
+        inside = isinstance(block, Mapping) and part in block
+        name = BLOCK if str(part).startswith(BLOCK) else str(part)
         if inside or not (
-            named in FORMS or (part in SOURCES and str(part).split()[0] == _source(here))
+            name in FORMS or (part in SOURCES and str(part).split()[0] == _source(block))
         ):
             parts.append(part)
-        elif named in FORMS:
-            form, place = named, tuple(parts)
+        elif name in FORMS:
+            form, place = name, tuple(parts)
     return tuple(parts[:-2] if parts[-1:] == ["[key]"] else parts), form, place
 
 
@@ -139,7 +141,7 @@ def _source(block: Any) -> Any:
 
 
 def _value(data: Any, parts: Iterable[str | int]) -> Any:
-    """What stands at some keys; None where nothing does."""
+    """The value at some keys, None if there is none."""
     for part in parts:
         if isinstance(data, list):
             data = dict(enumerate(data))
@@ -154,7 +156,7 @@ def _key(data: Any, parts: Sequence[str | int]) -> str:
 
 
 def _words(data: Any, parts: Sequence[str | int]) -> Iterator[str]:
-    """Keys as words; positions in lists count from 1 and stand with the list: seeds (entry 2)."""
+    """Keys as words; positions in lists count from 1 and follow the list: seeds (entry 2)."""
     last = ""
     for i, part in enumerate(parts):
         if isinstance(part, int) and isinstance(_value(data, parts[:i]), list):

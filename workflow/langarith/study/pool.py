@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 NAME = "pool"
 
 SOUP = "soup"
-"""The method of equal weights, which has no grid. Of two operands it is language arithmetic at 0.5,
-which every sweep evaluates, and no cell."""
+"""The method of equal weights, which has no grid. For two operands it is language arithmetic at
+0.5, which every sweep evaluates, so it has no cell."""
 
 SIZE = 2
-"""The largest k of a study that names none."""
+"""The default of the largest k."""
 
 MOST_POINTS = 1001
-"""Of a sweep."""
+"""The most points of a sweep."""
 
 MOST_OF_GRID = 20_000
-"""Points of a grid of which a refined search evaluates few."""
+"""The most points of a grid that a refined search may have."""
 
 
 def size(study: Study) -> int:
@@ -39,7 +39,7 @@ def size(study: Study) -> int:
 def cells(study: Study, name: str) -> list[Cell]:
     """LA_t(en, r_1, ..., r_k) for k = 1 to `pool_size`, and for k > 1 the soup of the same.
 
-    r_1, r_2, ... are the target's relatives, the nearest first. k = 0, the task language alone, is
+    r_1, r_2, ... are the target's relatives, the nearest first. k = 0, only the task language, is
     an end of k = 1.
 
     Raises:
@@ -58,19 +58,19 @@ def cells(study: Study, name: str) -> list[Cell]:
 
 
 def problems(study: Study) -> Iterator[str]:
-    """What is wrong with `relatives`, `pool_size` and the grid of several operands."""
-    for target, found in study.relatives.items():
+    """The mistakes in `relatives`, `pool_size` and the grid of several operands."""
+    for target, relatives_of_target in study.relatives.items():
         key, known = f"relatives.{target}", set(study.languages)
         unknown = "is not in 'languages'; add it or remove it here"
         if target not in known:
             yield f"relatives: language '{target}' {unknown}"
-        for language in dict.fromkeys(found):
+        for language in dict.fromkeys(relatives_of_target):
             if language not in known:
                 yield f"{key}: language '{language}' {unknown}"
             elif language in (target, study.task_language):
                 what = "the target itself" if language == target else "the task language"
                 yield f"{key}: '{language}' is {what} and no relative; remove it"
-            if found.count(language) > 1:
+            if relatives_of_target.count(language) > 1:
                 yield f"{key}: '{language}' is listed twice; remove one"
     if SOUP in study.lambdas:
         yield f"lambdas.{SOUP}: its weights are equal, so it has no grid; remove it"
@@ -88,8 +88,8 @@ def _size(study: Study) -> Iterator[str]:
     wanted, most = size(study), len(study.languages) - 2
     if wanted > most:
         yield (
-            f"experiments.{NAME}.pool_size: {wanted} relatives, and beside a target and the task "
-            f"language 'languages' has {most}; take at most {most}, or add languages"
+            f"experiments.{NAME}.pool_size: {wanted} relatives, but 'languages' has only {most} "
+            f"besides a target and the task language; take at most {most}, or add languages"
         )
         return
     grid = study.lambdas["la"].of(3)

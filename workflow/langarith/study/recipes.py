@@ -29,7 +29,7 @@ class Recipe(Strict):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     torch_compile: Bool = False
     threads: int = Field(1, ge=1)
-    # left out where it is off, as in all studies that do not know it: their jobs stay as they are
+    # left out if it is off, so that the jobs of studies without it are not repeated
     patience: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class Recipe(Strict):
 
 
 class LanguageModelRecipe(Recipe):
-    """The same for masked language modelling: base models and language adapters."""
+    """A recipe for masked language modelling: base models and language adapters."""
 
     what = "recipes of base models and language adapters"
 
@@ -58,20 +58,20 @@ class LanguageModelRecipe(Recipe):
 
 
 class LanguageAdapterRecipe(LanguageModelRecipe):
-    """The same for language adapters.
+    """A recipe for language adapters.
 
-    `head`: whether the masked-LM head is `frozen`, as the paper's text says (section 3.2.1), or
-    `trained` along with the adapter, as the authors' scripts do. It is not kept either way.
+    `head`: the masked-LM head is `frozen`, as in the paper's text (section 3.2.1), or `trained`
+    together with the adapter, as in the authors' scripts. It is not saved in either case.
     """
 
     what = "recipes of language adapters"
 
-    # left out by default: the jobs of studies that do not know it stay as they are
+    # left out by default, so that the jobs of studies without it are not repeated
     head: Literal["frozen", "trained"] = Field("frozen", exclude_if=lambda value: value == "frozen")
 
 
 class TaskRecipe(Recipe):
-    """The same for task adapters."""
+    """A recipe for task adapters."""
 
     what = "the recipe of a task"
 
@@ -99,7 +99,7 @@ NonLinearity = Literal[
     "swish",
     "tanh",
 ]
-"""Activations that `adapters` makes by name and that have no parameters of their own."""
+"""Activations that `adapters` has by name and that have no parameters."""
 
 
 class _AdapterShape(Strict):
@@ -117,7 +117,7 @@ class TaskAdapterShape(_AdapterShape):
 
 
 class LanguageAdapterShape(_AdapterShape):
-    """The same with a NICE invertible adapter at the embeddings (MAD-X); null leaves that out.
+    """A bottleneck adapter; a NICE invertible adapter at the embeddings (MAD-X), or null for none.
 
     `leave_out`: layers, from 0, that get no adapter. MAD-X 2.0 leaves out the last one (Pfeiffer et
     al. 2021, arXiv 2012.15562).

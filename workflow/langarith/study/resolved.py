@@ -10,18 +10,18 @@ from langarith.files import read_json
 
 
 def read_study(path: Path) -> dict[str, Any]:
-    """A `study.json` as a run writes it into its results folder.
+    """The content of a `study.json` that a run has written into its results folder.
 
     Raises:
-        InputError: it is not what a run writes.
+        InputError: the file was not written by a run.
     """
     try:
-        told = read_json(path)
-        if {"name", "results_dir"} <= set(told):
-            return dict(told)
+        study = read_json(path)
+        if {"name", "results_dir"} <= set(study):
+            return dict(study)
     except (InputError, TypeError):
         pass
     raise InputError(
         f"{path} does not say which study the folder belongs to; delete it if it is yours: the "
-        "next run writes it anew"
+        "next run writes it again"
     )

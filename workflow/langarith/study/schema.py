@@ -1,12 +1,12 @@
-"""The schema of a study: what its YAML file may say.
+"""The schema of a study: the keys of its YAML file.
 
-Pure Python that imports in milliseconds, because the Snakefile reads it at every start. A key is in
-a class only where it has an effect: Snakemake repeats a job whose parameters have changed, so a key
-without effect must never get into one.
+Pure Python that imports in milliseconds, because the Snakefile imports it at every start. A class
+has a key only if the key has an effect: Snakemake repeats a job whose parameters have changed, so
+a key without effect must never be a parameter.
 
     langarith schema > workflow/schemas/study.schema.json
 
-writes the JSON schema that editors complete and check studies by.
+writes the JSON schema with which editors complete and check studies.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ AdapterPlace = Annotated[str, AfterValidator(adapter_place)]
 
 
 class _Model(Strict):
-    """`adapters`: language adapters that are there already, by language, instead of trained ones.
+    """`adapters`: ready-made language adapters, by language, instead of trained ones.
 
     `task_adapters`: the same for task adapters with their heads, by task. Each is a folder, or
     `repository@revision` on the hub.
@@ -76,7 +76,7 @@ class FilesModel(_Model):
 
 
 Alpha = Annotated[float, Field(gt=0, le=1, exclude_if=lambda value: value == 1)]
-"""A language has a share of the batches in proportion to (its tokens) ** alpha."""
+"""The share of a language in the batches is proportional to (its tokens) ** alpha."""
 
 
 class PretrainModel(_Model):
@@ -102,10 +102,10 @@ class PretrainModel(_Model):
 
 
 class ContinuedModel(_Model):
-    """Another encoder, which goes on with masked language modelling on the listed languages.
+    """Another encoder, with continued masked language modelling on the listed languages.
 
-    `start` is a folder, or `repository@revision` on the hub. Tokenizer, size and weights are its
-    own; a masked-LM head is added where it has none.
+    `start` is a folder, or `repository@revision` on the hub. Tokenizer, size and weights are those
+    of `start`; a masked-LM head is added if it has none.
     """
 
     what = "models with 'source: pretrain' and 'start'"
@@ -123,14 +123,14 @@ class ContinuedModel(_Model):
     @classmethod
     def _refusal(cls, key: str, known: set[str]) -> str:
         if key in PretrainModel.model_fields:
-            return f"'{key}' has no effect with 'start', whose own is kept; remove '{key}'"
+            return f"'{key}' has no effect with 'start', whose value is kept; remove '{key}'"
         return super()._refusal(key, known)
 
 
 def _from_a_start(spec: Any) -> str:
-    """Which of both kinds of pretraining a block describes: the one with `start`, or without."""
-    started = "start" in spec if isinstance(spec, dict) else isinstance(spec, ContinuedModel)
-    return "pretrain with start" if started else "pretrain"
+    """The kind of pretraining that a block describes: with `start`, or without."""
+    has_start = "start" in spec if isinstance(spec, dict) else isinstance(spec, ContinuedModel)
+    return "pretrain with start" if has_start else "pretrain"
 
 
 PretrainSpec = Annotated[
@@ -146,15 +146,15 @@ class _Corpora(Strict):
 
 
 Documents = Annotated[int, Field(ge=2)]
-"""The first documents of a language, all that is read of it: one to hold out and one to train on,
-at least."""
+"""The number of documents of a language that are read, the first ones: at least one to hold out
+and one to train on."""
 
 
 class HubCorpora(_Corpora):
     """Parquet shards of a dataset on the hub, pinned to a revision; {language} in `config`.
 
-    With `shard_tokens`, the least number of tokens that any shard holds, a token budget asks only
-    for the first shards that it needs. With `documents` only the first shard is read.
+    With `shard_tokens`, the least number of tokens in any shard, a token budget needs only as many
+    of the first shards as contain it. With `documents` only the first shard is read.
     """
 
     what = "corpora with 'source: hub'"
@@ -216,7 +216,7 @@ class _Task(Strict):
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value) or len(value) == 1:
-            raise ValueError("give two labels at least, each once")
+            raise ValueError("give at least two labels, each once")
         return value
 
 
@@ -229,7 +229,7 @@ Examples = Annotated[
     # Snakemake compares parameters as text: the order of keys in a file must not matter
     AfterValidator(lambda value: dict(sorted(value.items()))),
 ]
-"""How many examples of a split are read; all of a split that is left out."""
+"""The number of examples of each split that are read; without a number all are read."""
 
 
 def _column(value: Any) -> Any:
@@ -249,13 +249,13 @@ Columns = Annotated[
     dict[str, Column],
     # Snakemake compares parameters as text: the order of keys in a file must not matter
     AfterValidator(lambda value: dict(sorted(value.items()))),
-    # left out where there are none: `study.json` stays as it is
+    # left out if there are none, so that `study.json` does not change
     Field(exclude_if=lambda value: not value),
 ]
-"""Which columns of a task's files hold what, by what they hold."""
+"""The columns of a task's files, by their content."""
 
 LANGUAGES = "language"
-"""What `columns` calls the one of the languages, in files of several."""
+"""The key of `columns` for the column of languages, in files of several languages."""
 
 Scheme = Annotated[
     Literal["iob2", "iob1", "bioes", "bilou"], Field(exclude_if=lambda value: value == "iob2")
@@ -264,7 +264,7 @@ Scheme = Annotated[
 
 
 class FilesPlaces(Strict):
-    """Where a task's files of one language lie, instead of where the task says."""
+    """The paths of a task's files of one language, which replace the task's own."""
 
     train: LocalPath | None = None
     validation: LocalPath | None = None
@@ -273,10 +273,10 @@ class FilesPlaces(Strict):
 
 
 class FilesTask(_Task):
-    """Task data in files. Paths may hold {language} and {split}.
+    """Task data in files. Paths may contain {language} and {split}.
 
     Either `validation` and `test`, or one `path` that `cut` divides into both; then `validation`,
-    if given, is the task language's development file alone (for the choice of the checkpoint).
+    if given, is only the task language's development file (for the choice of the checkpoint).
     """
 
     what = "tasks with 'source: files'"
@@ -300,7 +300,7 @@ class FilesTask(_Task):
 
 
 class HubFile(Strict):
-    """One file of a repository that is not the task's own."""
+    """One file of another repository than the task's."""
 
     repository: Repository
     revision: str
@@ -308,7 +308,7 @@ class HubFile(Strict):
 
 
 class HubPlaces(Strict):
-    """The same for files on the hub; another repository comes with its own revision."""
+    """The paths on the hub of files of one language; another repository needs its own revision."""
 
     repository: Repository | None = None
     revision: str | None = None
@@ -325,7 +325,7 @@ class HubPlaces(Strict):
 
 
 class HubTask(_Task):
-    """Task data on the hub, pinned: files of `repository`, or each of a repository of its own.
+    """Task data on the hub, pinned: files of `repository`, or of other repositories.
 
     Files are given as in :class:`FilesTask`.
     """
@@ -366,15 +366,15 @@ def _refuse_places_without_task_key(task: FilesTask | HubTask) -> None:
         for key in places.model_fields_set - {"repository", "revision"}:
             if getattr(task, key) is None:
                 raise ValueError(
-                    f"languages.{language} names '{key}', which the task does not; the languages "
-                    "of a task differ in where their files lie, not in which there are"
+                    f"languages.{language} names '{key}', which the task does not; languages "
+                    "may have other paths than the task, but not other keys"
                 )
 
 
 class MiniatureTask(_Task):
     """Task data of the miniature world; `examples` gives the number per split.
 
-    `difficulty` holds the knobs of :func:`langarith.data.miniature.write_task`.
+    `difficulty` has the knobs of :func:`langarith.data.miniature.write_task`.
     """
 
     what = "tasks with 'source: miniature'"
@@ -408,20 +408,20 @@ _MOST_LAMBDAS = 1000
 
 
 Kind = Literal["grid", "refine"]
-"""Of the search of a sweep."""
+"""The kind of search of a sweep."""
 
 
 class Several(Strict):
-    """How the weights of more than two operands are searched."""
+    """The search over the weights of more than two operands."""
 
     step: float = Field(ge=0.01)
     search: Kind = "grid"
 
 
 class Lambdas(Strict):
-    """An evenly spaced lambda grid, both ends in it, and how a sweep searches it.
+    """An evenly spaced lambda grid, both ends included, and how a sweep searches it.
 
-    `several`: the same of more than two operands, where it differs.
+    `several`: step and search for more than two operands, if they differ.
     """
 
     start: float = 0.0
@@ -431,7 +431,7 @@ class Lambdas(Strict):
     several: Several | None = None
 
     def of(self, operands: int) -> Lambdas:
-        """The grid of the weights of so many operands."""
+        """The grid of the weights of a number of operands."""
         if operands <= 2 or self.several is None:
             return self
         return Lambdas(start=self.start, stop=self.stop, **self.several.model_dump())
@@ -482,13 +482,13 @@ class Quadruple(Strict):
 
 
 class Experiment(Strict):
-    """Which part of the grid an experiment looks at; all models, tasks and targets if not said.
+    """The part of the grid that an experiment uses; by default all models, tasks and targets.
 
-    `pool` is of `relatedness` alone: the languages that each target is paired with. `languages`
-    and `layers` are of the experiments on language vectors, `similarity` and `sparsity`. `caption`
-    overrides the study's. `rules` is of `label_free` alone: the rules that it compares.
-    `pool_size` is of `pool` alone: the largest number of relatives that are merged.
-    `quadruples` is of `analogy` alone. `forgetting` has `languages`, too.
+    `pool` is only for `relatedness`: the languages that each target is paired with. `languages` and
+    `layers` are for the experiments on language vectors, `similarity` and `sparsity`. `caption`
+    overrides the study's. `rules` is only for `label_free`: the rules that it compares. `pool_size`
+    is only for `pool`: the largest number of relatives that are merged. `quadruples` is only for
+    `analogy`. `forgetting` has `languages`, too.
     """
 
     models: list[str] | None = Field(None, min_length=1)
@@ -504,7 +504,7 @@ class Experiment(Strict):
 
 
 class Evaluation(Strict):
-    """How merges are evaluated: tokens in one length-bucketed batch, CPU threads of a job."""
+    """The evaluation of merges: tokens in one length-bucketed batch, CPU threads of a job."""
 
     tokens_per_batch: int = Field(8192, ge=64)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -515,7 +515,7 @@ LAMBDAS_OF_EXPERIMENTS = {
     "forgetting": ("negation", {"start": 0.5, "stop": 1.0, "step": 0.5}),
     "analogy": ("analogy", {"start": 1.0, "stop": 1.0, "step": 1.0}),
 }
-"""The merge method of an experiment that has one of its own, and its grid if `lambdas` has none."""
+"""The merge method of experiments that have their own, and its grid if `lambdas` has none."""
 
 Budget = Annotated[
     str,
@@ -526,7 +526,7 @@ Budget = Annotated[
 
 
 class Study(Strict):
-    """One study: everything that decides a number in its tables."""
+    """One study: everything that affects a number in its tables."""
 
     name: str
     note: str = ""
@@ -551,7 +551,7 @@ class Study(Strict):
     experiments: dict[str, Experiment] = Field(min_length=1)
     caption: Bool = True
     allow_missing: Bool = False
-    # left out where there is none: `study.json` of a whole study stays as it is
+    # left out if there is none, so that `study.json` of a whole study does not change
     limit: LimitSpec | None = Field(None, exclude_if=lambda value: value is None)
 
     @field_validator("experiments", mode="before")
@@ -570,7 +570,7 @@ class Study(Strict):
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a study's file for editors, which complete, explain and check keys by it.
+    """The schema of a study's file, with which editors complete, explain and check keys.
 
     A file may extend another one, and may then leave out every other key.
     """

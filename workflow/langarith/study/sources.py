@@ -34,19 +34,19 @@ from langarith.study.schema import (
 
 
 def corpus_files(corpora: FilesCorpora, language: str) -> list[str]:
-    """The raw files of one language, in their order; in a path `*` and `?` are patterns alone."""
+    """The raw files of one language, in their order; in a path only `*` and `?` are patterns."""
     paths = [corpora.path] if isinstance(corpora.path, str) else corpora.path
-    found: list[str] = []
+    files: list[str] = []
     for path in paths:
-        found += sorted(glob.glob(path.replace("{language}", language).replace("[", "[[]")))
-    return found
+        files += sorted(glob.glob(path.replace("{language}", language).replace("[", "[[]")))
+    return files
 
 
 def synthetic_text(study: Study, language: str) -> dict[str, Any]:
-    """What the miniature's `write_corpus` is given for a language, beside the files."""
-    given = study.corpora.model_dump(exclude={"source", "shards", "validation_documents"})
-    others = [other for other in given["translations"] if other != language]
-    return given | {"translations": others}
+    """Arguments of the miniature's `write_corpus` for a language, without the files."""
+    options = study.corpora.model_dump(exclude={"source", "shards", "validation_documents"})
+    others = [other for other in options["translations"] if other != language]
+    return options | {"translations": others}
 
 
 def text_reading(study: Study) -> dict[str, Any]:
@@ -55,15 +55,15 @@ def text_reading(study: Study) -> dict[str, Any]:
 
 
 def text_parts(study: Study) -> dict[str, int]:
-    """What of a corpus is held out, and what is read: parameters of the jobs that train on it."""
+    """Documents that are held out and that are read: parameters of the jobs that train on text."""
     held_out = study.corpora.validation_documents
     return {"validation_documents": held_out, **first_documents(study)}
 
 
 def first_documents(study: Study) -> dict[str, int]:
-    """The number of documents of a language that are read, as `documents`; nothing for all.
+    """The number of documents of a language that are read, as `documents`; empty if all are.
 
-    The miniature writes no more than are read.
+    The miniature writes only documents that are read.
     """
     corpora = study.corpora
     if isinstance(corpora, MiniatureCorpora) or corpora.documents is None:
@@ -72,7 +72,7 @@ def first_documents(study: Study) -> dict[str, int]:
 
 
 def shard_name(path: str) -> str:
-    """A shard's file name without its suffixes: what its token stream is called."""
+    """A shard's file name without its suffixes: the name of its token stream."""
     name = Path(path).name
     for suffix in (*compression.ENDS, ".txt", ".jsonl", ".parquet"):
         name = name.removesuffix(suffix)
@@ -85,14 +85,14 @@ def shards(study: Study, language: str, budget: str = "full") -> list[str]:
 
 
 def held_out_shards(study: Study, language: str) -> list[str]:
-    """Paths of the first raw shards of a language: as many as its held-out documents may reach."""
+    """Paths of the first raw shards of a language, which contain its held-out documents."""
     return _shards(study, language, 0)
 
 
 def _shards(study: Study, language: str, wanted: int | None) -> list[str]:
-    """The first raw shards that hold the held-out documents and so many tokens after them.
+    """The first raw shards that contain the held-out documents and `wanted` tokens after them.
 
-    Where only the first documents are read, the first shards that hold these, whatever is wanted.
+    If only the first documents are read, the first shards that contain these, whatever is wanted.
     """
     corpora = study.corpora
     if documents := first_documents(study).get("documents"):
@@ -100,33 +100,33 @@ def _shards(study: Study, language: str, wanted: int | None) -> list[str]:
     if isinstance(corpora, HubCorpora):
         return _hub_shards(study, corpora, language, wanted)
     if isinstance(corpora, FilesCorpora):
-        found = corpus_files(corpora, language)
+        paths = corpus_files(corpora, language)
     else:
         folder = f"{study.results_dir}/{layout.SYNTHETIC_CORPUS.format(language=language)}"
         count = corpora.shards
-        found = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
-    return found if wanted is None else found[: _enough(study, found, wanted)]
+        paths = [f"{folder}/train-{i:05d}-of-{count:05d}.parquet" for i in range(count)]
+    return paths if wanted is None else paths[: _enough(study, paths, wanted)]
 
 
-def _enough(study: Study, found: Sequence[str], wanted: int) -> int:
-    """How many shards surely hold a budget and the held-out text before it.
+def _enough(study: Study, paths: Sequence[str], wanted: int) -> int:
+    """A number of shards that surely contain a budget and the held-out text before it.
 
-    What a shard holds is known only once it is tokenised, so this counts on few tokens to a byte:
-    too many shards cost time, too few would cost the run.
+    The tokens of a shard are only known after tokenisation, so this assumes few tokens per byte:
+    too many shards cost time, with too few the run would fail.
     """
     if isinstance(study.corpora, MiniatureCorpora):
-        # generated with at least so many words a document, and a word has at least one token
+        # each document is generated with at least `words` words, and a word has at least one token
         words = 10 if study.corpora.restated else 30
-        rooms = [study.corpora.documents // study.corpora.shards * words] * len(found)
+        tokens = [study.corpora.documents // study.corpora.shards * words] * len(paths)
         wanted += study.corpora.validation_documents * words
     else:
-        rooms = [Path(path).stat().st_size // _bytes_of_a_token(path) for path in found]
+        tokens = [Path(path).stat().st_size // _bytes_of_a_token(path) for path in paths]
         wanted += study.corpora.validation_documents * TOKENS_OF_A_DOCUMENT
-    return next((n for n in range(1, len(found)) if sum(rooms[:n]) >= wanted), len(found))
+    return next((n for n in range(1, len(paths)) if sum(tokens[:n]) >= wanted), len(paths))
 
 
 def _bytes_of_a_token(path: str) -> int:
-    """More bytes than any tokenizer of many languages puts into a token on average."""
+    """More bytes than a token of any multilingual tokenizer has on average."""
     return 16 if path.endswith((".txt", ".jsonl")) else 8  # compressed
 
 
@@ -135,7 +135,7 @@ TOKENS_OF_A_DOCUMENT = 4000
 
 
 FISHER_CHUNKS = 1024
-"""Chunks of held-out text that the Fisher information of an adapter is estimated on, at most."""
+"""The most chunks of held-out text that the Fisher information of an adapter is estimated on."""
 
 
 def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | None) -> list[str]:
@@ -143,23 +143,23 @@ def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | 
     if corpora.documents is not None:
         files = files[:1]
     elif wanted is not None and corpora.shard_tokens is not None:
-        # one more than the budget fills, for the documents held out before it
+        # one more than the budget needs, for the documents held out before it
         files = files[: 1 + wanted // corpora.shard_tokens]
     return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
 
 
 def hub_file(study: Study, kind: hub.Kind, repository: str, revision: str, file: str) -> str:
-    """The local path of a file of the hub: under the commit that the lock has for its revision."""
+    """The local path of a file of the hub, below the commit that the lock has for its revision."""
     return hub.local_file(kind, repository, locked(study, kind, repository, revision), file)
 
 
 def locked(study: Study, kind: hub.Kind, repository: str, revision: str) -> str:
-    """The commit that the lock has for a revision, or the revision."""
+    """The commit that the lock has for a revision, or else the revision."""
     return study.revisions.get(hub.lock_key(kind, repository, revision), revision)
 
 
 def model_file(study: Study, name: str, file: str) -> str | None:
-    """One file of a base model that is not trained here; None for one that is."""
+    """One file of a base model that is not trained here; None if it is trained here."""
     model = study.models[name]
     if isinstance(model, HubModel):
         return hub_file(study, "models", model.path, model.revision, file)
@@ -167,9 +167,9 @@ def model_file(study: Study, name: str, file: str) -> str | None:
 
 
 def given_file(study: Study, name: str, file: str) -> str | None:
-    """One file of a base model that is not made here, or of the `start` of one that is.
+    """One file of a base model that is not trained here, or else of its `start`.
 
-    Its tokenizer is that of the model. None where the model starts from nothing.
+    The tokenizer of `start` is that of the model. None for a model without `start`.
     """
     model = study.models[name]
     if not isinstance(model, ContinuedModel):
@@ -184,15 +184,15 @@ def given_folder(study: Study, name: str) -> Path | None:
 
 
 def pretraining(study: Study, name: str) -> dict[str, Any]:
-    """What a job of pretraining is given of its model; a `start` on the hub at its commit."""
+    """Parameters of a pretraining job: its model's block; a `start` on the hub by its commit."""
     model = study.models[name]
-    given = model.model_dump(exclude={"adapters", "task_adapters"})
+    spec = model.model_dump(exclude={"adapters", "task_adapters"})
     if isinstance(model, ContinuedModel) and (on_hub := hub_adapter(model.start)):
-        given["start"] = {
+        spec["start"] = {
             "repository": on_hub[0],
             "revision": locked(study, "models", *on_hub),
         }
-    return given
+    return spec
 
 
 def _at(study: Study, place: str, file: str) -> str:
@@ -202,7 +202,7 @@ def _at(study: Study, place: str, file: str) -> str:
 
 
 def layer_count(study: Study, name: str) -> int | None:
-    """The number of layers of a base model; None where its config.json is not there yet."""
+    """The number of layers of a base model; None if it has no readable config.json yet."""
     model = study.models[name]
     if isinstance(model, PretrainModel):
         return model.layers
@@ -210,11 +210,11 @@ def layer_count(study: Study, name: str) -> int | None:
     try:
         return int(json.loads(path.read_bytes())["num_hidden_layers"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # another check says what is wrong with the file
+        return None  # another check reports what is wrong with the file
 
 
 def sequence_lengths(study: Study) -> dict[str, int]:
-    """Subwords of the longest sequences, by the keys that ask for them."""
+    """Subwords of the longest sequences, by the keys that set them."""
     return {
         "training.language_adapter.chunk_length": study.training.language_adapter.chunk_length,
         **{f"tasks.{name}.max_length": task.max_length for name, task in study.tasks.items()},
@@ -222,7 +222,7 @@ def sequence_lengths(study: Study) -> dict[str, int]:
 
 
 def model_lengths(study: Study, name: str) -> dict[str, int]:
-    """The same of one base model: also those of its own pretraining."""
+    """The sequence lengths of one base model, with those of its own pretraining."""
     model, lengths = study.models[name], sequence_lengths(study)
     if model.source != "pretrain":
         return lengths
@@ -230,16 +230,16 @@ def model_lengths(study: Study, name: str) -> dict[str, int]:
 
 
 def trains_language_adapters(study: Study, name: str) -> bool:
-    """Whether a base model needs its masked-LM head: not with ready-made adapters alone."""
+    """Whether a base model needs its masked-LM head: not if all its adapters are ready-made."""
     return any(study.budgets.values()) or not set(study.languages) <= set(
         study.models[name].adapters
     )
 
 
 def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
-    """One file of the ready-made adapter that an operand names; None where one is trained.
+    """One file of the ready-made adapter that an operand names; None if one is trained.
 
-    A token budget always needs a trained one.
+    A token budget always needs a trained adapter.
     """
     place = study.models[model].adapters.get(operand.language)
     if place is None or operand.budget != "full":
@@ -248,13 +248,13 @@ def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str 
 
 
 def ready_task_adapter(study: Study, model: str, task: str, file: str) -> str | None:
-    """One file of a ready-made task adapter; None where it is trained. It serves all seeds."""
+    """One file of a ready-made task adapter, for all seeds; None if it is trained."""
     place = study.models[model].task_adapters.get(task)
     return None if place is None else _at(study, place, file)
 
 
 def is_ready(study: Study, run: layout.Run) -> bool:
-    """Whether an adapter is ready-made: nothing is trained for it."""
+    """Whether an adapter is ready-made, so that it needs no training."""
     if run.kind == "task":
         return run.name in study.models[run.model].task_adapters
     return ready_adapter(study, run.model, Operand.parse(run.name), "") is not None
@@ -262,20 +262,20 @@ def is_ready(study: Study, run: layout.Run) -> bool:
 
 def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:
     """Repositories of the hub that a study names by a branch or tag, by the key of the lock."""
-    named: list[tuple[hub.Kind, str, str]] = []
+    references: list[tuple[hub.Kind, str, str]] = []
     for model in study.models.values():
         if isinstance(model, HubModel):
-            named.append(("models", model.path, model.revision))
+            references.append(("models", model.path, model.revision))
         starts = [model.start] if isinstance(model, ContinuedModel) else []
         for place in [*starts, *model.adapters.values(), *model.task_adapters.values()]:
             if on_hub := hub_adapter(place):
-                named.append(("models", *on_hub))
+                references.append(("models", *on_hub))
     if isinstance(study.corpora, HubCorpora):
-        named.append(("datasets", study.corpora.path, study.corpora.revision))
+        references.append(("datasets", study.corpora.path, study.corpora.revision))
     for task in study.tasks.values():
         if isinstance(task, HubTask):
-            named += [("datasets", *place) for place in _hub_places(task)]
-    return {hub.lock_key(*place): place for place in named if not hub.is_commit(place[2])}
+            references += [("datasets", *place) for place in _hub_places(task)]
+    return {hub.lock_key(*place): place for place in references if not hub.is_commit(place[2])}
 
 
 def _hub_places(task: HubTask) -> Iterator[tuple[str, str]]:
@@ -289,7 +289,7 @@ def _hub_places(task: HubTask) -> Iterator[tuple[str, str]]:
 
 
 def task_file(study: Study, name: str, language: str, split: str) -> str:
-    """The file that holds one split of one language of a task."""
+    """The file with one split of one language of a task."""
     task = study.tasks[name]
     if isinstance(task, MiniatureTask):
         suffix = tasks.get(task_type(study, name)).suffix
@@ -319,7 +319,7 @@ def _filled(path: str, language: str, split: str) -> str:
 
 
 def task_cut(study: Study, name: str, language: str, split: str) -> str | None:
-    """How the split's file is cut: None where the whole file is the split."""
+    """How the split's file is cut; None if the whole file is the split."""
     task = study.tasks[name]
     if split == "train" or _own_development_file(study, task, language, split):
         return None
@@ -327,17 +327,17 @@ def task_cut(study: Study, name: str, language: str, split: str) -> str | None:
 
 
 def _own_development_file(study: Study, task: TaskSpec, language: str, split: str) -> bool:
-    given = getattr(task, "validation", None) is not None
-    return given and split == "validation" and language == study.task_language
+    has_file = getattr(task, "validation", None) is not None
+    return has_file and split == "validation" and language == study.task_language
 
 
 def needed_splits(study: Study, language: str) -> tuple[str, ...]:
-    """The splits that a study reads of a task in a language: only the task language trains."""
+    """The splits of a task that a study reads in a language: `train` only in the task language."""
     return ("train", *SPLITS) if language == study.task_language else SPLITS
 
 
 def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
-    """How a task's files of one language are read: parameters of the jobs that do."""
+    """How a task's files of one language are read: parameters of the jobs that read them."""
     spec = study.tasks[name]
     return {
         "type": task_type(study, name),
@@ -351,23 +351,23 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
 
 
 def _layout(task: TaskSpec, language: str) -> dict[str, Any]:
-    """How files differ from the usual layout, as `columns`, `tags` and `language`; else nothing."""
-    found: dict[str, Any] = {"columns": task.columns} if task.columns else {}
+    """Differences of files from the usual layout, as `columns`, `tags` and `language`."""
+    differences: dict[str, Any] = {"columns": task.columns} if task.columns else {}
     if task.tags != "iob2":
-        found["tags"] = task.tags
+        differences["tags"] = task.tags
     if LANGUAGES in task.columns:
-        found["language"] = language
-    return found
+        differences["language"] = language
+    return differences
 
 
 def _fewer_examples(study: Study, name: str, language: str) -> dict[str, Any]:
-    """How many examples are read of the splits of which not all are, as `examples`."""
+    """The number of examples that are read of each limited split, as `examples`."""
     task = study.tasks[name]
     if isinstance(task, MiniatureTask):
-        return {}  # it writes no more than are read
+        return {}  # it writes only examples that are read
     needed = needed_splits(study, language)
-    found = {split: count for split, count in task.examples.items() if split in needed}
-    return {"examples": found} if found else {}
+    counts = {split: count for split, count in task.examples.items() if split in needed}
+    return {"examples": counts} if counts else {}
 
 
 def task_type(study: Study, name: str) -> str:

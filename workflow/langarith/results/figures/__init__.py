@@ -1,7 +1,7 @@
-"""Figures: each takes a tidy table (or logs) and draws; one shared style for all.
+"""Figures: a function draws each of them from a tidy table (or logs); all share one style.
 
-No figure defines a number: what is drawn comes from the table or from `analysis`. Missing cells are
-marked in place and counted in the foot.
+No figure defines a number: all numbers come from the table or from `analysis`. Missing cells are
+marked in the figure and counted in its foot.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "forgetting": forgotten,
     "analogy": analogies,
 }
-"""How each experiment is drawn, from its tidy table and the caption of the study.
+"""The function that draws each experiment from its tidy table and the caption of the study.
 
 A caption has `study` and `note` (text), `models`, `seeds`, `languages` (lists, in the order that
 figures keep) and `task_language`.

@@ -1,8 +1,7 @@
 """Scores per target and on average, in groups: zero-shot, enhancement, merge methods.
 
-One rule for all: bars start at zero. Where every score of a figure is above half of the highest,
-bars would differ by their tips alone; then the figure shows points, on an axis that starts near
-the lowest.
+Bars always start at zero. If every score of a figure is above half of the highest, bars would
+differ only at their tips: then the figure shows points, on an axis that starts near the lowest.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from langarith.results.figures import style
 from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, beyond_zero
 from langarith.results.palette import method_colour, tint
 
-# groups of bars that fit side by side: a group of letters below and of digits above stay apart
+# groups of bars that fit into a row without overlap of the names below and the digits above them
 MOST_GROUPS = 20
-BARS_WIDTH = 0.82  # of a group, whose place is 1 wide
+BARS_WIDTH = 0.82  # width of the bars of a group; the groups are 1 apart
 WIDEST_BAR = 0.4  # inches
 AVERAGE_APART = 0.35
 LOWEST = 0.9  # inches: the height of a panel without its title and ticks
-STUB = 0.07  # height of the mark of a missing score, of the axis
-HIGH = 0.5  # of the highest score: where all are above, points show them instead of bars
+STUB = 0.07  # height of the mark of a missing score, as a share of the axis
+HIGH = 0.5  # share of the highest score: if all scores are above it, points replace the bars
 MARKS = (
     f"by hatched stubs and {style.ABSENT}; {style.PARTLY} where only some seeds are there; "
     "an average takes the seeds that have every target"
@@ -60,20 +59,20 @@ class Bar:
 
     @property
     def point(self) -> dict[str, Any]:
-        """The look of a point; its mark tells it apart in grey."""
+        """The look of a point; its mark distinguishes it in grey."""
         look = {"color": self.colour, "marker": self.mark, "markersize": 4.5, "linestyle": ""}
         return look | ({"markerfacecolor": "white"} if self.hollow else {})
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What stands above each group: the gain of `merged` over the best of `others`, in words."""
+    """The text above each group: the gain of `merged` over the best of `others`, with its name."""
 
     merged: str
     others: Sequence[str]
     words: str
     over: str
-    """As the table of gains has it."""
+    """Value of the column `over` of the table of gains."""
 
 
 def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -173,7 +172,7 @@ def _draw(
     )
     gains = analysis.gains(scores, gain.merged, gain.others, kinds)
     chance = analysis.chance(table)
-    # a row of panels holds one model's tasks, as long as their groups fit
+    # a row of panels contains one model's tasks, as long as their groups fit
     rows: list[list[_Panel]] = []
     model, groups = "", 0
     for title, part in style.panels(means, analysis.metrics(table), caption):
@@ -253,7 +252,7 @@ def _of(frame: pd.DataFrame, column: str, model: str, task: str) -> dict[str, fl
 
 
 def _all_high(means: pd.DataFrame) -> bool:
-    """Whether points show the scores, by the rule at the head of this module."""
+    """True if points show the scores, see the rule in the docstring of this module."""
     spread = means["spread"].fillna(0.0)
     return bool((means["mean"] - spread).min() > HIGH * (means["mean"] + spread).max())
 
@@ -261,7 +260,7 @@ def _all_high(means: pd.DataFrame) -> bool:
 SURE = "*"
 
 
-def _written(gain: float, sure: bool) -> str:
+def _gain_text(gain: float, sure: bool) -> str:
     text = style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+")
     return f"{text}{SURE if sure and not math.isnan(gain) else ''}"
 
@@ -271,24 +270,24 @@ def _about_intervals(caption: Mapping[str, Any]) -> str:
 
 
 def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
-    """What the gain of an average is, and the mean of the gains beside it."""
+    """A sentence on the gain above the average, and the mean of the gains."""
     models: dict[str, list[str]] = {}
     for panel in (panel for row in rows for panel in row):
         mean = panel.gains[analysis.MEAN_GAIN]
         model, _, task = panel.title.partition(" (")[0].rpartition(", ")
         if not math.isnan(mean):
             models.setdefault(model, []).append(f"{task} {style.signed(mean, 1, '+')}")
-    told = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
-    mean_gains = f" Mean of the gains over targets: {'; '.join(told)}." if told else ""
+    parts = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
+    mean_gains = f" Mean of the gains over targets: {'; '.join(parts)}." if parts else ""
     return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"
 
 
 def _draw_panel(
     axis: Axes, panel: _Panel, bars: Sequence[Bar], points: bool, inches: float
 ) -> bool:
-    """Bars or points of one model and task, and whether there is a line of chance.
+    """Draw bars or points of one model and task; return whether a line of chance was drawn.
 
-    A group is so many inches wide.
+    `inches`: the width of a group.
     """
     spread = panel.means["spread"].fillna(0.0)
     lowest = (panel.means["mean"] - spread).min()
@@ -305,21 +304,21 @@ def _draw_panel(
         ends = []
         for i, bar in enumerate(bars):
             middle = x + (i - (len(bars) - 1) / 2) * width
-            found = group.loc[bar.column]
+            score = group.loc[bar.column]
             end = stub
-            if found["seeds"]:
-                one = np.isnan(found["spread"])  # seed: no spread to draw
-                end = found["mean"] + (0.0 if one else found["spread"])
+            if score["seeds"]:
+                one = np.isnan(score["spread"])  # seed: no spread to draw
+                end = score["mean"] + (0.0 if one else score["spread"])
                 if points:
-                    axis.plot([middle], [found["mean"]], **bar.point)
+                    axis.plot([middle], [score["mean"]], **bar.point)
                 else:
-                    axis.bar(middle, found["mean"], width, **bar.patch)
+                    axis.bar(middle, score["mean"], width, **bar.patch)
                 if not one:
-                    axis.errorbar(middle, found["mean"], found["spread"], **ERROR)
+                    axis.errorbar(middle, score["mean"], score["spread"], **ERROR)
             else:
                 style.hatched(axis, middle - width / 2, floor, width, stub - floor)
             ends.append(end)
-            if 0 < found["seeds"] < found["of"]:
+            if 0 < score["seeds"] < score["of"]:
                 _above(axis, style.PARTLY, middle, end, 0)
         level = panel.chance.get(target, math.nan)
         if level > floor:
@@ -328,15 +327,15 @@ def _draw_panel(
             chance = True
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
         gain = panel.gains[target]
-        gains.append(_written(gain, target in panel.sure))
+        gains.append(_gain_text(gain, target in panel.sure))
         highest.append((x, max(ends), 9 if partly else 2))
     rotate = max(map(len, gains)) * style.LETTER > inches
     for text, (x, end, offset) in zip(gains, highest, strict=True):
         _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
     marked = any(offset > 2 for *_, offset in highest)
-    room = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
+    margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
     height = max(end for _, end, _ in highest) - floor or 1.0
-    axis.set_ylim(floor, floor + height / (1 - room))
+    axis.set_ylim(floor, floor + height / (1 - margin))
     axis.set_xticks(places, panel.groups)
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.6, places[-1] + 0.6)

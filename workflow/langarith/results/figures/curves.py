@@ -61,10 +61,10 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
                     marker="." if len(run["steps"]) == 1 else "",
                     label=run["name"],
                 )
-            seen = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+            entries = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
             axis.legend(
-                seen.values(),
-                seen.keys(),
+                entries.values(),
+                entries.keys(),
                 fontsize=style.SMALL,
                 ncols=2,
                 loc="upper center",
@@ -95,7 +95,7 @@ def _panel(run: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _place(run: Mapping[str, Any], caption: Mapping[str, Any]) -> tuple[float, ...]:
-    """Where a run comes: models, kinds, languages and seeds in the study's order."""
+    """The position of a run: models, kinds, languages and seeds in the study's order."""
 
     def index(values: Sequence[Any], value: Any) -> int:
         return list(values).index(value) if value in values else len(values)

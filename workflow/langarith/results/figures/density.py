@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from langarith.results import analysis
 from langarith.results.figures import style
 
-TOLD = 3  # thresholds whose shares are printed in a panel
+PRINTED = 3  # thresholds whose shares are printed in a panel
 TAIL = 0.002  # the axis ends where all densities are below this share of the highest
 
-HEADROOM = 1.5  # for them above the peak
+HEADROOM = 1.5  # height of the axis over the peak, with space for these shares
 
 
 def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -48,10 +48,10 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     looks = {line: style.line_look(i) for i, line in enumerate(lines)}
     density = table[table["quantity"] == "density"]
     vector = ["model", "layer", "language", "seed"]
-    there = density.groupby(vector)["value"].count() > 0
-    # rows of one vector without a number, whatever their quantity: it is missing
+    numeric = density.groupby(vector)["value"].count() > 0
+    # a vector is missing if it has rows, but none of its densities is a number
     wanted = table.drop_duplicates(vector).set_index(vector).index
-    gone = there.reindex(wanted, fill_value=False)
+    present = numeric.reindex(wanted, fill_value=False)
     down, columns = style.filled(len(panels), 3)
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
@@ -72,10 +72,10 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             axis.set_xlabel("weight w")
         for axis in axes[:, 0]:
             axis.set_ylabel("density")
-        found = (~gone).groupby(column).agg(["sum", "size"])
+        counts = (~present).groupby(column).agg(["sum", "size"])
         marks = {
-            line: f" ({style.ABSENT})" if lost == all_ else style.PARTLY if lost else ""
-            for line, lost, all_ in found.itertuples()
+            line: f" ({style.ABSENT})" if absent == all_ else style.PARTLY if absent else ""
+            for line, absent, all_ in counts.itertuples()
         }
         entries: dict[str, Artist] = {
             f"{label}{marks[line]}": Line2D([], [], **looks[line])
@@ -89,7 +89,7 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             key="Kernel density estimates of the weights of language vectors, a line per seed. "
             "Shares of weights: means over seeds, from the lowest to the highest line.",
             missing=style.count(
-                (int((~gone).sum()), len(gone)),
+                (int((~present).sum()), len(present)),
                 "vectors",
                 f"{style.ABSENT} in the legend; {style.PARTLY} where only some are there",
             ),
@@ -98,7 +98,7 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 
 
 def _layer(layer: Any) -> str:
-    """A layer in words: `layer 3` for a number, `all layers`, else as the table names it."""
+    """The name of a layer: `layer 3` for a number, `all layers`, else its name in the table."""
     return f"layer {layer}" if str(layer).isdigit() else {"all": "all layers"}.get(layer, layer)
 
 
@@ -112,21 +112,21 @@ def _panel(axis: Axes, part: pd.DataFrame, column: str, looks: Mapping[Any, Any]
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set(xlim=(0, 1), ylim=(0, 1))
-        style.hatched(axis, 0, 0, 1, 1, told=True)
+        style.hatched(axis, 0, 0, 1, 1, label=True)
         return
     body = density.loc[density["value"] > TAIL * density["value"].max(), "x"]
     axis.set_xlim(body.min(), body.max())
     axis.set_ylim(0, density["value"].max() * HEADROOM)
     shares = part[part["quantity"] == "share_below"]
     means = analysis.over_seeds(shares, [column, "x"], ["value"]).dropna(subset=["mean"])
-    told = []
-    for threshold, group in list(means.groupby("x"))[:TOLD]:
+    shares_text = []
+    for threshold, group in list(means.groupby("x"))[:PRINTED]:
         low, high = (f"{100 * share:.1f}" for share in (group["mean"].min(), group["mean"].max()))
-        told.append(f"|w| < {threshold:g}: {low if low == high else f'{low}–{high}'} %")
+        shares_text.append(f"|w| < {threshold:g}: {low if low == high else f'{low}–{high}'} %")
     axis.text(
         0.98,
         0.97,
-        "\n".join(told),
+        "\n".join(shares_text),
         transform=axis.transAxes,
         ha="right",
         va="top",

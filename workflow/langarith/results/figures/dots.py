@@ -38,10 +38,10 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for model in style.ordered(table["model"], caption["models"])
         for task, part in table[table["model"] == model].groupby("task", sort=False)
     ]
-    shown = set(table["rule"]) - {"validation"}
-    rules = [name for name in selection.names() if name in (shown or {"fixed"})]
+    compared = set(table["rule"]) - {"validation"}
+    rules = [name for name in selection.names() if name in (compared or {"fixed"})]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
-    found: Intervals = caption.get("intervals", {})
+    intervals: Intervals = caption.get("intervals", {})
     titles = [selection.get(rule).title for rule in rules]
     with mpl.rc_context(style.STYLE):
         figure, axes = _subplots(len(panels), len(rules))
@@ -50,11 +50,11 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 targets = style.ordered(part["target"], caption["languages"])
                 for i, target in enumerate(targets):
                     if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
-                        ends = _negated(found, key(model, str(task), target, LABELS, rule=rule))
+                        ends = _negated(intervals, key(model, str(task), target, LABELS, rule=rule))
                         regret = of_targets[model, task, target, rule]
                         _dot(axis, regret, place + _below(i, len(targets)), ends, TARGET)
                 average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
-                ends = _negated(found, average)
+                ends = _negated(intervals, average)
                 average_regret = averages.get((model, task, rule), math.nan)
                 _dot(axis, average_regret, place + ABOVE, ends, AVERAGE)
             several = f"{model}, " if table["model"].nunique() > 1 else ""
@@ -88,9 +88,9 @@ def _cells(table: pd.DataFrame) -> int:
     return len(table[table["rule"] == "validation"])
 
 
-def _negated(found: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
+def _negated(intervals: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
     """The interval of a regret, which is that of a gain with the other sign."""
-    ends = found.get(place)
+    ends = intervals.get(place)
     return (-ends[1], -ends[0]) if ends else None
 
 
@@ -100,8 +100,8 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     Both proxies are rows of their own: the better one of a target, or on average, is at 0. Lines
     are 95 % intervals of a paired bootstrap.
     """
-    scores = analysis.beside_proxies(table)
-    found: Intervals = caption.get("intervals", {})
+    scores = analysis.methods_and_proxies(table)
+    intervals: Intervals = caption.get("intervals", {})
     names = {
         "task_language": f"{caption['task_language']} adapter",
         "related": "related adapter",
@@ -124,7 +124,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     value = gains[kind].get((model, task, target), math.nan)
                     average = target == analysis.AVERAGE
                     if average or not math.isnan(value):
-                        ends = found.get(key(model, task, target, BETTER_PROXY, method=kind))
+                        ends = intervals.get(key(model, task, target, BETTER_PROXY, method=kind))
                         look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
                         _dot(axis, value, y, ends, look if average else TARGET)
             in_points = title.replace(", %)", ", points)")
@@ -157,16 +157,16 @@ def _over_better_proxy(scores: pd.DataFrame, kind: str) -> pd.Series:
 
 
 ABOVE = -0.1
-"""Where the dot of an average lies in its row, in heights of a row; y grows downwards."""
+"""The offset of the dot of an average from its row, in row heights; y grows downwards."""
 
 
 def _below(position: int, targets: int) -> float:
-    """Where the dot of a target lies in its row: below the average, one after another."""
+    """The offset of the dot of a target from its row: targets follow below the average."""
     return 0.18 + 0.3 * (position + 1) / (targets + 1)
 
 
 def _subplots(panels: int, rows: int) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels of rows that share their names."""
+    """A figure with panels that have the same rows and share their names."""
     columns = min(COLUMNS, panels)
     lines = -(-panels // columns)
     figure, axes = plt.subplots(
@@ -201,7 +201,7 @@ def _dot(
     ends: tuple[float, float] | None,
     look: Mapping[str, Any],
 ) -> None:
-    """A value with its interval; or a mark of none."""
+    """Draw a value with its interval, or a mark if there is none."""
     if math.isnan(value):
         axis.text(0, y, style.ABSENT, ha="center", va="center", fontsize=style.SMALL, clip_on=True)
         return

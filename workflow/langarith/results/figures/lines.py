@@ -21,8 +21,8 @@ from langarith.results.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
-MOST_COLUMNS = 7  # of small multiples: each wide enough for its ticks
-FULL_APART = 10.0  # `full` is drawn at the largest budget times this
+MOST_COLUMNS = 7  # of small panels: each is wide enough for its ticks
+FULL_APART = 10.0  # `full` is drawn at this times the largest budget
 
 
 class Series(NamedTuple):
@@ -46,8 +46,8 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 4: a target's adapter over its token budget, alone and under language arithmetic.
 
     Error bars are one standard deviation over seeds (ddof 1). `full`, all text, has no place on a
-    scale of tokens: it is drawn apart, right of a dashed line, which the legend explains. Dotted is
-    the score of the most frequent class, where it is in view.
+    scale of tokens: it is drawn separately, right of a dashed line, which the legend explains. The
+    dotted line is the score of the most frequent class, if it is in view.
     """
     scores = analysis.low_resource(table)
     chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
@@ -113,7 +113,7 @@ ASIDE: dict[str, Any] = {"color": "0.6", "linewidth": 0.8, "linestyle": (0, (2, 
 
 
 def _chance(axis: Axes, level: float | None) -> bool:
-    """Draw the line of chance where it is in view, and say whether it is."""
+    """Draw the line of chance if it is in view; return whether it is."""
     low, high = axis.get_ylim()
     if level is None or not low <= level <= high:
         return False
@@ -122,7 +122,7 @@ def _chance(axis: Axes, level: float | None) -> bool:
 
 
 def _budgets(axis: Axes, means: pd.DataFrame) -> bool:
-    """Scores over budgets, and whether `full` is drawn apart from others."""
+    """Draw scores over budgets; return whether `full` is drawn apart from other budgets."""
     budgets = means.drop_duplicates("budget").set_index("budget")["tokens"]
     limited = budgets[np.isfinite(budgets)]
     largest = limited.max() if len(limited) else 1.0
@@ -131,9 +131,9 @@ def _budgets(axis: Axes, means: pd.DataFrame) -> bool:
         for budget, tokens in budgets.items()
     }
     for one in SERIES:
-        found = means[means["kind"] == one.kind].set_index("budget")
+        of_kind = means[means["kind"] == one.kind].set_index("budget")
         # the line ends before `full`, which has no place on a scale of tokens
-        for part in (found[np.isfinite(found["tokens"])], found[np.isinf(found["tokens"])]):
+        for part in (of_kind[np.isfinite(of_kind["tokens"])], of_kind[np.isinf(of_kind["tokens"])]):
             axis.errorbar(
                 [x[budget] * one.aside for budget in part.index],
                 part["mean"],
@@ -147,13 +147,13 @@ def _budgets(axis: Axes, means: pd.DataFrame) -> bool:
                 capsize=1.5,
                 capthick=0.7,
             )
-        partly = found[(found["seeds"] > 0) & (found["seeds"] < found["of"])]
+        partly = of_kind[(of_kind["seeds"] > 0) & (of_kind["seeds"] < of_kind["of"])]
         for budget, point in partly.iterrows():
             end = np.nan_to_num(point["spread"]) * (1 if one.above else -1)
             where = (x[budget] * one.aside, point["mean"] + end)
             _note(axis, style.PARTLY, where, axis.transData, one.colour, above=one.above)
-    gone = means.groupby("budget")["seeds"].max() == 0
-    for budget in gone[gone].index:
+    missing = means.groupby("budget")["seeds"].max() == 0
+    for budget in missing[missing].index:
         _note(
             axis,
             style.ABSENT,
@@ -199,10 +199,10 @@ def _note(
 def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figures 5 and 8: the validation score over lambda, a small panel per task and target.
 
-    The thick line is the mean over seeds, a thin one each seed; dashed are both adapters alone, the
-    ends of the mean; circles, on the lines of their seeds, are the lambdas that these chose. Dotted
-    is the test score of the most frequent class, where it is in view. Bars below a curve are from
-    the table of choices, `choices` in the caption, where that is given.
+    The thick line is the mean over seeds, thin lines are seeds; dashed lines are the two single
+    adapters, the ends of the mean; circles, on the lines of their seeds, are the lambdas that these
+    chose. The dotted line is the test score of the most frequent class, if it is in view. Bars
+    below a curve are from the table of choices, if the caption has it as `choices`.
     """
     chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
     cells = analysis.cells(table)
@@ -232,11 +232,11 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                         axis = next(axes)
                         _curve(axis, of_cell.get(name), one)
                         if choices is not None:
-                            there = intervals.of_cells(choices, one.dropna(subset=["merged"]))
-                            _strip(axis, there)
+                            drawn = intervals.of_cells(choices, one.dropna(subset=["merged"]))
+                            _strip(axis, drawn)
                         drawn_chance |= _chance(axis, chance.get(name[:3]))
-                        there = one["merged"].notna()
-                        partly = style.PARTLY if there.any() and not there.all() else ""
+                        present = one["merged"].notna()
+                        partly = style.PARTLY if present.any() and not present.all() else ""
                         axis.set_title(f"{target} ({name[-2]}, {name[-1]}){partly}", fontsize=7.5)
                 for axis in axes:
                     axis.remove()
@@ -278,8 +278,8 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 def _packed(blocks: Sequence[pd.DataFrame]) -> list[tuple[list[int], int, list[int]]]:
     """Blocks of small panels in lines that fill the width.
 
-    Each line has the places of its blocks, its rows of panels, and the columns of each block.
-    Several blocks of one model share a line where all their panels fit into one row.
+    Each line has the positions of its blocks, its rows of panels, and the columns of each block.
+    Several blocks of one model share a line if all their panels fit into one row.
     """
     lines: list[tuple[list[int], int, list[int]]] = []
     model = ""
@@ -329,11 +329,11 @@ def _curve(axis: Axes, curve: pd.DataFrame | None, cells: pd.DataFrame) -> None:
     axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     if curve is None:
         axis.set_yticks([])
-        style.hatched(axis, 0.0, 0.0, 1.0, 1.0, told=True)
+        style.hatched(axis, 0.0, 0.0, 1.0, 1.0, label=True)
         axis.set_ylim(0, 1)
         return
     at = curve.groupby("lambda")["value"]
-    # a refined search evaluates other points for each seed: a mean is of all seeds, or none
+    # a refined search evaluates other points for each seed: only points of all seeds have a mean
     mean = at.mean()[at.size() == at.size().max()]
     ends = ((1.0, palette.TASK_LANGUAGE, "--"), (0.0, palette.RELATED, "-."))
     for end, colour, dash in ends:

@@ -19,9 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from langarith.results import analysis
 from langarith.results.figures import style
 
-# from light to dark, the same order in grey, and never too dark for letters
+# from light to dark, in the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
-FLAT = 0.65  # height of an entry of cosines, of its width
+FLAT = 0.65  # height of an entry of cosines, as a share of its width
 WIDEST = 0.55  # inches, of an entry of languages
 DIAGONAL = "0.9"
 WIDE = {"language": 1.0, "task": 1.3}  # entries of tasks may be negative: a letter more
@@ -63,7 +63,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 for x, other in enumerate(pool):
                     if other == target:
                         _write(axis, x, y, "–")
-                    elif entry := _there(axis, x, y, found.get((target, other))):
+                    elif entry := _entry_or_mark(axis, x, y, found.get((target, other))):
                         values[y, x] = entry["below"]
                         spread = "" if np.isnan(entry["spread"]) else f"\n± {entry['spread']:.2f}"
                         text = f"{entry['mean']:.2f}{_partly(entry)}{spread}"
@@ -90,8 +90,8 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
 def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 10: cosines between language vectors, and between task vectors for contrast.
 
-    Numbers are means over seeds; titles say how large the standard deviations are (ddof 1). One
-    scale of shades holds for all matrices; diagonals, which say nothing, are grey.
+    Numbers are means over seeds; titles give the largest standard deviation (ddof 1). All matrices
+    share one scale of shades; diagonals, which are always 1, are grey.
 
     Args:
         table: columns experiment, model, kind (language or task), left, right, seed, cosine; all
@@ -126,7 +126,7 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 values = np.full((len(names[kind]), len(names[kind])), np.nan)
                 for y, left in enumerate(names[kind]):
                     for x, right in enumerate(names[kind]):
-                        if entry := _there(axis, x, y, found.get((left, right))):
+                        if entry := _entry_or_mark(axis, x, y, found.get((left, right))):
                             if left == right:
                                 axis.add_patch(Rectangle((x, y), 1, 1, facecolor=DIAGONAL))
                             else:
@@ -164,13 +164,13 @@ def _largest_spread(means: pd.DataFrame) -> str:
     return "" if np.isnan(largest) else f"\nSD ≤ {largest:.2f}"
 
 
-def _there(
+def _entry_or_mark(
     axis: Axes, x: int, y: int, entry: dict[Hashable, Any] | None
 ) -> dict[Hashable, Any] | None:
-    """The entry, or None after marking that there is none."""
+    """The entry, or None after its place was marked as missing."""
     if entry is not None and entry["seeds"]:
         return entry
-    style.hatched(axis, x, y, 1, 1, told=True)
+    style.hatched(axis, x, y, 1, 1, label=True)
     return None
 
 

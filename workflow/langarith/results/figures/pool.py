@@ -1,4 +1,4 @@
-"""Points gained over the number of relatives in the sum."""
+"""Gains over the number of relatives in the sum."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ TITLES = {"la": "language arithmetic", "soup": "soup (equal weights)"}
 TARGET: dict[str, Any] = {"linewidth": 0.8, "markersize": 2.5, "alpha": 0.45}
 AVERAGE: dict[str, Any] = {"linewidth": 1.8, "markersize": 5}
 ASIDE = 0.08
-"""Between the intervals of neighbouring lines at one k."""
+"""The horizontal distance between the intervals of neighbouring lines at one k."""
 
 
 def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
-    """Gain in points over language arithmetic of two, by k: each target pale, the average strong.
+    """Gain in points over language arithmetic of two, by k, of targets and, darker, on average.
 
     Vertical lines are 95 % intervals of a paired bootstrap. k = 1 is 0 for language arithmetic.
     """
     scores = pool.scores(table)
-    found: Intervals = caption.get("intervals", {})
+    intervals: Intervals = caption.get("intervals", {})
     panels = list(style.panels(scores, analysis.metrics(table), caption))
     rows, columns = style.filled(max(1, len(panels)), COLUMNS)
     several = scores.groupby(["model", "task"])["target"].nunique().max() > 1
@@ -51,7 +51,7 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _panel(axis, part, found, caption)
+            _panel(axis, part, intervals, caption)
             axis.set_title(title.replace(", %)", ", points)"), loc="left")
             axis.set_xlabel("k, relatives in the sum")
         for row in axes:
@@ -77,13 +77,15 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, part: pd.DataFrame, found: Intervals, caption: Mapping[str, Any]) -> None:
+def _panel(
+    axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Mapping[str, Any]
+) -> None:
     """The lines of one model and task."""
     runs, names = pool.wide(part), pool.names(part)
     model, task = map(str, part[["model", "task"]].iloc[0])
     axis.axhline(0, color="black", linewidth=0.6)
     targets = style.ordered(part["target"], caption["languages"])
-    # of one target the average is the target
+    # with one target the average is that target
     lines = [*targets, analysis.AVERAGE] if len(targets) > 1 else targets
     order = [(method, target) for method in LOOKS for target in lines]
     for place, (method, target) in enumerate(order):
@@ -100,7 +102,7 @@ def _panel(axis: Axes, part: pd.DataFrame, found: Intervals, caption: Mapping[st
             zorder=3 if strong else 2,
         )
         for name in gains:
-            ends = found.get(key(model, task, target, pool.BASE, method=name))
+            ends = intervals.get(key(model, task, target, pool.BASE, method=name))
             if ends:
                 axis.plot(
                     [pool.relatives_of(name) + shift] * 2,

@@ -1,4 +1,4 @@
-"""The price of labels: test scores over the number of labelled examples that chose λ."""
+"""The price of labels: test scores over the number of labelled examples used to choose λ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from langarith.results import label_free, palette
 from langarith.results.figures import style
 from langarith.results.names import metric_title
 
-COLUMNS = 2  # panels, each with the names of the rules on its right
+COLUMNS = 2  # of panels; each has the names of the rules on its right
 HEIGHT = 2.1  # inches, of a panel
 APART = 0.075  # of a panel's height, between two names
 
@@ -37,7 +37,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
 
     Args:
         price: the table of `label_price`.
-        rules: that of `label_free`, whose rules without labels of the target are levels.
+        rules: the table of `label_free`; its rules without labels of the target are levels.
     """
     averages = label_free.price_averages(price, rules)
     levels = label_free.averages(rules)
@@ -104,7 +104,7 @@ def _panel(axis: Axes, price: pd.DataFrame, averages: pd.DataFrame, levels: pd.D
         line = part.assign(gain=part["value"] - of_all).groupby("labelled")["gain"].mean()
         axis.plot(line.index, line, **TARGET)
         lowest, highest = min(lowest, line.min()), max(highest, line.max())
-    # all examples have one place where every target has as many
+    # "all examples" is one point only if every target has the same number of them
     every = averages["most"].where(averages["least"] == averages["most"])
     mean = averages.assign(labelled=averages["labelled"].fillna(every))
     mean = mean[mean["labelled"] <= sizes[-1]].dropna(subset=["value"])
@@ -121,12 +121,12 @@ def _panel(axis: Axes, price: pd.DataFrame, averages: pd.DataFrame, levels: pd.D
         for rule, value in by_rule.items()
         if selection.get(str(rule)).labels in ("other targets", "none")
     }
-    room = max(highest - lowest, 1.0)
-    # a rule far below would leave no place for the lines
-    shown = [gain for gain in gains.values() if lowest - room <= gain <= highest + room]
-    low, high = min([lowest, *shown]), max([highest, *shown])
-    room = max(high - low, 1.0)
-    axis.set_ylim(low - 0.06 * room, high + 0.06 * room)
+    span = max(highest - lowest, 1.0)
+    # a rule far below would leave no space for the lines
+    near = [gain for gain in gains.values() if lowest - span <= gain <= highest + span]
+    low, high = min([lowest, *near]), max([highest, *near])
+    span = max(high - low, 1.0)
+    axis.set_ylim(low - 0.06 * span, high + 0.06 * span)
     _levels(axis, gains)
     axis.set_xscale("log")
     axis.set_xlim(sizes[0] * 0.85, sizes[-1] * 1.1)
@@ -137,7 +137,7 @@ def _panel(axis: Axes, price: pd.DataFrame, averages: pd.DataFrame, levels: pd.D
 
 
 def _levels(axis: Axes, gains: Mapping[str, float]) -> None:
-    """A dashed line for each rule, and its name on the right; names keep a distance."""
+    """Draw a dashed line for each rule, with its name on the right; names do not overlap."""
     low, high = axis.get_ylim()
     names = []
     for title, gain in sorted(gains.items(), key=lambda item: (item[1], item[0])):
@@ -150,11 +150,11 @@ def _levels(axis: Axes, gains: Mapping[str, float]) -> None:
             height, arrow = (0.0, "↓") if gain < low else (1.0, "↑")
             names.append((height, f"{title} {arrow} {style.signed(gain, 1)}"))
     names.sort()
-    for (height, name), put in zip(names, _apart([h for h, _ in names]), strict=True):
+    for (height, name), name_height in zip(names, _apart([h for h, _ in names]), strict=True):
         axis.annotate(
             name,
             (1, height),
-            (1.06, put),
+            (1.06, name_height),
             xycoords="axes fraction",
             textcoords="axes fraction",
             va="center",
@@ -168,7 +168,7 @@ POINTER |= {"shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    """Ascending heights, 0 to 1, moved as little as keeps them `APART` (least squares)."""
+    """Ascending heights, 0 to 1, moved as little as possible to be `APART` (least squares)."""
     blocks: list[tuple[float, int]] = []
     for i, height in enumerate(heights):
         blocks.append((height - i * APART, 1))
@@ -176,5 +176,5 @@ def _apart(heights: Sequence[float]) -> list[float]:
             (first, n), (second, m) = blocks[-2:]
             blocks[-2:] = [((first * n + second * m) / (n + m), n + m)]
     highest = 1 - (len(heights) - 1) * APART
-    placed = [min(max(height, 0.0), highest) for height, count in blocks for _ in range(count)]
-    return [height + i * APART for i, height in enumerate(placed)]
+    moved = [min(max(height, 0.0), highest) for height, count in blocks for _ in range(count)]
+    return [height + i * APART for i, height in enumerate(moved)]

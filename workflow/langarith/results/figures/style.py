@@ -1,4 +1,4 @@
-"""One look for all figures: size, colours, the foot, the marks of what is missing, files."""
+"""One style for all figures: size, colours, foot, marks of missing values, files."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
-    # figures are compared byte by byte: no clock in them
+    # figures are compared byte by byte: no time stamps in them
     "svg.hashsalt": "language-arithmetic",
 }
 
 
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:
-    """Write a figure in each format, whole or not at all.
+    """Write a figure in each format, completely or not at all.
 
-    A PNG file holds the text of the figure's foot as its `Description`, a PDF as its `Subject`.
+    A PNG file has the text of the figure's foot as its `Description`, a PDF as its `Subject`.
     """
     foot = str(figure.get_label())
     for path in map(Path, paths):
@@ -69,12 +69,12 @@ def save(figure: Figure, paths: Sequence[str | Path]) -> None:
 
 
 def line_look(place: int) -> dict[str, Any]:
-    """Colour and dashes of the line at a place of the study's order; 28 differ."""
+    """Colour and dashes of the line at a position of the study's order; 28 looks differ."""
     return {"color": LINES[place % len(LINES)], "linestyle": DASHES[place % len(DASHES)]}
 
 
 def filled(count: int, most: int) -> tuple[int, int]:
-    """Rows and columns of panels, at most `most` beside each other, with few left empty."""
+    """Rows and columns of panels, at most `most` in a row, with few left empty."""
     rows = -(-count // most)
     return rows, -(-count // rows)
 
@@ -86,12 +86,12 @@ def chance_line(axis: Axes, level: float, start: float, end: float) -> None:
 
 def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
     """The distinct values in the study's order; those that it does not list come last."""
-    there, known = dict.fromkeys(values), dict.fromkeys(order)
-    return [v for v in known if v in there] + [v for v in there if v not in known]
+    distinct, listed = dict.fromkeys(values), dict.fromkeys(order)
+    return [v for v in listed if v in distinct] + [v for v in distinct if v not in listed]
 
 
 def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """One legend for all panels, above them, in as few lines as the width takes."""
+    """One legend for all panels, above them, in as few lines as the width allows."""
     longest = max(map(len, entries), default=0)
     wide = sum(map(len, entries)) * LETTER + len(entries) * 0.5 > TEXT_WIDTH
     fit = int(TEXT_WIDTH // (longest * LETTER + 0.5)) if wide else len(entries)
@@ -108,7 +108,7 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
 
 
 def spreads(seeds: pd.Series) -> str:
-    """What error bars are, where there are several seeds and so some."""
+    """A sentence on error bars, which exist only with several seeds."""
     return "Error bars: 1 SD over seeds." if seeds.nunique() > 1 else ""
 
 
@@ -122,13 +122,13 @@ def foot(
 ) -> None:
     """State below a figure how to read it, what is missing, and where its numbers come from.
 
-    With `foot: False` in the caption nothing is drawn; the figure's file carries the text in any
+    With `foot: False` in the caption nothing is drawn; the figure's file contains the text in any
     case (see `save`).
 
     Args:
-        drawn: what is in the figure, with columns model and seed.
-        key: how to read the figure, where its legend cannot say it.
-        missing: what is missing and how that is marked, see `count`.
+        drawn: the rows in the figure, with columns model and seed.
+        key: how to read the figure, as far as its legend does not explain it.
+        missing: the missing values and their mark, see `count`.
     """
     source = [f"Study: {caption['study']}."]
     for what in ("model", "seed"):
@@ -145,7 +145,7 @@ def foot(
 
 
 def _balanced(text: str, width: int) -> list[str]:
-    """A text in as few lines as the width takes, of about equal length."""
+    """A text in as few lines as the width allows, of about equal length."""
     lines = textwrap.wrap(text, width)
     while len(narrower := textwrap.wrap(text, width - 1)) == len(lines) > 1:
         lines, width = narrower, width - 1
@@ -153,7 +153,7 @@ def _balanced(text: str, width: int) -> list[str]:
 
 
 def count(missing: tuple[int, int], what: str, marks: str) -> str:
-    """`2 of 30 cells are missing (marked ...).`, or nothing where all are there."""
+    """`2 of 30 cells are missing (marked ...).`, or nothing if none is missing."""
     absent, total = missing
     verb = "is" if absent == 1 else "are"
     return f"{absent} of {total} {what} {verb} missing (marked {marks})." if absent else ""
@@ -184,13 +184,13 @@ def signed(number: float, digits: int, plus: str = "") -> str:
 
 
 def hatched(
-    axis: Axes, x: float, y: float, width: float, height: float, *, told: bool = False
+    axis: Axes, x: float, y: float, width: float, height: float, *, label: bool = False
 ) -> None:
-    """A grey hatched box: here something is missing; `told` prints that into the box."""
+    """Draw a grey hatched box for a missing value; with `label` it contains `ABSENT`."""
     box = Rectangle((x, y), width, height, hatch=MISSING_HATCH, linewidth=0.5)
     box.set(facecolor="white", edgecolor=MISSING)
     axis.add_patch(box)
-    if told:
+    if label:
         axis.text(
             x + width / 2,
             y + height / 2,

@@ -25,13 +25,13 @@ from langarith.results.intervals import BETTER_PROXY, Intervals, key
 
 # white is no change, orange a greater loss; light enough for letters
 CHANGES = ListedColormap(mpl.colormaps["PuOr_r"](np.linspace(0.22, 0.78, 256)))
-WIDE = (0.34, 0.46)  # inches, of an entry of a heatmap: that numbers need, and the most
+WIDE = (0.34, 0.46)  # inches, of an entry of a heatmap: the least for numbers, and the most
 TALL = (0.2, 0.3)
-LEAST = 1.6  # inches, of a row of heatmaps: what the words beside the shades need
-ROW = (0.17, 0.27)  # of a row of dots: of many, and of at most `FEW`
+LEAST = 1.6  # inches, of a row of heatmaps: needed by the words next to the shades
+ROW = (0.17, 0.27)  # inches, of a row of dots: with many rows, and with at most `FEW`
 FEW = 8
 ACROSS = 3
-"""Panels beside each other at most."""
+"""The largest number of panels in a row."""
 
 DOT: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5}
 MARKS = f"by {style.ABSENT}"
@@ -40,8 +40,8 @@ MARKS = f"by {style.ABSENT}"
 def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Heatmaps of the change of the masked-LM loss, and test scores in the negated language.
 
-    Heatmaps: a row for each model, and in it one for each λ; where these do not fit beside each
-    other, that of the λ furthest from 0. Rows are subtracted languages, columns the languages of
+    Heatmaps: a row for each model, and in it one for each λ; if these do not fit into the row,
+    only that of the λ furthest from 0. Rows are subtracted languages, columns the languages of
     the texts. Below, a panel for each model and task: the score at each λ, a row for each language.
     """
     losses, found = forgetting.losses(table), forgetting.scores(table)
@@ -49,11 +49,11 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     languages = style.ordered(forgetting.negated(table), caption["languages"])
     texts = style.ordered(losses["text"], caption["languages"]) or languages
     models = style.ordered(table["model"], caption["models"])
-    shown = sorted(means["lambda"].unique())
+    weights = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
-    if len(shown) * len(texts) * WIDE[0] > space:
-        shown = [forgetting.furthest(shown)]
-    wide = min(WIDE[1], space / (max(1, len(shown)) * max(1, len(texts))))  # inches, of an entry
+    if len(weights) * len(texts) * WIDE[0] > space:
+        weights = [forgetting.furthest(weights)]
+    wide = min(WIDE[1], space / (max(1, len(weights)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
     targets = style.ordered(found["target"], caption["languages"])
@@ -69,10 +69,10 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         figure = plt.figure(figsize=(style.TEXT_WIDTH, 0.9 + sum(tall)), layout="constrained")
         upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=tall)).ravel()
         axes = upper.subplots(
-            len(models), max(1, len(shown)), squeeze=False, sharey=True, sharex=True
+            len(models), max(1, len(weights)), squeeze=False, sharey=True, sharex=True
         )
         for row, model in zip(axes, models, strict=True):
-            for axis, weight in zip(row, shown or [math.nan], strict=True):
+            for axis, weight in zip(row, weights or [math.nan], strict=True):
                 part = means[(means["model"] == model) & (means["lambda"] == weight)]
                 _heatmap(axis, part, languages, texts, span, numbers=wide >= WIDE[0])
                 several = f"{model}, " if len(models) > 1 else ""
@@ -147,7 +147,7 @@ def _heatmap(
     )
     for (y, x), value in np.ndenumerate(values):
         if math.isnan(value):
-            style.hatched(axis, x, y, 1, 1, told=numbers)
+            style.hatched(axis, x, y, 1, 1, label=numbers)
         elif numbers:
             text = style.signed(value, 2, "+")
             axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=style.SMALL)
@@ -162,7 +162,7 @@ def _heatmap(
 
 
 def _looks(weights: list[str]) -> dict[str, dict[str, Any]]:
-    """How the dots of each λ look: θ_pre open, the others darker the further from 0."""
+    """The look of the dots of each λ: θ_pre open, the others darker the further from 0."""
     far = max((abs(float(weight)) for weight in weights), default=1.0) or 1.0
     return {
         weight: DOT
@@ -180,8 +180,8 @@ def _score_rows(
 ) -> None:
     means = analysis.over_seeds(scores, ["target"], list(looks)).set_index(["target", "kind"])
     for y, target in enumerate(targets):
-        there = [w for w in looks if (target, w) in means.index and means["seeds"][target, w]]
-        if not there:
+        present = [w for w in looks if (target, w) in means.index and means["seeds"][target, w]]
+        if not present:
             axis.text(
                 0.5,
                 y,
@@ -192,9 +192,9 @@ def _score_rows(
                 fontsize=style.SMALL,
             )
             continue
-        values = [means["mean"][target, weight] for weight in there]
+        values = [means["mean"][target, weight] for weight in present]
         axis.plot([min(values), max(values)], [y, y], color="0.8", linewidth=0.9, zorder=1)
-        for weight, value in zip(there, values, strict=True):
+        for weight, value in zip(present, values, strict=True):
             spread = means["spread"][target, weight]
             if not math.isnan(spread):
                 ends = [value - spread, value + spread]
@@ -234,7 +234,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     }
     shape = style.filled(len(panels), 2)
     tall = shape[0] * (0.6 + 1.2 * ROW[1] * len(targets))
-    found: Intervals = caption.get("intervals", {})
+    intervals: Intervals = caption.get("intervals", {})
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             *shape,
@@ -244,7 +244,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             layout="constrained",
         )
         for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _analogy_rows(axis, part, targets, found)
+            _analogy_rows(axis, part, targets, intervals)
             _rows(axis, [f"{target} = {formulas[target]}" for target in targets])
             axis.set_title(title, loc="left")
             axis.set_xlabel("test score (%)")
@@ -270,7 +270,9 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _analogy_rows(axis: Axes, scores: pd.DataFrame, targets: list[str], found: Intervals) -> None:
+def _analogy_rows(
+    axis: Axes, scores: pd.DataFrame, targets: list[str], intervals: Intervals
+) -> None:
     model, task = map(str, scores[["model", "task"]].iloc[0])
     means = analysis.over_seeds(scores, ["target"], list(KINDS)).set_index(["target", "kind"])
     gains = analysis.gains(scores, "merged", analogy.PROXIES).set_index("target")["gain"]
@@ -284,7 +286,7 @@ def _analogy_rows(axis: Axes, scores: pd.DataFrame, targets: list[str], found: I
                 axis.plot(bar, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
             if not math.isnan(value):
                 axis.plot([value], [y], **look, zorder=2.5)
-        ends = found.get(key(model, task, target, BETTER_PROXY, method="analogy"))
+        ends = intervals.get(key(model, task, target, BETTER_PROXY, method="analogy"))
         text = style.ABSENT
         if not math.isnan(gains[target]):
             text = style.signed(gains[target], 1, "+")

@@ -1,7 +1,7 @@
-"""How sure our counterpart of a number of the paper is: its interval and its examples.
+"""The interval and the number of examples of our counterpart of a number of the paper.
 
-A gain has the interval that the table of gains has of it, a score that of a bootstrap. Counts,
-ranges, cosines and choices have none.
+The interval of a gain is in the table of gains; that of a score is of a bootstrap. Counts, ranges,
+cosines and choices have none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from langarith.results.paper.reproduction import Estimate
 from langarith.results.paper.stated import Stated
 
 OVER = {"greatest_gain": BETTER_PROXY, "average_gain": MADX}
-"""What the gain of a quantity is over, as the tables of gains name it."""
+"""The column `over` of the table of gains, for each quantity that is a gain."""
 
 SCORES = ("merged", "average")
 """Quantities that are a score or an average of scores over targets."""
@@ -32,13 +32,13 @@ def estimate(
     gains: Mapping[str, pd.DataFrame],
     score_interval: Callable[[pd.DataFrame], tuple[float, float]],
 ) -> Estimate | None:
-    """The interval of our value of a number; None where there is none.
+    """The interval of our value of a number; None if it has none.
 
-    The interval of a greatest gain is that of the target which has it: it does not cover that the
-    greatest one was looked for.
+    The interval of a greatest gain is that of its target: it ignores that this target was selected
+    as the greatest.
 
     Args:
-        value: ours.
+        value: our value.
         tables: tidy tables by experiment.
         gains: tables of gains by experiment.
         score_interval: the ends of the interval of the average over some cells, rows of
@@ -58,8 +58,8 @@ def estimate(
         # as for the value itself: seeds that have every cell
         whole = cells.groupby("seed")["merged"].transform(lambda scores: scores.notna().all())
         wanted = math.prod(len(names) for names in number.over.values())
-        counted = cells.groupby("seed")["merged"].transform("size")
-        cells = cells[whole & (counted == wanted)]
+        sizes = cells.groupby("seed")["merged"].transform("size")
+        cells = cells[whole & (sizes == wanted)]
         counts = analysis.examples(table)
         places = cells[["model", "task", "target"]].drop_duplicates().itertuples(index=False)
         return Estimate(*score_interval(cells), sum(counts[tuple(place)] for place in places))
@@ -72,13 +72,13 @@ def _rows(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
     return table
 
 
-def _of_gain(number: Stated, found: pd.DataFrame, value: float) -> Estimate | None:
-    found = found[found["over"] == OVER[number.quantity]]
+def _of_gain(number: Stated, gains: pd.DataFrame, value: float) -> Estimate | None:
+    gains = gains[gains["over"] == OVER[number.quantity]]
     if number.quantity == "average_gain":
-        found = found[found["target"] == analysis.AVERAGE]
+        gains = gains[gains["target"] == analysis.AVERAGE]
     else:
-        found = found[found["target"].isin(number.over["target"])].nlargest(1, "gain")
-    for row in found.to_dict("records"):
+        gains = gains[gains["target"].isin(number.over["target"])].nlargest(1, "gain")
+    for row in gains.to_dict("records"):
         # the study may average over other targets, or other seeds, than the paper's number
         if math.isclose(row["gain"], value, abs_tol=1e-6):
             return Estimate(float(row["low"]), float(row["high"]), int(row["examples"]))

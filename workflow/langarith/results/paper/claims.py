@@ -1,7 +1,7 @@
-"""What the paper claims, and what a study says of it, whatever its models and data.
+"""The paper's claims, and the verdict of a study of any models and data on each.
 
-A claim is that a quantity lies above a bound. The study's value has an interval, and the claim is
-held against it: whether the whole interval lies above the bound, below it, or on both sides.
+A claim is that a quantity lies above a bound. The study's value has an interval, and the verdict
+says whether the whole interval lies above the bound, below it, or on both sides.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from langarith.results.intervals import BETTER_PROXY, DIRECT, LABELS, MADX
 from langarith.results.sheet import Number, Row, Sheet, sheet
 
 VERDICTS = ["agrees", "disagrees", "cannot tell", "not run"]
-"""What a study says of a claim; see `verdict`."""
+"""The possible verdicts of a study on a claim; see `verdict`."""
 
 COLUMNS = "id claim source quantity model task of value low high bound verdict".split()
 
 NEAR, LITTLE = 1.0, 0.5
-"""Points that `near` and `little` of the paper are taken to mean."""
+"""Our reading of the paper's words `near` and `little`, in points."""
 
 STEP = "0.2"
 """The coarser of the two steps of λ that the paper finds sufficient."""
@@ -63,20 +63,20 @@ def judge(gains: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame])
     """A row per claim and finding, `COLUMNS`; a claim without one has a row `not run`.
 
     Args:
-        gains: tables of gains by experiment; those that are not there have not run.
+        gains: tables of gains by experiment; experiments without a table have not run.
         tables: tidy tables by experiment, likewise.
     """
     nothing = Finding("", "", "", math.nan, math.nan, math.nan)
     rows = []
     for claim in CLAIMS:
-        stated = {n: getattr(claim, n) for n in ("id", "claim", "source", "quantity", "bound")}
+        fields = {n: getattr(claim, n) for n in ("id", "claim", "source", "quantity", "bound")}
         for found in claim.find(gains, tables) or [nothing]:
-            rows.append(stated | asdict(found) | {"verdict": verdict(found, claim.bound)})
+            rows.append(fields | asdict(found) | {"verdict": verdict(found, claim.bound)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def verdict(found: Finding, bound: float) -> str:
-    """What a value and its interval say of a claim that the value lies above a bound.
+    """The verdict of an interval on the claim that its value lies above a bound.
 
     `agrees`: the whole interval lies above it; `disagrees`: below it; `cannot tell`: neither.
     """
@@ -91,7 +91,7 @@ def verdict(found: Finding, bound: float) -> str:
 
 
 def _averages(table: pd.DataFrame | None, over: str, rule: str = "") -> list[Finding]:
-    """The gains on average over targets, by model and task; those of one rule where it is named."""
+    """The gains on average over targets, by model and task; only those of `rule` if it is given."""
     if table is None:
         return []
     rows = table[(table["target"] == analysis.AVERAGE) & (table["over"] == over)]
@@ -106,7 +106,7 @@ def _finding(row: Mapping[Any, Any]) -> Finding:
 
 
 def _less(one: Finding, other: Finding) -> Finding:
-    """The difference of two values, between the greatest and least that their intervals allow."""
+    """The difference of two values; its interval is the widest that their intervals allow."""
     value, low, high = one.value - other.value, one.low - other.high, one.high - other.low
     return Finding(one.model, one.task, one.of, value, low, high)
 
@@ -138,7 +138,7 @@ def _smallest_less_largest_budget(
 
 
 def _over_ties(gains: Mapping[str, pd.DataFrame], _: Mapping[str, pd.DataFrame]) -> list[Finding]:
-    """Of each strength of TIES; where `ties` has not run, of the experiment `methods`."""
+    """A finding for each strength of TIES, from the experiment `ties` or, without it, `methods`."""
     table = gains.get("ties", gains.get("methods"))
     strengths = [] if table is None else [str(m) for m in table["over"].unique()]
     return [
@@ -239,13 +239,13 @@ CLAIMS: Sequence[Claim] = (
 
 
 def sheets(judged: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """What `judge` found: a sheet per model; claims that have not run are in the first one."""
+    """The rows of `judge`: a sheet per model; claims that have not run are in the first sheet."""
     judged = judged.fillna({"model": "", "task": "", "of": ""})
-    made: list[Sheet] = []
+    tables: list[Sheet] = []
     for model in [name for name in caption["models"] if name in set(judged["model"])] or [""]:
-        there = judged["model"] == model
-        rows = judged[there if made else there | (judged["verdict"] == "not run")]
-        made.append(
+        of_model = judged["model"] == model
+        rows = judged[of_model if tables else of_model | (judged["verdict"] == "not run")]
+        tables.append(
             sheet(
                 f"Claims of the paper, {model}" if model else "Claims of the paper",
                 "LA: language arithmetic. A claim says that a value lies above a bound, which is 0 "
@@ -258,7 +258,7 @@ def sheets(judged: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return made
+    return tables
 
 
 def _row(row: Mapping[Any, Any]) -> Row:

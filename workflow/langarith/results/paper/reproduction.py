@@ -19,14 +19,14 @@ STUDY = "no-train-but-gain"
 """The study whose numbers can be compared with the paper's: config.yaml."""
 
 VERDICTS = ["within", "above", "below", "one seed", "same", "differs", "not run", "not comparable"]
-"""In the order in which they are counted; what they mean: see `compare`."""
+"""In the order in which they are counted; for their meaning see `compare`."""
 
 COLUMNS = "id what source model unit paper ours sd low high seeds examples verdict note".split()
 
 
 @dataclass(frozen=True)
 class Ours:
-    """What we found: a value (or a choice), its spread over seeds, how many there are."""
+    """Our value (or choice), its spread over seeds, and the number of seeds."""
 
     value: float | str
     sd: float = math.nan
@@ -35,7 +35,7 @@ class Ours:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The ends of the 95 % interval of a value, and from how many test examples it is computed."""
+    """The ends of the 95 % interval of a value, and the number of its test examples."""
 
     low: float
     high: float
@@ -49,32 +49,33 @@ def compare(
     task_language: str = "en",
     estimate: Callable[[Stated, str | None, float], Estimate | None] = lambda *_: None,
 ) -> pd.DataFrame:
-    """A row per number of the paper: `COLUMNS`, in the order in which the paper's file has them.
+    """A row per number of the paper: `COLUMNS`, in the order of `numbers.yaml`.
 
     `ours` is the quantity of the means over seeds, since the paper, too, reports averages of its
     runs; `sd` is the standard deviation (ddof 1) of the same quantity computed for each seed alone.
-    Only seeds that have all it needs count, and `seeds` says how many they are.
+    Only seeds that have all needed cells count; `seeds` is their number.
 
     The verdict, which takes the paper's value as it is printed, without regard to its rounding:
 
     =================  ============================================================================
     `within`           the paper's value lies inside ours ± 2 sd, ends included
     `above`, `below`   ours lies above, below the paper's by more than that
-    `one seed`         there is one seed, hence no spread to judge by
+    `one seed`         there is only one seed, so the spread is not known
     `same`, `differs`  of a choice, which has no spread: ours is the paper's, or another
-    `not run`          the table, or a cell that the quantity needs, is not there
-    `not comparable`   the study is not the paper's (`STUDY`); then nothing of ours is shown
+    `not run`          the table, or a cell that the quantity needs, is missing
+    `not comparable`   the study is not the paper's (`STUDY`); our numbers are not shown
     =================  ============================================================================
 
-    A number whose model the paper does not name has a row for each model that we have it of.
+    A number whose model the paper does not name has a row for each of our models.
 
     `low` and `high` are the ends of the 95 % interval of ours, and `examples` the number of test
     examples, where `estimate` gives them.
 
     Args:
-        tables: tidy tables by experiment; those that are not there have not run.
+        tables: tidy tables by experiment; experiments without a table have not run.
         study: the name of the study that they are of.
-        estimate: given a number, a model and our value, how sure that is; see `certainty`.
+        estimate: the interval of our value, given a number, a model and that value; see
+            `certainty`.
     """
     views = {
         name: _VIEWS[name](table, task_language) for name, table in tables.items() if name in _VIEWS
@@ -89,14 +90,14 @@ def compare(
             found = None if view is None else _ours(number, model, view)
             row = _row(number, model, found, verdict(number.value, found))
             if found and isinstance(found.value, float):
-                sure = estimate(number, model, found.value)
-                row |= asdict(sure) if sure else {}
+                interval = estimate(number, model, found.value)
+                row |= asdict(interval) if interval else {}
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def verdict(theirs: float | str, ours: Ours | None) -> str:
-    """Verdict on our number against the paper's: see `compare`."""
+    """The verdict on our number compared with the paper's: see `compare`."""
     if ours is None:
         return "not run"
     if isinstance(theirs, str) or isinstance(ours.value, str):
@@ -104,16 +105,16 @@ def verdict(theirs: float | str, ours: Ours | None) -> str:
     if ours.seeds < 2:
         return "one seed"
     distance = ours.value - theirs
-    if abs(distance) <= 2 * ours.sd + 1e-9:  # an end of the range is inside, whatever its last bit
+    if abs(distance) <= 2 * ours.sd + 1e-9:  # an end of the range is inside, whatever the rounding
         return "within"
     return "above" if distance > 0 else "below"
 
 
-def _row(number: Stated, model: str | None, ours: Ours | None, said: str) -> dict[str, Any]:
-    told = {name: getattr(number, name) for name in ("id", "what", "source", "unit", "note")}
-    told |= {"model": model or "", "paper": number.value, "verdict": said}
-    found = {"ours": ours.value, "sd": ours.sd, "seeds": ours.seeds} if ours else {"seeds": 0}
-    return told | found
+def _row(number: Stated, model: str | None, ours: Ours | None, outcome: str) -> dict[str, Any]:
+    fields = {name: getattr(number, name) for name in ("id", "what", "source", "unit", "note")}
+    fields |= {"model": model or "", "paper": number.value, "verdict": outcome}
+    values = {"ours": ours.value, "sd": ours.sd, "seeds": ours.seeds} if ours else {"seeds": 0}
+    return fields | values
 
 
 def _models(view: pd.DataFrame | None) -> list[str | None]:
@@ -139,11 +140,11 @@ _VIEWS: dict[str, Callable[[pd.DataFrame, str], pd.DataFrame]] = {
     "similarity": lambda table, _: _both_ways(analysis.cosines(table)),
     "related_languages": lambda table, _: table,
 }
-"""What a quantity looks at, by experiment: given its tidy table and the task language."""
+"""The view that quantities use, by experiment, from its tidy table and the task language."""
 
 
 def _ours(number: Stated, model: str | None, view: pd.DataFrame) -> Ours | None:
-    """Our counterpart of a number; None where a cell that it needs is missing."""
+    """Our counterpart of a number; None if a cell that it needs is missing."""
     where = {**number.where, **({"model": model} if model else {})}
     for column, value in where.items():
         view = view[view[column] == value]
@@ -158,7 +159,7 @@ def _over_seeds(kinds: list[str], measure: Callable[[pd.DataFrame], float]) -> Q
 
     Args:
         kinds: columns of the view, all of which a seed needs in all cells.
-        measure: given these columns, a row per cell, indexed by what the quantity is taken over.
+        measure: a function of these columns: a row per cell, indexed by the columns of `over`.
     """
 
     def quantity(view: pd.DataFrame, over: Mapping[str, Sequence[str]]) -> Ours | None:
@@ -221,29 +222,29 @@ _QUANTITIES: dict[str, Quantity] = {
 def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     """The paper's claims, a count of verdicts on its numbers, and a sheet for each of its parts.
 
-    Of a study that has none of the paper's models there is one sentence instead of the numbers.
+    For a study without any of the paper's models there is one sentence instead of the numbers.
     The claims are `caption["claims"]`: one table of `claims.judge`, or none.
 
-    `compared` may come back from a CSV file that was read with plain `pandas.read_csv`.
+    `compared` may be read from its CSV file with plain `pandas.read_csv`.
     """
-    claimed = [
-        made for judged in caption.get("claims", ()) for made in claims.sheets(judged, caption)
+    of_claims = [
+        each for judged in caption.get("claims", ()) for each in claims.sheets(judged, caption)
     ]
     models = {number.model for number in stated.stated() if number.model}
     if not models & set(caption["models"]) and set(compared["verdict"]) == {"not comparable"}:
-        said = (
+        note = (
             "None of the models of this study is one of the paper's "
             f"({', '.join(sorted(models))}): the {len(compared)} numbers that the paper states are "
             "not compared with it."
         )
-        return [*claimed, sheet("Reproduction", said, (), [], caption), *missing_cells(caption)]
+        return [*of_claims, sheet("Reproduction", note, (), [], caption), *missing_cells(caption)]
     compared = compared.fillna({"model": "", "note": ""})
     parts = compared["source"].where(compared["source"].map(_in_print), "text")
-    verdicts = [said for said in VERDICTS if said in set(compared["verdict"])]
+    verdicts = [name for name in VERDICTS if name in set(compared["verdict"])]
     counts: list[Row] = [
         (
             part,
-            *(Number(float((rows["verdict"] == said).sum()), digits=0) for said in verdicts),
+            *(Number(float((rows["verdict"] == name).sum()), digits=0) for name in verdicts),
         )
         for part, rows in compared.groupby(parts, sort=False)
     ]
@@ -253,10 +254,10 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         "such as a greatest gain, ours is that of the means over seeds, and the standard deviation "
         "is of the same quantity of each seed."
     )
-    made = [
+    tables = [
         sheet(
             "Reproduction: verdicts",
-            f"How many of the paper's numbers are what. {rule}",
+            f"How many of the paper's numbers have each verdict. {rule}",
             ("in", *verdicts),
             [counts],
             caption,
@@ -264,18 +265,26 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     ]
     for part, rows in compared.groupby(parts, sort=False):
         notes = " ".join(dict.fromkeys(note for note in rows["note"] if note))
-        counted = bool(rows["examples"].notna().any())
-        made.append(
+        with_examples = bool(rows["examples"].notna().any())
+        tables.append(
             sheet(
                 f"Reproduction: {part}",
                 "Ours ± one standard deviation over seeds. "
-                f"{'Examples: of the test split. ' if counted else ''}{notes}",
-                ("number", "model", "paper", "ours", "seeds", *(["examples"] * counted), "verdict"),
-                [[_sheet_row(row, counted) for row in rows.to_dict("records")]],
+                f"{'Examples: of the test split. ' if with_examples else ''}{notes}",
+                (
+                    "number",
+                    "model",
+                    "paper",
+                    "ours",
+                    "seeds",
+                    *(["examples"] * with_examples),
+                    "verdict",
+                ),
+                [[_sheet_row(row, with_examples) for row in rows.to_dict("records")]],
                 caption,
             )
         )
-    return [*claimed, *made, *missing_cells(caption)]
+    return [*of_claims, *tables, *missing_cells(caption)]
 
 
 def _in_print(source: str) -> bool:
@@ -283,15 +292,15 @@ def _in_print(source: str) -> bool:
     return source.startswith(("Table", "Figure"))
 
 
-def _sheet_row(row: Mapping[Any, Any], counted: bool) -> Row:
-    """The row of a number; `counted`: with its number of examples."""
+def _sheet_row(row: Mapping[Any, Any], with_examples: bool) -> Row:
+    """The row of a number, if `with_examples` with its number of examples."""
     what = row["what"] if _in_print(row["source"]) else f"{row['what']} ({row['source']})"
     start = (what, row["model"])
     if row["unit"] == "language":
         ours = row["ours"] if isinstance(row["ours"], str) else MISSING
-        return (*start, row["paper"], ours, "", *([""] * counted), row["verdict"])
+        return (*start, row["paper"], ours, "", *([""] * with_examples), row["verdict"])
     theirs = float(row["paper"])
-    # as the paper prints it: two decimals in its tables and Figure 10, what it takes in its text
+    # as the paper prints it: two decimals in tables and Figure 10, as many as needed in its text
     decimals = 2 if row["unit"] in {"percent", "cosine"} else len(f"{theirs:g}".partition(".")[2])
     digits = {"cosine": 3, "count": 0}.get(row["unit"], 2)
     ends = float(row["low"]), float(row["high"])
@@ -308,6 +317,6 @@ def _sheet_row(row: Mapping[Any, Any], counted: bool) -> Row:
             measure="gain" if row["unit"] == "points" else "score",
         ),
         Number(float(row["seeds"]) or math.nan, digits=0),
-        *([MISSING if math.isnan(examples) else Number(examples, digits=0)] * counted),
+        *([MISSING if math.isnan(examples) else Number(examples, digits=0)] * with_examples),
         row["verdict"],
     )

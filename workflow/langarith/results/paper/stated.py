@@ -1,4 +1,4 @@
-"""The numbers that the paper states, from `numbers.yaml`, which says where each is stated."""
+"""The numbers that the paper states, from `numbers.yaml`, which also gives their sources."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from langarith import merging
 
 @dataclass(frozen=True)
 class Stated:
-    """One number (or choice of a language) of the paper, and how to get ours."""
+    """One number (or choice of a language) of the paper, and how to get our counterpart."""
 
     id: str
     what: str
     source: str
     """Table, figure or section."""
     model: str | None
-    """A key of the paper's study; None where the paper does not say."""
+    """A key of the paper's study; None if the paper does not say."""
     value: float | str
     unit: str
     """percent, points, cosine, count, times; or language, whose value is a text."""
     experiment: str
-    """The experiment whose table holds ours."""
+    """The experiment whose table contains our number."""
     quantity: str
     """A function of `reproduction` on that table."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Columns of the view on that table and the value each must have."""
     over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What the quantity is taken over: it is not run where ours lacks one of these."""
+    """Values that the quantity is computed over; the verdict is `not run` if one is missing."""
     note: str = ""
 
 
@@ -51,8 +51,8 @@ def related() -> dict[str, str]:
 @cache
 def _file() -> dict[str, Any]:
     path = Path(__file__).with_name("numbers.yaml")
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _entries(block: Mapping[str, Any]) -> Iterator[Stated]:

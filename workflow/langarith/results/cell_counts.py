@@ -1,4 +1,4 @@
-"""The counts of cells as whatever resamples validation examples reads them."""
+"""The counts of the examples of cells, read for resampling of validation examples."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Counted:
+class CellCounts:
     """A cell with the counts of its examples.
 
     names: its columns `CELL`, `seed` as a number. validation, test: by point the counts of all
-    examples. examples, tested: how many there are on validation and on test. neutral: see
+    examples. examples, tested: their numbers on validation and on test. neutral: see
     `selection.neutral`.
     """
 
@@ -41,10 +41,10 @@ class Counted:
         return self.task.metrics[0]
 
 
-def counted(
+def read_cell_counts(
     cells: Mapping[Place, Path], types: Mapping[str, str]
-) -> Iterator[tuple[Place, Counted]]:
-    """Cells, those of one target after another: they share the drawn examples.
+) -> Iterator[tuple[Place, CellCounts]]:
+    """The counts of cells, grouped by target, since cells of a target share the drawn examples.
 
     Args:
         cells: `outcomes.parquet` by place.
@@ -57,7 +57,7 @@ def counted(
         validation, test = (len(next(iter(of_split[s][first].values()))) for s in SPLITS)
         yield (
             place,
-            Counted(
+            CellCounts(
                 names | {"seed": int(names["seed"])},
                 tasks.get(types[names["task"]]),
                 of_split["validation"],
