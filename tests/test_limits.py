@@ -19,7 +19,7 @@ from langarith.study import experiments, limits, loading, schema, sources
 from test_data_checks import Place, ner, write
 from workspace import copy_project, planned_jobs, run
 
-LIMIT = {"documents": 10, "examples": 10, "steps": 6}
+LIMIT = {"documents": 10, "examples": 10, "steps": 6, "task_steps": 6}
 
 
 def load(path: Path, **limit: Any) -> schema.Study:
@@ -57,14 +57,14 @@ def test_a_limited_study_has_the_same_models_grids_and_cells(root: Path) -> None
 
 
 def test_a_limit_bounds_documents_examples_and_steps(root: Path) -> None:
-    small = load(root / "config.yaml", documents=100, examples=50, steps=8)
+    small = load(root / "config.yaml", documents=100, examples=50, steps=8, task_steps=20)
     assert (small.corpora.documents, small.corpora.validation_documents) == (100, 20)
     for task in small.tasks.values():
         assert task.examples == {"test": 50, "train": 500, "validation": 50}
     language, task = small.training.language_adapter, small.training.task_adapter
     assert (language.steps, language.evaluate_every, language.accumulation) == (8, 4, 4)
-    assert (task.steps, task.epochs, task.evaluate_every) == (8, None, 4)
-    trained = load(root / "studies/miniature.yaml", steps=8, examples=10).tasks["qa"]
+    assert (task.steps, task.epochs, task.evaluate_every) == (20, None, 10)
+    trained = load(root / "studies/miniature.yaml", task_steps=8, examples=10).tasks["qa"]
     assert trained.examples == {"test": 10, "train": 100, "validation": 10}
     assert trained.training is None or trained.training.steps == 8
 
@@ -154,7 +154,7 @@ def test_chunks_are_of_the_first_documents_of_all_streams(tmp_path: Path) -> Non
     assert read(13, None) == list(range(2, 13))
     assert read(13, 8) == [2, 3]
     assert read(13, 4000) == read(13, None)  # more than there is of them
-    with pytest.raises(InputError, match="the budget of 4000 asks for"):
+    with pytest.raises(InputError, match="the budget of 4000 needs"):
         read(None, 4000)
     with pytest.raises(InputError, match="0 training tokens are left after the first 2 of 2"):
         read(2, 4000)

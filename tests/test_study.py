@@ -158,6 +158,17 @@ def test_extends_replaces_top_level_keys_whole(tmp_path: Path) -> None:
     assert study.languages == LITTLE["languages"]
 
 
+def test_a_part_of_a_block_that_extends_replaces_is_refused_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path / "parent.yaml", LITTLE)
+    study = write(tmp_path / "c.yaml", {"extends": "parent.yaml", "models": {"tiny": {"seed": 1}}})
+    with pytest.raises(InputError) as caught:
+        loading.load(study)
+    assert str(caught.value).splitlines()[-1] == (
+        f"{study}: models replaces all of models in parent.yaml: 'extends' merges nothing inside a "
+        "key; copy what is missing from there"
+    )
+
+
 def test_extends_is_looked_up_beside_the_file_that_says_it(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     write(tmp_path / "a.yaml", LITTLE)

@@ -28,12 +28,14 @@ class Limit(Strict):
     documents: of raw text of each language; at most a fifth of them is held out.
     examples: of the validation and of the test data of a task; `TRAINED` times as many of the
         training data, which no λ is evaluated on and which must have all labels of both.
-    steps: of each training.
+    steps: of each training of a base model or language adapter.
+    task_steps: of each training of a task adapter; with fewer, most scores would be 0.
     """
 
     documents: int = Field(200, ge=10)
     examples: int = Field(20, ge=5)
     steps: int = Field(10, ge=2)
+    task_steps: int = Field(50, ge=2)
 
 
 TRAINED = 10
@@ -86,8 +88,8 @@ def limited(study: Study) -> Study:
             },
             "training": training.model_copy(
                 update={
-                    "language_adapter": _recipe(training.language_adapter, limit),
-                    "task_adapter": _recipe(training.task_adapter, limit),
+                    "language_adapter": _recipe(training.language_adapter, limit.steps),
+                    "task_adapter": _recipe(training.task_adapter, limit.task_steps),
                 }
             ),
         }
@@ -97,8 +99,8 @@ def limited(study: Study) -> Study:
 def _note(limit: Limit) -> str:
     return (
         f"Limited run, whose scores mean nothing: at most {limit.documents:,} documents of each "
-        f"language, {limit.examples:,} examples of validation and of test data, and "
-        f"{limit.steps:,} steps of each training."
+        f"language, {limit.examples:,} examples of validation and of test data, "
+        f"{limit.task_steps:,} steps of each task adapter and {limit.steps:,} of other trainings."
     )
 
 
@@ -116,7 +118,7 @@ def _corpora(corpora: CorporaSpec, limit: Limit) -> CorporaSpec:
 def _model(model: ModelSpec, limit: Limit) -> ModelSpec:
     if model.source != "pretrain":
         return model
-    return model.model_copy(update={"training": _recipe(model.training, limit)})
+    return model.model_copy(update={"training": _recipe(model.training, limit.steps)})
 
 
 def _task(task: TaskSpec, limit: Limit, *, ready: bool) -> TaskSpec:
@@ -128,14 +130,14 @@ def _task(task: TaskSpec, limit: Limit, *, ready: bool) -> TaskSpec:
     return task.model_copy(
         update={
             "examples": dict(sorted({**task.examples, **fewer}.items())),
-            "training": task.training and _recipe(task.training, limit),
+            "training": task.training and _recipe(task.training, limit.task_steps),
         }
     )
 
 
-def _recipe(recipe: RecipeT, limit: Limit) -> RecipeT:
-    """A recipe with at most `limit.steps` steps and two validations; batches are not changed."""
-    steps = min(recipe.steps or limit.steps, limit.steps)
+def _recipe(recipe: RecipeT, most: int) -> RecipeT:
+    """A recipe with at most `most` steps and two validations; batches are not changed."""
+    steps = min(recipe.steps or most, most)
     half = max(1, steps // 2)
     return recipe.model_copy(
         update={

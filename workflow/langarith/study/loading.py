@@ -150,7 +150,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        sentences = mistakes.sentences(data, error.errors())
+        sentences = [*mistakes.sentences(data, error.errors()), *_replaced(chain, error)]
         raise InputError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     study = limits.limited(study)
@@ -158,6 +158,21 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     if sentences:
         raise InputError("\n".join(sentences))
     return study
+
+
+def _replaced(chain: Sequence[tuple[Path, Mapping[str, Any]]], error: ValidationError) -> list[str]:
+    """A sentence about incomplete blocks that replace blocks of the extended study."""
+    (_, own), *extended = chain
+    missing = {
+        e["loc"][0] for e in error.errors() if e["type"] in ("missing", "union_tag_not_found")
+    }
+    return [
+        f"{key} replaces all of {key} in {path.name}: 'extends' merges nothing inside a key; copy "
+        "what is missing from there"
+        for path, inherited in extended[:1]
+        for key in own
+        if key in missing and key in inherited
+    ]
 
 
 def lock_file(study_file: Path) -> Path:

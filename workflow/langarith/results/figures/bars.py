@@ -104,7 +104,10 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         "gain over the better of both adapters",
         BETTER_PROXY,
     )
-    return _draw(table, analysis.zero_shot(table), bars, gain, caption)
+    scores = analysis.zero_shot(table)
+    pairs = scores[["target", "right"]].drop_duplicates().itertuples(index=False)
+    related = f"Related languages: {', '.join(f'{t}: {r}' for t, r in pairs)}. "
+    return _draw(table, scores, bars, gain, caption, related)
 
 
 def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
@@ -164,8 +167,9 @@ def _draw(
     bars: Sequence[Bar],
     gain: Gain,
     caption: Mapping[str, Any],
+    remark: str = "",
 ) -> Figure:
-    """A panel per model and task."""
+    """A panel per model and task. `remark`: a sentence for the foot."""
     kinds = [bar.column for bar in bars]
     means = analysis.over_seeds(
         analysis.with_average(scores, kinds), ["model", "task", "target"], kinds
@@ -220,13 +224,14 @@ def _draw(
         if drawn_chance:
             entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
         style.legend(figure, entries)
-        what = "Points: means over seeds; the axes do not start at zero. " if points else ""
+        over = ": means over seeds" if scores["seed"].nunique() > 1 else ""
+        what = f"Points{over}; the axes do not start at zero. " if points else ""
         style.foot(
             figure,
             caption,
             scores,
             key=f"{what}Above each group: {gain.words}, in points{_about_intervals(caption)}. "
-            f"{_about_averages(rows)} "
+            f"{_about_averages(rows)} {remark}"
             f"{style.spreads(scores['seed'])}",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
@@ -292,7 +297,9 @@ def _draw_panel(
     spread = panel.means["spread"].fillna(0.0)
     lowest = (panel.means["mean"] - spread).min()
     top = (panel.means["mean"] + spread).max()
-    if np.isnan(top):
+    if top == 0.0:
+        axis.set_title("all scores are 0", loc="right", fontsize=style.SMALL)
+    if np.isnan(top) or top == 0.0:
         lowest, top = 0.0, 100.0
     floor = lowest - 0.15 * max(top - lowest, 1.0) if points else 0.0
     stub = floor + STUB * (top - floor)
@@ -330,11 +337,14 @@ def _draw_panel(
         gains.append(_gain_text(gain, target in panel.sure))
         highest.append((x, max(ends), 9 if partly else 2))
     rotate = max(map(len, gains)) * style.LETTER > inches
+    if points:  # in one row: above a group, a gain would look like the score of its middle point
+        end = max(end for _, end, _ in highest)
+        highest = [(x, end, offset) for x, _, offset in highest]
     for text, (x, end, offset) in zip(gains, highest, strict=True):
         _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
     marked = any(offset > 2 for *_, offset in highest)
     margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
-    height = max(end for _, end, _ in highest) - floor or 1.0
+    height = max(end for _, end, _ in highest) - floor or 100.0
     axis.set_ylim(floor, floor + height / (1 - margin))
     axis.set_xticks(places, panel.groups)
     axis.tick_params(axis="x", length=0)
