@@ -14,13 +14,13 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from langarith import layout
-from langarith.cluster import costs, disk, speed, work
-from langarith.cluster.records import records
+from langarith.cluster import costs, disk, recorded_times, speed, work
+from langarith.cluster.recorded_times import LOAD
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.jobs.fingerprint import CHECKOUT
@@ -115,9 +115,6 @@ SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefil
 JOB, RUN = 0.5, 5.0
 """Seconds of Snakemake and Python around a job here, which is forked from the warm process, and of
 the beginning of a run, when Snakemake reads the study: docs/performance.md."""
-
-LOAD = 0.5
-"""Seconds of a job that do not grow with its work: a model is loaded, files are written."""
 
 STEP, SCORE = 0.005, 2e-4
 """Seconds on a CPU, beside the operations, of a step of the Trainer and its optimiser, and of an
@@ -223,7 +220,7 @@ def stages(
     for job in jobs:
         by_rule[job.rule].append(job)
     counter = work.Counter(study)
-    recorded = _recorded(study, counter, set(by_rule))
+    recorded = recorded_times.read(study, counter, set(by_rule))
     counted = {
         rule: [counter.planned(rule, job.record) for job in members]
         for rule, members in by_rule.items()
@@ -231,7 +228,10 @@ def stages(
     }
     known = {rule: [w for w in of if w] for rule, of in counted.items() if all(of)}
     unrecorded = [
-        (rule, w) for rule, of in known.items() for w in of if not recorded.like(rule, w, place)
+        (rule, w)
+        for rule, of in known.items()
+        for w in of
+        if not recorded.like(rule, w, place.device)
     ]
     speeds = _measured(w for _, w in unrecorded) if place.here and measure else {}
     if place.here and not measure:
@@ -244,7 +244,7 @@ def stages(
         reason = ", ".join(map("".join, zip(reasons, counts, strict=True)))
         seconds, source, threads = None, "", 1
         if rule in known:
-            times = [_time(recorded.like(rule, w, place), w, speeds) for w in known[rule]]
+            times = [_time(recorded.like(rule, w, place.device), w, speeds) for w in known[rule]]
             seconds = sum(s for s, _ in times) / len(times)
             source = ", ".join(dict.fromkeys(source for _, source in times))
             threads = max(w.case.threads for w in known[rule])
@@ -256,71 +256,6 @@ def stages(
         gpu = rule in counted and place.device == "cuda"
         planned.append(Stage(rule, len(members), reason, seconds, source, gpu, threads))
     return planned
-
-
-@dataclass
-class Rate:
-    """Seconds and operations of recorded jobs that compute alike."""
-
-    seconds: float = 0.0
-    operations: float = 0.0
-    jobs: int = 0
-
-    def add(self, seconds: float, operations: float) -> None:
-        self.seconds += max(seconds - LOAD, seconds / 2)
-        self.operations += operations
-        self.jobs += 1
-
-
-@dataclass
-class Recorded:
-    """Times of recorded jobs.
-
-    rates: by kind of rule, model, device and precision. means: seconds by rule, of the others.
-    """
-
-    rates: dict[tuple[str, str, str, str], Rate] = field(default_factory=lambda: defaultdict(Rate))
-    means: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def like(self, rule: str, of: work.Work, place: Place) -> Rate | None:
-        """The recorded jobs that compute as a planned one does."""
-        automatic = ("fp32",) if place.device == "cpu" else ("bf16", "fp16")
-        for precision in automatic if of.case.precision == "auto" else (of.case.precision,):
-            key = (work.kind(rule), of.model, place.device, precision)
-            if key in self.rates:
-                return self.rates[key]
-        return None
-
-
-def _recorded(study: schema.Study, counter: work.Counter, rules: set[str]) -> Recorded:
-    found = Recorded()
-    kinds = {work.kind(rule) for rule in rules}
-    for record, path in records(Path(study.results_dir)):
-        rule, seconds = record["rule"], _seconds(record)
-        if work.kind(rule) not in kinds or seconds is None:
-            continue
-        if work.kind(rule) not in work.KINDS:
-            found.means[rule].append(seconds)
-            continue
-        done = counter.recorded(record, path)
-        if done and done.operations:
-            key = (work.kind(rule), done.model, str(record["device"]), str(record["precision"]))
-            found.rates[key].add(seconds, done.operations)
-    return found
-
-
-def _seconds(record: Mapping[str, Any]) -> float | None:
-    """Seconds of a recorded job; of a model on one CPU thread those of its computing.
-
-    To its wall time a busy machine, or one that sleeps, adds what no later run will take.
-    """
-    seconds, computed = record.get("seconds"), record.get("cpu_seconds")
-    if not isinstance(seconds, int | float):
-        return None
-    alone = work.kind(record["rule"]) in work.KINDS and record.get("threads") == 1
-    if alone and record.get("device") == "cpu" and isinstance(computed, int | float):
-        return min(seconds, computed)
-    return seconds
 
 
 def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:
@@ -336,7 +271,7 @@ def _case(of: work.Work) -> speed.Case:
 
 
 def _time(
-    recorded: Rate | None, of: work.Work, speeds: Mapping[speed.Case, float]
+    recorded: recorded_times.Rate | None, of: work.Work, speeds: Mapping[speed.Case, float]
 ) -> tuple[float, str]:
     """Seconds of a job, and where they come from."""
     if recorded:

@@ -287,6 +287,28 @@ def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
     return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"
 
 
+def _write_gains(
+    axis: Axes,
+    gains: Sequence[str],
+    places: Sequence[tuple[float, float, int]],
+    floor: float,
+    inches: float,
+) -> None:
+    """Write gains above groups, and set the limits of the axis so that they fit.
+
+    Args:
+        places: x, the height that a gain is above, and the points (1/72 inch) between both.
+        inches: the width of a group.
+    """
+    rotate = max(map(len, gains)) * style.LETTER > inches
+    for text, (x, end, offset) in zip(gains, places, strict=True):
+        _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
+    marked = any(offset > 2 for *_, offset in places)
+    margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
+    height = max(end for _, end, _ in places) - floor or 100.0
+    axis.set_ylim(floor, floor + height / (1 - margin))
+
+
 def _draw_panel(
     axis: Axes, panel: _Panel, bars: Sequence[Bar], points: bool, inches: float
 ) -> bool:
@@ -336,16 +358,10 @@ def _draw_panel(
         gain = panel.gains[target]
         gains.append(_gain_text(gain, target in panel.sure))
         highest.append((x, max(ends), 9 if partly else 2))
-    rotate = max(map(len, gains)) * style.LETTER > inches
     if points:  # in one row: above a group, a gain would look like the score of its middle point
-        end = max(end for _, end, _ in highest)
-        highest = [(x, end, offset) for x, _, offset in highest]
-    for text, (x, end, offset) in zip(gains, highest, strict=True):
-        _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
-    marked = any(offset > 2 for *_, offset in highest)
-    margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
-    height = max(end for _, end, _ in highest) - floor or 100.0
-    axis.set_ylim(floor, floor + height / (1 - margin))
+        top = max(end for _, end, _ in highest)
+        highest = [(x, top, offset) for x, _, offset in highest]
+    _write_gains(axis, gains, highest, floor, inches)
     axis.set_xticks(places, panel.groups)
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.6, places[-1] + 0.6)
