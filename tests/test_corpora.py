@@ -141,7 +141,7 @@ ERRORS = {
     },
     "not utf-8": ("a.txt", "gut\nÖl\n".encode("latin-1"), "line 2: byte 1 of the line"),
     "utf-16": ("a.txt", "text".encode("utf-16"), "line 1: byte 1"),
-    "no parquet": ("a.parquet", b"PAR1", "not a whole"),
+    "no parquet": ("a.parquet", b"PAR1", "not a complete"),
     "git-lfs": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "git-lfs pointer"),
     "no column": ("a.parquet", parquet_bytes(title=["x"], body=["y"]), "(title, body)"),
     "number column": ("a.parquet", parquet_bytes(text=[1]), "contains int64, not text"),

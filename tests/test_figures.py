@@ -113,11 +113,19 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
     foot = figure.get_supxlabel().replace("\n", " ")
     assert foot == (
         "Above each group: gain over the better of both adapters, in points. Above avg.: the gain "
-        "of the averages. Mean of the gains over targets: NER +4.0, NLI 0.0. Error bars: 1 SD over "
-        "seeds. Study: little. Model: tiny. Seeds: 1, 2. Made up."
+        "of the averages. Mean of the gains over targets: NER +4.0, NLI 0.0. Related languages: "
+        "es: fr, fr: es. Error bars: 1 SD over seeds. Study: little. Model: tiny. "
+        "Seeds: 1, 2. Made up."
     )
     assert figure.axes[0].get_ylabel() == "test score (%)"
     assert figure.get_figwidth() == figures.TEXT_WIDTH
+
+
+def test_scores_of_zero_are_stated(table: pd.DataFrame) -> None:
+    zeros = table.assign(value=table["value"].where(table["task"] != "ner", 0.0))
+    ner, nli = figures.zero_shot(zeros, CAPTION).axes
+    assert ner.get_title(loc="right") == "all scores are 0" and ner.get_ylim()[1] > 100
+    assert nli.get_title(loc="right") == ""
 
 
 def test_one_seed_has_no_spread(table: pd.DataFrame) -> None:

@@ -183,7 +183,11 @@ def only_a_pickle() -> None:
         (("en", "relu"), None, "adapters/relu does not fit adapters/en: non_linearity is relu"),
         (("en", "small"), None, "reduction_factor is 4"),
         (("en", "plain"), None, "inv_adapter is None instead of nice"),
-        (("en", "nowhere"), None, "adapters/nowhere: no adapter_config.json and adapter.safe"),
+        (
+            ("en", "nowhere"),
+            None,
+            "adapters/nowhere: it has no adapter_config.json and adapter.safe",
+        ),
         (("en", "fr"), only_a_pickle, "only as a pickle (pytorch_adapter.bin)"),
         (
             ("en", "fr"),

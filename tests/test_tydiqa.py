@@ -48,7 +48,7 @@ def test_each_language_gets_a_file_that_the_task_reads(
     assert json.loads(Path("data/qa/ru.json").read_text())["version"] == "1.1"
     with gathered_warnings(lambda _: None) as warnings:
         examples = tasks.get("qa").read(Path("data/qa/ru.json"))
-    assert "its answers start at bytes" in str(warnings[0])
+    assert "its answer starts count bytes" in str(warnings[0])
     assert [(e.id, e.answers) for e in examples] == [
         ("russian-2-0", ("Ана",)),
         ("russian-3-0", ("Ана",)),
