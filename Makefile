@@ -54,10 +54,10 @@ environment: $(READY)
 
 $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
-	@echo "Setting up .venv from envs/requirements.lock (once, three to five minutes)"
+	@echo "Setting up .venv from envs/requirements.lock (once, three to five minutes on two idle cores)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -r envs/requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "Compiling the packages to byte code (half a minute)"
 	@# on all cores, while pip uses one; some packages ship files that do not compile
 	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compileall.log || true

@@ -261,12 +261,12 @@ def submitted(project: Path) -> str:
 
 
 def time_limit(project: Path) -> Interrupted:
-    """Two minutes are too short for 20 steps of 8 seconds. No clock saves here, only signals."""
-    # the start alone takes half a minute and more on a busy machine
-    run = train(project, runtime="2 if attempt == 1 else 4", slurm_extra="'--signal=URG@20'")
+    """Three minutes are too short for 20 steps of 12 seconds. No clock saves here, only signals."""
+    # the start alone takes a minute and more on a busy machine
+    run = train(project, runtime="3 if attempt == 1 else 6", slurm_extra="'--signal=URG@20'")
     # SLURM looks at time limits every half minute
     first = submitted(project)
-    until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 300)
+    until(lambda: queued(first) in {"", "TIMEOUT", "COMPLETING"}, 360)
     (project / "pace").write_text("0")
     output = console(run)
     return Interrupted(project, run.returncode, output)
@@ -325,7 +325,14 @@ def ctrl_c(project: Path) -> Interrupted:
 @pytest.fixture(scope="module")
 def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
     """All of these at once."""
-    ways = {time_limit: 8.0, requeue: 1.5, node_down: 1.5, memory: 1.0, cancelled: 6.0, ctrl_c: 6.0}
+    ways = {
+        time_limit: 12.0,
+        requeue: 1.5,
+        node_down: 1.5,
+        memory: 1.0,
+        cancelled: 6.0,
+        ctrl_c: 6.0,
+    }
     folder = tmp_path_factory.mktemp("interrupted")
     with ThreadPoolExecutor(len(ways)) as pool:
         started = {

@@ -322,7 +322,7 @@ def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> d
 def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:
     if related:
         yield "# Of each target the one language whose adapter is added to the task language's: the"
-        yield "# nearest by URIEL that has text here. To take another, name it behind the target."
+        yield "# nearest by URIEL of the others here. To take another, name it behind the target."
         yield f"related: {{{', '.join(f'{t}: {r}' for t, r in related.items())}}}"
     else:
         yield noted(

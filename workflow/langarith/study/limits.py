@@ -29,13 +29,13 @@ class Limit(Strict):
     examples: of the validation and of the test data of a task; `TRAINED` times as many of the
         training data, which no λ is evaluated on and which must have all labels of both.
     steps: of each training of a base model or language adapter.
-    task_steps: of each training of a task adapter; with fewer, most scores would be 0.
+    task_steps: of each training of a task adapter; with fewer, scores are often 0.
     """
 
     documents: int = Field(200, ge=10)
     examples: int = Field(20, ge=5)
     steps: int = Field(10, ge=2)
-    task_steps: int = Field(50, ge=2)
+    task_steps: int = Field(150, ge=2)
 
 
 TRAINED = 10
