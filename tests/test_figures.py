@@ -123,7 +123,9 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
 
 def test_scores_of_zero_are_stated(table: pd.DataFrame) -> None:
     zeros = table.assign(value=table["value"].where(table["task"] != "ner", 0.0))
-    ner, nli = figures.zero_shot(zeros, CAPTION).axes
+    drawn = figures.zero_shot(zeros, CAPTION)
+    plt.close(drawn)
+    ner, nli = drawn.axes
     assert ner.get_title(loc="right") == "all scores are 0" and ner.get_ylim()[1] > 100
     assert nli.get_title(loc="right") == ""
 

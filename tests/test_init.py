@@ -241,7 +241,7 @@ def test_a_large_base_model_takes_fewer_steps_without_a_gpu(tmp_path: Path) -> N
         put("model/config.json", json.dumps(sizes | {"vocab_size": 100_000}))
         drafted = draft_sizes.Sizes({"en": 1e7, "es": 1e7}, {"model": True}, gpu=False)
         steps.append(drafted.adapter[1])
-    assert steps == [draft_sizes.SMALL.adapter.most, draft_sizes.LEAST]
+    assert steps == [draft_sizes.SMALL.adapter.most, draft_sizes.MIN_STEPS]
 
 
 def test_the_draft_says_where_its_sizes_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_the_draft_says_where_its_sizes_come_from(monkeypatch: pytest.MonkeyPatc
     text = Path("studies/mine.yaml").read_text()
     assert "# Sizes for two CPU cores, since torch sees no GPU; a language has about 4," in text
     assert "# On a GPU, with more text: 5000 steps, batch_size 64,\n" in text
-    assert "To take another, name it behind the target." in text
+    assert "To use another one, write its code instead." in text
     assert study.tasks["ner"].examples == {"train": 5000, "validation": 400, "test": 1000}
     recipe = study.training.language_adapter
     assert recipe.steps * recipe.batch_size * recipe.chunk_length < 5 * 4100

@@ -108,9 +108,9 @@ def test_captions_say_that_a_study_is_limited(root: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
-        ("tiny", "limit: 'tiny' is no limit; write small, or {documents: 200, steps: 10}"),
-        (3, "limit: 3 is no limit; write small, or {documents: 200, steps: 10}"),
-        (True, "limit: true is no limit; write small, or {documents: 200, steps: 10}"),
+        ("tiny", "limit: 'tiny' is no limit; write small, or {steps: 10, task_steps: 150}"),
+        (3, "limit: 3 is no limit; write small, or {steps: 10, task_steps: 150}"),
+        (True, "limit: true is no limit; write small, or {steps: 10, task_steps: 150}"),
         ({"documents": 1}, "limit.documents is 1; write a number of at least 10"),
         ({"steps": "few"}, "limit.steps is 'few'; write a whole number"),
         ({"step": 3}, "limit: unknown key 'step' (did you mean 'steps'?)"),

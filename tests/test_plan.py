@@ -98,15 +98,6 @@ def test_results_of_other_studies_below_do_not_count(nano, monkeypatch):
     assert adapters(nano).source == "measured"
 
 
-def test_times_of_the_limited_run_count_until_the_study_has_its_own(nano):
-    small = nano.model_copy(update={"results_dir": f"{nano.results_dir}-limited"})
-    recorded_adapter(small, "en", 10, 10.5)
-    first = adapters(nano).seconds
-    assert adapters(nano).source == "1 recorded" and first > 10
-    recorded_adapter(nano, "en", 10, 2.5)
-    assert adapters(nano).seconds < first / 3
-
-
 @pytest.mark.parametrize("other", [{"device": "cuda"}, {"precision": "bf16"}])
 def test_times_of_another_device_or_precision_do_not_count(nano, monkeypatch, other):
     recipe = nano.training.language_adapter.model_dump()

@@ -16,6 +16,7 @@ from langarith.cluster import runs, status
 from langarith.errors import InputError
 from langarith.files import write_json
 from langarith.study import loading
+from langarith.training import signals
 
 LANGUAGE = "adapters/tiny/language/{}@full/seed1"
 LOG = "logs/train_language_adapter/tiny-{}@full-seed1.log"
@@ -139,9 +140,9 @@ def test_nothing_runs_once_the_run_has_ended(results):
 
 
 def test_an_interrupted_run_names_its_trainings_and_what_begins_anew(results):
-    assert list(status.stopped(results)) == ["The same command goes on"]
+    assert list(status.stopped(results)) == ["To continue, run the same command"]
     finish(results, "en")
-    saved = "    language adapter {0}@full: saved at step 40, ends as asked by a signal\n"
+    saved = "    " + signals.SAVED.format(what="language adapter {0}@full", step=40) + "\n"
     for code in ("en", "es", "fr"):
         put(results / LOG.format(code), f"    step 39\n{saved.format(code)}")
     put(results / LOG.format("de"), "    language adapter de@full: step 1 of 80, 15 s to go\n")
@@ -149,7 +150,7 @@ def test_an_interrupted_run_names_its_trainings_and_what_begins_anew(results):
     assert list(status.stopped(results)) == [
         "Stopped and kept in checkpoints: language adapter es@full at step 40, language adapter "
         "fr@full at step 40",
-        "The same command goes on; what begins anew: language adapters (1), figures (1)",
+        "To continue, run the same command. From the beginning: language adapters (1), figures (1)",
     ]
 
 

@@ -164,8 +164,8 @@ def test_a_part_of_a_block_that_extends_replaces_is_refused_with_the_reason(tmp_
     with pytest.raises(InputError) as caught:
         loading.load(study)
     assert str(caught.value).splitlines()[-1] == (
-        f"{study}: models replaces all of models in parent.yaml: 'extends' merges nothing inside a "
-        "key; copy what is missing from there"
+        f"{study}: the key 'models' replaces the whole key 'models' of parent.yaml; copy the parts "
+        "that you still need from that file"
     )
 
 

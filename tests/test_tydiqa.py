@@ -74,4 +74,4 @@ def test_other_files_are_one_sentence(
 def test_labels_belong_to_adapters(capsys: pytest.CaptureFixture[str]) -> None:
     path = write(article(SWAHILI, "Ana", "swahili-1-0"))
     assert cli.main(["convert", str(path), "--to", "new", "--labels", "O"]) == 1
-    assert "--labels: they are of an adapter's head" in capsys.readouterr().err
+    assert "--labels is only for an adapter's folder" in capsys.readouterr().err

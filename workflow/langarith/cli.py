@@ -113,7 +113,9 @@ def convert(given: Path, to: Path, labels: Sequence[str]) -> list[str]:
     if not given.is_file():
         return list(import_module("langarith.models.convert").convert(given, to, labels))
     if labels:
-        raise InputError(f"--labels: they are of an adapter's head, and {given} is a file")
+        raise InputError(
+            f"--labels is only for an adapter's folder, and {given} is a file; remove it"
+        )
     return tydiqa.convert(given, to)
 
 

@@ -9,7 +9,7 @@ once more. A sequence of a task is taken to be a third as long as `max_length`, 
 pass over validation and test per point, and one over test without a language adapter; of a refined
 search the greatest number of points is assumed.
 
-**Time.** Operations at `RATE` a second, and `START` to begin. A job requests `SLACK` times the
+**Time.** Operations at `RATE` a second. A job requests `SLACK` times the
 operations plus `BEGIN`; twice as much on its second attempt, and so on. A training that reaches its
 limit resumes from its checkpoint, so no job requests more than the longest time that a partition
 allows (`runtime` in the profile).
@@ -42,11 +42,11 @@ RATE = 1e14
 """Operations per second: a third of the bf16 peak of an A100."""
 
 START = 10.0
-"""Seconds in which a job imports its libraries and loads its model."""
+"""Seconds from the submission of a job on a cluster until its script begins."""
 
 BEGIN, BEGIN_MEMBER = 300.0, 60.0
-"""The same, at most, on a busy network file system: for a job of its own, which starts Snakemake
-twice, and for a member of a group."""
+"""Seconds until a job computes, at most, on a busy network file system: for a job of its own, which
+starts Snakemake twice, and for a member of a group."""
 
 SLACK = 2.0
 """Factor between the requested and the modelled time, for slower GPUs."""

@@ -1,7 +1,7 @@
 """Models and recipes of a drafted study, no larger than its text and this machine allow.
 
 Steps are a few epochs of the text. Without a GPU, or with little text, models, batches and steps
-are those that two CPU cores carried in docs/real_data_trial.md and docs/laptop_study.md.
+are those that two CPU cores ran in docs/real_data_trial.md and docs/laptop_study.md.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ LITTLE_TEXT = 20_000_000
 EPOCHS, BASE_EPOCHS = 5, 10
 """Of the text at most: of a training from given weights, and of one from scratch."""
 
-CORE = 2e10
+CORE_RATE = 2e10
 """Operations per second of a CPU core, in single precision: half of what the laptop study's encoder
 reached with bf16 instructions (docs/laptop_study.md)."""
 
-PATIENCE = 1800.0
-"""Seconds that a language adapter may take on a core..."""
+MAX_SECONDS = 1800.0
+"""Seconds of one core that a language adapter may take, if that is enough for `MIN_STEPS`."""
 
-LEAST = 100
-"""...unless it would have fewer steps than this: a large model takes longer, or needs a GPU."""
+MIN_STEPS = 100
+"""Steps of a language adapter of a large model, which takes longer or needs a GPU."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Scale:
     lambda_step: float
 
 
-_FEW = {"train": 5000, "validation": 400, "test": 1000}
+_SMALL_SPLITS = {"train": 5000, "validation": 400, "test": 1000}
 SMALL = Scale(
     # little text teaches small models on short chunks, and larger ones hardly more than word
     # frequencies: docs/real_data_trial.md
@@ -104,7 +104,7 @@ SMALL = Scale(
     adapter=Training(250, 16, "1.0e-3", 128),
     scratch_adapter=Training(600, 64, "1.0e-3", 32),
     task=(5, "1.0e-3"),
-    examples=defaultdict(lambda: _FEW, qa={"train": 2500, "validation": 200, "test": 300}),
+    examples=defaultdict(lambda: _SMALL_SPLITS, qa={"train": 2500, "validation": 200, "test": 300}),
     window=(256, 64),
     seeds=(1,),
     lambda_step=0.1,
@@ -160,7 +160,7 @@ class Sizes:
             each = max(
                 _operations(training, s or costs.LARGE) for s in shapes or [scale.scratch.shape]
             )
-            most = min(most, max(LEAST, int(PATIENCE * CORE / each)))
+            most = min(most, max(MIN_STEPS, int(MAX_SECONDS * CORE_RATE / each)))
         return training, training.steps(self.typical, EPOCHS, most)
 
     # --- blocks of the study ---
@@ -171,7 +171,7 @@ class Sizes:
         if not self.models:
             yield from self._scratch(languages)
         for folder, head in self.models.items():
-            name, path = word(PurePath(folder).name), json.dumps(folder, ensure_ascii=False)
+            name, path = yaml_word(PurePath(folder).name), json.dumps(folder, ensure_ascii=False)
             if head:
                 yield f"  {name}: {{source: files, path: {path}}}"
             else:
@@ -187,13 +187,13 @@ class Sizes:
             "    #   {source: hub, path: FacebookAI/xlm-roberta-base, revision: main}",
             "    source: pretrain",
             f"    languages: [{', '.join(languages)}]",
-            noted(f"    vocabulary: {own.vocabulary}", "pieces"),
+            with_comment(f"    vocabulary: {own.vocabulary}", "pieces"),
             f"    hidden_size: {own.width}",
             f"    layers: {own.layers}",
             f"    attention_heads: {own.heads}",
             f"    intermediate_size: {own.inner}",
             f"    initializer_range: {own.initial}",
-            noted("    max_length: 512", "subwords; the longest chunk or example must fit"),
+            with_comment("    max_length: 512", "subwords; the longest chunk or example must fit"),
             *self._base_training(own.training, BASE_EPOCHS),
         ]
 
@@ -205,8 +205,10 @@ class Sizes:
             "    source: pretrain",
             f"    start: {path}",
             f"    languages: [{', '.join(languages)}]",
-            noted("    alpha: 0.5", "languages with little text are seen more often"),
-            noted("    freeze: [embeddings]", "most of its weights; little text moves them badly"),
+            with_comment("    alpha: 0.5", "languages with little text are seen more often"),
+            with_comment(
+                "    freeze: [embeddings]", "most of its weights; too little text to train them"
+            ),
             *self._base_training(self.scale.adapted, EPOCHS),
         ]
 
@@ -227,7 +229,9 @@ class Sizes:
         paper = recipes.TrainingPlan()
         if self.scale is SMALL and not self.models:
             yield "adapters:"
-            yield noted("  task: {reduction_factor: 2}", "the model is narrow; the paper: 16")
+            yield with_comment(
+                "  task: {reduction_factor: 2}", "the model is narrow; the paper: 16"
+            )
             yield ""
         machine = "a GPU" if self.gpu else "two CPU cores, since torch sees no GPU"
         yield f"# Sizes for {machine}; a language has about {_count(self.typical)} subwords."
@@ -239,23 +243,23 @@ class Sizes:
         yield from [
             "training:",
             "  language_adapter:",
-            noted(
+            with_comment(
                 f"    steps: {steps}",
                 f"the paper: {paper.language_adapter.steps}, batches of 16 x 4 chunks of 512",
             ),
-            noted(f"    batch_size: {training.batch}", "chunks"),
+            with_comment(f"    batch_size: {training.batch}", "chunks"),
             f"    learning_rate: {training.rate}",
             f"    warmup_steps: {steps // 10}",
-            noted(f"    chunk_length: {training.chunk}", "subwords"),
-            noted(f"    evaluate_every: {max(1, steps // 10)}", "steps"),
+            with_comment(f"    chunk_length: {training.chunk}", "subwords"),
+            with_comment(f"    evaluate_every: {max(1, steps // 10)}", "steps"),
             "  task_adapter:",
-            noted(f"    epochs: {epochs}", f"the paper: {paper.task_adapter.epochs}"),
-            noted("    batch_size: 16", "examples"),
+            with_comment(f"    epochs: {epochs}", f"the paper: {paper.task_adapter.epochs}"),
+            with_comment("    batch_size: 16", "examples"),
             f"    learning_rate: {rate}",
         ]
 
 
-def of(text: Iterable[File], models: Mapping[str, bool]) -> Sizes:
+def sizes_for(text: Iterable[File], models: Mapping[str, bool]) -> Sizes:
     """The sizes for raw text and base models, on this machine."""
     tokens: dict[str, float] = defaultdict(float)
     for file in text:
@@ -275,12 +279,12 @@ def usable(folders: Iterable[str]) -> tuple[dict[str, bool], list[str]]:
     return models, lines
 
 
-def noted(line: str, comment: str) -> str:
+def with_comment(line: str, comment: str) -> str:
     """A line of YAML with a comment, in one column with others where the line is short."""
     return f"{line:<26}  # {comment}"
 
 
-def word(text: str) -> str:
+def yaml_word(text: str) -> str:
     """Text as YAML, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*", text) and text not in ("true", "false", "null")
     return text if plain else json.dumps(text, ensure_ascii=False)

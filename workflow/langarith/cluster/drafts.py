@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from langarith.cluster import draft_sizes
-from langarith.cluster.draft_sizes import Scale, Sizes, noted, word
+from langarith.cluster.draft_sizes import Scale, Sizes, with_comment, yaml_word
 from langarith.data import readers, relatedness
 from langarith.errors import InputError
 from langarith.files import write_text
@@ -67,7 +67,7 @@ def init(folder: Path, to: Path) -> list[str]:
         lacking = lacking or ["no task data: training, validation and test files of one task"]
         raise InputError("\n".join(f"{folder}: {line}" for line in [*lacking, *_others(found)]))
     models, refused = draft_sizes.usable(found.models)
-    sizes = draft_sizes.of(text, models)
+    sizes = draft_sizes.sizes_for(text, models)
     content = _study(to, text, sizes, languages, source, whole)
     _write(to, content)
     tasks = "; ".join(f"{task.name} ({', '.join(task.targets)})" for task in whole)
@@ -213,16 +213,16 @@ def _study(
     column = columns.most_common(1)[0][0]
     lines = [
         *_head(to, sizes.threads),
-        f"name: {word(to.stem)}",
-        noted('note: ""', "a sentence for the foot of every figure"),
-        f"results_dir: {word(f'results/{to.stem}')}",
+        f"name: {yaml_word(to.stem)}",
+        with_comment('note: ""', "a sentence for the foot of every figure"),
+        f"results_dir: {yaml_word(f'results/{to.stem}')}",
         "",
         "# Codes as in the names of the files. Each of them needs raw text.",
         f"languages: [{', '.join(languages)}]",
-        noted(f"task_language: {source}", "task adapters are trained on this one"),
-        noted(
+        with_comment(f"task_language: {source}", "task adapters are trained on this one"),
+        with_comment(
             f"seeds: {list(sizes.scale.seeds)}",
-            "each is a run of its own; several show what chance does",
+            "each is a run of its own; several show how much scores vary",
         ),
         "",
         *sizes.model_lines(languages),
@@ -281,7 +281,7 @@ def _held_out(text: Sequence[File]) -> int:
 
 
 def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
-    yield f"  {word(task.name)}:"
+    yield f"  {yaml_word(task.name)}:"
     if task.name != task.kind:
         yield f"    type: {task.kind}"
     yield "    source: files"
@@ -299,13 +299,13 @@ def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
     yield f"    targets: [{', '.join(task.targets)}]"
     if examples := scale.examples[task.kind]:
         counts = ", ".join(f"{split}: {count}" for split, count in examples.items())
-        yield noted(f"    examples: {{{counts}}}", "of each file at most")
+        yield with_comment(f"    examples: {{{counts}}}", "of each file at most")
     if task.kind == "qa":
         window, shared = scale.window
-        yield noted(f"    max_length: {window}", "subwords of question and window")
-        yield noted(f"    stride: {shared}", "subwords that neighbouring windows share")
+        yield with_comment(f"    max_length: {window}", "subwords of question and window")
+        yield with_comment(f"    stride: {shared}", "subwords that neighbouring windows share")
     else:
-        yield noted("    max_length: 128", "subwords; longer examples are cut")
+        yield with_comment("    max_length: 128", "subwords; longer examples are cut")
 
 
 def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> dict[str, str]:
@@ -321,11 +321,11 @@ def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> d
 
 def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:
     if related:
-        yield "# Of each target the one language whose adapter is added to the task language's: the"
-        yield "# nearest by URIEL of the others here. To take another, name it behind the target."
+        yield "# For each target one related language: its adapter is added to the task language's."
+        yield "# These are the nearest by URIEL. To use another one, write its code instead."
         yield f"related: {{{', '.join(f'{t}: {r}' for t, r in related.items())}}}"
     else:
-        yield noted(
+        yield with_comment(
             "related: {}", "of each target the one language whose adapter is added: {sw: ar}"
         )
     unknown = [target for target in targets if target not in related]

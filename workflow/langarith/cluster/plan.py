@@ -220,7 +220,7 @@ def stages(
     for job in jobs:
         by_rule[job.rule].append(job)
     counter = work.Counter(study)
-    recorded = recorded_times.read(study, counter, set(by_rule))
+    recorded = recorded_times.read(Path(study.results_dir), counter, set(by_rule))
     counted = {
         rule: [counter.planned(rule, job.record) for job in members]
         for rule, members in by_rule.items()
@@ -322,7 +322,7 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
         rows.append((stage.rule, f"{stage.jobs}", each, together, stage.source or "-", stage.why))
         if stage.seconds is not None:
-            seconds = (stage.seconds + place.start) * stage.jobs
+            seconds = stage.seconds * stage.jobs
             total += seconds
             gpu += seconds if stage.gpu else 0.0
             cpu += seconds * stage.threads

@@ -1,4 +1,4 @@
-"""Times of the jobs that a study or its limited run has recorded, for its plan."""
+"""Times of the jobs that a study has recorded, for its plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from langarith.cluster import work
 from langarith.cluster.records import records
-from langarith.study import limits, schema
 
 LOAD = 0.5
 """Seconds of a job that do not grow with its work: a model is loaded, files are written."""
@@ -50,19 +49,11 @@ class RecordedTimes:
         return None
 
 
-def read(study: schema.Study, counter: work.Counter, rules: set[str]) -> RecordedTimes:
-    """Times of the study's own jobs; of jobs like none of these, times of its limited run."""
-    own = _read(study.results_dir, counter, rules)
-    small = _read(limits.beside(study.results_dir), counter, rules)
-    own.rates = small.rates | own.rates
-    own.means = small.means | own.means
-    return own
-
-
-def _read(results: str, counter: work.Counter, rules: set[str]) -> RecordedTimes:
+def read(results: Path, counter: work.Counter, rules: set[str]) -> RecordedTimes:
+    """Times of the jobs of these rules, and of rules of the same kind, in a results folder."""
     found = RecordedTimes()
     kinds = {work.kind(rule) for rule in rules}
-    for record, path in records(Path(results)):
+    for record, path in records(results):
         rule, seconds = record["rule"], _seconds(record)
         if work.kind(rule) not in kinds or seconds is None:
             continue

@@ -26,7 +26,7 @@ from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.progress import aligned, duration
 from langarith.study import limits, loading
-from langarith.training import logs
+from langarith.training import logs, signals
 
 DONE, RUNS, WAITS, FAILED = "done", "running", "waiting", "failed"
 STATES = (DONE, RUNS, WAITS, FAILED)
@@ -35,7 +35,7 @@ SHOWN = 12
 """Trainings that fit on a screen beside the jobs; failed jobs a third of it."""
 
 PROGRESS = re.compile(r"\d+ of \d+.*, (?P<left>[\d.]+) (?P<unit>s|min|h) to go")
-SAVED = re.compile(r"\s*(?P<what>\S.*): saved at step (?P<step>\d+), ends as asked")
+SAVED = re.compile(r"\s*" + signals.SAVED.format(what=r"(?P<what>\S.*)", step=r"(?P<step>\d+)"))
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -238,7 +238,7 @@ def stopped(results: Path) -> Iterator[str]:
         more = f" and {len(kept) - SHOWN // 2} more" if len(kept) > SHOWN // 2 else ""
         yield f"Stopped and kept in checkpoints: {', '.join(kept[: SHOWN // 2])}{more}"
     begins = ", ".join(f"{kind} ({count})" for kind, count in lost.items())
-    yield f"The same command goes on{f'; what begins anew: {begins}' if begins else ''}"
+    yield f"To continue, run the same command{f'. From the beginning: {begins}' if begins else ''}"
 
 
 def _queue(name: str) -> str:

@@ -47,7 +47,7 @@ def _small(value: Any) -> Any:
     if isinstance(value, dict | Limit):
         return value
     raise ValueError(
-        f"{short_text(value)} is no limit; write small, or {{documents: 200, steps: 10}}"
+        f"{short_text(value)} is no limit; write small, or {{steps: 10, task_steps: 150}}"
     )
 
 

@@ -161,18 +161,19 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
 
 
 def _replaced(chain: Sequence[tuple[Path, Mapping[str, Any]]], error: ValidationError) -> list[str]:
-    """A sentence about incomplete blocks that replace blocks of the extended study."""
-    (_, own), *extended = chain
-    missing = {
-        e["loc"][0] for e in error.errors() if e["type"] in ("missing", "union_tag_not_found")
-    }
-    return [
-        f"{key} replaces all of {key} in {path.name}: 'extends' merges nothing inside a key; copy "
-        "what is missing from there"
-        for path, inherited in extended[:1]
-        for key in own
-        if key in missing and key in inherited
-    ]
+    """A sentence about each incomplete block that replaces one of an extended study."""
+    sentences = {}
+    for problem in error.errors():
+        key, *inside = problem["loc"] or ("",)
+        files = [(path, part[key]) for path, part in chain if key in part]
+        if problem["type"] in ("missing", "union_tag_not_found") and len(files) > 1:
+            (path, inherited), name = files[1], next(iter(inside), None)
+            if isinstance(inherited, Mapping) and name in inherited:
+                sentences[key] = (
+                    f"the key '{key}' replaces the whole key '{key}' of {path.name}; copy the "
+                    "parts that you still need from that file"
+                )
+    return list(sentences.values())
 
 
 def lock_file(study_file: Path) -> Path:

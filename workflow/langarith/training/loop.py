@@ -29,7 +29,7 @@ from langarith.training import divergence
 from langarith.training.batching import Order, Rows
 from langarith.training.metrics import MetricsLog
 from langarith.training.reporting import Reporter
-from langarith.training.signals import SignalRequests
+from langarith.training.signals import SAVED, SignalRequests
 
 _TRAINABLE, _BEST, _RECIPE = "trainable.safetensors", "best.safetensors", "recipe.json"
 _METRICS, _WINDOW, _PARTIAL = "metrics.jsonl", "window.json", "partial"
@@ -383,7 +383,7 @@ def train(
     with requests.listening():
         trainer.train(resume_from_checkpoint=last)
     if requests.stop and trainer.state.global_step < steps and not trainer.stopped_early:
-        say(f"    {what}: saved at step {trainer.state.global_step}, ends because of a signal")
+        say("    " + SAVED.format(what=what, step=trainer.state.global_step))
         signal.raise_signal(signal.SIGTERM)
     trainer.evaluate()
     trainer.load_best()

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+SAVED = "{what}: saved at step {step}, ends because of a signal"
+"""The line of a training that a signal has stopped, in the log of its job."""
+
 
 class SignalRequests:
     """Requests of signals to a training for its next step.

@@ -224,8 +224,8 @@ def _draw(
         if drawn_chance:
             entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
         style.legend(figure, entries)
-        over = ": means over seeds" if scores["seed"].nunique() > 1 else ""
-        what = f"Points{over}; the axes do not start at zero. " if points else ""
+        shown = "means over seeds" if scores["seed"].nunique() > 1 else "scores"
+        what = f"Points: {shown}; the axes do not start at zero. " if points else ""
         style.foot(
             figure,
             caption,
@@ -291,21 +291,25 @@ def _write_gains(
     axis: Axes,
     gains: Sequence[str],
     places: Sequence[tuple[float, float, int]],
-    floor: float,
     inches: float,
+    *,
+    floor: float,
+    least: float,
 ) -> None:
     """Write gains above groups, and set the limits of the axis so that they fit.
 
     Args:
         places: x, the height that a gain is above, and the points (1/72 inch) between both.
         inches: the width of a group.
+        floor: the lower end of the axis.
+        least: what the axis shows at least.
     """
     rotate = max(map(len, gains)) * style.LETTER > inches
     for text, (x, end, offset) in zip(gains, places, strict=True):
         _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
     marked = any(offset > 2 for *_, offset in places)
     margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
-    height = max(end for _, end, _ in places) - floor or 100.0
+    height = max(least, *(end for _, end, _ in places)) - floor or 1.0
     axis.set_ylim(floor, floor + height / (1 - margin))
 
 
@@ -319,9 +323,9 @@ def _draw_panel(
     spread = panel.means["spread"].fillna(0.0)
     lowest = (panel.means["mean"] - spread).min()
     top = (panel.means["mean"] + spread).max()
-    if top == 0.0:
-        axis.set_title("all scores are 0", loc="right", fontsize=style.SMALL)
-    if np.isnan(top) or top == 0.0:
+    all_zero = top == 0.0
+    axis.set_title("all scores are 0" if all_zero else "", loc="right", fontsize=style.SMALL)
+    if np.isnan(top) or all_zero:
         lowest, top = 0.0, 100.0
     floor = lowest - 0.15 * max(top - lowest, 1.0) if points else 0.0
     stub = floor + STUB * (top - floor)
@@ -359,9 +363,9 @@ def _draw_panel(
         gains.append(_gain_text(gain, target in panel.sure))
         highest.append((x, max(ends), 9 if partly else 2))
     if points:  # in one row: above a group, a gain would look like the score of its middle point
-        top = max(end for _, end, _ in highest)
-        highest = [(x, top, offset) for x, _, offset in highest]
-    _write_gains(axis, gains, highest, floor, inches)
+        end, offset = (max(place[i] for place in highest) for i in (1, 2))
+        highest = [(x, end, offset) for x, *_ in highest]
+    _write_gains(axis, gains, highest, inches, floor=floor, least=100.0 if all_zero else floor)
     axis.set_xticks(places, panel.groups)
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.6, places[-1] + 0.6)
