@@ -164,7 +164,7 @@ def _replaced(chain: Sequence[tuple[Path, Mapping[str, Any]]], error: Validation
     """A sentence about each incomplete block that replaces one of an extended study."""
     sentences = {}
     for problem in error.errors():
-        key, *inside = problem["loc"] or ("",)
+        key, *inside = map(str, problem["loc"] or ("",))
         files = [(path, part[key]) for path, part in chain if key in part]
         if problem["type"] in ("missing", "union_tag_not_found") and len(files) > 1:
             (path, inherited), name = files[1], next(iter(inside), None)
