@@ -61,7 +61,7 @@ def losses_file(cell):
 
 
 def choice_files(cell):
-    """Files that the study's rule needs besides the cell: sweeps of other targets, and losses."""
+    """Further inputs of the study's rule, from sweeps of other targets and from losses."""
     needs = selection.get(STUDY.selection).needs
     others = other_targets(cell) if "other targets" in needs else []
     return others, [losses_file(cell)] if "raw text" in needs else []
