@@ -40,6 +40,14 @@ def test_gains_and_scores_of_the_page_are_those_of_the_table(root: Path, tables:
         assert [english, related, merged] == [f"{score:.2f}" for score in (*ends, chosen)]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_sentence_on_the_gain_is_that_of_the_table(root: Path, tables: Path, page: str) -> None:
+    gain = pd.read_csv(tables / "zero_shot_gains.csv").set_index("target").loc["avg."]
+    text = " ".join((root / page).read_text(encoding="utf-8").replace(">", "").split())
+    interval = f"[−{-gain['low']:.2f}, −{-gain['high']:.2f}]"
+    assert f"{-gain['gain']:.2f} points" in text and interval in text
+
+
 def test_regrets_of_the_page_are_those_of_the_table(root: Path, tables: Path) -> None:
     found = pd.read_csv(tables / "label_free_gains.csv")
     found = found[found["target"] == "avg."]

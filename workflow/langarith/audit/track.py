@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,12 +23,14 @@ class Tool:
     """A tool: the package that writes its files, the extra that installs it, what reads them.
 
     write: takes the package, the study, the metrics logs and a folder that exists.
+    environment: variables that the package reads when it is imported.
     """
 
     package: str
     extra: str
     look: str
     write: Callable[[Any, dict[str, Any], list[logs.TrainingLog], Path], None]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def export(results: Path, tool: str, folder: Path) -> list[str]:
@@ -53,7 +55,7 @@ def export(results: Path, tool: str, folder: Path) -> list[str]:
         raise InputError(f"{results}: no training has written a metrics log there")
     refuse_existing(folder)
     chosen = TOOLS[tool]
-    os.environ["WANDB_ERROR_REPORTING"] = "false"  # read at import: wandb would send its crashes
+    os.environ.update(chosen.environment)
     try:
         package = import_module(chosen.package)
     except ImportError as error:
@@ -139,6 +141,7 @@ TOOLS = {
         "wandb",
         "nothing was sent; to send them: wandb sync {folder}/wandb/offline-run-*",
         _to_wandb,
+        {"WANDB_ERROR_REPORTING": "false"},  # it would send its crashes
     ),
 }
 

@@ -239,9 +239,6 @@ def stages(
             known.pop(rule, None)
     planned = []
     for rule, members in by_rule.items():
-        reasons = Counter(job.why for job in members)
-        counts = (f" ({n})" if len(reasons) > 1 else "" for n in reasons.values())
-        reason = ", ".join(map("".join, zip(reasons, counts, strict=True)))
         seconds, source, threads = None, "", 1
         if rule in known:
             times = [_time(recorded.like(rule, w, place.device), w, speeds) for w in known[rule]]
@@ -254,8 +251,16 @@ def stages(
         elif rule in ("tokenize_shard", "train_tokenizer"):
             seconds, source = _tokenizing(study, members), "size of the text"
         gpu = rule in counted and place.device == "cuda"
-        planned.append(Stage(rule, len(members), reason, seconds, source, gpu, threads))
+        planned.append(Stage(rule, len(members), _reasons(members), seconds, source, gpu, threads))
     return planned
+
+
+def _reasons(jobs: Iterable[Pending]) -> str:
+    """Why jobs would run, with the number of jobs if there are several reasons."""
+    counts = Counter(job.why for job in jobs)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{why} ({count})" for why, count in counts.items())
 
 
 def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:

@@ -98,7 +98,7 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         InputError: no run has been there.
     """
     if not (results / "study.json").is_file():
-        limited = Path(limits.beside(str(results)))
+        limited = Path(limits.limited_folder(str(results)))
         there = f"; its limited run is {limited}" if (limited / "study.json").is_file() else ""
         raise InputError(
             f"{results}: no study.json there; name the results folder of a study that has run"

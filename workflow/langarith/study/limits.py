@@ -70,8 +70,8 @@ def limited(study: Study) -> Study:
         update={
             "name": study.name + SUFFIX,
             "note": f"{_note(limit)} {study.note}".strip(),
-            "results_dir": beside(study.results_dir),
-            "checkpoint_dir": folder and beside(folder),
+            "results_dir": limited_folder(study.results_dir),
+            "checkpoint_dir": folder and limited_folder(folder),
             # figures always have the note on limits
             "caption": True,
             "experiments": {
@@ -104,7 +104,7 @@ def _note(limit: Limit) -> str:
     )
 
 
-def beside(folder: str) -> str:
+def limited_folder(folder: str) -> str:
     """The folder of the limited run of a study."""
     return folder.rstrip("/") + SUFFIX
 
