@@ -340,7 +340,7 @@ def test_what_is_missing_for_a_study_is_said_and_nothing_written() -> None:
     with pytest.raises(InputError, match="data is no folder"):
         drafts.init(Path("data"), Path("studies/mine.yaml"))
     raw("data/{language}.txt", ["en"])
-    assert "data: raw text of en; two at least are needed" in refusal()
+    assert "data: raw text of en; two languages at least are needed" in refusal()
     raw("data/{language}.txt", ["es", "fr"])
     assert "no task data: training, validation and test files of one task" in refusal()
     put("data/ner/es/test.conll", CONLL)

@@ -31,17 +31,17 @@ HELD_OUT, COUNTED = 500, 5000
 class Task:
     """A task as its files allow it.
 
-    places: the templates of `train`, `validation`, `test` and `path` that most languages share.
-    own: by language the paths that differ. lacking: what it needs and no file has. tags: the
-    scheme of its spans.
+    paths: the templates of `train`, `validation`, `test` and `path` that most languages share.
+    own: by language the paths that differ. missing: what it needs and no file has, empty if it is
+    complete. tags: the tagging scheme of its spans. used: the files that the study names.
     """
 
     name: str
     kind: Kind
     targets: list[str] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    lacking: str = ""
+    missing: str = ""
     tags: str = "iob2"
     used: set[str] = field(default_factory=set)
 
@@ -58,24 +58,26 @@ def init(folder: Path, to: Path) -> list[str]:
     text = found.of("text")
     languages = sorted({str(file.language) for file in text})
     drafted = list(_tasks(found, languages))
-    whole = [task for task in drafted if not task.lacking]
+    complete = [task for task in drafted if not task.missing]
     source = _task_language(found, languages)
-    if len(languages) < 2 or not whole:
-        lacking = [f"raw text of {', '.join(languages) or 'no language'}; two at least are needed"]
-        lacking = lacking if len(languages) < 2 else []
-        lacking += [f"{task.name}: {task.lacking}" for task in drafted if task.lacking]
-        lacking = lacking or ["no task data: training, validation and test files of one task"]
-        raise InputError("\n".join(f"{folder}: {line}" for line in [*lacking, *_others(found)]))
+    if len(languages) < 2 or not complete:
+        problems = []
+        if len(languages) < 2:
+            had = ", ".join(languages) or "no language"
+            problems.append(f"raw text of {had}; two languages at least are needed")
+        problems += [f"{task.name}: {task.missing}" for task in drafted if task.missing]
+        problems = problems or ["no task data: training, validation and test files of one task"]
+        raise InputError("\n".join(f"{folder}: {line}" for line in [*problems, *_others(found)]))
     models, refused = draft_sizes.usable(found.models)
     sizes = draft_sizes.sizes_for(text, models)
-    content = _study(to, text, sizes, languages, source, whole)
+    content = _study(to, text, sizes, languages, source, complete)
     _write(to, content)
-    tasks = "; ".join(f"{task.name} ({', '.join(task.targets)})" for task in whole)
+    tasks = "; ".join(f"{task.name} ({', '.join(task.targets)})" for task in complete)
     unused = {file.path for file in found.files if file.kind != "text"}
-    unused -= {path for task in whole for path in task.used}
+    unused -= {path for task in complete for path in task.used}
     return [
         f"wrote {to}: raw text of {', '.join(languages)}; task language {source}; tasks {tasks}",
-        *(f"left out {task.name}: {task.lacking}" for task in drafted if task.lacking),
+        *(f"left out {task.name}: {task.missing}" for task in drafted if task.missing),
         *refused,
         *_unused(sorted(unused), source),
         *_others(found),
@@ -138,7 +140,7 @@ def _tasks(found: Found, languages: Sequence[str]) -> Iterator[Task]:
         for file in files:
             folders[os.path.dirname(file.template.split("{language}")[0])].append(file)
         parts = [_task(kind, kind, of, languages, source) for of in folders.values()]
-        if len(parts) == 1 or any(part.lacking for part in parts):
+        if len(parts) == 1 or any(part.missing for part in parts):
             yield _task(kind, kind, files, languages, source)
             continue
         for name, of in folders.items():
@@ -149,47 +151,47 @@ def _task(
     name: str, kind: Kind, files: Iterable[File], languages: Sequence[str], source: str
 ) -> Task:
     """Assign the files to splits; one without a language is of the task language."""
-    there: dict[str, dict[str, File]] = defaultdict(dict)
+    by_language: dict[str, dict[str, File]] = defaultdict(dict)
     for file in sorted(files, key=lambda f: f.language is None):
         place = file.split or ("path" if kind == "qa" else "")
-        there[file.language or source].setdefault(place, file)
-    task, own = Task(name, kind), there[source]
+        by_language[file.language or source].setdefault(place, file)
+    task, own = Task(name, kind), by_language[source]
     wanted: tuple[Split | str, ...] = ("validation", "test")
-    task.targets = [t for t in languages if t != source and {*wanted} <= there[t].keys()]
+    task.targets = [t for t in languages if t != source and {*wanted} <= by_language[t].keys()]
     if not task.targets and kind == "qa":
         wanted = ("path",)
-        task.targets = [t for t in languages if t != source and "path" in there[t]]
+        task.targets = [t for t in languages if t != source and "path" in by_language[t]]
     missing = [place for place in ("train", *wanted) if place not in own]
     if missing:
         words = " and no ".join(missing).replace("path", "validation and no test")
-        task.lacking = f"no {words} file of {source}, the task language"
+        task.missing = f"no {words} file of {source}, the task language"
     elif not task.targets:
-        task.lacking = "no other language has raw text and files of validation and test"
+        task.missing = "no other language has raw text and files of validation and test"
     else:
-        _place(task, there, source, wanted)
+        _place(task, by_language, source, wanted)
     return task
 
 
 def _place(
-    task: Task, there: Mapping[str, Mapping[str, File]], source: str, wanted: Sequence[str]
+    task: Task, by_language: Mapping[str, Mapping[str, File]], source: str, wanted: Sequence[str]
 ) -> None:
     """Name the files: by a template where languages share one, else by language."""
-    task.places["train"] = there[source]["train"].template
-    task.used.add(there[source]["train"].path)
-    task.tags = there[source]["train"].tags
-    if wanted == ("path",) and "validation" in there[source]:
-        task.places["validation"] = there[source]["validation"].template
-        task.used.add(there[source]["validation"].path)
+    task.paths["train"] = by_language[source]["train"].template
+    task.used.add(by_language[source]["train"].path)
+    task.tags = by_language[source]["train"].tags
+    if wanted == ("path",) and "validation" in by_language[source]:
+        task.paths["validation"] = by_language[source]["validation"].template
+        task.used.add(by_language[source]["validation"].path)
     for place in wanted:
-        files = {language: there[language][place] for language in [source, *task.targets]}
+        files = {language: by_language[language][place] for language in [source, *task.targets]}
         task.used |= {file.path for file in files.values()}
         if task.tags == "iob2":  # files in IOB2 can be read in any scheme
             others = (file.tags for file in files.values() if file.tags != "iob2")
             task.tags = next(others, task.tags)
         shared = Counter(file.template for file in files.values() if file.language)
-        task.places[place] = shared.most_common(1)[0][0]
+        task.paths[place] = shared.most_common(1)[0][0]
         for language, file in files.items():
-            if file.template != task.places[place]:
+            if file.template != task.paths[place]:
                 task.own[language][place] = file.path
 
 
@@ -285,17 +287,17 @@ def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
     if task.name != task.kind:
         yield f"    type: {task.kind}"
     yield "    source: files"
-    for place, template in task.places.items():
+    for place, template in task.paths.items():
         comment = {"train": f"   # read for {source} alone", "path": "   # holds both splits"}
         yield f"    {place}: {json.dumps(template, ensure_ascii=False)}{comment.get(place, '')}"
-    if "path" in task.places:
+    if "path" in task.paths:
         yield "    cut: half               # of the questions; articles: between two articles"
     if task.tags != "iob2":
         yield f"    tags: {task.tags}               # of the spans in the files; read as IOB2"
     if task.own:
         yield "    languages:              # whose files are elsewhere"
-        for language, paths in task.own.items():
-            yield f"      {language}: {json.dumps(paths, ensure_ascii=False)}"
+        for language, own in task.own.items():
+            yield f"      {language}: {json.dumps(own, ensure_ascii=False)}"
     yield f"    targets: [{', '.join(task.targets)}]"
     if examples := scale.examples[task.kind]:
         counts = ", ".join(f"{split}: {count}" for split, count in examples.items())
