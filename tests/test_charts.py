@@ -91,7 +91,7 @@ def test_dots_are_the_regrets_of_rules_with_their_intervals(rules: lineage.Linea
         "transfer",
     }  # no other target
     right = found["right"]
-    assert (right["group"], right["name"]) == ("es", "λ = 0 (right alone)")
+    assert (right["group"], right["name"]) == ("es", "λ = 0 (right adapter)")
     assert (right["mean"], right["regret"], right["interval"]) == (39, 10, [4, 15])
     assert [seed["point"] for seed in right["seeds"]] == ["λ = 0.00"] * 2
     sweeps = [rules.jobs[seed["job"]] for seed in right["seeds"]]
@@ -111,12 +111,12 @@ def test_a_click_on_a_dot_leads_to_the_sweeps_of_its_choice(rules, tmp_path, ope
     shown = open_page(path)
     shown.evaluate("document.getElementById('label_free').open = true")
     shown.locator("#label_free circle.right").click()
-    shown.wait_for_selector("#here h2:has-text('right alone')")
+    shown.wait_for_selector("#here h2:has-text('right adapter')")
     assert "39.00 ± 0.00, regret +10.00 [+4.00, +15.00]" in shown.inner_text("#here h2")
     shown.click("text=seed 2: 39.00 at λ = 0.00, regret +10.00")
     shown.wait_for_selector("#here h2:has-text('sweep_la')")
     assert "seed 2" in shown.inner_text("#here h2")
-    assert "Label free, tiny, NER (F1, points): es, λ = 0 (right alone)" in shown.inner_text(
+    assert "Label free, tiny, NER (F1, points): es, λ = 0 (right adapter)" in shown.inner_text(
         "#numbers strong"
     )
 

@@ -98,6 +98,32 @@ def test_gain_is_over_the_better_of_the_two_mean_proxies(figure) -> None:
         assert [text.get_text() for text in axis.texts] == GAINS[task]
 
 
+def test_strips_show_gains_with_their_intervals(table: pd.DataFrame) -> None:
+    ends = {"es": (2.0, 9.0), "fr": (-1.0, 3.0), analysis.AVERAGE: (0.5, 8.0)}
+    over = intervals.BETTER_PROXY
+    found = {intervals.key("tiny", "ner", target, over): pair for target, pair in ends.items()}
+    drawn = figures.zero_shot(table, CAPTION | {"intervals": found})
+    scores, strip = (axis for axis in drawn.axes if axis.get_subplotspec().colspan.start == 0)
+    zero, *lines = strip.get_lines()
+    assert list(zero.get_ydata()) == [0, 0]
+    segments = [tuple(line.get_ydata()) for line in lines if len(line.get_ydata()) == 2]
+    points = [line for line in lines if len(line.get_ydata()) == 1]
+    assert segments == list(ends.values())
+    assert [float(point.get_ydata()[0]) for point in points] == pytest.approx([7.0, 1.0, 6.5])
+    filled = [point.get_markerfacecolor() != "white" for point in points]
+    assert filled == [True, False, True]
+    assert [text.get_text() for text in scores.texts] == ["+7.0*", "+1.0", "+6.5*"]
+    assert strip.get_ylabel() == "gain (points)"
+    # the strip of the other task has the same scale, and points without an interval
+    other = next(a for a in drawn.axes if a is not strip and a.get_ylim() == strip.get_ylim())
+    assert [len(line.get_ydata()) for line in other.get_lines()] == [2, 1, 1]
+    plt.close(drawn)
+
+
+def test_without_intervals_there_is_no_strip(figure) -> None:
+    assert len(figure.axes) == 2  # one per task
+
+
 def test_figure_says_what_it_shows_and_where_from(figure) -> None:
     assert [axis.get_title(loc="left") for axis in figure.axes] == [
         "NER (F1, %)",
@@ -879,10 +905,29 @@ def words(figure) -> list[Text]:
     return [t for t in found if t.get_text().strip() and t.get_visible() and t not in unseen]
 
 
+OVER = {
+    "zero_shot": intervals.BETTER_PROXY,
+    "enhancement": intervals.MADX,
+    "ties": intervals.BEST_OTHER,
+}
+
+
+def large_intervals(name: str) -> dict:
+    """Intervals of the gains of figures that show them in strips."""
+    return {
+        intervals.key(model, task, target, OVER[name]): (-1.5, 4.0)
+        for model in LARGE["models"]
+        for task, targets in COVERED.items()
+        for target in [*targets, analysis.AVERAGE]
+        if name in OVER
+    }
+
+
 @pytest.mark.parametrize("missing", [0, 5], ids=["whole", "partial"])
 @pytest.mark.parametrize("name", figures.DRAW)
 def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> None:
-    drawn = figures.DRAW[name](tables_of(name, missing=missing), LARGE)
+    caption = LARGE | {"intervals": large_intervals(name)}
+    drawn = figures.DRAW[name](tables_of(name, missing=missing), caption)
     output = words(drawn)
     assert min(text.get_fontsize() for text in output) >= 7
     # mathematics has smaller letters than its text

@@ -193,11 +193,11 @@ def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> N
     left_out = "50 (de), 100 (de), 250 (every target), 500 (every target)"
     assert f"Left out, too few validation examples: {left_out}." in sheet.note
     # the right end scores 40, which 10 examples reach; the left end 44
-    assert "λ = 0 (right alone): 10." in sheet.note and "λ = 1 (left alone): 25;" in sheet.note
+    assert "λ = 0 (right adapter): 10." in sheet.note and "λ = 1 (left adapter): 25;" in sheet.note
     assert "λ = 0.5: all (40 to 100)" in sheet.note
     price = price_table(40).assign(value=lambda table: table["value"] - 8)
     worse = sheets.SHEETS["label_free"](rule_table(), CAPTION | {"price": [price]})[-1]
-    assert "λ = 1 (left alone): not reached with all labels" in worse.note
+    assert "λ = 1 (left adapter): not reached with all labels" in worse.note
 
 
 def test_the_figure_draws_averages_targets_and_levels() -> None:
@@ -211,7 +211,7 @@ def test_the_figure_draws_averages_targets_and_levels() -> None:
     levels = {y[0] for _, y, colour in lines if colour == figures.price.RULE["color"]}
     assert levels == {-10, -6, 0}
     named = [text.get_text() for text in axis.texts]
-    assert {"λ = 0 (right alone)", "λ = 1 (left alone)", "other targets"} <= set(named)
+    assert {"λ = 0 (right adapter)", "λ = 1 (left adapter)", "other targets"} <= set(named)
     assert not any("oracle" in name or name == "validation" for name in named)
     plt.close(drawn)
 
@@ -222,7 +222,7 @@ def test_a_rule_far_below_leaves_the_lines_their_place() -> None:
     drawn = figures.label_price(price_table(), rules, CAPTION)
     (axis,) = drawn.axes
     assert axis.get_ylim()[0] > -25
-    assert "λ = 0 (right alone) ↓ −48.0" in [text.get_text() for text in axis.texts]
+    assert "λ = 0 (right adapter) ↓ −48.0" in [text.get_text() for text in axis.texts]
     plt.close(drawn)
 
 

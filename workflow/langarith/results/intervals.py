@@ -48,13 +48,15 @@ def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     return found
 
 
-def beyond_zero(found: Intervals, model: str, task: str, over: str) -> frozenset[str]:
-    """The targets of a model and task where language arithmetic's gain excludes 0."""
-    return frozenset(
-        target
-        for (*place, target, of, _, _, method), (low, high) in found.items()
-        if (*place, of, method) == (model, task, over, "la") and not low <= 0 <= high
-    )
+def of_targets(
+    found: Intervals, model: str, task: str, over: str
+) -> dict[str, tuple[float, float]]:
+    """The intervals of language arithmetic's gains of a model and task, by target."""
+    return {
+        target: ends
+        for (*place, target, of, _, _, method), ends in found.items()
+        if (*place, of, method) == (model, task, over, "la")
+    }
 
 
 CELL = ["model", "task", "target", "method", "operands", "budget", "seed"]

@@ -3,7 +3,7 @@
 from langarith.evaluation.selection import Rule, nearest
 
 RULE = Rule(
-    title="λ = 1 (left alone)",
+    title="λ = 1 (left adapter)",
     labels="none",
     choose=lambda cell, others: nearest(1.0, cell.unlabelled),
     order=6,

@@ -3,7 +3,7 @@
 from langarith.evaluation.selection import Rule, nearest
 
 RULE = Rule(
-    title="λ = 0 (right alone)",
+    title="λ = 0 (right adapter)",
     labels="none",
     choose=lambda cell, others: nearest(0.0, cell.unlabelled),
     order=7,

@@ -1,5 +1,8 @@
 """Scores per target and on average, in groups: zero-shot, enhancement, merge methods.
 
+Below the scores of a task are the gains with their 95 % intervals (:mod:`gain_strips`), where the
+experiment has a table of them and the figure fits on a page.
+
 Bars always start at zero. If every score of a figure is above half of the highest, bars would
 differ only at their tips: then the figure shows points, on an axis that starts near the lowest.
 """
@@ -13,55 +16,28 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from langarith import merging
 from langarith.results import analysis, palette
-from langarith.results.figures import style
-from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, beyond_zero
+from langarith.results.figures import gain_strips, style
+from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
+from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, of_targets
 from langarith.results.palette import method_colour, tint
 
 # groups of bars that fit into a row without overlap of the names below and the digits above them
 MOST_GROUPS = 20
-BARS_WIDTH = 0.82  # width of the bars of a group; the groups are 1 apart
-WIDEST_BAR = 0.4  # inches
-AVERAGE_APART = 0.35
-LOWEST = 0.9  # inches: the height of a panel without its title and ticks
-STUB = 0.07  # height of the mark of a missing score, as a share of the axis
+OUTSIDE = 0.85  # inches of the legend and the foot
+TALLEST = 9.0  # inches: strips are left out where the figure would not fit on a page
 HIGH = 0.5  # share of the highest score: if all scores are above it, points replace the bars
 MARKS = (
     f"by hatched stubs and {style.ABSENT}; {style.PARTLY} where only some seeds are there; "
     "an average takes the seeds that have every target"
 )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar or point of every group: a column of the scores, its name, its look."""
-
-    column: str
-    label: str
-    colour: str
-    hatch: str = ""
-    mark: str = palette.MERGED_MARK
-    hollow: bool = False
-
-    @property
-    def patch(self) -> dict[str, Any]:
-        """The look of a bar."""
-        return {"facecolor": self.colour, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0}
-
-    @property
-    def point(self) -> dict[str, Any]:
-        """The look of a point; its mark distinguishes it in grey."""
-        look = {"color": self.colour, "marker": self.mark, "markersize": 4.5, "linestyle": ""}
-        return look | ({"markerfacecolor": "white"} if self.hollow else {})
 
 
 @dataclass(frozen=True)
@@ -177,7 +153,7 @@ def _draw(
     gains = analysis.gains(scores, gain.merged, gain.others, kinds)
     chance = analysis.chance(table)
     # a row of panels contains one model's tasks, as long as their groups fit
-    rows: list[list[_Panel]] = []
+    rows: list[list[Panel]] = []
     model, groups = "", 0
     for title, part in style.panels(means, analysis.metrics(table), caption):
         targets = style.ordered(part["target"], caption["languages"])
@@ -188,34 +164,44 @@ def _draw(
             model, groups = part["model"].iloc[0], len(targets) + 1
         place = (part["model"].iloc[0], part["task"].iloc[0])
         rows[-1].append(
-            _Panel(
+            Panel(
                 title,
                 part.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
-                beyond_zero(caption.get("intervals", {}), *place, gain.over),
+                of_targets(caption.get("intervals", {}), *place, gain.over),
                 _of(chance, "value", *place),
             )
         )
     points = _all_high(means)
+    height = 1.75 if len(rows) < 3 else 1.3
+    strips = any(panel.intervals for row in rows for panel in row)
+    strips &= OUTSIDE + len(rows) * (height + gain_strips.HEIGHT) < TALLEST
     with mpl.rc_context(style.STYLE):
-        height = 1.75 if len(rows) < 3 else 1.3
+        ratios = [height, gain_strips.HEIGHT] if strips else [height]
         figure = plt.figure(
-            figsize=(style.TEXT_WIDTH, 0.85 + height * len(rows)), layout="constrained"
+            figsize=(style.TEXT_WIDTH, OUTSIDE + sum(ratios) * len(rows)), layout="constrained"
         )
         parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
         drawn_chance = False
         for row, sub in zip(rows, parts, strict=True):
             # every row fills the width; within it, a column of the grid is one group
             groups = sum(len(panel.groups) for panel in row)
-            grid = sub.add_gridspec(1, groups)
+            grid = sub.add_gridspec(len(ratios), groups, height_ratios=ratios)
             start = 0
+            strip_axes = []
             for panel in row:
-                axis = sub.add_subplot(grid[0, start : start + len(panel.groups)])
+                columns = slice(start, start + len(panel.groups))
+                axis = sub.add_subplot(grid[0, columns])
                 inches = (style.TEXT_WIDTH - 0.4) / groups
-                drawn_chance |= _draw_panel(axis, panel, bars, points, inches)
+                drawn_chance |= draw_panel(axis, panel, bars, points, inches)
                 axis.set_title(panel.title, loc="left")
+                if strips:
+                    axis.tick_params(axis="x", labelbottom=False)
+                    strip_axes.append(sub.add_subplot(grid[1, columns], sharex=axis))
                 start += len(panel.groups)
+            if strips:
+                gain_strips.draw(strip_axes, row)
             sub.axes[0].set_ylabel("test score (%)")
         entries: dict[str, Artist] = {
             bar.label: Line2D([], [], **bar.point) if points else Patch(**bar.patch)
@@ -226,29 +212,17 @@ def _draw(
         style.legend(figure, entries)
         shown = "means over seeds" if scores["seed"].nunique() > 1 else "scores"
         what = f"Points: {shown}; the axes do not start at zero. " if points else ""
+        sure = _about_intervals(caption, strips)
         style.foot(
             figure,
             caption,
             scores,
-            key=f"{what}Above each group: {gain.words}, in points{_about_intervals(caption)}. "
+            key=f"{what}Above each group: {gain.words}, in points{sure}. "
             f"{_about_averages(rows)} {remark}"
             f"{style.spreads(scores['seed'])}",
             missing=style.count(analysis.missing(table), "cells", MARKS),
         )
     return figure
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """One model and task: means indexed by target and kind, gains and chance by target."""
-
-    title: str
-    means: pd.DataFrame
-    groups: Sequence[str]
-    gains: Mapping[str, float]
-    sure: frozenset[str]
-    """Targets whose gain has an interval that excludes 0."""
-    chance: Mapping[str, float]
 
 
 def _of(frame: pd.DataFrame, column: str, model: str, task: str) -> dict[str, float]:
@@ -262,19 +236,13 @@ def _all_high(means: pd.DataFrame) -> bool:
     return bool((means["mean"] - spread).min() > HIGH * (means["mean"] + spread).max())
 
 
-SURE = "*"
+def _about_intervals(caption: Mapping[str, Any], strips: bool) -> str:
+    if not caption.get("intervals"):
+        return ""
+    return f" ({SURE}: its 95 % interval{', in the strip below,' if strips else ''} excludes 0)"
 
 
-def _gain_text(gain: float, sure: bool) -> str:
-    text = style.ABSENT if math.isnan(gain) else style.signed(gain, 1, "+")
-    return f"{text}{SURE if sure and not math.isnan(gain) else ''}"
-
-
-def _about_intervals(caption: Mapping[str, Any]) -> str:
-    return f" ({SURE}: its 95 % interval excludes 0)" if caption.get("intervals") else ""
-
-
-def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
+def _about_averages(rows: Sequence[Sequence[Panel]]) -> str:
     """A sentence on the gain above the average, and the mean of the gains."""
     models: dict[str, list[str]] = {}
     for panel in (panel for row in rows for panel in row):
@@ -285,107 +253,3 @@ def _about_averages(rows: Sequence[Sequence[_Panel]]) -> str:
     parts = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
     mean_gains = f" Mean of the gains over targets: {'; '.join(parts)}." if parts else ""
     return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"
-
-
-def _write_gains(
-    axis: Axes,
-    gains: Sequence[str],
-    places: Sequence[tuple[float, float, int]],
-    inches: float,
-    *,
-    floor: float,
-    least: float,
-) -> None:
-    """Write gains above groups, and set the limits of the axis so that they fit.
-
-    Args:
-        places: x, the height that a gain is above, and the points (1/72 inch) between both.
-        inches: the width of a group.
-        floor: the lower end of the axis.
-        least: what the axis shows at least.
-    """
-    rotate = max(map(len, gains)) * style.LETTER > inches
-    for text, (x, end, offset) in zip(gains, places, strict=True):
-        _above(axis, text, x, end, offset, rotation=90 if rotate else 0)
-    marked = any(offset > 2 for *_, offset in places)
-    margin = ((0.36 if rotate else 0.14) + (0.1 if marked else 0.0)) / LOWEST
-    height = max(least, *(end for _, end, _ in places)) - floor or 1.0
-    axis.set_ylim(floor, floor + height / (1 - margin))
-
-
-def _draw_panel(
-    axis: Axes, panel: _Panel, bars: Sequence[Bar], points: bool, inches: float
-) -> bool:
-    """Draw bars or points of one model and task; return whether a line of chance was drawn.
-
-    `inches`: the width of a group.
-    """
-    spread = panel.means["spread"].fillna(0.0)
-    lowest = (panel.means["mean"] - spread).min()
-    top = (panel.means["mean"] + spread).max()
-    all_zero = top == 0.0
-    axis.set_title("all scores are 0" if all_zero else "", loc="right", fontsize=style.SMALL)
-    if np.isnan(top) or all_zero:
-        lowest, top = 0.0, 100.0
-    floor = lowest - 0.15 * max(top - lowest, 1.0) if points else 0.0
-    stub = floor + STUB * (top - floor)
-    width = min(BARS_WIDTH / len(bars), WIDEST_BAR / inches)
-    places = [*range(len(panel.groups) - 1), len(panel.groups) - 1 + AVERAGE_APART]
-    gains, highest, chance = [], [], False
-    for x, target in zip(places, panel.groups, strict=True):
-        group = panel.means.loc[target]
-        ends = []
-        for i, bar in enumerate(bars):
-            middle = x + (i - (len(bars) - 1) / 2) * width
-            score = group.loc[bar.column]
-            end = stub
-            if score["seeds"]:
-                one = np.isnan(score["spread"])  # seed: no spread to draw
-                end = score["mean"] + (0.0 if one else score["spread"])
-                if points:
-                    axis.plot([middle], [score["mean"]], **bar.point)
-                else:
-                    axis.bar(middle, score["mean"], width, **bar.patch)
-                if not one:
-                    axis.errorbar(middle, score["mean"], score["spread"], **ERROR)
-            else:
-                style.hatched(axis, middle - width / 2, floor, width, stub - floor)
-            ends.append(end)
-            if 0 < score["seeds"] < score["of"]:
-                _above(axis, style.PARTLY, middle, end, 0)
-        level = panel.chance.get(target, math.nan)
-        if level > floor:
-            style.chance_line(axis, level, x - 0.47, x + 0.47)
-            ends.append(level)
-            chance = True
-        partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
-        gain = panel.gains[target]
-        gains.append(_gain_text(gain, target in panel.sure))
-        highest.append((x, max(ends), 9 if partly else 2))
-    if points:  # in one row: above a group, a gain would look like the score of its middle point
-        end, offset = (max(place[i] for place in highest) for i in (1, 2))
-        highest = [(x, end, offset) for x, *_ in highest]
-    _write_gains(axis, gains, highest, inches, floor=floor, least=100.0 if all_zero else floor)
-    axis.set_xticks(places, panel.groups)
-    axis.tick_params(axis="x", length=0)
-    axis.set_xlim(-0.6, places[-1] + 0.6)
-    axis.yaxis.grid(True, color="0.9", linewidth=0.6)
-    axis.set_axisbelow(True)
-    return chance
-
-
-ERROR: dict[str, Any] = {"color": "black", "linestyle": "", "elinewidth": 0.6, "capsize": 1.2}
-ERROR |= {"capthick": 0.6}
-
-
-def _above(axis: Axes, text: str, x: float, y: float, offset: float, rotation: float = 0) -> None:
-    axis.annotate(
-        text,
-        (x, y),
-        xytext=(0, offset),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=style.SMALL,
-        rotation=rotation,
-    )

@@ -73,8 +73,9 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             table,
             key="Regret: points that λ chosen on the target's labelled validation data scores more "
             "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
-            "a paired bootstrap. 'Other targets' uses validation labels of other languages, the "
-            "oracle test labels. "
+            "a paired bootstrap. Left: the adapter of the task language; right: of the related "
+            "language. 'Other targets' uses validation labels of other languages, the oracle test "
+            "labels. "
             f"{style.ABSENT}: the rule cannot choose in some cell.",
             missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )
