@@ -298,6 +298,8 @@ def test_a_compared_gain_has_the_interval_of_the_table_of_gains(cells: Path) -> 
     best = of_gains[of_gains["target"] != analysis.AVERAGE].nlargest(1, "gain").iloc[0]
     expected = reproduction.Estimate(best["low"], best["high"], EXAMPLES[best["target"]])
     assert sure(cells, number, best["gain"], table, of_gains) == expected
+    # question answering has half the precision in the table of gains
+    assert sure(cells, number, best["gain"] + 1e-3, table, of_gains) == expected
     # of other seeds or targets it would be the interval of another gain
     assert sure(cells, number, best["gain"] + 0.1, table, of_gains) is None
     assert sure(cells, number, best["gain"], table) is None

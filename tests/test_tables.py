@@ -145,6 +145,14 @@ def test_table_is_read_with_its_types(rows: list[dict], tmp_path: Path) -> None:
     assert (read[read["method"] == "none"]["left"] == "").all()
 
 
+def test_names_that_look_like_numbers_stay_names(rows: list[dict], tmp_path: Path) -> None:
+    """A budget `2000`, a model `1e5`: other tables have them as text."""
+    names = {"budget": "2000", "model": "1e5", "task": "0.70"}
+    tables.write([row | names for row in rows], tmp_path / "a.csv")
+    read = tables.read(tmp_path / "a.csv")
+    assert read[list(names)].drop_duplicates().to_dict("records") == [names]
+
+
 def test_selection_metric_is_the_first_of_a_task(rows: list[dict]) -> None:
     table = pd.DataFrame(rows)
     assert analysis.selection_metric(table[table["task"] == "ner"]) == "f1"

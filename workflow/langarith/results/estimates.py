@@ -1,7 +1,8 @@
 """Gains with their intervals: a row per target and on average.
 
 The interval is that of a paired bootstrap (`statistics`), which resamples examples and seeds from
-`outcomes.parquet` of the cells.
+`outcomes.parquet` of the cells: a percentile interval, and a basic interval for a gain over the
+best of several scores.
 """
 
 from __future__ import annotations
@@ -125,10 +126,12 @@ def _resample(
 
 
 def _numbers(estimated: _Estimate) -> dict[str, Any]:
+    gain = float(estimated.values[0] - estimated.values[1:].max())
     differences = estimated.resampled[0] - estimated.resampled[1:].max(axis=0)
-    interval = statistics.interval(differences)
+    several = len(estimated.values) > 2
+    interval = statistics.interval(differences, around=gain if several else None)
     return {
-        "gain": float(estimated.values[0] - estimated.values[1:].max()),
+        "gain": gain,
         "low": interval.low,
         "high": interval.high,
         "p": interval.p,

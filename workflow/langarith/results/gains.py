@@ -108,16 +108,22 @@ def _enhancement(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """Language arithmetic over each other method, and over the best of them (appendix E)."""
+    """Language arithmetic over each other method, and over the best of them (appendix E).
+
+    The best is that of all methods of the table; a target that lacks one of them has no such gain.
+    """
     found = []
+    all_others = [m for m in analysis.cells(table)["method"].astype(str).unique() if m != "la"]
     for place, rows in _cells(table, ["model", "task", "target", "budget"]):
         scores = {
             str(method): Score(str(method), str(part["operands"].iloc[0]), points_by_seed(part))
             for method, part in rows.groupby("method", sort=False)
         }
         merged = scores.pop("la", Score("la", "", {}))
-        compared = {method: (score,) for method, score in scores.items()}
-        for over, others in (compared | {BEST_OTHER: tuple(scores.values())}).items():
+        compared: dict[str, tuple[Score, ...]] = {m: (score,) for m, score in scores.items()}
+        if scores.keys() == set(all_others):
+            compared[BEST_OTHER] = tuple(scores[method] for method in all_others)
+        for over, others in compared.items():
             seeds = set(merged.points).intersection(*(score.points for score in others))
             if seeds and others:
                 sides = [score.only(seeds) for score in (merged, *others)]

@@ -138,6 +138,10 @@ def write(table_rows: list[dict[str, Any]], path: Path, columns: Sequence[str] =
         frame.to_csv(partial, index=False)
 
 
+NAMES = ("model,task,target,method,operands,left,right,language,budget,rule,over,grid").split(",")
+"""Columns of text, also where all of it looks like numbers: a budget `2000`, a model `1e5`."""
+
+
 def read(path: Path) -> pd.DataFrame:
     """A tidy table: empty numbers are NaN, empty names are empty text.
 
@@ -147,7 +151,12 @@ def read(path: Path) -> pd.DataFrame:
     numbers = (
         "lambda,value,cosine,x,ours,sd,regret,rank,gain,low,high,p,p_holm,share,examples"
     ).split(",")
-    frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    frame = pd.read_csv(
+        path,
+        keep_default_na=False,
+        na_values={name: [""] for name in numbers},
+        dtype=dict.fromkeys(NAMES, str),
+    )
     return with_points(frame) if "lambda" in frame else frame
 
 

@@ -19,6 +19,12 @@ from langarith.results.paper.stated import Stated
 OVER = {"greatest_gain": BETTER_PROXY, "average_gain": MADX}
 """The column `over` of the table of gains, for each quantity that is a gain."""
 
+SAME = 2e-3
+"""Points by which two computations of one gain may differ.
+
+The table of gains is computed from F1 of single answers in half precision, our value from scores in
+full precision."""
+
 SCORES = ("merged", "average")
 """Quantities that are a score or an average of scores over targets."""
 
@@ -80,6 +86,6 @@ def _of_gain(number: Stated, gains: pd.DataFrame, value: float) -> Estimate | No
         gains = gains[gains["target"].isin(number.over["target"])].nlargest(1, "gain")
     for row in gains.to_dict("records"):
         # the study may average over other targets, or other seeds, than the paper's number
-        if math.isclose(row["gain"], value, abs_tol=1e-6):
+        if math.isclose(row["gain"], value, abs_tol=SAME):
             return Estimate(float(row["low"]), float(row["high"]), int(row["examples"]))
     return None
