@@ -1,6 +1,6 @@
 """Merge methods: a registry of the files in this package.
 
-A method is one file that defines `METHOD`; `la.py` is the shortest example, and
+A method is one file that defines `METHOD`; `la.py` is a good example, and
 docs/adding_a_method.md the guide. The file's name is the method's name in studies, followed by the
 parameter if it has one: `ties20` is the file `ties.py` with the parameter 20.
 
