@@ -572,6 +572,12 @@ def test_named_labels_are_the_label_set_and_the_meaning_of_integers(tmp_path: Pa
         ("a.jsonl", '{"text": "x", "text_pair": "", "label": 1}\n', "no text under 'text_pair'"),
         ("a.jsonl", '{"text": "x", "text_pair": "y", "label": 1}\n{"text": "x", "label": 1}\n',
          "line 2 lacks 'text_pair'"),
+        ("a.jsonl",
+         '{"text": "x", "label": 1}\n' + '{"text": "x", "text_pair": "y", "label": 1}\n' * 2,
+         "a.jsonl, line 2 has 'text_pair', which the first row of the file lacks; give it in all "
+         "rows or in none (and 1 more like this)."),
+        ("a.json", '[{"text": "x", "label": 1}, {"text": "x", "text_pair": "y", "label": 1}]',
+         "a.json, row 2 has 'text_pair', which the first row"),
         ("a.csv", "text,label\n", "unknown kind; name it .tsv, .jsonl"),
         ("a.jsonl.gz", "text", "not gzip"),
         ("a.parquet", "text", "not a complete parquet file"),
