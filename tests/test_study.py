@@ -468,6 +468,13 @@ def test_points_survive_being_written(hundredths: list[int]) -> None:
     assert parse_point(point_value(point)) == point
 
 
+@given(st.floats(0, 2))
+def test_numbers_of_points_are_written_with_all_their_digits(number: float) -> None:
+    text = point_text((number,))
+    assert len(text.partition(".")[2]) >= 2
+    assert parse_point(text) == pytest.approx((number,), abs=1e-9, rel=0)
+
+
 @pytest.mark.parametrize(
     ("step", "count"), [(0.05, 21), (0.1, 11), (0.25, 5), (0.01, 101), (0.5, 3)]
 )
