@@ -744,6 +744,9 @@ REFUSED = [
     ({"models__tiny__attention_heads": 5}, "models.tiny.attention_heads", "does not divide"),
     ({"tasks__ner__type": "mer"}, "tasks.ner.type", "(did you mean 'ner'?)"),
     ({"budgets": {"es": ["lots"]}}, "budgets.es", "'lots' is not a token budget; write 10k"),
+    ({"budgets": {"es": ["1k", 1000]}}, "budgets.es",
+     "'1k' and '1000' are the same budget; remove one"),
+    ({"budgets": {"es": ["1k", "full", "1k"]}}, "budgets.es", "'1k' is listed twice; remove one"),
     # misspelt languages, wherever one may stand
     ({"task_language": "em"}, "task_language", "'em' is not in 'languages' (known: en, es, fr)"),
     ({"models__tiny__languages": ["en", "frr"]}, "models.tiny.languages", "did you mean 'fr'?"),
