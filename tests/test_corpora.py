@@ -312,7 +312,12 @@ def test_chunks_own_their_memory(tmp_path: Path) -> None:
     ("held_out", "budget", "fragments"),
     [
         (1, 9, ["8 training tokens", "the budget of 9", "12 (3 chunks of 4)", "lower the budget"]),
-        (2, None, ["0 training tokens", "2 of 2 documents", "hold out fewer"]),
+        (2, None, ["0 training tokens", "2 of 2 documents", "add text", "hold out fewer"]),
+        (
+            5,
+            None,
+            ["after the first 2 of 2 documents, which are held out", "(validation_documents, 5)"],
+        ),
         (0, None, ["the first 0 documents have 0 tokens", "hold out more"]),
     ],
 )

@@ -150,6 +150,47 @@ def test_labels_of_one_class_are_refused_and_rare_tags_warned_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "tsv", "parquet"])
+def test_second_texts_are_in_all_files_of_a_task_or_in_none(place: Place, suffix: str) -> None:
+    names = {
+        s: f"{place.folder}/texts/{{language}}.{s}.{suffix}"
+        for s in ("train", "validation", "test")
+    }
+    place.study["tasks"] = {
+        "texts": {"source": "files", "type": "classification", "targets": ["es", "fr"], **names}
+    }
+
+    def give(language: str, split: str, pair: bool) -> None:
+        columns = ["text", "text_pair", "label"] if pair else ["text", "label"]
+        rows = [[f"{column} {language} {split}" for column in columns] for _ in "ab"]
+        for row, label in zip(rows, "ab", strict=True):
+            row[-1] = label
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        path = Path(names[split].format(language=language))
+        if suffix == "parquet":
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(objects), path)
+        elif suffix == "tsv":
+            write(path, "".join("\t".join(row) + "\n" for row in [columns, *rows]))
+        else:
+            write(path, "".join(json.dumps(row) + "\n" for row in objects))
+
+    for trained in (True, False):
+        for language in ("en", "es", "fr"):
+            for split in names:
+                give(language, split, trained)
+        assert place.look().problems == []
+        give("en", "validation", not trained)
+        give("fr", "test", not trained)
+        here, there = ("lack", "have") if trained else ("have", "lack")
+        assert place.look().problems == [
+            f"texts, {language}, {split} ({names[split].format(language=language)}): its rows "
+            f"{here} 'text_pair', but those of the training data {there} it; give it in the files "
+            "of all languages and splits or in none."
+            for language, split in (("en", "validation"), ("fr", "test"))
+        ]
+
+
 def test_one_file_in_two_roles_is_refused(place: Place) -> None:
     task = place.study["tasks"]["ner"]
     task["test"] = task["validation"]

@@ -233,14 +233,22 @@ def test_every_scheme_becomes_iob2(tmp_path: Path, scheme: str) -> None:
          "have IOB1, or begin the span with B-A."),
         ("bioes", "E-A", "'E-A' continues no A span; begin the span with B-A."),
         ("bilou", "B-B I-A", "'I-A' continues no A span; begin the span with B-A."),
+        ("bioes", "S-A I-A", "'I-A' continues no A span; begin the span with B-A."),
+        ("bioes", "B-A E-A E-A", "'E-A' continues no A span; begin the span with B-A."),
+        ("bilou", "U-A L-A", "'L-A' continues no A span; begin the span with B-A."),
+        ("bilou", "B-A I-A L-A I-A", "'I-A' continues no A span; begin the span with B-A."),
     ],
 )  # fmt: skip
 def test_tags_that_do_not_fit_their_scheme(
     tmp_path: Path, scheme: str, tags: str, says: str
 ) -> None:
-    path = write(tmp_path / "a.conll", "".join(f"w {tag}\n" for tag in tags.split()))
-    line = len(tags.split())
-    assert refusal(reader("ner", tags=scheme).read, path) == f"{path}, line {line}: {says}"
+    there = tags.split()
+    path = write(tmp_path / "a.conll", "".join(f"w {tag}\n" for tag in there))
+    task = reader("ner", tags=scheme)
+    assert refusal(task.read, path) == f"{path}, line {len(there)}: {says}"
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"tokens": [["w"] * len(there)], "ner_tags": [there]}), path)
+    assert refusal(task.read, path) == f"{path}, row 1: {says}"
 
 
 # ---------------------------------------------------------------- tables

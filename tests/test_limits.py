@@ -156,8 +156,15 @@ def test_chunks_are_of_the_first_documents_of_all_streams(tmp_path: Path) -> Non
     assert read(13, 4000) == read(13, None)  # more than there is of them
     with pytest.raises(InputError, match="the budget of 4000 needs"):
         read(None, 4000)
-    with pytest.raises(InputError, match="0 training tokens are left after the first 2 of 2"):
+    with pytest.raises(InputError) as caught:
         read(2, 4000)
+    assert str(caught.value).endswith(
+        ": 0 training tokens are left after the first 2 of 2 documents, which are held out, but "
+        "one training chunk of 4 needs 4; read more (documents) or hold out fewer "
+        "(validation_documents, 2)."
+    )
+    with pytest.raises(InputError, match="left after the first 1 of 1 documents, which are held"):
+        read(1, None)
 
 
 def test_fewer_examples_of_a_sorted_file_keep_all_its_classes(tmp_path: Path) -> None:

@@ -53,6 +53,26 @@ def test_a_name_gives_a_method_and_its_module(name: str, title: str, part: str) 
 
 
 @pytest.mark.parametrize(
+    ("name", "point", "words"),
+    [
+        ("la", (0.5,), "0.50 · a + 0.50 · b"),
+        ("la", (0.125,), "0.125 · a + 0.875 · b"),
+        ("la", (0.333, 0.333), "0.333 · a + 0.333 · b + 0.334 · c"),
+        ("slerp", (0.125,), "SLERP(a, b) at 0.125 of a"),
+        (
+            "layers",
+            (0.125, 1),
+            "λ · a + (1−λ) · b, λ from 0.125 at the embeddings to 1.00 at the top",
+        ),
+        ("ties20", (1.005,), "TIES(a, b), scaled by 1.005"),
+    ],
+)
+def test_words_state_the_point(name: str, point: tuple[float, ...], words: str) -> None:
+    operands = "abc"[: max(2, len(point) + (name == "la"))]
+    assert merging.get(name).describe(operands, point) == words
+
+
+@pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("lerp", "unknown merge method 'lerp' (did you mean 'slerp'?)"),

@@ -57,7 +57,6 @@ def pretrain(
     set_seed(1)
     model = encoders.load_start(folder, freeze)
     tokenizer = helpers.make_tokenizer()
-    masked = masking.masked_loss(tokenizer, 0.15)
     seen = 0
 
     def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -65,7 +64,7 @@ def pretrain(
         seen += 1
         if seen == kill_at:
             raise Killed
-        return masked(model, batch)
+        return masking.masked_loss(model, batch)
 
     held_out = helpers.chunks(8, seed=5).numpy()
     loop.train(
@@ -73,6 +72,7 @@ def pretrain(
         RECIPE,
         data=batching.chunk_dataset(helpers.chunks(sum(SIZES)).numpy()),
         collate=batching.stack,
+        mask=masking.MaskTokens(tokenizer, mlm_probability=0.15).mask,
         loss=loss,
         validate=masking.masked_validation(model, held_out, tokenizer, 0.15, 4, "fp32"),
         metric="loss",

@@ -468,6 +468,13 @@ def test_points_survive_being_written(hundredths: list[int]) -> None:
     assert parse_point(point_value(point)) == point
 
 
+@given(st.floats(0, 2))
+def test_numbers_of_points_are_written_with_all_their_digits(number: float) -> None:
+    text = point_text((number,))
+    assert len(text.partition(".")[2]) >= 2
+    assert parse_point(text) == pytest.approx((number,), abs=1e-9, rel=0)
+
+
 @pytest.mark.parametrize(
     ("step", "count"), [(0.05, 21), (0.1, 11), (0.25, 5), (0.01, 101), (0.5, 3)]
 )
@@ -737,6 +744,9 @@ REFUSED = [
     ({"models__tiny__attention_heads": 5}, "models.tiny.attention_heads", "does not divide"),
     ({"tasks__ner__type": "mer"}, "tasks.ner.type", "(did you mean 'ner'?)"),
     ({"budgets": {"es": ["lots"]}}, "budgets.es", "'lots' is not a token budget; write 10k"),
+    ({"budgets": {"es": ["1k", 1000]}}, "budgets.es",
+     "'1k' and '1000' are the same budget; remove one"),
+    ({"budgets": {"es": ["1k", "full", "1k"]}}, "budgets.es", "'1k' is listed twice; remove one"),
     # misspelt languages, wherever one may stand
     ({"task_language": "em"}, "task_language", "'em' is not in 'languages' (known: en, es, fr)"),
     ({"models__tiny__languages": ["en", "frr"]}, "models.tiny.languages", "did you mean 'fr'?"),

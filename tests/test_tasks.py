@@ -572,6 +572,12 @@ def test_named_labels_are_the_label_set_and_the_meaning_of_integers(tmp_path: Pa
         ("a.jsonl", '{"text": "x", "text_pair": "", "label": 1}\n', "no text under 'text_pair'"),
         ("a.jsonl", '{"text": "x", "text_pair": "y", "label": 1}\n{"text": "x", "label": 1}\n',
          "line 2 lacks 'text_pair'"),
+        ("a.jsonl",
+         '{"text": "x", "label": 1}\n' + '{"text": "x", "text_pair": "y", "label": 1}\n' * 2,
+         "a.jsonl, line 2 has 'text_pair', which the first row of the file lacks; give it in all "
+         "rows or in none (and 1 more like this)."),
+        ("a.json", '[{"text": "x", "label": 1}, {"text": "x", "text_pair": "y", "label": 1}]',
+         "a.json, row 2 has 'text_pair', which the first row"),
         ("a.csv", "text,label\n", "unknown kind; name it .tsv, .jsonl"),
         ("a.jsonl.gz", "text", "not gzip"),
         ("a.parquet", "text", "not a complete parquet file"),
@@ -821,10 +827,12 @@ def test_batches_do_not_show(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def run_qa_reference(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int] | None:
-    """The loop of transformers' run_qa over one window."""
+    """The loop of transformers' run_qa over one window, where the earlier of equals comes first."""
     best = None
-    for start in np.argsort(logits[0])[-1:-21:-1].tolist():
-        for end in np.argsort(logits[1])[-1:-21:-1].tolist():
+    positions = range(logits.shape[1])
+    starts, ends = (sorted(sorted(positions, key=lambda i: -row[i])[:20]) for row in logits)
+    for start in starts:
+        for end in ends:
             if offsets[start, 0] < 0 or offsets[end, 0] < 0:
                 continue
             if end < start or end - start + 1 > 30:
@@ -835,11 +843,14 @@ def run_qa_reference(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, in
     return best
 
 
-def test_decoding_equals_the_loop_of_run_qa(tokenizer: Any) -> None:
+@pytest.mark.parametrize("ties", [False, True])
+def test_decoding_equals_the_loop_of_run_qa(tokenizer: Any, ties: bool) -> None:
     examples = qa_examples(40, words=150)
     features = encode_qa(examples, tokenizer, training=False, size=120)
     rng = np.random.default_rng(5)
     outputs = [rng.normal(size=(2, n)).astype(np.float32) for n in features.lengths()]
+    if ties:
+        outputs = [np.sign(logits) for logits in outputs]
     expected, best = [""] * len(examples), [-np.inf] * len(examples)
     for index, offsets, logits in zip(
         features.example_index, features.alignment, outputs, strict=True

@@ -26,7 +26,7 @@ from langarith.errors import InputError
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
 from langarith.study.recipes import LanguageModelRecipe
-from langarith.training import batching, divergence, loop, masking, metrics
+from langarith.training import batching, divergence, loop, masking, memory, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
@@ -113,6 +113,7 @@ def train(
     snapshots: list[Tensors] | None = None,
     save: bool = False,
     masked: bool = False,
+    collate: Callable[[Any], dict[str, torch.Tensor]] = every_other,
     loss_of: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor] | None = None,
     signal_at: tuple[int, signal.Signals] | None = None,
     save_minutes: float | None = None,
@@ -124,7 +125,7 @@ def train(
         folder: holds the run's checkpoints and log; call again with the same to continue.
         kill_at: the step in which the run dies.
         values: what validation is to find, in order; the real loss where not given.
-        masked: mask in the step, as language adapters are trained.
+        masked: mask in the step, as language adapters are trained; else `collate` gives labels.
         save: leave a checkpoint after every step, as a run that is killed does here.
         signal_at: a step in which the process gets a signal.
         loss_of: the loss of a batch, instead of that of masked language modelling.
@@ -139,14 +140,11 @@ def train(
         model, helpers.chunks(8, seed=5).numpy(), helpers.make_tokenizer(), 0.15, 4, "fp32"
     )
 
-    masks = mask_tokens()
-
     def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         if len(batches) + 1 == kill_at:
             raise Killed
         if signal_at and len(batches) + 1 == signal_at[0]:
             signal.raise_signal(signal_at[1])
-        batch = masks.mask(batch["input_ids"]) if masked else batch
         batches.append(batch)
         if loss_of:
             return loss_of(model, batch)
@@ -161,7 +159,8 @@ def train(
         model,
         RECIPE | recipe,
         data=batching.chunk_dataset(helpers.chunks(rows, LENGTH).numpy()),
-        collate=batching.stack if masked else every_other,
+        collate=batching.stack if masked else collate,
+        mask=mask_tokens().mask if masked else None,
         loss=loss,
         validate=validate,
         metric="loss",
@@ -362,7 +361,8 @@ def short_of_memory(fits: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             tried.append(len(input_ids))
             if len(input_ids) > fits:
                 (7 * found).backward()  # what the gradients hold by then must be taken back
-                torch.rand(3)
+                for generator in (torch.default_generator, *torch.cuda.default_generators):
+                    torch.rand(3, generator=generator)
                 raise torch.OutOfMemoryError
         return found
 
@@ -379,20 +379,80 @@ def test_bf16_computes_in_half_and_keeps_the_weights_whole(base: Path, tmp_path:
         assert ours["validation_loss"] == pytest.approx(exact["validation_loss"], rel=0.01)
 
 
+def some(features: Any) -> dict[str, torch.Tensor]:
+    """Asks for unequally many tokens of each row, and for none of some rows."""
+    batch = every_other(features)
+    counts = 2 * (batch["input_ids"][:, 0] % 4)
+    batch["labels"][torch.arange(LENGTH) >= counts[:, None]] = -100
+    return batch
+
+
 @pytest.mark.parametrize(("fits", "sizes"), [(2, {2}), (1, {1})])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"collate": some}, id="unequally many labels"),
+        pytest.param({"masked": True}, id="masks"),
+    ],
+)
 def test_step_that_does_not_fit_goes_in_parts(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, sizes: set[int]
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fits: int,
+    sizes: set[int],
+    how: dict[str, Any],
 ) -> None:
-    """The batch of a step stays: with as many labels in each row, so does what it learns."""
-    whole = train(base, tmp_path / "whole")
+    """The batch of a step and its masks stay, and so does what it learns."""
+    gpu = torch.Generator()
+    start = gpu.get_state()
+    monkeypatch.setattr(torch.cuda, "default_generators", (gpu,))
+    whole = train(base, tmp_path / "whole", **how)
     tried = short_of_memory(fits, monkeypatch)
-    parts = train(base, tmp_path / "parts")
+    parts = train(base, tmp_path / "parts", **how)
     assert set(tried[3:]) == sizes
+    assert torch.equal(gpu.get_state(), start)
     assert parts.outcome.steps == whole.outcome.steps
     assert parts.log[0]["loss"] == pytest.approx(whole.log[0]["loss"], rel=1e-5)
     assert not same(whole.adapter, whole.start)
     for name, tensor in whole.adapter.items():
         torch.testing.assert_close(parts.adapter[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["tagging", "classification", "qa"])
+def test_parts_of_a_batch_add_up_to_its_loss_and_gradients(base: Path, head: str) -> None:
+    model = encoders.load_encoder(base)
+    helpers.add_adapter(model, "task", 1, task_config(helpers.TASK_SHAPE))
+    set_seed(1)
+    encoders.add_head(model, "task", head, ["O", "B-LOC", "I-LOC"])
+    model.train_adapter("task")
+    model.eval()
+    labels: dict[str, Callable[[int], dict[str, Any]]] = {
+        "tagging": lambda n: {"labels": [i % 3 if i < n - 4 else -100 for i in range(n)]},
+        "classification": lambda n: {"labels": n % 3},
+        "qa": lambda n: {"start_positions": 1, "end_positions": n - 1},
+    }
+    batch = batching.PadRows(1)(
+        [{"input_ids": list(range(5, 5 + n)), **labels[head](n)} for n in (4, 13, 9, 2, 6)]
+    )
+    found = []
+    for rows in (5, 3, 2, 1):
+        model.zero_grad()
+        total = torch.zeros(())
+        for part, weight in memory.parts(batch, rows):
+            loss = weight * model(**part).loss
+            loss.backward()
+            total += loss.detach()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((total, torch.cat(gradients)))
+    for loss, gradients in found[1:]:
+        torch.testing.assert_close(loss, found[0][0], rtol=1e-5, atol=0)
+        torch.testing.assert_close(gradients, found[0][1], rtol=1e-4, atol=1e-6)
+
+
+def test_parts_of_a_batch_without_a_label_have_no_number_as_loss() -> None:
+    batch = {"input_ids": torch.ones(4, 3), "labels": torch.full((4, 3), -100)}
+    assert [math.isnan(weight) for _, weight in memory.parts(batch, 2)] == [True, True]
 
 
 def test_row_that_does_not_fit_ends_the_run(
@@ -711,19 +771,17 @@ def test_masks_spare_special_tokens_and_hide_one_token_in_seven() -> None:
     assert np.array_equal(rows, before)  # the token stream is shared between epochs
 
 
-def test_training_loss_masks_in_the_step(base: Path) -> None:
-    """Not when the batch is fetched, which is a step ahead of what a checkpoint holds."""
-    tokenizer = helpers.make_tokenizer()
-    model = encoders.load_masked_lm(base)
-    batch = batching.stack([{"input_ids": row} for row in helpers.chunks(8).numpy()])
-    loss = masking.masked_loss(tokenizer, 0.15)
-    torch.manual_seed(1)
-    masked = mask_tokens().mask(batch["input_ids"])
-    expected = masked_lm.masked_lm_loss(model.eval(), masked["input_ids"], masked["labels"])
-    torch.manual_seed(1)
-    assert torch.equal(loss(model, batch), expected)
-    assert not torch.equal(loss(model, batch), expected)  # other masks the next time
-    assert torch.equal(batch["input_ids"], helpers.chunks(8))
+def test_masks_are_others_in_every_step(base: Path, tmp_path: Path) -> None:
+    run = train(base, tmp_path, masked=True, rows=4, steps=3)
+    rows = [
+        torch.where(batch["labels"] == -100, batch["input_ids"], batch["labels"])
+        for batch in run.batches
+    ]
+    asked = [batch["labels"] != -100 for batch in run.batches]
+    order = [row.argsort(0)[:, 0] for row in rows]
+    for step in (1, 2):
+        assert torch.equal(rows[step][order[step]], rows[0][order[0]])
+        assert not torch.equal(asked[step][order[step]], asked[0][order[0]])
 
 
 def test_layers_are_compiled_where_the_recipe_asks(base: Path, tmp_path: Path, monkeypatch) -> None:

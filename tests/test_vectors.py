@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import norm
+from scipy.stats import gaussian_kde, norm
 
 from langarith.merging import compare
 from langarith.models.adapters import read_adapters
@@ -71,12 +72,25 @@ def test_density_of_normal_weights_is_the_normal_density() -> None:
     assert np.trapezoid(heights, points) == pytest.approx(0.998, abs=0.005)
 
 
-def test_density_of_few_values_is_scipys_own() -> None:
-    from scipy.stats import gaussian_kde
-
-    values = np.random.default_rng(1).normal(size=300)
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(lambda rng: rng.normal(size=300), id="few"),
+        pytest.param(lambda rng: rng.standard_t(3, 20_000), id="heavy tails"),
+        pytest.param(lambda rng: np.append(rng.normal(0, 1e-3, 20_000), 5.0), id="an outlier"),
+        pytest.param(lambda rng: np.append(np.zeros(500), rng.normal(size=50)), id="mostly equal"),
+    ],
+)
+def test_density_is_that_of_scipy(draw: Callable[[np.random.Generator], np.ndarray]) -> None:
+    values = draw(np.random.default_rng(1))
     points, heights = compare.kernel_density(values)
-    assert heights == pytest.approx(gaussian_kde(values)(points), rel=0.01, abs=1e-4)
+    exact = gaussian_kde(values)(points)
+    assert heights == pytest.approx(exact, rel=1e-3, abs=1e-5 * exact.max())
+
+
+def test_density_of_equal_values_is_refused() -> None:
+    with pytest.raises(ValueError, match="the density of equal values is undefined"):
+        compare.kernel_density(np.full(100, 0.3))
 
 
 def test_a_layer_is_that_layers_weights_alone() -> None:

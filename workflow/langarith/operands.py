@@ -51,9 +51,15 @@ Point = tuple[float, ...]
 """Where a method is evaluated: λ, or several numbers."""
 
 
+def number_text(number: float) -> str:
+    """A number of a point: with two decimals, as in studies, or with all it has, up to nine."""
+    whole, _, decimals = f"{number:.9f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
 def point_text(point: Point) -> str:
     """A point as file names write it: `0.50`, or `0.50,0.30` where it has several numbers."""
-    return ",".join(f"{number:.2f}" for number in point)
+    return ",".join(map(number_text, point))
 
 
 def point_value(point: Point) -> float | str:

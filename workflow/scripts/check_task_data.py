@@ -11,7 +11,7 @@ from langarith import tasks
 from langarith.errors import InputError
 from langarith.files import copies, write_json
 from langarith.jobs import record
-from langarith.tasks.shared.checks import check_split
+from langarith.tasks.shared.checks import Trained, check_split
 
 with record.job(snakemake) as warnings:
     reading, files = snakemake.params.reading, snakemake.params.files
@@ -19,13 +19,14 @@ with record.job(snakemake) as warnings:
     where = f"{snakemake.wildcards.task}, {snakemake.wildcards.language}"
     for first, second in copies(map(Path, files.values())):
         raise InputError(f"{second} is a copy of {first}; give each split data of its own.")
-    classes = None  # of the training data, from the check of the task language
+    trained = None  # from the check of the task language
     for path in snakemake.input.source:
-        classes = json.loads(Path(path).read_text(encoding="utf-8"))["classes"]
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        trained = Trained(found["classes"], found["texts"])
     counts = {}
     for split, path in files.items():
-        counts[split], classes = check_split(task, Path(path), split, reading, classes, where)
+        counts[split], trained = check_split(task, Path(path), split, reading, trained, where)
     write_json(
         snakemake.output.check,
-        {**counts, "classes": classes, "warnings": [str(warning) for warning in warnings]},
+        {**counts, **vars(trained), "warnings": [str(warning) for warning in warnings]},
     )

@@ -48,7 +48,8 @@ with record.job(snakemake):
         recipe | {key: spec[key] for key in ("alpha", "freeze") if key in spec},
         data=batching.chunk_dataset(np.concatenate([chunks.train for chunks in corpora])),
         collate=batching.stack,
-        loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
+        mask=masking.MaskTokens(tokenizer, mlm_probability=recipe["mask_probability"]).mask,
+        loss=masking.masked_loss,
         validate=masking.masked_validation(
             model,
             np.concatenate([chunks.validation for chunks in corpora]),

@@ -38,7 +38,8 @@ with record.job(snakemake):
         recipe,
         data=batching.chunk_dataset(chunks.train),
         collate=batching.stack,
-        loss=masking.masked_loss(tokenizer, recipe["mask_probability"]),
+        mask=masking.MaskTokens(tokenizer, mlm_probability=recipe["mask_probability"]).mask,
+        loss=masking.masked_loss,
         validate=masking.masked_validation(
             model,
             chunks.validation,

@@ -7,7 +7,7 @@ passes to `errors.warn`. To add a check, add a function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
 from langarith.progress import size_of
 from langarith.study import experiments, schema, sources
-from langarith.tasks.shared.checks import check_split
+from langarith.tasks.shared.checks import Trained, check_split
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -159,7 +159,7 @@ def _task_data(of: schema.Study, found: Found) -> None:
     paths: list[Path] = []
     examples = missing = 0
     for name, spec in of.tasks.items():
-        trained: Mapping[str, int] | None = None
+        trained: Trained | None = None
         read: list[Path] = []
         for language in dict.fromkeys([of.task_language, *spec.targets]):
             reading = sources.task_reading(of, name, language)

@@ -153,12 +153,12 @@ def read_held_out(
 
     Errors: InputError if they have less than one chunk.
     """
-    columns = _record_batches(paths, validation_documents)
+    columns = list(_record_batches(paths, validation_documents))
     parts = [column.flatten().to_numpy() for column in columns]
     chunks = _cut(parts, chunk_length, None)
     if len(chunks) == 0:
         raise InputError(
-            f"{_names(paths)}: the first {validation_documents} documents have "
+            f"{_names(paths)}: the first {sum(map(len, columns))} documents have "
             f"{sum(map(len, parts))} tokens, less than one validation chunk of {chunk_length};"
             " hold out more documents (validation_documents) or add text."
         )
@@ -205,13 +205,14 @@ def read_chunks(
     if len(result.train) < (1 if documents else chunks or 1):
         needed = (
             f"one training chunk of {chunk_length} needs {chunk_length}"
-            if chunks is None
+            if chunks is None or documents
             else f"the budget of {budget} needs {wanted} ({chunks} chunks of {chunk_length})"
         )
+        more = "read more (documents)" if read == documents else "add text, lower the budget"
         raise InputError(
             f"{_names(paths)}: {tokens} training tokens are left after the first "
-            f"{validation_documents} of {read} documents, but {needed}; add text, lower the "
-            "budget or hold out fewer documents (validation_documents)."
+            f"{min(validation_documents, read)} of {read} documents, which are held out, but "
+            f"{needed}; {more} or hold out fewer (validation_documents, {validation_documents})."
         )
     return result
 

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from langarith.merging import Merge, Method
-from langarith.operands import Point
+from langarith.operands import Point, number_text
 
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
@@ -48,7 +48,7 @@ def simplex(values: Sequence[float], operands: int) -> list[Point]:
 def describe(operands: Sequence[str], point: Point) -> str:
     """`0.65 · en + 0.35 · fr`."""
     pairs = zip(weights(point), operands, strict=True)
-    return " + ".join(f"{weight:.2f} · {operand}" for weight, operand in pairs)
+    return " + ".join(f"{number_text(weight)} · {operand}" for weight, operand in pairs)
 
 
 METHOD = Method(

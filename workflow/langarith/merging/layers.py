@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langarith.merging import Merge, Method
 from langarith.merging.la import weights
-from langarith.operands import Point
+from langarith.operands import Point, number_text
 
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
@@ -69,11 +69,8 @@ def pairs(values: Sequence[float], operands: int) -> list[Point]:
 def describe(operands: Sequence[str], point: Point) -> str:
     """`λ · en + (1−λ) · fr, λ from 0.25 at the embeddings to 0.75 at the top`."""
     left, right = operands
-    bottom, top = point
-    return (
-        f"λ · {left} + (1−λ) · {right}, λ from {bottom:.2f} at the embeddings to {top:.2f} at the "
-        "top"
-    )
+    bottom, top = map(number_text, point)
+    return f"λ · {left} + (1−λ) · {right}, λ from {bottom} at the embeddings to {top} at the top"
 
 
 METHOD = Method(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langarith.merging import Merge, Method
-from langarith.operands import Point
+from langarith.operands import Point, point_text
 
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
@@ -47,7 +47,7 @@ def prepare(operands: Sequence[Tensors], *, origin: Tensors, device: Any, **_: A
 
 def describe(operands: Sequence[str], point: Point) -> str:
     """`SLERP(en, fr) at 0.65 of en`."""
-    return f"SLERP({', '.join(operands)}) at {point[0]:.2f} of {operands[0]}"
+    return f"SLERP({', '.join(operands)}) at {point_text(point)} of {operands[0]}"
 
 
 METHOD = Method(

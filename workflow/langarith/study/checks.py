@@ -15,7 +15,7 @@ from langarith.data import readers
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
-from langarith.operands import BUDGET
+from langarith.operands import budget_tokens
 from langarith.study import adapter_checks, checks_of_vectors, file_checks, pool
 from langarith.study.experiments import EXPERIMENTS
 from langarith.study.grid import other_methods, places
@@ -154,12 +154,17 @@ def _related_to_task_language(study: Study) -> Iterator[str]:
 def _budgets(study: Study) -> Iterator[str]:
     yield from _unknown(study, "budgets", study.budgets)
     for language, budgets in study.budgets.items():
+        key = f"budgets.{language}"
+        written: dict[int | None, str] = {}
+        yield from _repeated(key, budgets)
         for budget in budgets:
-            if budget != "full" and not BUDGET.match(budget):
-                yield (
-                    f"budgets.{language}: '{budget}' is not a token budget; write 10k, 1M, 1B or "
-                    "full"
-                )
+            try:
+                first = written.setdefault(budget_tokens(budget), budget)
+            except InputError as error:
+                yield f"{key}: {error}"
+                continue
+            if first != budget:
+                yield f"{key}: '{first}' and '{budget}' are the same budget; remove one"
 
 
 def _pretrained_models(study: Study) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,9 +140,10 @@ def _parquet_sentences(
         number, (words, values) = row
         where = f"{path}, row {number}"
         original = _tags(where, words, values, order)
-        tags: list[str] = []
-        for tag in original:
-            tags.append(spans.to_iob2(tag, tags[-1] if tags else "", scheme, where))
+        tags = [
+            spans.to_iob2(tag, previous, scheme, where)
+            for previous, tag in pairwise(["", *original])
+        ]
         converted += sum(old != new for old, new in zip(original, tags, strict=True))
         return TaggedSentence(str(number), tuple(map(str, words)), tuple(tags))
 

@@ -181,9 +181,10 @@ class Qa(Task[QaExample, str]):
     ) -> list[str]:
         """The best span over all windows of each question, as in transformers' run_qa.
 
-        Per window, the 20 best starts and the 20 best ends are paired; a pair is valid if both
-        are in the context and it spans 1 to 30 subwords; its score is the sum of the two logits.
-        Among equal scores the earlier window, then the earlier start, then the earlier end wins.
+        Per window, the 20 best starts and the 20 best ends are paired, of equal logits the earlier;
+        a pair is valid if both are in the context and it spans 1 to 30 subwords; its score is the
+        sum of the two logits. Among equal scores the earlier window, then the earlier start, then
+        the earlier end wins.
         White space at the edges of an answer is dropped. '' if no window has a valid pair.
         """
         import numpy as np
@@ -354,12 +355,10 @@ def _best_span(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int
 
 
 def _top(values: np.ndarray) -> np.ndarray:
-    """Positions of the `N_BEST` largest values, in order of position."""
+    """Positions of the `N_BEST` largest values, of equal ones the first, in order of position."""
     import numpy as np
 
-    if len(values) <= N_BEST:
-        return np.arange(len(values))
-    return np.sort(np.argpartition(values, -N_BEST)[-N_BEST:])
+    return np.sort(np.argsort(-values, kind="stable")[:N_BEST])
 
 
 # ---------------------------------------------------------------- metric

@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from langarith.models import devices, encoders
 from langarith.progress import Progress, say
 from langarith.training import divergence
 from langarith.training.batching import Order, Rows
+from langarith.training.memory import Before, parts
 from langarith.training.metrics import MetricsLog
 from langarith.training.reporting import Reporter
 from langarith.training.signals import SAVED, SignalRequests
@@ -54,6 +54,7 @@ class _Trainer(Trainer):
         self,
         *args: Any,
         loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
+        mask: Callable[[torch.Tensor], dict[str, torch.Tensor]] | None,
         validate: Callable[[], dict[str, float]],
         metric: str,
         sign: int,
@@ -64,14 +65,14 @@ class _Trainer(Trainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.order, self.metrics, self.what = order, metrics, what
+        self.order, self.metrics, self.what, self.mask = order, metrics, what, mask
         self.loss, self.validate, self.metric, self.sign = loss, validate, metric, sign
         self.patience, self.stopped_early = patience, False
         self.evaluated = self.counted = -1
         self.bad_validations = 0
         self.window = divergence.LossWindow()
         self.steps = divergence.Steps(self.args.max_steps)
-        self.rows_per_pass, self.share = sys.maxsize, 1.0
+        self.rows_per_pass = self.args.per_device_train_batch_size
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         # losses are means over a micro-batch, so the Trainer must divide by the accumulation steps
         self.model_accepts_loss_kwargs = False
@@ -85,19 +86,16 @@ class _Trainer(Trainer):
     def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
         """A micro-batch; if it does not fit into memory, it is halved from then on.
 
-        The loss of each part is weighted by its rows, so that the gradients add up to that of the
-        whole micro-batch of the recipe.
+        The gradients of its parts add up to that of the whole micro-batch of the recipe, whose
+        masks are drawn before it is divided. Only dropout differs.
         """
+        inputs = self.mask(inputs["input_ids"]) if self.mask else inputs
         rows = len(inputs["input_ids"])
-        previous = [None if p.grad is None else p.grad.clone() for p in self.trained]
-        random_state = torch.get_rng_state()
+        before = Before(self.trained)
         while True:
             try:
-                losses = []
-                for start in range(0, rows, self.rows_per_pass):
-                    part = {k: v[start : start + self.rows_per_pass] for k, v in inputs.items()}
-                    self.share = len(part["input_ids"]) / rows
-                    losses.append(self._micro_step(model, part))
+                divided = parts(inputs, self.rows_per_pass)
+                losses = [self._micro_step(model, *part) for part in divided]
                 loss = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
                 self.window.add(loss, 1 / self.current_gradient_accumulation_steps)
                 return loss
@@ -106,15 +104,12 @@ class _Trainer(Trainer):
                     raise
             # after `except`, because the error keeps the tensors of the step in memory
             self.rows_per_pass = (min(rows, self.rows_per_pass) + 1) // 2
-            for parameter, gradient in zip(self.trained, previous, strict=True):
-                parameter.grad = None if gradient is None else gradient.clone()
-            torch.set_rng_state(random_state)
-            torch.cuda.empty_cache()
+            before.restore()
 
-    def _micro_step(self, model: Any, inputs: Any) -> torch.Tensor:
+    def _micro_step(self, model: Any, inputs: Any, weight: float) -> torch.Tensor:
         """The same as the Trainer's own step, without its loop over all modules."""
         with self.compute_loss_context_manager():
-            loss = self.loss(model, inputs) * self.share
+            loss = self.loss(model, inputs) * weight
         loss = loss / self.current_gradient_accumulation_steps
         self.accelerator.backward(loss)
         return loss.detach()
@@ -282,6 +277,7 @@ def train(
     checkpoints: Path,
     log: MetricsLog,
     what: str,
+    mask: Callable[[torch.Tensor], dict[str, torch.Tensor]] | None = None,
     order: torch.utils.data.Sampler[int] | None = None,
     group_by_length: bool = False,
     save_minutes: float = 10.0,
@@ -297,9 +293,11 @@ def train(
         recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
         data: training rows: columns of ints or of lists of ints, `input_ids` among them. Their
             order, dropout and masks follow `seed`.
-        loss: mean loss of one micro-batch, which is in main memory.
+        loss: mean loss of one micro-batch, which is in main memory: over its labelled tokens, or
+            over its rows if tokens have no labels.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         checkpoints: a folder for this run only.
+        mask: masks the rows of a micro-batch, again in every step (:mod:`masking`).
         order: of the rows; None: all rows in each epoch, shuffled.
         save_minutes: time between checkpoints; with 0 there is one after each step.
 
@@ -362,6 +360,7 @@ def train(
         data_collator=collate,
         callbacks=[Reporter(log, Progress(what, steps, "step"), save_minutes, requests)],
         loss=loss,
+        mask=mask,
         validate=validate,
         metric=metric,
         sign=1 if larger_is_better else -1,

@@ -22,27 +22,20 @@ class MaskTokens(DataCollatorForLanguageModeling):
     """The 80/10/10 masking of transformers for full chunks, without its slow row-by-row padding."""
 
     def mask(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`input_ids` and `labels` of rows of token ids, both (rows, length).
+
+        Training calls it in every step. A collator cannot mask: batches are prefetched, so a
+        checkpoint would contain the random state after the masks of a later step.
+        """
         special = torch.isin(rows, torch.tensor(self.tokenizer.all_special_ids))
         ids, labels = self.torch_mask_tokens(rows.clone(), special_tokens_mask=special)
         return {"input_ids": ids, "labels": labels}
 
 
-def masked_loss(
-    tokenizer: PreTrainedTokenizerFast, probability: float
-) -> Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor]:
-    """A loss that masks the batch again at every step.
-
-    A collator cannot do this: batches are prefetched, so a checkpoint would contain the random
-    state after the masks of a later step.
-    """
-    collator = MaskTokens(tokenizer, mlm_probability=probability)
-
-    def loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        masked = collator.mask(batch["input_ids"])
-        ids = devices.to_device(masked["input_ids"], model.device)
-        return masked_lm.masked_lm_loss(model, ids, masked["labels"])
-
-    return loss
+def masked_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The mean loss over the masked tokens of a batch of `MaskTokens.mask`."""
+    ids = devices.to_device(batch["input_ids"], model.device)
+    return masked_lm.masked_lm_loss(model, ids, batch["labels"])
 
 
 def masked_held_out(

@@ -211,6 +211,24 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
                 f"training data have none of them: {counts}",
             )
 
+    def texts(self, examples: Sequence[ExampleT]) -> tuple[str, ...]:
+        """Columns of text that all of these examples have, if files may lack some; else ()."""
+        return ()
+
+    def check_texts(self, trained: Sequence[str], found: Sequence[str], where: str) -> None:
+        """Refuse data that lack a column of text of the training data, or have one more.
+
+        Args:
+            trained, found: `texts` of the training data and of the data to score.
+            where: name of the data to score in messages.
+        """
+        for name in sorted({*trained} ^ {*found}):
+            here, there = ("have", "lack") if name in found else ("lack", "have")
+            raise InputError(
+                f"{where}: its rows {here} '{name}', but those of the training data {there} it; "
+                "give it in the files of all languages and splits or in none."
+            )
+
     def check_lengths(
         self,
         examples: Sequence[ExampleT],

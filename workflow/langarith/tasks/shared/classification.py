@@ -85,10 +85,10 @@ class ClassificationTask(Task[LabelledText, str]):
         study names a column of languages, only the rows of one language are read; a training file
         may lack that column, because only the task language has one.
 
-        Errors: InputError for a missing column, an empty text, a label outside of `label_set`, an
-        unknown suffix, a file without rows, and one of which more than half have no label. In
-        `.tsv` also for a surplus column, unless the study names columns or pairs are required:
-        it may be a second text under another name.
+        Errors: InputError for a missing column, an empty text, a second text that only some rows
+        have, a label outside of `label_set`, an unknown suffix, a file without rows, and one of
+        which more than half have no label. In `.tsv` also for a surplus column, unless the study
+        names columns or pairs are required: it may be a second text under another name.
         """
         self._refuse_cut(path, cut)
         kinds: dict[str, Callable[[Path, bool], Iterator[Row]]] = {
@@ -147,6 +147,10 @@ class ClassificationTask(Task[LabelledText, str]):
     def classes(self, examples: Sequence[LabelledText]) -> Counter[str]:
         """Examples by label."""
         return Counter(example.label for example in examples)
+
+    def texts(self, examples: Sequence[LabelledText]) -> tuple[str, ...]:
+        """The text, and the second one if the examples have it."""
+        return self.column_names[: 1 if examples[0].text_pair is None else 2]
 
     def encode(
         self,
@@ -316,6 +320,13 @@ class ClassificationTask(Task[LabelledText, str]):
                 f"{where} lacks '{missing[0]}'; give an object with the keys {', '.join(columns)}, "
                 "or name its keys under 'columns' in the study."
             )
+        pair = self.column_names[1]
+        for key in (pair, *self.other_names.get(pair, ())):
+            if pair not in names and key in row:
+                raise InputError(
+                    f"{where} has '{key}', which the first {self.row_name} of the file lacks; give "
+                    f"it in all {self.row_name}s or in none."
+                )
         return {name: row[column] for name, column in names.items()}
 
     def _example(

@@ -24,12 +24,12 @@ def to_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
     """A tag of a scheme in IOB2.
 
     Args:
-        previous: the converted previous tag of the sentence, '' for the first, None if it was
-            invalid.
+        previous: the previous tag of the sentence, of the same scheme, '' for the first, None if it
+            was invalid.
         where: file and line, for messages.
 
     Errors: InputError for a tag outside the scheme, and for a tag that continues a span that does
-    not precede it.
+    not precede it, or that the previous tag has ended.
     """
     if not _fits(tag, scheme):
         other = next((name for name in ("bioes", "bilou") if _fits(tag, name)), None)
@@ -41,7 +41,7 @@ def to_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
         )
     mark, _, kind = tag.partition("-")
     mark = _MARKS.get(mark, mark)
-    if mark == "I" and previous is not None and previous[2:] != kind:
+    if mark == "I" and previous not in (f"B-{kind}", f"I-{kind}", None):
         if scheme != "iob1":
             hint = "set 'tags: iob1' in the study if the files have IOB1, or " * (scheme == "iob2")
             raise InputError(

@@ -72,9 +72,10 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
                 previous = before
                 return None
             word, tag = pair
-            previous = self.checked_tag(tag, before, where)
-            converted += previous != tag
-            return number, (word, previous)
+            learnt = self.checked_tag(tag, before, where)
+            previous = tag
+            converted += learnt != tag
+            return number, (word, learnt)
 
         words: list[str] = []
         tags: list[str] = []
@@ -115,8 +116,8 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
 
         Args:
             tag: of a word, as in the file.
-            previous: the result for the previous word of the sentence, '' for the first word, None
-                if that word was invalid.
+            previous: the tag of the previous word of the sentence, as in the file, '' for the first
+                word, None if that word was invalid.
             where: file and line number, for messages.
         """
         return tag
