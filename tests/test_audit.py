@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import made_up
+from langarith import cli
 from langarith.audit import diff, explain, verify
 from langarith.errors import InputError
 from langarith.files import sha256
@@ -54,7 +55,7 @@ def test_nothing_is_wrong_with_a_finished_study(results):
     verdict = verify.verify(results)
     assert verdict.findings == ()
     assert (verdict.jobs, verdict.files) == (10, 18)
-    assert verify.main(["verify", "results"]) == 0
+    assert cli.main(["audit", "verify", "results"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_nothing_is_wrong_with_a_finished_study(results):
 def test_one_changed_byte_is_found_with_what_stands_on_it(results, capsys, path, downstream):
     one_byte(path)
     assert found(results) == {("changed", path): downstream}
-    assert verify.main(["verify", "results", "--all"]) == 1
+    assert cli.main(["audit", "verify", "results", "--all"]) == 1
     output = capsys.readouterr().out
     assert f"changed    {path}" in output
     for file in (TABLE, FIGURE):
@@ -222,7 +223,7 @@ def test_a_results_folder_may_move(results, tmp_path):
 
 
 def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
-    assert verify.main(["verify", str(tmp_path)]) == 1
+    assert cli.main(["audit", "verify", str(tmp_path)]) == 1
     assert "no study.json there" in capsys.readouterr().err
 
 
@@ -230,7 +231,7 @@ def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
 
 
 def test_a_row_is_explained_down_to_the_users_files(results, capsys):
-    assert verify.main(["explain", TABLE, "--row", *ROW]) == 0
+    assert cli.main(["audit", "explain", TABLE, "--row", *ROW]) == 0
     output = capsys.readouterr().out
     assert output.startswith("49.0: experiment zero_shot")
     assert "lambda 0.50 chosen on validation (f1 50.00); next 1.00 (44.00), 0.00 (40.00)" in output
@@ -293,7 +294,7 @@ def other(results, tmp_path, monkeypatch) -> Path:
 
 
 def test_equal_runs_do_not_differ(results, capsys):
-    assert verify.main(["diff", "results", "results"]) == 0
+    assert cli.main(["audit", "diff", "results", "results"]) == 0
     assert capsys.readouterr().out == "no difference\n"
 
 

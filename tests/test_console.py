@@ -181,6 +181,66 @@ def test_export_without_adapters_says_so(results, capsys):
     assert "no language adapter was trained there" in capsys.readouterr().err
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("audit verify {}", "audit explain {}", "audit diff {} {}", "check {}", "plan {}"),
+        *("convert {} --to out", "doctor {}", "init {}", "merge {} --to out", "results {}"),
+        *("status {}", "track {} --to tensorboard out", "track results --to tensorboard {}"),
+        *("export --selected {} --to out", "export --operands en+fr --lambda 0 --to {}"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence_in_every_command(results, capsys, command):
+    Path("loop").symlink_to("loop")
+    before = sorted(Path.cwd().rglob("*"))
+    for name, reason in (
+        (LONG, "file name too long; take a shorter name"),
+        ("loop", "too many levels of symbolic links; correct the path"),
+        ("$NOWHERE/x", "the environment variable $NOWHERE is not set; set it or write a path"),
+    ):
+        assert cli.main([word.format(name) for word in command.split()]) == 1
+        assert capsys.readouterr().err == f"{name}: {reason}\n"
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_home_and_variables_are_expanded_in_paths_of_commands(results, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("WHERE", "results")
+    for path in ("~/results", "$WHERE"):
+        assert cli.main(["audit", "diff", path, "${WHERE}"]) == 0
+        assert capsys.readouterr().out == "no difference\n"
+
+
+def test_errors_of_the_system_name_the_file_and_others_stay_tracebacks(capsys, monkeypatch):
+    def fails(error: Exception) -> int:
+        def run(_: list[str]) -> int:
+            raise error
+
+        monkeypatch.setattr(cli, "run", run)
+        return cli.main([])
+
+    def of_system(number: int, *names: str) -> OSError:
+        return OSError(number, os.strerror(number), *names)
+
+    partial = "out/.en-fr.0123abcd.partial"
+    for error, sentence in (
+        (of_system(errno.EACCES, f"{partial}/README.md"), "out/en-fr/README.md: permission denied"),
+        (of_system(errno.EACCES, "out/.a.0123abcd.partial.csv"), "out/a.csv: permission denied"),
+        (of_system(errno.EEXIST, "a"), "a: file exists; name another path"),
+        (of_system(errno.ENOENT, "a"), "a: no such file or directory; correct the path"),
+        (of_system(errno.ENOSPC), "no space left on device; free some space and run again"),
+        (InputError("a: a sentence"), "a: a sentence"),
+    ):
+        assert fails(error) == 1
+        assert capsys.readouterr().err.startswith(sentence)
+    for error in (of_system(errno.EBADF), OSError("of a library"), KeyError("a")):
+        with pytest.raises(type(error)):
+            fails(error)
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/provenance.md", "docs/first_study.md"])
 def test_the_documents_explain_numbers_as_pasted(results, document, capsys):
     """Rows and files in the made-up study; words fit a number of the study that the line names."""

@@ -200,7 +200,7 @@ def stranger(study, base, tmp_path_factory) -> dict[tuple[str, str], dict]:
         patch.chdir(study)
         for merge, folder in zip(MERGES, merged, strict=True):
             selected = f"{CELLS[merge]}/selected.json"
-            assert export.main(["--selected", selected, "--to", str(folder)]) == 0
+            assert cli.main(["export", "--selected", selected, "--to", str(folder)]) == 0
     arguments = [base, "tokenizer", TASK, "test.conll", *merged]
     done = subprocess.run(
         [sys.executable, "-c", STRANGER, *map(str, arguments)],
@@ -253,14 +253,14 @@ def test_outputs_are_swept_from_one_adapter_to_the_other_and_not_exported(here, 
         "--to",
         str(tmp_path / "m"),
     ]
-    assert export.main(asked) == 1
+    assert cli.main(["export", *asked]) == 1
     assert capsys.readouterr().err.startswith("outputs averages the outputs of adapters")
     assert not (tmp_path / "m").exists()
 
 
 def test_the_card_of_a_fisher_merge_names_the_jobs_of_its_estimates(here, tmp_path):
     selected = f"{CELLS['fisher', 'en+fr']}/selected.json"
-    assert export.main(["--selected", selected, "--to", str(tmp_path / "m")]) == 0
+    assert cli.main(["export", "--selected", selected, "--to", str(tmp_path / "m")]) == 0
     lineage_told = json.loads((tmp_path / "m/lineage.json").read_text())
     assert "estimate_fisher" in {job["rule"] for job in lineage_told["lineage"]}
     assert f"fisher: {FISHER.format('fr')}\n" in (tmp_path / "m/recipe.yml").read_text()
@@ -279,12 +279,12 @@ def test_a_merge_of_three_adapters_tries_every_weight_of_the_grid(here):
 def test_the_rule_that_chose_lambda_is_named(here, tmp_path, capsys, monkeypatch):
     selected = f"{CELLS['la', 'en+fr']}/selected.json"
     fact = "λ chosen with validation labels of es (ner)"
-    assert export.main(["--selected", selected, "--to", str(tmp_path / "one")]) == 0
+    assert cli.main(["export", "--selected", selected, "--to", str(tmp_path / "one")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert f"- {fact}\n" in (tmp_path / "one/README.md").read_text()
 
     monkeypatch.setattr(lineage.Lineage, "selection", "entropy")
-    assert export.main(["--selected", selected, "--to", str(tmp_path / "two")]) == 0
+    assert cli.main(["export", "--selected", selected, "--to", str(tmp_path / "two")]) == 0
     fact += ", not by the study's rule, entropy"
     assert capsys.readouterr().out.splitlines()[1] == (
         f"{fact}; pass the λ of that rule, from results/tables/*_chosen.csv, with --lambda"
@@ -295,7 +295,7 @@ def test_the_rule_that_chose_lambda_is_named(here, tmp_path, capsys, monkeypatch
 def test_a_lambda_of_ones_own_and_its_card(here, base, tmp_path, capsys):
     folder = tmp_path / "merged"
     asked = ["--left", "en", "--right", "fr", "--lambda", "0.5", "--results", "results"]
-    assert export.main([*asked, "--to", str(folder)]) == 0
+    assert cli.main(["export", *asked, "--to", str(folder)]) == 0
     assert {p.name for p in folder.iterdir()} == {
         "README.md",
         "recipe.yml",
@@ -390,22 +390,43 @@ def test_a_lambda_that_was_never_evaluated_says_so(here, tmp_path):
     assert "has not been evaluated at this λ" in (tmp_path / "merged/README.md").read_text()
 
 
+PAIR = ["--left", "en", "--right", "fr"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--left", "en", "--right", "sw", "--lambda", "0.5"], "no adapter of sw"),
-        (["--left", "en", "--right", "fr"], "missing: --lambda"),
-        (["--left", "en", "--right", "fr", "--lambda", "0.5", "--seed", "7"], "seed 7"),
+        (PAIR, "missing: --lambda"),
+        (["--left", "en", "--lambda", "0.5"], "missing: --right"),
+        (["--lambda", "0.5"], "missing: --left, --right"),
+        ([*PAIR, "--lambda", "0.5", "--seed", "7"], "--seed 7: the study has no adapter of this"),
+        ([*PAIR, "--lambda", "0.5", "--seed", "7"], "name one of 1"),
+        ([*PAIR, "--lambda", "0.5", "--model", "nope"], "name one of tiny"),
+        ([*PAIR, "--operands", "es+fr", "--lambda", "0.5"], "--left, --right have no effect with"),
+        ([*PAIR, "--lambda", "5"], "--lambda: 5 is out of range; la takes numbers between 0 and 1"),
+        ([*PAIR, "--lambda=-1"], "-1 is out of range"),
+        ([*PAIR, "--lambda", "nan"], "nan is not finite"),
+        ([*PAIR, "--lambda", "1e400"], "inf is not finite"),
+        ([*PAIR, "--lambda", "1e300"], "1e+300 is not finite"),
+        ([*PAIR, "--lambda", "0.999"], "0.999 has more than two decimals; round it to 1.00"),
+        ([*PAIR, "--lambda", "0,6"], "--lambda 0,6: not one number; write 0.6"),
+        ([*PAIR, "--lambda", "1.5", "--method", "slerp"], "slerp takes numbers between 0 and 1"),
+        ([*PAIR, "--lambda=-5", "--method", "ties20"], "ties20 takes numbers of at least 0"),
+        ([*PAIR, "--lambda", "0.5", "--method", "soup"], "no effect with --method soup; remove it"),
         (["--left", "en", "--right", "fr", "--lambda", "1", "--method", "slurp"], "mean 'slerp'"),
-        (["--operands", "en+fr+de", "--lambda", "1"], "needs 2 numbers, joined by commas"),
+        (
+            ["--operands", "en+fr+de", "--lambda", "1"],
+            "needs 2 numbers, not 1; write for example 0.33,0.33",
+        ),
         (["--left", "en", "--right", "fr", "--lambda", "half"], "not a number"),
-        (["--selected", "nowhere/selected.json"], "no study.json"),
+        (["--selected", "nowhere/selected.json"], "no such file; name a sweep's selected.json"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_a_sentence(
     here, tmp_path, capsys, arguments, sentence
 ):
-    assert export.main([*arguments, "--to", str(tmp_path / "merged")]) == 1
+    assert cli.main(["export", *arguments, "--to", str(tmp_path / "merged")]) == 1
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "merged").exists()
 
@@ -416,7 +437,7 @@ def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsy
     try:
         file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path / "m")]
-        assert export.main(asked) == 1
+        assert cli.main(["export", *asked]) == 1
         assert "not the file that its job wrote" in capsys.readouterr().err
     finally:
         file.write_bytes(data)
@@ -425,14 +446,53 @@ def test_an_adapter_that_was_tampered_with_is_not_exported(here, tmp_path, capsy
 def test_a_folder_that_is_there_is_not_written_over(here, tmp_path, capsys):
     (tmp_path / "mine").write_text("x")
     asked = ["--selected", f"{CELLS['la', 'en+fr']}/selected.json", "--to", str(tmp_path)]
-    assert export.main(asked) == 1
+    assert cli.main(["export", *asked]) == 1
     assert "exists already" in capsys.readouterr().err
     with pytest.raises(InputError):
         export.choice_of(Path("nowhere.json"))
 
 
 def test_a_method_of_another_number_of_operands_is_refused() -> None:
-    for method, operands, words in (("negation", 2, "2 operands"), ("analogy", 2, "2 operands")):
-        with pytest.raises(InputError, match=f"--method {method} does not merge {words}; give"):
-            export._point("1", method, operands)
-    assert export._point("1", "analogy", 3) == (1.0,)
+    for method in ("negation", "analogy"):
+        with pytest.raises(InputError, match=f"--method {method} does not merge 2 operands; give"):
+            export._point("1", merging.get(method), 2)
+    assert export._point("1", merging.get("analogy"), 3) == (1.0,)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--left", "en"), ("--right", "fr"), ("--operands", "en+fr"), ("--lambda", "0.5")),
+        *(("--method", "la"), ("--model", "tiny"), ("--seed", "1"), ("--results", "results")),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_selected_replaces_is_refused(here, tmp_path, capsys, option):
+    selected = f"{CELLS['la', 'en+fr']}/selected.json"
+    assert cli.main(["export", "--selected", selected, *option, "--to", str(tmp_path / "m")]) == 1
+    assert f"{option[0]} has no effect with --selected; remove one" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        *((text, "not the selected.json of a sweep") for text in ("{}", "[]", "5", "null", '"x"')),
+        ({"method": None}, "not the selected.json of a sweep"),
+        ({"selected": "half"}, "not the selected.json of a sweep"),
+        ({"selected": 5}, "5 is out of range; la takes numbers between 0 and 1"),
+        ({"operands": "en"}, "la does not merge 1 operand"),
+    ],
+)
+def test_json_that_is_no_choice_is_refused(here, tmp_path, capsys, content, sentence):
+    cell = json.loads(Path(CELLS["la", "en+fr"], "selected.json").read_text())
+    file = tmp_path / "selected.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(cell | content))
+    assert cli.main(["export", "--selected", str(file), "--to", str(tmp_path / "m")]) == 1
+    assert f"{file}: {sentence}" in capsys.readouterr().err
+
+
+def test_a_soup_needs_no_lambda(here, tmp_path, capsys):
+    asked = [*PAIR, "--method", "soup", "--to", str(tmp_path / "m")]
+    assert cli.main(["export", *asked]) == 0
+    assert "(en + fr) / 2" in capsys.readouterr().out

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.cli.upload import UploadCommand
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import helpers
 from hub_server import HubServer
 from langarith import cli, merging
 from langarith.audit.card import Dataset, Evaluation, Gain, Score, card
 from langarith.errors import InputError
-from langarith.models import encoders, merged
+from langarith.models import encoders, merged, weights
 from langarith.models.adapters import language_config, read_adapter, save_adapter
 from langarith.models.merge_recipe import MergeRecipe
 
@@ -208,6 +209,73 @@ def test_operands_that_do_not_fit_are_refused_with_the_first_difference(
         change()
     said = merge(capsys, "a", method="la", operands=operands(0.5, 0.5, of=of))
     assert sentence in said
+
+
+def rewrite(change: Callable[[dict[str, torch.Tensor]], Mapping[str, torch.Tensor]]) -> None:
+    file = Path("adapters/fr/adapter.safetensors")
+    save_file(dict(change(load_file(file))), file)
+
+
+def recode(encoding: str) -> None:
+    path = Path("adapters/fr/adapter_config.json")
+    path.write_text(path.read_text(), encoding=encoding)
+
+
+WEIGHTS, CONFIG = (f"adapters/fr/adapter{end}" for end in (".safetensors", "_config.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda: rewrite(lambda t: {**t, "extra": torch.zeros(2)}),
+            f"{WEIGHTS}: extra is not a part of a bottleneck adapter 'fr'",
+        ),
+        (
+            lambda: rewrite(lambda t: {name: v.to(torch.int32) for name, v in t.items()}),
+            ".bias is of type int32; only weights in float16, bfloat16, float32 and float64",
+        ),
+        (
+            lambda: rewrite(lambda t: {name: v > 0 for name, v in t.items()}),
+            ".bias is of type bool; only",
+        ),
+        (
+            lambda: rewrite(lambda t: {n: v.to(torch.float8_e4m3fn) for n, v in t.items()}),
+            ".bias is of type float8_e4m3fn; only",
+        ),
+        (lambda: describe("adapters/fr", name=None), f"{CONFIG}: 'name' is null; write the name"),
+        (lambda: describe("adapters/fr", name=5), f"{CONFIG}: 'name' is 5; write the name"),
+        (lambda: describe("adapters/fr", config=None), "the configuration (it is empty); name"),
+        (lambda: recode("utf-16"), f"{CONFIG}: not UTF-8 (byte 0); save it as UTF-8"),
+        (lambda: recode("utf-8-sig"), f"{CONFIG}: starts with a byte order mark; save it as"),
+    ],
+)
+def test_files_that_are_no_adapter_are_refused_by_merge_and_convert(
+    here, capsys, change: Callable[[], None], sentence: str
+):
+    change()
+    assert sentence in merge(capsys, "a", method="la", operands=operands(0.5, 0.5))
+    assert cli.main(["convert", "adapters/fr", "--to", "a"]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not Path("a").exists()
+
+
+def test_weights_that_may_not_be_read_are_not_called_damaged(here, capsys, monkeypatch):
+    def denied(path: Any, mode: str) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(weights, "open", denied, raising=False)
+    assert merge(capsys, "a", method="la", operands=operands(0.5, 0.5)) == (
+        "adapters/en/adapter.safetensors: permission denied; allow access to it (chmod), or name "
+        "another path\n"
+    )
+
+
+def test_a_merge_beyond_the_range_of_float32_is_refused(here, capsys):
+    keys = {"origin": "adapters/initial", "operands": operands(None, None)}
+    rewrite(lambda t: {name: 100 * v for name, v in t.items()})
+    said = merge(capsys, "a", method="ties20", parameters={"lambda": 1e38}, **keys)
+    assert "the merged adapter: " in said and "take a smaller λ" in said
 
 
 def test_the_base_model_of_the_recipe_settles_names_of_folders_alone(here, capsys):

@@ -23,6 +23,10 @@ def weighted(*weights: float | None) -> list[dict[str, Any]]:
     return [{"adapter": "a"} | ({"weight": w} if w is not None else {}) for w in weights]
 
 
+def point(value: Any, **keys: Any) -> dict[str, Any]:
+    return {**LA, "parameters": {"lambda": value}, **keys}
+
+
 @pytest.mark.parametrize(
     ("recipe", "sentence"),
     [
@@ -57,6 +61,29 @@ def weighted(*weights: float | None) -> list[dict[str, Any]]:
         ({**LA, **HALF, "operands": [{"adapter": "a"}]}, "la merges 2 or more adapters, not 1"),
         ({**LA, **HALF, "operands": [{"adapter": 1}, {"adapter": "b"}]}, "operands (entry 1)"),
         ({**HALF, "operands": LA["operands"]}, "method is missing; add it"),
+        (point(5), "parameters.lambda: 5 is out of range; la takes numbers between 0 and 1"),
+        (point(-1), "-1 is out of range; la takes numbers between 0 and 1"),
+        (point(1.5, method="slerp", origin="o"), "1.5 is out of range; slerp takes numbers betw"),
+        (point(-5, method="ties20", origin="o"), "-5 is out of range; ties20 takes numbers of at"),
+        (point(1e300, method="ties20", origin="o"), "1e+300 is not finite in float32"),
+        (point("nan"), "'nan' is no finite number; write one"),
+        (point(0.999), "0.999 has more than two decimals; round it to 1.00"),
+        (point([0.7, 0.6], operands=weighted(None, None, None)), "the weights sum to 1.3, which"),
+        (point("0.5,7", method="layers"), "7 is out of range; layers takes numbers between 0 and"),
+        ({**LA, "operands": weighted(-0.5, 1.5)}, "the weight of operand 1: -0.5 is out of range"),
+        ({**LA, "operands": weighted(0.333, 0.667)}, "operand 1: 0.333 has more than two decimals"),
+        (point(True), "parameters.lambda: true is a truth value; write a number"),
+        (point([True, 0.5]), "parameters.lambda: true is a truth value; write a number"),
+        (point({"a": 1}), "a block of keys is neither a number nor a list of numbers; write 0.65"),
+        ({**LA, **HALF, "license": "foo: bar"}, "license is 'foo: bar'; write the hub's"),
+        (
+            {**LA, **HALF, "operands": [{"adapter": "a", "language": "x y"}, {"adapter": "b"}]},
+            "operands (entry 1).language is 'x y'; write letters, digits, - and _, such as sr_Latn",
+        ),
+        (
+            {**LA, **HALF, "operands": [{"adapter": "a", "sha256": "x"}, {"adapter": "b"}]},
+            "operands (entry 1).sha256 is 'x'; write 64 digits of 0-9 and a-f",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_recipe_is_refused_in_one_sentence(tmp_path, recipe, sentence):
@@ -66,6 +93,20 @@ def test_a_wrong_recipe_is_refused_in_one_sentence(tmp_path, recipe, sentence):
         merge_recipe.read(file)
     assert str(caught.value).startswith(f"{file}: ")
     assert sentence in str(caught.value)
+    if "truth value" in sentence:
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "count"),
+    [("ties20", 1.8, 2), ("negation", -1, 1), ("analogy", -0.5, 3), ("layers", [0.7, 0.6], 2)],
+)
+def test_negative_and_larger_numbers_stay_where_they_have_a_meaning(method, value, count):
+    keys = {"origin": "o"} if method in ("ties20", "negation") else {}
+    recipe = MergeRecipe.model_validate(
+        point(value, method=method, operands=weighted(*[None] * count), **keys)
+    )
+    assert list(recipe.point) == (value if isinstance(value, list) else [value])
 
 
 def test_the_recipe_of_the_guide_is_one(tmp_path):

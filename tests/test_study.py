@@ -778,6 +778,8 @@ REFUSED = [
     ({"lambdas__la__stop": 2}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),
     ({"lambdas__la__start": 0.5}, "lambdas.la", "runs from 0 to 1; set start: 0 and stop: 1"),
     ({"lambdas__la__step": 0.2}, "lambdas.la.step", "leaves out lambda 0.5"),
+    ({"lambdas__ties20": {"start": -5, "step": 0.5}}, "lambdas.ties20.start", "of at least 0"),
+    ({"license": "foo: bar"}, "license", "write the hub's identifier of a licence"),
     ({"lambdas": {}}, "lambdas.la", "is missing; add it"),
     # lengths of training
     ({"training__task_adapter__steps": 5}, "training.task_adapter", "exactly one of 'steps' and"),

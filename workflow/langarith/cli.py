@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,15 @@ from langarith.audit import merge, track
 from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download, tydiqa
 from langarith.errors import InputError
+from langarith.files import refusal
 from langarith.study import loading, schema
+from langarith.study.blocks import expanded_path
 
 OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
     "export": ("langarith.audit.export", "write a merged adapter that plain adapters loads"),
 }
-"""Commands whose module parses its own options."""
+"""Commands whose module has their options, `add_options`, and runs them, `run`."""
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -173,19 +176,31 @@ def overrides(limit: str | None) -> dict[str, Any]:
 
 
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:
-    """Print the lines of a command, or to stderr its InputError; 0 if all is well, else 1.
+    """Print the lines of a command, or to stderr what is wrong; 0 if all is well, else 1.
 
     Args:
         log: file to write the same lines to (`snakemake check`, `snakemake plan`).
     """
     try:
         text, code = "\n".join(command()), 0
-    except InputError as error:
-        text, code = str(error), 1
+    except (InputError, OSError) as error:
+        text, code = sentence(error), 1
     if log is not None:
         Path(log).write_text(f"{text}\n", encoding="utf-8")
     print(text, file=sys.stderr if code else sys.stdout)
     return code
+
+
+def sentence(error: InputError | OSError) -> str:
+    """What a user is told of a mistake, or of a file that cannot be read or written.
+
+    Raises:
+        OSError: the error itself, if it is about no file.
+    """
+    text = refusal(error) if isinstance(error, OSError) else str(error)
+    if text is None:
+        raise error
+    return text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,6 +223,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except (InputError, OSError) as error:
+        print(sentence(error), file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -289,12 +307,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _expanded(path: str | Path) -> Path:
+    try:
+        expanded = Path(expanded_path(str(path)))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    # a link to itself or too long a name is no path; others are judged where they are used
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        expanded.stat()
+    return expanded
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """The options of a command, with `~` and `$VARIABLE` expanded in paths."""
+    chosen = parser.parse_args(arguments)
+    for name, value in vars(chosen).items():
+        if isinstance(value, Path):
+            setattr(chosen, name, _expanded(value))
+    return chosen
+
+
 def run(arguments: list[str]) -> int:
     """Run a command and print what it says."""
     if arguments and arguments[0] in OWN_OPTIONS:
-        return int(import_module(OWN_OPTIONS[arguments[0]][0]).main(arguments[1:]))
-    chosen = _parser().parse_args(arguments)
-    command: dict[str, Callable[[], Sequence[str]]] = {
+        name, (module, description) = arguments[0], OWN_OPTIONS[arguments[0]]
+        command = import_module(module)
+        parser = argparse.ArgumentParser(prog=f"langarith {name}", description=description)
+        command.add_options(parser)
+        return int(command.run(_parsed(parser, arguments[1:])))
+    chosen = _parsed(_parser(), arguments)
+    commands: dict[str, Callable[[], Sequence[str]]] = {
         "convert": lambda: convert(chosen.given, chosen.to, chosen.labels),
         "completion": lambda: completion(chosen.shell),
         "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
@@ -308,13 +350,13 @@ def run(arguments: list[str]) -> int:
         "status": lambda: list(
             status.report(status.find(chosen.where, overrides(chosen.limit)), chosen.all)
         ),
-        "track": lambda: track.export(chosen.results, chosen.to[0], Path(chosen.to[1])),
+        "track": lambda: track.export(chosen.results, chosen.to[0], _expanded(chosen.to[1])),
         "schema": json_schema,
         "shards": lambda: shards(
             chosen.repository, chosen.config, chosen.languages, chosen.revision
         ),
     }
-    return answer(command[chosen.command])
+    return answer(commands[chosen.command])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,12 +10,24 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from langarith.errors import InputError
 
 _PARTIAL = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.partial(\..*)?")
+
+_PERMISSION = "allow access to it (chmod), or name another path"
+_SPACE = "free some space and run again"
+_FIXES = {
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EEXIST: "name another path",
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+}
+"""What helps against an error of the system, by its number."""
 
 LARGE = 1 << 24
 """Bytes from which on a file's hash is cached."""
@@ -114,6 +127,22 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.urandom(4).hex()}.partial{path.suffix}")
 
 
+def refusal(error: OSError) -> str | None:
+    """One sentence for an error of the system: the file, the reason and the fix.
+
+    None if the error has no number, or names no file although its reason is about one.
+    """
+    name, number = error.filename, error.errno
+    if number is None or (name is None and number not in (errno.ENOSPC, errno.EDQUOT)):
+        return None
+    reason = f"{os.strerror(number).lower()}; {_FIXES.get(number, 'correct the path')}"
+    if name is None:
+        return reason
+    # a file that was being written is known to the user by its final name
+    parts = (_PARTIAL.sub(r"\g<stem>\2", part) for part in PurePath(os.fsdecode(name)).parts)
+    return f"{PurePath(*parts)}: {reason}"
+
+
 def is_partial(name: str) -> bool:
     """Whether a file or folder has the name of one that was being written."""
     return _PARTIAL.fullmatch(name) is not None
@@ -139,12 +168,16 @@ def read_json(path: str | Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        InputError: it is not UTF-8, not JSON, or nested too deeply to be read.
+        InputError: it is not UTF-8, has a byte order mark, is not JSON, or is nested too deeply.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    if text.startswith("\ufeff"):
+        raise InputError(f"{path}: starts with a byte order mark; save it as UTF-8 without one")
+    try:
+        return json.loads(text)
     except RecursionError as error:
         raise InputError(f"{path}: JSON nested too deeply; correct the file") from error
     except ValueError as error:

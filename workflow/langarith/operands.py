@@ -62,6 +62,11 @@ def point_text(point: Point) -> str:
     return ",".join(map(number_text, point))
 
 
+def is_writable(number: float) -> bool:
+    """Whether :func:`point_text` writes a number exactly: it has at most two decimals."""
+    return abs(number * 100 - round(number * 100)) <= 1e-6
+
+
 def point_value(point: Point) -> float | str:
     """A point as JSON and tables hold it: λ itself, or the text of several numbers."""
     return point[0] if len(point) == 1 else point_text(point)

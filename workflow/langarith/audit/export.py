@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from langarith.audit.scores import Choice, evaluation
 from langarith.data import hub
 from langarith.errors import InputError
 from langarith.files import read_json, refuse_existing, sha256
-from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, numbers
+from langarith.models.merge_recipe import (
+    MergeOperand,
+    MergeRecipe,
+    Parameters,
+    numbers,
+    point_problem,
+)
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
 
 TRAINED = "train_language_adapter"
@@ -30,12 +36,36 @@ INITIALISED = ("initialise_adapters", "leave_out_layers")
 ESTIMATED = "estimate_fisher"
 WEIGHTS = "adapter.safetensors"
 
+METHOD, RESULTS = "la", Path("results")
+"""Defaults of options."""
+
+INSTEAD_OF = {
+    "selected": ("left", "right", "operands", "lambda", "method", "model", "seed", "results"),
+    "operands": ("left", "right"),
+}
+"""The options that another one replaces."""
+
 
 def choice_of(selected: Path) -> Choice:
-    """The choice of a sweep, from its `selected.json`."""
+    """The choice of a sweep, from its `selected.json`.
+
+    Raises:
+        InputError: there is no such file, or it is another one.
+    """
     if not selected.is_file():
         raise InputError(f"{selected}: no such file; name a sweep's selected.json")
-    return Choice.of(read_json(selected))
+    cell = read_json(selected)
+    try:
+        words = [cell[key] for key in ("model", "task", "target", "operands", "method")]
+        choice = Choice.of(cell) if all(isinstance(word, str) for word in words) else None
+    except (KeyError, TypeError, ValueError):
+        choice = None
+    if choice is None:
+        raise InputError(f"{selected}: not the selected.json of a sweep; name one")
+    method = merging.get(choice.method)
+    if problem := point_problem(method, len(choice.operands), choice.point):
+        raise InputError(f"{selected}: {problem}")
+    return choice
 
 
 def chosen_by(graph: Lineage, selected: Path) -> str:
@@ -233,40 +263,61 @@ def _lineage(graph: Lineage, jobs: Sequence[Job]) -> list[str]:
 def _only(what: str, candidates: Iterable[str], given: str | None) -> str:
     """The value given on the command line, or the only one in the study."""
     values = sorted(set(candidates))
-    if given is not None:
-        return given
-    if len(values) != 1:
-        raise InputError(f"--{what}: name one of {', '.join(values) or 'none'}")
-    return values[0]
+    if given is None and len(values) == 1:
+        return values[0]
+    if given in values:
+        return str(given)
+    wrong = "" if given is None else f" {given}: the study has no adapter of this {what}"
+    raise InputError(
+        f"--{what}{wrong or ':'}{';' if wrong else ''} name one of {', '.join(values)}"
+    )
 
 
-def _operands(chosen: argparse.Namespace) -> tuple[Operand, ...]:
-    pair = [chosen.left, chosen.right]
-    written = chosen.operands or ("+".join(pair) if all(pair) else "")
-    if not written or not chosen.point:
+def _refuse_without_effect(given: Mapping[str, object]) -> None:
+    """Refuse options that have no effect beside others."""
+    for option, others in INSTEAD_OF.items():
+        useless = [f"--{other}" for other in others if given[other] is not None]
+        if given[option] is not None and useless:
+            has = "has" if len(useless) == 1 else "have"
+            raise InputError(
+                f"{', '.join(useless)} {has} no effect with --{option}; remove one or the other"
+            )
+
+
+def _operands(given: Mapping[str, str | None]) -> tuple[Operand, ...]:
+    """Those of --operands, or of --left and --right."""
+    names = ("operands",) if given["operands"] else ("left", "right")
+    missing = [f"--{name}" for name in names if not given[name]]
+    if missing:
         raise InputError(
-            "give --left, --right (or --operands) and --lambda, or --selected; missing: "
-            + ("--lambda" if written else "--operands")
+            "give --left and --right (or --operands), or --selected; missing: " + ", ".join(missing)
         )
-    return parse_operands(written)
+    return parse_operands("+".join(str(given[name]) for name in names))
 
 
-def _point(text: str, method: str, operands: int) -> Point:
+def _point(text: str | None, method: merging.Method, operands: int) -> Point:
+    """The point of --lambda."""
+    if not method.takes(operands):
+        raise InputError(
+            f"--method {method.name} does not merge {operands} operand"
+            f"{'s' if operands > 1 else ''}; give others by --operands"
+        )
+    if only := method.only_point(operands):
+        if text is not None:
+            raise InputError(f"--lambda has no effect with --method {method.name}; remove it")
+        return only
+    if not text:
+        raise InputError("missing: --lambda; give λ, or use --selected")
+    if numbers(method, operands) == 1 and re.fullmatch(r"[-+]?\d+,\d+", text):
+        raise InputError(f"--lambda {text}: not one number; write {text.replace(',', '.')}")
     try:
         point = parse_point(text)
     except ValueError as error:
-        raise InputError(f"--lambda {text}: not a number, nor numbers joined by commas") from error
-    if not merging.get(method).takes(operands):
         raise InputError(
-            f"--method {method} does not merge {operands} operand{'s' if operands > 1 else ''}; "
-            "give others by --operands"
-        )
-    wanted = numbers(merging.get(method), operands)
-    if len(point) != wanted:
-        raise InputError(
-            f"--lambda {text}: {method} of {operands} operands needs {wanted} "
-            f"number{'s' if wanted > 1 else ''}, joined by commas"
-        )
+            f"--lambda {text}: not a number, nor numbers joined by commas; write for example 0.65"
+        ) from error
+    if problem := point_problem(method, operands, point):
+        raise InputError(f"--lambda: {problem}")
     return point
 
 
@@ -276,49 +327,43 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--left", help="first operand, like en or en@10k")
     parser.add_argument("--right", help="second operand")
     parser.add_argument("--operands", help="all operands, instead of both: en+fr+de")
-    parser.add_argument(
-        "--lambda", dest="point", help="λ, or the numbers of a point joined by commas: 0.5,0.3"
-    )
-    parser.add_argument("--method", default="la", help="la, or like ties20")
+    parser.add_argument("--lambda", help="λ, or the numbers of a point joined by commas: 0.5,0.3")
+    parser.add_argument("--method", help=f"{METHOD} (the default), or like ties20")
     parser.add_argument("--model", help="where the study has several")
     parser.add_argument("--seed", help="where the study has several")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--results", type=Path, help=f"of the study ({RESULTS})")
     parser.add_argument("--to", type=Path, required=True, help="the folder to write")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`langarith export`: 0 if the adapter was written, 1 for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="langarith export", description="Write a merged adapter that `adapters` loads."
-    )
-    add_options(parser)
-    chosen = parser.parse_args(arguments)
+def run(chosen: argparse.Namespace) -> int:
+    """`langarith export`: 0 if the adapter was written.
+
+    Raises:
+        InputError: with what cannot be exported.
+    """
+    given = vars(chosen)
+    _refuse_without_effect(given)
     facts: list[str] = []
-    try:
-        if chosen.selected:
-            graph, choice = lineage.of(chosen.selected), choice_of(chosen.selected)
-            facts.append(chosen_by(graph, chosen.selected))
-        else:
-            operands = _operands(chosen)
-            merging.get(chosen.method)
-            graph = lineage.of(chosen.results)
-            trained = [job.wildcards for job in graph.jobs if job.rule == TRAINED]
-            if not trained:
-                raise InputError(
-                    f"--results {chosen.results}: no language adapter was trained there; "
-                    f"{lineage.which_study(chosen.results)}"
-                )
-            choice = Choice(
-                _only("model", (names["model"] for names in trained), chosen.model),
-                operands,
-                _point(chosen.point, chosen.method, len(operands)),
-                _only("seed", (names["seed"] for names in trained), chosen.seed),
-                chosen.method,
+    if chosen.selected:
+        choice = choice_of(chosen.selected)
+        graph = lineage.of(chosen.selected)
+        facts.append(chosen_by(graph, chosen.selected))
+    else:
+        operands = _operands(given)
+        method = merging.get(chosen.method or METHOD)
+        point = _point(given["lambda"], method, len(operands))
+        results = chosen.results or RESULTS
+        graph = lineage.of(results)
+        trained = [job.wildcards for job in graph.jobs if job.rule == TRAINED]
+        if not trained:
+            raise InputError(
+                f"--results {results}: no language adapter was trained there; "
+                f"{lineage.which_study(results)}"
             )
-        told = export(graph, choice, chosen.to, facts)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+        model = _only("model", (names["model"] for names in trained), chosen.model)
+        seeds = (names["seed"] for names in trained if names["model"] == model)
+        choice = Choice(model, operands, point, _only("seed", seeds, chosen.seed), method.name)
+    told = export(graph, choice, chosen.to, facts)
     print(f"{chosen.to}: {told}")
     if facts and graph.selection != "validation":
         tables = _place(graph.results / layout.CHOSEN.format(experiment="*"))

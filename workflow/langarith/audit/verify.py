@@ -322,33 +322,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     comparing.add_argument("b", type=Path)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all is well, 1 if there are findings or the arguments are wrong."""
-    parser = argparse.ArgumentParser(prog="langarith audit", description=__doc__.splitlines()[0])
-    add_options(parser)
-    chosen = parser.parse_args(arguments)
-    try:
-        if chosen.command == "explain":
-            row = [*chosen.words, *(chosen.row or [])]
-            if chosen.path.is_dir():
-                print("\n".join(chain.lines(chosen.path, row, chosen.tree)))
-            else:
-                print("\n".join(explain.lines(chosen.path, row or None)))
-            return 0
-        if chosen.command == "diff":
-            differences = diff.lines(chosen.a, chosen.b)
-            print("\n".join(differences or ["no difference"]))
-            return int(bool(differences))
-        verdict = verify(chosen.results, chosen.jobs, progress=sys.stderr.isatty())
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+def run(chosen: argparse.Namespace) -> int:
+    """Run a command with its options; 0 if all is well, 1 if there are findings."""
+    if chosen.command == "explain":
+        row = [*chosen.words, *(chosen.row or [])]
+        if chosen.path.is_dir():
+            print("\n".join(chain.lines(chosen.path, row, chosen.tree)))
+        else:
+            print("\n".join(explain.lines(chosen.path, row or None)))
+        return 0
+    if chosen.command == "diff":
+        differences = diff.lines(chosen.a, chosen.b)
+        print("\n".join(differences or ["no difference"]))
+        return int(bool(differences))
+    verdict = verify(chosen.results, chosen.jobs, progress=sys.stderr.isatty())
     if chosen.json:
         print(json.dumps(asdict(verdict), indent=1, ensure_ascii=False))
     else:
         print("\n".join(report_lines(str(chosen.results), verdict, None if chosen.all else 20)))
     return int(bool(verdict.findings))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

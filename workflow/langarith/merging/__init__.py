@@ -10,6 +10,7 @@ imports what it computes with.
 
 from __future__ import annotations
 
+import math
 import pkgutil
 import re
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
 from langarith.merging.search import Search, coarse
-from langarith.operands import Point
+from langarith.operands import Point, is_writable
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +78,8 @@ class Method:
     not, its bottlenecks are wider, and it can only be evaluated."""
     ends: tuple[float, float] | None = None
     """The range that λ must span, for methods that weigh operands by it. None: any range."""
+    signed: bool = False
+    """Whether λ may be negative, for methods without `ends`."""
     neutral: float | None = 0.5
     """Among equal validation scores the point nearest to this value wins. None, for points that are
     the weights of all operands except the last: equal weights."""
@@ -90,6 +93,18 @@ class Method:
     def takes(self, operands: int) -> bool:
         """Whether it merges this number of operands."""
         return self.fewest_operands <= operands <= (self.most_operands or operands)
+
+    def misfit(self, number: float) -> str | None:
+        """Why a number is no λ of the method, and the fix; None if it is one."""
+        first, last = self.ends or (-math.inf if self.signed else 0.0, math.inf)
+        if not abs(number) < 2.0**127:
+            return f"{number:g} is not finite in float32; write another number"
+        if not first <= number <= last:
+            allowed = f"between {first:g} and {last:g}" if self.ends else f"of at least {first:g}"
+            return f"{number:g} is out of range; {self.name} takes numbers {allowed}"
+        if not is_writable(number):
+            return f"{number} has more than two decimals; round it to {number:.2f}"
+        return None
 
     def only_point(self, operands: int) -> Point | None:
         """The only point of a method without a parameter to choose; None if λ is chosen."""

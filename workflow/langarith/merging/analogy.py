@@ -36,6 +36,7 @@ METHOD = Method(
     describe=describe,
     fewest_operands=3,
     most_operands=3,
+    signed=True,
     neutral=1.0,
     tested=(0.0, 1.0),
 )

@@ -40,5 +40,6 @@ METHOD = Method(
     fewest_operands=1,
     most_operands=1,
     needs_origin=True,
+    signed=True,
     neutral=0.0,
 )

@@ -18,7 +18,7 @@ from transformers.activations import NewGELUActivation, get_activation
 
 from langarith.data import code_keys
 from langarith.errors import InputError
-from langarith.files import whole_folder
+from langarith.files import read_json, whole_folder
 from langarith.models.devices import device
 from langarith.models.masked_lm import lm_head
 from langarith.models.weights import read_tensors
@@ -128,9 +128,30 @@ def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]
             f"{folder}: it has no {' and '.join(ADAPTER_FILES)}; name an adapter's folder"
         )
     name = adapter_description(folder)["name"]
-    tensors = {_plain_name(key, name): value for key, value in read_tensors(weights).items()}
+    current = current_weights(read_tensors(weights), name, weights)
+    tensors = {str(_plain_name(key, name)): value for key, value in current.items()}
     target = device(on)
-    return {key: value.float().to(target) for key, value in sorted(tensors.items()) if key}
+    return {key: value.float().to(target) for key, value in sorted(tensors.items())}
+
+
+def current_weights(
+    weights: Mapping[str, torch.Tensor], name: str, source: Path
+) -> dict[str, torch.Tensor]:
+    """The tensors of a bottleneck adapter by their current names.
+
+    Raises:
+        InputError: a tensor is not a part of the adapter.
+    """
+    tensors = {current_name(old): tensor for old, tensor in weights.items()}
+    plain = {new: _plain_name(new, name) for new in tensors}
+    other = [new for new, found in plain.items() if not found]
+    if other or len(set(plain.values())) != len(weights) or not weights:
+        subject = f"{other[0]} is" if other else f"{len(weights)} tensors are"
+        raise InputError(
+            f"{source}: {subject} not a part of a bottleneck adapter '{name}', its name in "
+            f"{ADAPTER_FILES[0]}; name a folder with one such adapter"
+        )
+    return tensors
 
 
 def read_adapters(
@@ -146,16 +167,19 @@ def read_adapters(
 def adapter_description(folder: Path) -> dict[str, Any]:
     """The content of adapter_config.json, in AdapterHub's format."""
     path = folder / ADAPTER_FILES[0]
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if {"name", "config", "hidden_size"} <= set(description):
-            return dict(description)
-    except (ValueError, TypeError):
-        pass
-    raise InputError(
-        f"{path} does not describe an adapter (name, config, hidden_size); name a folder "
-        "saved by `adapters`"
-    )
+    description = read_json(path)
+    keys = {"name", "config", "hidden_size"}
+    if not isinstance(description, dict) or not keys <= set(description):
+        raise InputError(
+            f"{path} does not describe an adapter (name, config, hidden_size); name a folder "
+            "saved by `adapters`"
+        )
+    name = description["name"]
+    if not isinstance(name, str) or not name:
+        raise InputError(
+            f"{path}: 'name' is {json.dumps(name)}; write the name that the adapter's tensors have"
+        )
+    return description
 
 
 def save_adapter(model: PreTrainedModel, name: str, folder: Path, *, with_head: bool) -> None:

@@ -23,9 +23,9 @@ from langarith.data.readers import POINTER
 from langarith.errors import InputError
 from langarith.files import refuse_existing, sha256, whole_folder, write_json
 from langarith.layout import ADAPTER_FILES, HEAD_FILES
-from langarith.models.adapters import adapter_description, current_name
+from langarith.models.adapters import adapter_description, current_weights
 from langarith.models.ready_made import configuration
-from langarith.models.weights import read_tensors, refuse_non_finite
+from langarith.models.weights import read_tensors, refuse_other_numbers
 
 PICKLES = ("pytorch_adapter.bin", "pytorch_model_head.bin")
 
@@ -62,7 +62,7 @@ def convert(folder: Path, to: Path, labels: Sequence[str] = ()) -> list[str]:
             f"supported; name an adapter of {', '.join(base_models.SUPPORTED.values())}"
         )
     weights, source = _read(folder, ADAPTER_FILES[1], PICKLES[0])
-    tensors = _adapter_weights(weights, str(description["name"]), source)
+    tensors = current_weights(weights, description["name"], source)
     config = configuration(folder, tensors)
     if config.architecture is not None:
         raise InputError(
@@ -132,26 +132,9 @@ def read_pickle(path: Path) -> Tensors:
         for name, tensor in loaded.items()
     ):
         raise InputError(f"{path} does not map names to tensors; name an adapter's file")
-    refuse_non_finite(loaded, path)
+    refuse_other_numbers(loaded, path)
     # copies, because safetensors refuses tensors that share memory
     return {name: tensor.detach().clone().contiguous() for name, tensor in loaded.items()}
-
-
-def _adapter_weights(weights: Tensors, name: str, source: Path) -> Tensors:
-    """The same tensors by their current names.
-
-    Raises:
-        InputError: a tensor is not a part of the adapter.
-    """
-    tensors = {current_name(old): tensor for old, tensor in weights.items()}
-    other = [n for n in tensors if f"adapters.{name}." not in n]
-    if other or len(tensors) != len(weights) or not tensors:
-        subject = f"{other[0]} is" if other else f"{len(weights)} tensors are"
-        raise InputError(
-            f"{source}: {subject} not a part of a bottleneck adapter '{name}', its name in "
-            f"{ADAPTER_FILES[0]}; name a folder with one such adapter"
-        )
-    return tensors
 
 
 def _current_description(description: Mapping[str, Any], config: Any) -> dict[str, Any]:

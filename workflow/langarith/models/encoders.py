@@ -20,7 +20,7 @@ from transformers.models.xlm_roberta import XLMRobertaConfig, XLMRobertaForMaske
 from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import whole_folder
-from langarith.models.weights import refuse_non_finite
+from langarith.models.weights import refuse_other_numbers
 
 # If it is installed, transformers imports scikit-learn (2 s) only for assisted text generation.
 transformers.utils.import_utils._sklearn_available = False
@@ -202,7 +202,7 @@ def _load(auto: Any, folder: Path, *, head_needed: bool = True) -> PreTrainedMod
                 f"{folder}: model.safetensors {verb} {', '.join(sorted(names)[:3])}{more}; name a "
                 "base model whose weights, with the masked-LM head, fit its config.json"
             )
-    refuse_non_finite(dict(model.named_parameters()), folder / "model.safetensors")
+    refuse_other_numbers(dict(model.named_parameters()), folder / "model.safetensors")
     return model
 
 

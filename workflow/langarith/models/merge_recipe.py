@@ -6,6 +6,7 @@ it is imported, so files of the hub are downloaded before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from pydantic import (
 from langarith import layout, merging
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
-from langarith.operands import Point, parse_point
+from langarith.operands import Point, parse_point, point_text
 from langarith.study import loading, mistakes
 from langarith.study.blocks import License, LocalPath, Seed, Strict, adapter_place, hub_adapter
 
@@ -36,12 +37,16 @@ AdapterPath = Annotated[str, AfterValidator(adapter_place)]
 def _numbers(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return value
+    shown = mistakes.short_text(value)
     try:
-        return parse_point(value)
-    except ValueError as error:
-        raise ValueError(f"'{value}' is neither a number nor a list of numbers") from error
+        point = parse_point(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{shown} is neither a number nor a list of numbers; write 0.65 or [0.5, 0.3]"
+        ) from error
+    if not all(map(math.isfinite, point)):
+        raise ValueError(f"{shown} is no finite number; write one")
+    return point
 
 
 class Parameters(Strict):
@@ -128,20 +133,17 @@ class MergeRecipe(Strict):
                     "operands"
                 )
             return
-        wanted = numbers(method, len(weights))
         if all(weight is None for weight in weights):
             if point is None:
                 raise ValueError("give parameters.lambda, or the weight of every operand")
-            if len(point) != wanted:
-                raise ValueError(
-                    f"parameters.lambda: {self.method} of {len(weights)} operands needs {wanted} "
-                    f"number{'s' if wanted > 1 else ''}, not {len(point)}"
-                )
+            if problem := point_problem(method, len(weights), point):
+                raise ValueError(f"parameters.lambda: {problem}")
             return
         if point is not None:
             raise ValueError(
                 "parameters.lambda and the weights of operands mean the same; give only one of them"
             )
+        wanted = numbers(method, len(weights))
         # if λ ranges from one operand to the other, it is the weight of the first
         if method.ends != (0.0, 1.0) or wanted != len(weights) - 1:
             raise ValueError(
@@ -150,6 +152,9 @@ class MergeRecipe(Strict):
             )
         if None in weights:
             raise ValueError(f"operand {weights.index(None) + 1} has no weight; give all or none")
+        for number, weight in enumerate(weights, 1):
+            if problem := method.misfit(weight or 0.0):
+                raise ValueError(f"the weight of operand {number}: {problem}")
         total = sum(weight for weight in weights if weight is not None)
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the weights sum to {total:g} instead of 1; correct them")
@@ -167,6 +172,29 @@ class MergeRecipe(Strict):
 def numbers(method: merging.Method, operands: int) -> int:
     """The number of numbers in a point of a method, for a number of operands."""
     return len(method.points([0.0], operands)[0])
+
+
+def point_problem(method: merging.Method, operands: int, point: Point) -> str | None:
+    """Why a point is none of a method for a number of operands, and the fix; None if it is one."""
+    if not method.takes(operands):
+        return f"{method.name} does not merge {operands} operand{'s' if operands > 1 else ''}"
+    if method.only_point(operands) is not None:
+        return None
+    wanted = numbers(method, operands)
+    if len(point) != wanted:
+        example = point_text((1 / (wanted + 1),) * wanted)
+        return (
+            f"{method.name} of {operands} operands needs {wanted} "
+            f"number{'s' if wanted > 1 else ''}, not {len(point)}; write for example {example}"
+        )
+    if problem := next(filter(None, map(method.misfit, point)), None):
+        return problem
+    if method.ends and wanted == operands - 1 and sum(point) > 1.0 + 1e-9:
+        return (
+            f"the weights sum to {sum(point):g}, which leaves less than 0 for the last operand; "
+            "take smaller ones"
+        )
+    return None
 
 
 def read(path: Path) -> MergeRecipe:

@@ -24,7 +24,7 @@ from langarith.models.adapters import (
 )
 from langarith.models.merge_recipe import MergeRecipe
 from langarith.models.ready_made import adapter_shape
-from langarith.models.weights import read_tensors, refuse_non_finite
+from langarith.models.weights import read_tensors, refuse_other_numbers
 from langarith.operands import point_text
 from langarith.study.blocks import hub_adapter
 
@@ -95,7 +95,7 @@ def merge(recipe: MergeRecipe) -> MergedAdapter:
         origin = read_adapter(start)
     adapters = [read_adapter(folder) for folder in folders]
     names = tuple(
-        operand.name or operand.language or str(description["name"])
+        operand.name or operand.language or description["name"]
         for operand, description in zip(recipe.operands, descriptions, strict=True)
     )
     model_names = {p: str(d.get("model_name")) for p, d in zip(paths, descriptions, strict=True)}
@@ -112,7 +112,7 @@ def merge(recipe: MergeRecipe) -> MergedAdapter:
     method = merging.get(recipe.method)
     merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed, fishers=fishers)
     tensors = merge_at(recipe.point)
-    refuse_non_finite(tensors, "the merged adapter")
+    refuse_other_numbers(tensors, "the merged adapter", "take a smaller λ")
     return MergedAdapter(
         recipe.model_copy(update={"base_model": base, "operands": operands}),
         names,

@@ -60,6 +60,8 @@ def configuration(folder: Path, tensors: Iterable[str]) -> AdapterConfig:
         activation = values.get("non_linearity")
         values = {**values, "non_linearity": ACTIVATION_RENAME.get(str(activation), activation)}
     try:
+        if not values:
+            raise ValueError("it is empty")
         config = AdapterConfig.load(values)
         if description.get("type") == "text_task" and not any("invertible" in n for n in tensors):
             config = config.replace(inv_adapter=None, inv_adapter_reduction_factor=None)

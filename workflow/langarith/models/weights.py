@@ -10,14 +10,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from langarith.errors import InputError
+from langarith.files import refusal
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file by name.
 
     Raises:
-        InputError: the file is incomplete, not safetensors, or has a value that is not finite.
+        InputError: the file cannot be opened, is incomplete or not safetensors, or has numbers that
+            cannot be merged.
     """
+    try:
+        with open(path, "rb"):  # errors of safetensors name neither the file nor the reason
+            pass
+    except OSError as error:
+        raise InputError(refusal(error) or error) from error
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -25,20 +34,29 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
             f"{path} is not a complete safetensors file ({error}); copy it again (for a git-lfs "
             "pointer, run `git lfs pull`)"
         ) from error
-    refuse_non_finite(tensors, path)
+    refuse_other_numbers(tensors, path)
     return tensors
 
 
-def refuse_non_finite(tensors: Mapping[str, torch.Tensor], where: str | Path) -> None:
-    """Refuse NaN and infinities.
+def refuse_other_numbers(
+    tensors: Mapping[str, torch.Tensor], where: str | Path, fix: str = "train or copy them again"
+) -> None:
+    """Refuse tensors that are not of floating-point numbers, NaN and infinities.
 
     Raises:
         InputError: names the first tensors that have any.
     """
-    bad = [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{where}: {name} is of type {kind}; only weights in float16, bfloat16, float32 "
+                "and float64 are read: save them as one of these"
+            )
+    bad = [name for name, t in tensors.items() if not t.isfinite().all()]
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InputError(
             f"{where}: {', '.join(bad[:3])}{more} have NaN or infinite values and "
-            "cannot be used; train or copy them again"
+            f"cannot be used; {fix}"
         )

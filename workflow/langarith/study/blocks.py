@@ -124,8 +124,11 @@ class Strict(BaseModel):
     @classmethod
     def _truth_values(cls, values: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """Truth values for numbers: pydantic would read true as 1."""
-        for name in cls.model_fields.keys() & values.keys():
-            kinds = set(re.findall(r"\w+", str(cls.model_fields[name].annotation)))
+        for field_name, field in cls.model_fields.items():
+            name = field.alias or field_name
+            if name not in values:
+                continue
+            kinds = set(re.findall(r"\w+", str(field.annotation)))
             if kinds & {"int", "float"} and "bool" not in kinds:
                 for item in _items(values[name]):
                     if isinstance(item, bool):

@@ -92,6 +92,8 @@ def _methods(study: Study) -> Iterator[str]:
                 f"lambdas.{name}: {method.title} runs from {first} to {last}; set start: {first} "
                 f"and stop: {last}"
             )
+        elif problem := method.misfit(grid.start):
+            yield f"lambdas.{name}.start: {problem}"
         points = len(method.points(grid.values(), 2))
         if points > MOST_POINTS:
             yield (

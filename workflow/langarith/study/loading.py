@@ -7,6 +7,7 @@ whole key of that one.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -119,7 +120,7 @@ def read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     chain: list[tuple[Path, dict[str, Any]]] = []
     file: Path | None = path
     while file is not None:
-        if file.resolve() in {p.resolve() for p, _ in chain}:
+        if os.path.realpath(file) in {os.path.realpath(p) for p, _ in chain}:
             raise InputError(f"{file}: 'extends' runs in a circle; remove one link")
         data = read_yaml(file, chain[-1][0] if chain else None)
         parent = data.pop("extends", None)

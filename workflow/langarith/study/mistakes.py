@@ -27,6 +27,13 @@ EXPECTED = {
 }
 """The expected value, by pydantic's type of error; {name} is a key of the error's context."""
 
+PATTERNS = {
+    "license": "the hub's identifier of a licence, such as apache-2.0",
+    "language": "letters, digits, - and _, such as sr_Latn",
+    "sha256": "64 digits of 0-9 and a-f",
+}
+"""The expected text of keys that have a pattern."""
+
 SOURCES = frozenset({"hub", "files", "pretrain", "pretrain with start", "miniature"})
 """Pydantic puts the `source` of a block before its keys: models.tiny.pretrain.vocabulary."""
 
@@ -109,6 +116,8 @@ def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
         noun = "keys" if isinstance(value, Mapping) else "entries"
         state = f"has too few {noun} ({len(value)})" if value else "is empty"
         return f"{key} {state}; give at least {context['min_length']}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} is {short_text(value)}; write {PATTERNS[key.rpartition('.')[2]]}"
     if kind in EXPECTED:
         # limits of floats are floats: 1.0
         limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
