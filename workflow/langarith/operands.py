@@ -62,8 +62,8 @@ def point_text(point: Point) -> str:
     return ",".join(map(number_text, point))
 
 
-def is_writable(number: float) -> bool:
-    """Whether :func:`point_text` writes a number exactly: it has at most two decimals."""
+def has_two_decimals(number: float) -> bool:
+    """Whether a number is written with two decimals, as in names of files of a study."""
     return abs(number * 100 - round(number * 100)) <= 1e-6
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from langarith.errors import InputError, did_you_mean
 from langarith.merging.search import Search, coarse
-from langarith.operands import Point, is_writable
+from langarith.operands import Point
 
 if TYPE_CHECKING:
     import torch
@@ -102,8 +102,6 @@ class Method:
         if not first <= number <= last:
             allowed = f"between {first:g} and {last:g}" if self.ends else f"of at least {first:g}"
             return f"{number:g} is out of range; {self.name} takes numbers {allowed}"
-        if not is_writable(number):
-            return f"{number} has more than two decimals; round it to {number:.2f}"
         return None
 
     def only_point(self, operands: int) -> Point | None:

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from langarith.operands import is_writable
+from langarith.operands import has_two_decimals
 from langarith.study.blocks import (
     Bool,
     License,
@@ -453,7 +453,7 @@ class Lambdas(Strict):
 
 def _refuse_uneven(start: float, stop: float, step: float) -> None:
     """Raise a ValueError for a grid that is not even, not written exactly, or too fine."""
-    if not all(map(is_writable, (start, stop, step))):
+    if not all(map(has_two_decimals, (start, stop, step))):
         raise ValueError("lambdas are written with two decimals; round start, stop and step")
     parts = (stop - start) / step
     if not math.isclose(parts, round(parts), abs_tol=1e-6):
