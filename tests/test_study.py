@@ -870,7 +870,9 @@ REFUSED = [
      "$NOWHERE_SET is not set"),
     ({"results_dir": ""}, "results_dir", ""),  # paths would begin at the root of the disk
     ({"budgets": {"es": ["0"]}}, "budgets.es", "'0'"),
-    ({"lambdas__tise20": {"step": 0.1}}, "lambdas", "tise20"),
+    ({"lambdas__tise20": {"step": 0.1}}, "lambdas.tise20", "unknown merge method 'tise20'"),
+    ({"lambdas__ties200": {"step": 0.1}}, "lambdas.ties200", "a number from 1 to 99, for example"),
+    ({"lambdas__ties200": {"step": 0.1}, "experiments__ties": {}}, "lambdas.ties200", "write ties"),
     ({"tasks__ner__examples": {"train": 9}}, "tasks.ner.examples", ""),  # no validation, no test
     ({"experiments__zero_shot": {"tasks": ["nli"], "targets": ["es"]}}, "experiments.zero_shot",
      ""),  # no cell is left
@@ -900,6 +902,28 @@ def test_mistake_is_refused_in_one_sentence(
     (line,) = refusal(path)
     assert line.startswith(f"{path}: {key}")
     assert says in line.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("experiment", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("key", ["tasks", "models", "targets"])
+def test_an_unknown_name_in_an_experiment_is_refused_with_its_key(
+    tmp_path: Path, experiment: str, key: str
+) -> None:
+    data = changed(experiments={experiment: {key: ["nope"]}})
+    path = write(tmp_path / "study.yaml", data)
+    lines = refusal(path)
+    named = f"{path}: experiments.{experiment}.{key}: "
+    assert any(line.startswith(named) and "'nope'" in line for line in lines)
+    assert all(line.startswith(f"{path}: experiments.{experiment}") for line in lines)
+
+
+def test_unknown_names_with_ready_made_adapters_are_refused(tmp_path: Path) -> None:
+    """The checks of ready-made adapters list the cells of all experiments."""
+    data = changed(models__tiny__adapters={"fr": "a/b@main"}, experiments__zero_shot__tasks=["qa"])
+    path = write(tmp_path / "study.yaml", data)
+    assert refusal(path) == [
+        f"{path}: experiments.zero_shot.tasks: 'qa' has no entry under 'tasks' (known: ner, nli)"
+    ]
 
 
 def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:

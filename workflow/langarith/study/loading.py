@@ -154,7 +154,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
         raise InputError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     study = limits.limited(study)
-    sentences = [f"{path}: {problem}" for problem in problems(study)]
+    sentences = [f"{path}: {problem}" for problem in dict.fromkeys(problems(study))]
     if sentences:
         raise InputError("\n".join(sentences))
     return study
