@@ -756,6 +756,9 @@ REFUSED = [
     # names that must agree
     ({"languages": ["en", "es", "fr", "es"]}, "languages", "is listed twice; remove one"),
     ({"seeds": [1, 2, 1]}, "seeds", "is listed twice; remove one"),
+    ({"models__tiny__languages": ["en", "en", "es"]}, "models.tiny.languages", "'en' is listed tw"),
+    ({"experiments__sparsity": {"layers": [1, 0, 1]}}, "experiments.sparsity.layers", "'1' is lis"),
+    ({"lambdas__ties020": {"step": 0.1}}, "lambdas.ties020", "are one method; write ties20"),
     ({"related__es": "es"}, "related.es", "not related to itself; name another"),
     ({"experiments__zeroshot": {}}, "experiments", "'zeroshot' (did you mean 'zero_shot'?)"),
     ({"experiments__zero_shot": {"tasks": ["qa"]}}, "experiments.zero_shot.tasks", "'qa' has no"),

@@ -81,6 +81,9 @@ def _methods(study: Study) -> Iterator[str]:
         except InputError as error:
             yield f"lambdas.{name}: {error}"
             continue
+        plain = f"{re.sub('[0-9]+$', '', name)}{method.parameter}"
+        if method.parameter is not None and name != plain:
+            yield f"lambdas.{name}: {name} and {plain} are one method; write {plain}"
         if method.ends and (grid.start, grid.stop) != method.ends:
             first, last = (f"{end:g}" for end in method.ends)
             yield (
@@ -159,6 +162,7 @@ def _pretrained_models(study: Study) -> Iterator[str]:
         if model.source != "pretrain":
             continue
         yield from unknown_languages(study, f"models.{name}.languages", model.languages)
+        yield from repeated(f"models.{name}.languages", model.languages)
         if not isinstance(model, PretrainModel):
             continue  # its size is in the files of `start`
         for key, length in model_lengths(study, name).items():

@@ -35,6 +35,7 @@ def _names_in_experiment(study: Study, name: str, experiment: Experiment) -> Ite
                     f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
                     f"{did_you_mean(value, offered)}"
                 )
+    yield from repeated(f"experiments.{name}.layers", experiment.layers or ())
     for key in ("targets", "pool", "languages"):
         languages = getattr(experiment, key) or ()
         yield from unknown_languages(study, f"experiments.{name}.{key}", languages)
