@@ -178,6 +178,29 @@ def _pretrained_models(study: Study) -> Iterator[str]:
             )
 
 
+def _bottlenecks(study: Study) -> Iterator[str]:
+    """Adapters in base models that are trained here have at least one dimension."""
+    shapes = study.adapters
+    for name, model in study.models.items():
+        if not isinstance(model, PretrainModel):
+            continue
+        width = model.hidden_size
+        for key, most, factor in (
+            ("language.reduction_factor", width, shapes.language.reduction_factor),
+            (
+                "language.invertible_reduction_factor",
+                width // 2,
+                shapes.language.invertible_reduction_factor,
+            ),
+            ("task.reduction_factor", width, shapes.task.reduction_factor),
+        ):
+            if factor and factor > most:
+                yield (
+                    f"adapters.{key}: {factor:g} leaves no dimension of models.{name}.hidden_size "
+                    f"{width}; take at most {most}"
+                )
+
+
 def _task_types(study: Study) -> Iterator[str]:
     for name in study.tasks:
         kind = task_type(study, name)
@@ -227,14 +250,19 @@ def _windows(study: Study) -> Iterator[str]:
 
 
 def _difficulty(study: Study) -> Iterator[str]:
-    """The knobs of `difficulty` must be those of the task type."""
+    """The knobs of `difficulty` must be those of the task type: shares, or counts from 1."""
     for name, task in study.tasks.items():
         if isinstance(task, MiniatureTask) and task.difficulty:
             from langarith.data import miniature  # imported only if it is used
 
             known = miniature.knobs(task_type(study, name))
-            for knob in task.difficulty:
-                if known and knob not in known:
+            for knob, value in task.difficulty.items():
+                key = f"tasks.{name}.difficulty.{knob}"
+                if isinstance(known.get(knob), float) and value > 1:
+                    yield f"{key} is {value:g}; write a share from 0 to 1"
+                elif isinstance(known.get(knob), int) and (value < 1 or value % 1):
+                    yield f"{key} is {value:g}; write a whole number of at least 1"
+                elif known and knob not in known:
                     yield (
                         f"tasks.{name}.difficulty: {task_type(study, name)} has no knob '{knob}'"
                         f"{did_you_mean(knob, known)}"
@@ -316,6 +344,7 @@ OF_CELLS: Checks = (
 )
 
 OTHERS: Checks = (
+    _bottlenecks,
     _keys_of_other_task_types,
     _windows,
     _difficulty,
