@@ -165,11 +165,12 @@ def overrides(limit: str | None) -> dict[str, Any]:
     if limit is None:
         return {}
     try:
-        return {"limit": yaml.safe_load(limit)}
-    except yaml.YAMLError as error:
+        value = yaml.safe_load(limit)
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(
             f"--limit: '{limit}' is no limit; write small, or '{{documents: 50, steps: 10}}'"
         ) from error
+    return {"limit": limit if value is None else value}
 
 
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:

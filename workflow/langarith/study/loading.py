@@ -146,7 +146,9 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     data: dict[str, Any] = {}
     for _, part in reversed(chain):
         data |= part
-    data = {"name": path.stem} | data | dict(overrides or {})
+    # Snakemake reads the empty value of `limit=` as null, which would mean no limit
+    given = {key: "" if value is None else value for key, value in (overrides or {}).items()}
+    data = {"name": path.stem} | data | given
     try:
         study = Study.model_validate(data)
     except ValidationError as error:

@@ -29,6 +29,7 @@ EXPECTED = {
     "model_type": "a block of keys",
     "model_attributes_type": "a block of keys",
     "literal_error": "{expected}",
+    "string_pattern_mismatch": "text of the form {pattern}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
