@@ -84,9 +84,7 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     Raises:
         InputError: the same with everything that is wrong, one line each.
     """
-    loaded = loading.load(study, overrides)
-    loading.refuse_foreign_results(loaded)
-    found = check.look(loaded)
+    found = check.look(loading.load_for_run(study, overrides))
     if found.problems:
         raise InputError("\n".join(found.lines()))
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]

@@ -7,6 +7,7 @@ whole key of that one.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from langarith.errors import InputError
-from langarith.study import limits, mistakes
+from langarith.study import file_checks, limits, mistakes
 from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
 from langarith.study.resolved import read_study
@@ -228,6 +229,26 @@ def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, Any]
 def identity(study: Study) -> str:
     """The content of `study.json`: the whole resolved study, with its name first."""
     return json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def load_for_run(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """See :func:`load`; its folders must be its own, and writable.
+
+    Raises:
+        InputError: also for a folder of another study, or one that cannot be written.
+    """
+    study = load(path, overrides)
+    refuse_foreign_results(study)
+    for key in ("results_dir", "checkpoint_dir"):
+        place = getattr(study, key)
+        existing = file_checks.nearest_existing(place) if place else None
+        if existing and not os.access(existing, os.W_OK | os.X_OK):
+            within = "" if existing == Path(place) else f", since {existing} cannot"
+            raise InputError(
+                f"{key}: {place} cannot be written{within}; change its permissions, or name "
+                "another folder"
+            )
+    return study
 
 
 def refuse_foreign_results(study: Study) -> None:

@@ -531,7 +531,7 @@ class Study(Strict):
     name: str
     note: str = ""
     license: License | None = None
-    results_dir: Annotated[OwnFolder, Field(min_length=1)]
+    results_dir: OwnFolder
     checkpoint_dir: OwnFolder | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
