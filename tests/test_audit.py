@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import made_up
+from langarith import cli
 from langarith.audit import diff, explain, verify
 from langarith.errors import InputError
 from langarith.files import sha256
@@ -55,6 +56,16 @@ def test_nothing_is_wrong_with_a_finished_study(results):
     assert verdict.findings == ()
     assert (verdict.jobs, verdict.files) == (10, 18)
     assert verify.main(["verify", "results"]) == 0
+
+
+@pytest.mark.parametrize("jobs", ["-3", "0", "1.5", "all", "²"])
+@pytest.mark.parametrize("command", [["audit", "verify", "results"], ["plan", "study.yaml"]])
+def test_numbers_of_jobs_below_one_are_refused(capsys, command, jobs):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--jobs", jobs])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"argument --jobs: '{jobs}' is no count; write a whole number from 1")
 
 
 @pytest.mark.parametrize(

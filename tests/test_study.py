@@ -1233,6 +1233,25 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, says: str
     assert says in line
 
 
+def test_a_study_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", "name: " + "[" * 3000 + "]" * 3000)
+    assert refusal(path) == [f"{path}: YAML nested too deeply; correct the file"]
+
+
+def test_aliases_that_stand_for_very_many_values_are_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    path = write(tmp_path / "study.yaml", "\n".join(lines))
+    (line,) = refusal(path)
+    assert re.fullmatch(rf"{path}: [\d,]+ values if its aliases .*; use fewer, .*100,000.*", line)
+
+
+def test_an_anchor_within_itself_is_refused(tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed()).replace("models:", "models: &all", 1)
+    path = write(tmp_path / "study.yaml", text.replace("tiny:", "more: *all\n  tiny:", 1))
+    assert all(line.startswith(f"{path}: models.more") for line in refusal(path))
+
+
 @pytest.mark.parametrize("links", [["a"], ["b", "a"]])
 def test_circular_extends_is_refused(tmp_path: Path, links: list[str]) -> None:
     for here, there in zip(["a", "b"], links, strict=False):

@@ -18,7 +18,7 @@ import yaml
 from langarith.audit import merge, track
 from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download, tydiqa
-from langarith.errors import InputError
+from langarith.errors import InputError, count
 from langarith.study import loading, schema
 
 OWN_OPTIONS = {
@@ -255,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     planning = commands.add_parser("plan", help="list what would run, why and for how long")
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as for snakemake")
-    planning.add_argument("--jobs", type=int, default=2, help="cores that jobs share (2)")
+    planning.add_argument("--jobs", type=count, default=2, help="cores that jobs share (2)")
     _add_limit(planning)
     for name, (_, help_text) in OWN_OPTIONS.items():
         commands.add_parser(name, help=f"{help_text}: langarith {name} --help")

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from langarith.audit import chain, diff, explain
 from langarith.audit.lineage import RECORD, Job, Lineage, which_study
-from langarith.errors import InputError
+from langarith.errors import InputError, count
 from langarith.jobs import fingerprint
 
 UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
@@ -290,7 +290,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     verifying = commands.add_parser("verify", help="hash all files of a study and compare")
     verifying.add_argument("results", type=Path, nargs="?", default=Path("results"))
-    verifying.add_argument("--jobs", type=int, help="threads (all cores)")
+    verifying.add_argument("--jobs", type=count, help="threads (all cores)")
     verifying.add_argument("--all", action="store_true", help="name every downstream file")
     verifying.add_argument("--json", action="store_true", help="findings as JSON")
     explaining = commands.add_parser(

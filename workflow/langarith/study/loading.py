@@ -78,16 +78,41 @@ def _repeated_keys(
                 )
 
 
+MOST_VALUES = 100_000
+"""The most values of a file, with every alias written out: real studies have some hundred."""
+
+
+def _values(node: yaml.Node, counted: dict[int, int]) -> int:
+    """The number of values in a node, with every alias written out.
+
+    Args:
+        counted: the result by identity of each node.
+    """
+    if id(node) not in counted:
+        counted[id(node)] = 1  # an anchor within itself
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        inside = [part[-1] if isinstance(part, tuple) else part for part in parts]
+        counted[id(node)] = 1 + sum(_values(part, counted) for part in inside)
+    return counted[id(node)]
+
+
 def parsed_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        InputError: it is no valid YAML, or a mapping in it has a key twice.
+        InputError: it is no valid YAML, nested too deeply or too large, or a mapping in it has a
+            key twice.
     """
     try:
         loader = _StudyLoader(path.read_text(encoding="utf-8"))
         try:
             node = loader.get_single_node()
+            values = _values(node, {}) if node else 0
+            if values > MOST_VALUES:
+                raise InputError(
+                    f"{path}: {values:,} values if its aliases (*name) are written out; use fewer, "
+                    f"at most {MOST_VALUES:,} values are read"
+                )
             repeated = list(dict.fromkeys(_repeated_keys(node))) if node else []
             if repeated:
                 raise InputError("\n".join(f"{path}: {sentence}" for sentence in repeated))
@@ -96,6 +121,8 @@ def parsed_yaml(path: Path) -> Any:
             loader.dispose()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: YAML nested too deeply; correct the file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
