@@ -1206,7 +1206,17 @@ def test_budgets_are_lists(tmp_path: Path, budgets: Any) -> None:
 
 def test_missing_study_file(tmp_path: Path) -> None:
     (line,) = refusal(tmp_path / "gone.yaml")
-    assert line == f"{tmp_path}/gone.yaml: no such study file; check the path after --configfile"
+    assert line == f"{tmp_path}/gone.yaml: no such study file; check the path"
+
+
+def test_a_folder_and_a_broken_link_are_no_study(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == [f"{tmp_path}: a folder and no study; name its YAML file"]
+    link = tmp_path / "mine.yaml"
+    link.symlink_to("gone.yaml")
+    assert refusal(link) == [f"{link}: a link to gone.yaml, which is no file; correct the link"]
+    child = write(tmp_path / "child.yaml", {"extends": "."})
+    (line,) = refusal(child)
+    assert line.startswith(f"{tmp_path}: a folder and no study; correct 'extends' in {child}")
 
 
 def test_missing_extended_file_is_blamed_on_extends(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download, tydiqa
 from langarith.errors import InputError, count
 from langarith.study import loading, schema
+from langarith.study.resolved import study_of
 
 OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
@@ -49,6 +50,7 @@ examples:
 
 def results(folder: Path) -> list[str]:
     """The figures, tables and pages of a study."""
+    study_of(folder)
     lines = runs.made(folder)
     if not lines:
         raise InputError(f"{folder}: no figure or table yet; run the study first")

@@ -24,6 +24,7 @@ from langarith.errors import InputError
 from langarith.files import read_json, refuse_existing, sha256
 from langarith.models.merge_recipe import MergeOperand, MergeRecipe, Parameters, numbers
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
+from langarith.study.resolved import which_study
 
 TRAINED = "train_language_adapter"
 INITIALISED = ("initialise_adapters", "leave_out_layers")
@@ -306,7 +307,7 @@ def main(arguments: Sequence[str]) -> int:
             if not trained:
                 raise InputError(
                     f"--results {chosen.results}: no language adapter was trained there; "
-                    f"{lineage.which_study(chosen.results)}"
+                    f"{which_study(chosen.results)}"
                 )
             choice = Choice(
                 _only("model", (names["model"] for names in trained), chosen.model),

@@ -17,7 +17,7 @@ from typing import Any
 
 from langarith.errors import InputError
 from langarith.files import is_partial, read_json
-from langarith.study.resolved import read_study
+from langarith.study.resolved import study_of, which_study
 
 RECORD = "provenance.json"
 
@@ -73,11 +73,8 @@ class Lineage:
     """
 
     def __init__(self, results: Path) -> None:
-        study = results / "study.json"
-        if not study.is_file():
-            raise InputError(f"{results}: no study.json there; {which_study(results)}")
         self.results = results
-        self.study = read_study(study)
+        self.study = study_of(results)
         self.prefix = str(self.study["results_dir"]).rstrip("/")
         self.broken: dict[str, str] = {}
         self.doubled: dict[str, str] = {}
@@ -229,14 +226,6 @@ class Lineage:
                 f"{path}: no record describes it; name a file that a job of this study has made"
             )
         return job
-
-
-def which_study(folder: Path) -> str:
-    """The end of a refusal of a folder that holds no results: those below it that do."""
-    found = [str(study.parent) for study in sorted(folder.glob("*/study.json"))]
-    if found:
-        return f"name the results folder of a study: {' or '.join(found)}"
-    return "name the results folder of a study that has run"
 
 
 def is_below(name: str, folder: str) -> bool:

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from langarith.audit import chain, diff, explain
-from langarith.audit.lineage import RECORD, Job, Lineage, which_study
+from langarith.audit.lineage import RECORD, Job, Lineage
 from langarith.errors import InputError, count
 from langarith.jobs import fingerprint
+from langarith.study.resolved import which_study
 
 UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
 """Files of a results folder that describe it and are made by no job that leaves a record."""

@@ -134,7 +134,14 @@ def parsed_yaml(path: Path) -> Any:
 def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
     """One YAML mapping, or an InputError that names the file."""
     if not path.is_file():
-        where = f"'extends' in {extended_by}" if extended_by else "the path after --configfile"
+        where = f"'extends' in {extended_by}" if extended_by else "the path"
+        if path.is_dir():
+            fix = f"correct {where}" if extended_by else "name its YAML file"
+            raise InputError(f"{path}: a folder and no study; {fix}")
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: a link to {path.readlink()}, which is no file; correct the link"
+            )
         raise InputError(f"{path}: no such study file; check {where}")
     data = parsed_yaml(path)
     if not isinstance(data, dict):
