@@ -23,8 +23,7 @@ def load_study():
                 f"two studies are named ({', '.join(STUDY_FILES)}): give one, which may say "
                 "'extends: OTHER'"
             )
-        study = loading.load(STUDY_FILES[0], STUDY_OVERRIDES)
-        loading.refuse_foreign_results(study)
+        study = loading.load_for_run(STUDY_FILES[0], STUDY_OVERRIDES)
         if study.corpora.source == "miniature":
             miniature.refuse_unknown([*study.languages, *study.corpora.translations])
         choice.refuse_unfit(study, STUDY_FILES[0])

@@ -58,6 +58,16 @@ def test_nothing_is_wrong_with_a_finished_study(results):
     assert cli.main(["audit", "verify", "results"]) == 0
 
 
+@pytest.mark.parametrize("jobs", ["-3", "0", "1.5", "all", "²"])
+@pytest.mark.parametrize("command", [["audit", "verify", "results"], ["plan", "study.yaml"]])
+def test_numbers_of_jobs_below_one_are_refused(capsys, command, jobs):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--jobs", jobs])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"argument --jobs: '{jobs}' is no count; write a whole number from 1")
+
+
 @pytest.mark.parametrize(
     ("path", "downstream"),
     [
@@ -222,6 +232,40 @@ def test_a_results_folder_may_move(results, tmp_path):
     assert verify.verify(tmp_path / "results").findings == ()
 
 
+def test_files_of_a_copy_are_named_by_their_own_paths(results, capsys):
+    shutil.copytree("results", "copy")
+    one_byte(f"copy/{TABLE.removeprefix('results/')}")
+    Path("copy/evaluation/tiny/ner/es/la/en+fr/seed2/provenance.json").write_text("{}")
+    assert verify.main(["verify", "copy", "--all"]) == 1
+    output = capsys.readouterr().out
+    assert "changed    copy/tables/zero_shot.csv" in output and "results/" not in output
+    assert verify.main(["verify", "results"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("{", "valid JSON"),
+        ("[]", "keys"),
+        ("{}", "'rule'"),
+        ('{"rule": "x", "wildcards": {}, "parameters": {}}', "'inputs'"),
+        (
+            '{"rule": "x", "wildcards": {}, "parameters": {}, "inputs": {"a": {}}, "outputs": {}}',
+            "'sha256' of a",
+        ),
+    ],
+)
+def test_what_is_no_record_is_said_in_plain_words(results, text, lacks):
+    record = Path(f"{CELL.format(2)}/provenance.json")
+    record.write_text(text)
+    (finding,) = [f for f in verify.verify(results).findings if f.kind == "record"]
+    assert finding.path == str(record)
+    assert finding.why == (
+        f"not a record of a job, since it has no {lacks}; restore it, or delete it, and the job "
+        "will run again"
+    )
+
+
 def test_what_is_no_study_is_refused_in_a_sentence(tmp_path, capsys):
     assert cli.main(["audit", "verify", str(tmp_path)]) == 1
     assert "no study.json there" in capsys.readouterr().err
@@ -331,6 +375,21 @@ def test_differences_come_most_upstream_first(results, other):
     output = [line for line in diff.lines(results, other) if line[0] != " "]
     assert [line.split()[0] for line in output[:-1]] == ["data", "config", "code", "versions"]
     assert "raw/fr.txt" in output[0] and "torch: 2.13.0 | 2.14.0" in output[3]
+
+
+def test_a_deleted_record_is_named_with_its_side(results):
+    shutil.copytree("results", "b")
+    adapter = ADAPTER.format("fr", 2).removeprefix("results/")
+    Path("b", adapter).with_name("provenance.json").unlink()
+    job = "train_language_adapter tiny fr full 2"
+    assert diff.lines(results, Path("b")) == [
+        f"record    no record in b describes {adapter}",
+        "          sweep_la 2 tiny ner es en+fr",
+        "only in a: 1 train_language_adapter",
+        f"          {job}",
+        "0 of 9 jobs on both sides gave other bytes",
+    ]
+    assert diff.lines(Path("b"), results)[0] == f"record    no record in a describes {adapter}"
 
 
 def test_two_seeds_differ_in_their_seed_alone(results):

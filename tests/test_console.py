@@ -36,7 +36,8 @@ NANO = ROOT / "studies/nano.yaml"
 def study(folder: Path, text: str) -> Path:
     """A study that extends nano."""
     file = folder / "mine.yaml"
-    file.write_text(f"extends: {NANO}\nresults_dir: {folder / 'results'}\n{text}")
+    own = "" if text.startswith("results_dir") else f"results_dir: {folder / 'results'}\n"
+    file.write_text(f"extends: {NANO}\n{own}{text}")
     return file
 
 
@@ -49,11 +50,19 @@ def study(folder: Path, text: str) -> Path:
             "lambdas.la.step is 1e-09; write a number of at least 0.01",
         ),
         ("lambdas: {la: {step: .inf}}", "lambdas.la.step is '.inf'; write a number"),
-        ("lambdas: {la: {step: 0.5}, ties20: {stop: 1.0e+9, step: 0.01}}", "at most 1001"),
+        ("lambdas: {la: {step: 0.5}, ties20: {stop: 50, step: 0.01}}", "at most 1001"),
         ("name: a/b", "name: 'a/b' is no name of a file"),
         ("name: my {x}", "name: 'my {x}' is no name of a file"),
         ("name: ''", "name: '' is no name of a file"),
         ("checkpoint_dir: a/{x}", "checkpoint_dir: 'a/{x}' has braces"),
+        ("checkpoint_dir: ''", "checkpoint_dir is empty; write text"),
+        ("results_dir: ' '", "results_dir: ' ' begins or ends with a space; name a folder"),
+        ('results_dir: "a\\0b"', "results_dir: 'a\\x00b' has a NUL character"),
+        ('name: "a\\0b"', "name: 'a\\x00b' has a NUL character"),
+        (
+            'tasks: {ner: {source: files, targets: [es], train: "a\\0"}}',
+            "train: 'a\\x00' has a NUL",
+        ),
     ],
 )
 def test_what_a_study_may_not_say(tmp_path, text, sentence):
@@ -68,6 +77,29 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path, key):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match=f"{key}: .*/taken is a file; name a folder"):
         loading.load(study(tmp_path, ""), {key: str(tmp_path / "taken/below")})
+
+
+@pytest.mark.parametrize("key", ["results_dir", "checkpoint_dir"])
+@pytest.mark.parametrize(
+    ("below", "says"),
+    [
+        ("", "{0} cannot be written; change"),
+        ("/a/b", "{0}/a/b cannot be written, since {0} cannot;"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(
+    tmp_path, monkeypatch, capsys, key, below, says
+):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    file = study(tmp_path, f"{key}: {locked}{below}")
+    loading.load(file)  # to read its results
+    access = os.access  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
+    for command in ("check", "plan"):
+        assert cli.main([command, str(file)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{key}: {says.format(locked)}")
 
 
 @pytest.mark.parametrize("name", ["part{1}.txt", ".txt"])

@@ -109,6 +109,7 @@ def test_captions_say_that_a_study_is_limited(root: Path) -> None:
     ("limit", "says"),
     [
         ("tiny", "limit: 'tiny' is no limit; write small, or {steps: 10, task_steps: 150}"),
+        (None, "limit: '' is no limit; write small, or {steps: 10, task_steps: 150}"),
         (3, "limit: 3 is no limit; write small, or {steps: 10, task_steps: 150}"),
         (True, "limit: true is no limit; write small, or {steps: 10, task_steps: 150}"),
         ({"documents": 1}, "limit.documents is 1; write a number of at least 10"),
@@ -277,6 +278,17 @@ def test_the_command_takes_a_limit(file: Path, capsys: pytest.CaptureFixture[str
     assert "limit: 'large' is no limit" in capsys.readouterr().err
     assert cli.main(["check", str(file), "--limit", "{"]) == 1
     assert "--limit: '{' is no limit; write small" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "status"])
+def test_an_empty_limit_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """As of an unset variable of the shell."""
+    assert cli.main([command, str(file), "--limit", ""]) == 1
+    assert capsys.readouterr().err == (
+        f"{file}: limit: '' is no limit; write small, or {{steps: 10, task_steps: 150}}\n"
+    )
 
 
 def test_what_the_check_says_of_documents_is_of_those_that_are_read(file: Path) -> None:

@@ -238,6 +238,26 @@ def test_a_folder_without_a_run_is_one_sentence(results, tmp_path, monkeypatch):
         report(tmp_path)
 
 
+@pytest.mark.parametrize("command", ["status", "results", "audit verify"])
+def test_what_is_no_results_folder_is_refused(results, monkeypatch, capsys, command):
+    """With the results folders that are near."""
+    monkeypatch.chdir(results.parents[1])
+    put(Path("a/study.json"), '{"name": "a", "results_dir": "a"}')
+    put(Path("b-limited/study.json"), '{"name": "b-limited", "results_dir": "b-limited"}')
+    name = "name the results folder of a study"
+    for given, says in (
+        ("results", f"results: no study.json there; {name}: results/nano"),
+        ("results/non", f"results/non: no such folder; {name}: results/nano"),
+        ("results/nano/study.json", f"results/nano/study.json: a file and no folder; {name}: res"),
+        ("b", f"b: no such folder; {name}: a or b-limited"),
+    ):
+        assert cli.main([*command.split(), given]) == 1
+        assert capsys.readouterr().err.startswith(says)
+    put(results / "study.json", "{")
+    assert cli.main([*command.split(), str(results)]) == 1
+    assert capsys.readouterr().err.startswith(f"{results}/study.json does not say which study")
+
+
 def test_a_plan_that_cannot_be_read_hides_no_training(results):
     put(results / LANGUAGE.format("en") / "metrics.jsonl", '{"step": 1, "loss": 1.0}\n')
     put(results / runs.PLAN, "[]")

@@ -766,6 +766,9 @@ REFUSED = [
     # names that must agree
     ({"languages": ["en", "es", "fr", "es"]}, "languages", "is listed twice; remove one"),
     ({"seeds": [1, 2, 1]}, "seeds", "is listed twice; remove one"),
+    ({"models__tiny__languages": ["en", "en", "es"]}, "models.tiny.languages", "'en' is listed tw"),
+    ({"experiments__sparsity": {"layers": [1, 0, 1]}}, "experiments.sparsity.layers", "'1' is lis"),
+    ({"lambdas__ties020": {"step": 0.1}}, "lambdas.ties020", "are one method; write ties20"),
     ({"related__es": "es"}, "related.es", "not related to itself; name another"),
     ({"experiments__zeroshot": {}}, "experiments", "'zeroshot' (did you mean 'zero_shot'?)"),
     ({"experiments__zero_shot": {"tasks": ["qa"]}}, "experiments.zero_shot.tasks", "'qa' has no"),
@@ -795,6 +798,27 @@ REFUSED = [
     ({"adapters": {"init_seed": 2**64}}, "adapters.init_seed", "write a number below 4294967296"),
     ({"adapters": {"language": {"non_linearity": "gelux"}}}, "adapters.language.non_linearity",
      "'gelu_new'"),
+    # numbers without a meaning
+    ({"tasks__ner__examples__train": -5}, "tasks.ner.examples.train", "a number of at least 1"),
+    ({"tasks__ner__examples__test": 0}, "tasks.ner.examples.test", "is 0; write a number of at"),
+    ({"tasks__ner__difficulty": {"unseen": -1}}, "tasks.ner.difficulty.unseen", "of at least 0"),
+    ({"tasks__ner__difficulty": {"unseen": 1.5}}, "tasks.ner.difficulty.unseen",
+     "is 1.5; write a share from 0 to 1"),
+    ({"tasks__ner__type": "qa", "tasks__ner__difficulty": {"questions": 0.5}},
+     "tasks.ner.difficulty.questions", "is 0.5; write a whole number of at least 1"),
+    ({"training__task_adapter__learning_rate": 1e30}, "training.task_adapter.learning_rate",
+     "is 1e+30; write a number of at most 1"),
+    ({"training__task_adapter__weight_decay": 1e30}, "training.task_adapter.weight_decay", "100"),
+    ({"models__tiny__initializer_range": 1e30}, "models.tiny.initializer_range", "at most 1"),
+    ({"adapters": {"task": {"reduction_factor": 1e30}}}, "adapters.task.reduction_factor",
+     "is 1e+30; write a number of at most 4096"),
+    ({"adapters": {"language": {"reduction_factor": 1e-30}}}, "adapters.language.reduction_factor",
+     "is 1e-30; write a number of at least 0.1"),
+    ({"adapters": {"task": {"reduction_factor": 33}}}, "adapters.task.reduction_factor",
+     "33 leaves no dimension of models.tiny.hidden_size 32; take at most 32"),
+    ({"adapters": {"language": {"invertible_reduction_factor": 17}}},
+     "adapters.language.invertible_reduction_factor", "take at most 16"),
+    ({"lambdas__la__start": -1e308}, "lambdas.la.start", "write a number of at least -100"),
     # sources
     ({"corpora": HUB_CORPORA | {"path": "squad"}}, "corpora.path", "'squad' is no repository"),
     ({"corpora": HUB_CORPORA | {"config": "b"}}, "corpora.config", "no {language} in it"),
@@ -882,7 +906,9 @@ REFUSED = [
      "$NOWHERE_SET is not set"),
     ({"results_dir": ""}, "results_dir", ""),  # paths would begin at the root of the disk
     ({"budgets": {"es": ["0"]}}, "budgets.es", "'0'"),
-    ({"lambdas__tise20": {"step": 0.1}}, "lambdas", "tise20"),
+    ({"lambdas__tise20": {"step": 0.1}}, "lambdas.tise20", "unknown merge method 'tise20'"),
+    ({"lambdas__ties200": {"step": 0.1}}, "lambdas.ties200", "a number from 1 to 99, for example"),
+    ({"lambdas__ties200": {"step": 0.1}, "experiments__ties": {}}, "lambdas.ties200", "write ties"),
     ({"tasks__ner__examples": {"train": 9}}, "tasks.ner.examples", ""),  # no validation, no test
     ({"experiments__zero_shot": {"tasks": ["nli"], "targets": ["es"]}}, "experiments.zero_shot",
      ""),  # no cell is left
@@ -912,6 +938,28 @@ def test_mistake_is_refused_in_one_sentence(
     (line,) = refusal(path)
     assert line.startswith(f"{path}: {key}")
     assert says in line.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("experiment", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("key", ["tasks", "models", "targets"])
+def test_an_unknown_name_in_an_experiment_is_refused_with_its_key(
+    tmp_path: Path, experiment: str, key: str
+) -> None:
+    data = changed(experiments={experiment: {key: ["nope"]}})
+    path = write(tmp_path / "study.yaml", data)
+    lines = refusal(path)
+    named = f"{path}: experiments.{experiment}.{key}: "
+    assert any(line.startswith(named) and "'nope'" in line for line in lines)
+    assert all(line.startswith(f"{path}: experiments.{experiment}") for line in lines)
+
+
+def test_unknown_names_with_ready_made_adapters_are_refused(tmp_path: Path) -> None:
+    """The checks of ready-made adapters list the cells of all experiments."""
+    data = changed(models__tiny__adapters={"fr": "a/b@main"}, experiments__zero_shot__tasks=["qa"])
+    path = write(tmp_path / "study.yaml", data)
+    assert refusal(path) == [
+        f"{path}: experiments.zero_shot.tasks: 'qa' has no entry under 'tasks' (known: ner, nli)"
+    ]
 
 
 def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
@@ -1146,6 +1194,7 @@ WRONG_TYPES = [
     ("name", 3, "name: 3 is a number and no text; put it into quotes"),
     ("name", None, "name is empty; write text"),
     ("results_dir", "", "results_dir is empty; write text"),
+    ("license", "", "license is ''; write text of the form ^[a-z0-9]"),
 ]
 
 
@@ -1169,7 +1218,17 @@ def test_budgets_are_lists(tmp_path: Path, budgets: Any) -> None:
 
 def test_missing_study_file(tmp_path: Path) -> None:
     (line,) = refusal(tmp_path / "gone.yaml")
-    assert line == f"{tmp_path}/gone.yaml: no such study file; check the path after --configfile"
+    assert line == f"{tmp_path}/gone.yaml: no such study file; check the path"
+
+
+def test_a_folder_and_a_broken_link_are_no_study(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == [f"{tmp_path}: a folder and no study; name its YAML file"]
+    link = tmp_path / "mine.yaml"
+    link.symlink_to("gone.yaml")
+    assert refusal(link) == [f"{link}: a link to gone.yaml, which is no file; correct the link"]
+    child = write(tmp_path / "child.yaml", {"extends": "."})
+    (line,) = refusal(child)
+    assert line.startswith(f"{tmp_path}: a folder and no study; correct 'extends' in {child}")
 
 
 def test_missing_extended_file_is_blamed_on_extends(tmp_path: Path) -> None:
@@ -1194,6 +1253,25 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, says: str
     (line,) = refusal(path)
     assert line.startswith(f"{path}:")
     assert says in line
+
+
+def test_a_study_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", "name: " + "[" * 3000 + "]" * 3000)
+    assert refusal(path) == [f"{path}: YAML nested too deeply; correct the file"]
+
+
+def test_aliases_that_stand_for_very_many_values_are_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    path = write(tmp_path / "study.yaml", "\n".join(lines))
+    (line,) = refusal(path)
+    assert re.fullmatch(rf"{path}: [\d,]+ values if its aliases .*; use fewer, .*100,000.*", line)
+
+
+def test_an_anchor_within_itself_is_refused(tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed()).replace("models:", "models: &all", 1)
+    path = write(tmp_path / "study.yaml", text.replace("tiny:", "more: *all\n  tiny:", 1))
+    assert all(line.startswith(f"{path}: models.more") for line in refusal(path))
 
 
 @pytest.mark.parametrize("links", [["a"], ["b", "a"]])

@@ -19,10 +19,11 @@ import yaml
 from langarith.audit import merge, track
 from langarith.cluster import check, doctor, plan, runs, status
 from langarith.data import hub, hub_download, tydiqa
-from langarith.errors import InputError
+from langarith.errors import InputError, count
 from langarith.files import refusal
 from langarith.study import loading, schema
 from langarith.study.blocks import expanded_path
+from langarith.study.resolved import study_of
 
 OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
@@ -52,6 +53,7 @@ examples:
 
 def results(folder: Path) -> list[str]:
     """The figures, tables and pages of a study."""
+    study_of(folder)
     lines = runs.made(folder)
     if not lines:
         raise InputError(f"{folder}: no figure or table yet; run the study first")
@@ -87,9 +89,7 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     Raises:
         InputError: the same with everything that is wrong, one line each.
     """
-    loaded = loading.load(study, overrides)
-    loading.refuse_foreign_results(loaded)
-    found = check.look(loaded)
+    found = check.look(loading.load_for_run(study, overrides))
     if found.problems:
         raise InputError("\n".join(found.lines()))
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
@@ -168,11 +168,12 @@ def overrides(limit: str | None) -> dict[str, Any]:
     if limit is None:
         return {}
     try:
-        return {"limit": yaml.safe_load(limit)}
-    except yaml.YAMLError as error:
+        value = yaml.safe_load(limit)
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(
             f"--limit: '{limit}' is no limit; write small, or '{{documents: 50, steps: 10}}'"
         ) from error
+    return {"limit": limit if value is None else value}
 
 
 def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) -> int:
@@ -274,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     planning = commands.add_parser("plan", help="list what would run, why and for how long")
     planning.add_argument("study", type=Path)
     planning.add_argument("targets", nargs="*", default=["all"], help="as for snakemake")
-    planning.add_argument("--jobs", type=int, default=2, help="cores that jobs share (2)")
+    planning.add_argument("--jobs", type=count, default=2, help="cores that jobs share (2)")
     _add_limit(planning)
     for name, (_, help_text) in OWN_OPTIONS.items():
         commands.add_parser(name, help=f"{help_text}: langarith {name} --help")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,13 @@ class InputError(ValueError):
     The message is one sentence that names the file or key, states what is wrong and gives the fix.
     Scripts and the Snakefile print it without a traceback and exit with 1.
     """
+
+
+def count(text: str) -> int:
+    """A number of at least 1: the type of options of commands, as for argparse."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; write a whole number from 1")
+    return int(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -119,10 +119,14 @@ def _align(_: Lineage, left: Sequence[Job], __: Lineage, right: Sequence[Job]) -
 
 def differences(one: Lineage, a: Job, other: Lineage, b: Job) -> Iterator[tuple[str, str]]:
     """Differences that originate in two jobs of one kind: (kind, what)."""
-    for name in _own_sources(one, a) | _own_sources(other, b):
-        shas = _own_sources(one, a).get(name), _own_sources(other, b).get(name)
-        if shas[0] != shas[1]:
-            yield "data", f"{name}: {_sha(shas[0])} | {_sha(shas[1])}"
+    of_a, of_b = _own_sources(one, a), _own_sources(other, b)
+    read_a, read_b = _hashes(one, a.inputs), _hashes(other, b.inputs)
+    for name in sorted(of_a | of_b):
+        if name in read_a and name in read_b and (name in of_a) != (name in of_b):
+            # a job made it on both sides, and has left its record on one of them
+            yield "record", f"no record in {'a' if name in of_a else 'b'} describes {name}"
+        if read_a.get(name) != read_b.get(name):
+            yield "data", f"{name}: {_sha(read_a.get(name))} | {_sha(read_b.get(name))}"
     for key in dict.fromkeys([*a.wildcards, *b.wildcards]):
         if a.wildcards.get(key) != b.wildcards.get(key):
             kind = "seed" if key == "seed" else "config"
@@ -147,8 +151,8 @@ def _config(job: Job) -> dict[str, Any]:
     return {k: v for k, v in job.parameters.items() if k not in ("code", "checkpoints")}
 
 
-def _own_sources(graph: Lineage, job: Job) -> dict[str, str]:
-    return {graph.short(n): job.inputs[n]["sha256"] for n in graph.sources([job])}
+def _own_sources(graph: Lineage, job: Job) -> set[str]:
+    return {graph.short(name) for name in graph.sources([job])}
 
 
 def _unequal(a: Any, b: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

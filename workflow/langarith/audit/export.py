@@ -30,6 +30,7 @@ from langarith.models.merge_recipe import (
     point_problem,
 )
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
+from langarith.study.resolved import which_study
 
 TRAINED = "train_language_adapter"
 INITIALISED = ("initialise_adapters", "leave_out_layers")
@@ -358,7 +359,7 @@ def run(chosen: argparse.Namespace) -> int:
         if not trained:
             raise InputError(
                 f"--results {results}: no language adapter was trained there; "
-                f"{lineage.which_study(results)}"
+                f"{which_study(results)}"
             )
         model = _only("model", (names["model"] for names in trained), chosen.model)
         seeds = (names["seed"] for names in trained if names["model"] == model)

@@ -17,7 +17,7 @@ from typing import Any
 
 from langarith.errors import InputError
 from langarith.files import is_partial, read_json
-from langarith.study.resolved import read_study
+from langarith.study.resolved import study_of, which_study
 
 RECORD = "provenance.json"
 
@@ -58,7 +58,7 @@ class Job:
     @property
     def name(self) -> str:
         """`sweep_la tiny ner es en fr 1`: unique among the jobs of a study."""
-        return " ".join([self.rule, *self.wildcards.values()])
+        return " ".join([self.rule, *map(str, self.wildcards.values())])
 
 
 class Lineage:
@@ -73,11 +73,8 @@ class Lineage:
     """
 
     def __init__(self, results: Path) -> None:
-        study = results / "study.json"
-        if not study.is_file():
-            raise InputError(f"{results}: no study.json there; {which_study(results)}")
         self.results = results
-        self.study = read_study(study)
+        self.study = study_of(results)
         self.prefix = str(self.study["results_dir"]).rstrip("/")
         self.broken: dict[str, str] = {}
         self.doubled: dict[str, str] = {}
@@ -122,21 +119,26 @@ class Lineage:
     def _read(self, name: str) -> Job | None:
         try:
             record_data = read_json(self.locate(name))
-            job = Job(name, record_data)
-            files = [*job.inputs.values(), *job.outputs.values()]
-            if not job.rule or not all(file["sha256"] for file in files):
-                raise KeyError("sha256")
-        except (InputError, KeyError, TypeError, AttributeError) as error:
-            self.broken[name] = f"not a record ({type(error).__name__}: {error})"
+            lacks = _lacks(record_data)
+        except InputError:
+            lacks = "valid JSON"
+        if lacks:
+            self.broken[name] = (
+                f"not a record of a job, since it has no {lacks}; restore it, or delete it, and "
+                "the job will run again"
+            )
             return None
+        job = Job(name, record_data)
         if not any(is_below(file, name.rpartition("/")[0]) for file in job.outputs):
             self.doubled[name] = (
-                f"describes {next(iter(job.outputs), 'nothing')}, which lies elsewhere"
+                f"describes {self.shown(next(iter(job.outputs), 'no file'))}, which lies elsewhere"
             )
         for file in job.outputs:
             other = self.producer.setdefault(file, job)
             if other is not job:
-                self.doubled[name] = f"describes {file}, as {other.record} does"
+                self.doubled[name] = (
+                    f"describes {self.shown(file)}, as {self.shown(other.record)} does"
+                )
         return job
 
     def _in_order(self, jobs: list[Job]) -> list[Job]:
@@ -160,6 +162,10 @@ class Lineage:
         return sorted(jobs, key=lambda job: (depth[job], job.name))
 
     # --- names ---
+    def shown(self, name: str) -> str:
+        """The current path of a recorded file as text; outside the results as recorded."""
+        return str(self.results / self.short(name)) if is_below(name, self.prefix) else name
+
     def locate(self, name: str) -> Path:
         """The current path of a recorded file."""
         inside = is_below(name, self.prefix)
@@ -231,12 +237,20 @@ class Lineage:
         return job
 
 
-def which_study(folder: Path) -> str:
-    """The end of a refusal of a folder that holds no results: those below it that do."""
-    found = [str(study.parent) for study in sorted(folder.glob("*/study.json"))]
-    if found:
-        return f"name the results folder of a study: {' or '.join(found)}"
-    return "name the results folder of a study that has run"
+def _lacks(record: Any) -> str | None:
+    """The first part of a record that a parsed file does not have; None if it has all."""
+    if not isinstance(record, dict):
+        return "keys"
+    if not isinstance(record.get("rule"), str) or not record["rule"]:
+        return "'rule'"
+    for key in ("wildcards", "parameters", "inputs", "outputs"):
+        if not isinstance(record.get(key), dict):
+            return f"'{key}'"
+    for key in ("inputs", "outputs"):
+        for name, file in record[key].items():
+            if not (isinstance(file, dict) and isinstance(file.get("sha256"), str)):
+                return f"'sha256' of {name}"
+    return None
 
 
 def is_below(name: str, folder: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from langarith.errors import InputError, did_you_mean
 from langarith.files import refuse_existing, whole_folder
-from langarith.study.resolved import read_study
+from langarith.study.resolved import study_of
 from langarith.training import logs
 
 
@@ -47,9 +47,7 @@ def export(results: Path, tool: str, folder: Path) -> list[str]:
         raise InputError(
             f"--to {tool}: no such tool{did_you_mean(tool, TOOLS)}; use {' or '.join(TOOLS)}"
         )
-    if not (results / "study.json").is_file():
-        raise InputError(f"{results}: no study.json there; name the results folder of a study")
-    study = read_study(results / "study.json")
+    study = study_of(results)
     found = list(logs.of_study(results))
     if not found:
         raise InputError(f"{results}: no training has written a metrics log there")

@@ -13,13 +13,14 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from langarith.audit import chain, diff, explain
-from langarith.audit.lineage import RECORD, Job, Lineage, which_study
-from langarith.errors import InputError
+from langarith.audit.lineage import RECORD, Job, Lineage
+from langarith.errors import InputError, count
 from langarith.jobs import fingerprint
+from langarith.study.resolved import which_study
 
 UNRECORDED = ("study.json", "report.html", "report.zip", "crate.zip")
 """Files of a results folder that describe it and are made by no job that leaves a record."""
@@ -91,7 +92,16 @@ def verify(results: Path, workers: int | None = None, *, progress: bool = False)
         *(_stale_code(lineage) if code else ()),
         *_unrecorded(lineage),
     ]
-    return Verdict(tuple(findings), len(names), read, len(lineage.jobs), code)
+    # findings name files as records do; of a copy that would be the files of the original
+    shown = tuple(
+        replace(
+            finding,
+            path=lineage.shown(finding.path),
+            downstream=tuple(map(lineage.shown, finding.downstream)),
+        )
+        for finding in findings
+    )
+    return Verdict(shown, len(names), read, len(lineage.jobs), code)
 
 
 def _hashes(
@@ -188,8 +198,8 @@ def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Find
             changed = not maker and now[name] not in read[name]
             if recorded["sha256"] not in valid and not changed and now[name] is not None:
                 why = (
-                    f"{job.name} read {name} as {recorded['sha256'][:12]}, and it is "
-                    f"{_brief({v for v in valid if v})}"
+                    f"{job.name} read {lineage.shown(name)} as {recorded['sha256'][:12]}, "
+                    f"and it is {_brief({v for v in valid if v})}"
                 )
                 yield Finding("stale", next(iter(job.outputs)), why, _on_jobs(lineage, [job]))
 
@@ -290,7 +300,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     verifying = commands.add_parser("verify", help="hash all files of a study and compare")
     verifying.add_argument("results", type=Path, nargs="?", default=Path("results"))
-    verifying.add_argument("--jobs", type=int, help="threads (all cores)")
+    verifying.add_argument("--jobs", type=count, help="threads (all cores)")
     verifying.add_argument("--all", action="store_true", help="name every downstream file")
     verifying.add_argument("--json", action="store_true", help="findings as JSON")
     explaining = commands.add_parser(

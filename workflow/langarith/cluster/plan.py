@@ -195,7 +195,7 @@ def of_study(
         overrides: top-level keys given on the command line.
         cluster: jobs run elsewhere, those with a model on GPUs.
     """
-    read = loading.load(path, overrides)
+    read = loading.load_for_run(path, overrides)
     command = [*_snakemake(), *targets, "--cores", "1", "--configfile", str(path)]
     if overrides:
         command += ["--config", *(f"{key}={value}" for key, value in overrides.items())]

@@ -25,7 +25,8 @@ from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.progress import aligned, duration
-from langarith.study import limits, loading
+from langarith.study import loading
+from langarith.study.resolved import study_of
 from langarith.training import logs, signals
 
 DONE, RUNS, WAITS, FAILED = "done", "running", "waiting", "failed"
@@ -95,15 +96,9 @@ def report(results: Path, every: bool = False) -> Iterator[str]:
         every: all trainings, not only as many as fit on a screen.
 
     Raises:
-        InputError: no run has been there.
+        InputError: no study has run there.
     """
-    if not (results / "study.json").is_file():
-        limited = Path(limits.limited_folder(str(results)))
-        there = f"; its limited run is {limited}" if (limited / "study.json").is_file() else ""
-        raise InputError(
-            f"{results}: no study.json there; name the results folder of a study that has run"
-            f"{there}"
-        )
+    study_of(results)
     going_on = runs.goes_on(results)
     try:
         run = runs.read(results)

@@ -182,7 +182,7 @@ def point_problem(method: merging.Method, operands: int, point: Point) -> str | 
         return None
     wanted = numbers(method, operands)
     if len(point) != wanted:
-        example = point_text((1 / (wanted + 1),) * wanted)
+        example = point_text((round(1 / (wanted + 1), 2),) * wanted)
         return (
             f"{method.name} of {operands} operands needs {wanted} "
             f"number{'s' if wanted > 1 else ''}, not {len(point)}; write for example {example}"

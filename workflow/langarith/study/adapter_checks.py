@@ -10,7 +10,7 @@ from langarith.data import heads
 from langarith.errors import InputError, did_you_mean
 from langarith.layout import ADAPTER_FILES, HEAD_FILES
 from langarith.study.blocks import hub_adapter
-from langarith.study.experiments import EXPERIMENTS, cells, subtracted
+from langarith.study.experiments import all_cells, cells, subtracted
 from langarith.study.schema import Study
 from langarith.study.sources import layer_count, ready_adapter, task_type
 
@@ -119,7 +119,7 @@ def _trained_elsewhere(study: Study) -> Iterator[str]:
     """
     if not any(model.adapters or model.task_adapters for model in study.models.values()):
         return  # without the related languages, which may not be known yet
-    for name in filter(EXPERIMENTS.__contains__, study.experiments):
+    for name in study.experiments:
         merged = [
             (merging.get(cell.method), (cell.model, "language", operand.language))
             for cell in cells(study, name)
@@ -157,7 +157,7 @@ def _seeds_without_training(study: Study) -> Iterator[str]:
     """Several seeds if no number depends on them: they would all give the same numbers."""
     if len(study.seeds) < 2 or not all(m.task_adapters for m in study.models.values()):
         return
-    needed = [c for n in study.experiments if n in EXPERIMENTS for c in cells(study, n)]
+    needed = all_cells(study)
     trained = [
         cell
         for cell in needed
@@ -175,6 +175,10 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _left_out_layers,
     _language_adapters,
     _task_adapters,
+)
+
+OF_CELLS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _trained_elsewhere,
     _seeds_without_training,
 )
+"""Checks that list the cells of the study: its names must be right."""

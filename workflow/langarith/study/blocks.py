@@ -72,15 +72,17 @@ LocalPath = Annotated[str, AfterValidator(expanded_path)]
 """A path on this machine, in which `~` and `$VARIABLE` are expanded."""
 
 
-def _without_braces(path: str) -> str:
+def _own_folder(path: str) -> str:
     if set(path) & set("{}"):
         raise ValueError(
             f"'{path}' has braces, which mean placeholders; name a folder without them"
         )
+    if path != path.strip():
+        raise ValueError(f"{path!r} begins or ends with a space; name a folder without")
     return path
 
 
-OwnFolder = Annotated[LocalPath, AfterValidator(_without_braces)]
+OwnFolder = Annotated[LocalPath, AfterValidator(_own_folder), Field(min_length=1)]
 """A folder that the workflow writes to: a part of its path patterns."""
 
 
@@ -103,7 +105,7 @@ class Strict(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _known_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Refuse unknown keys and truth values for numbers, together with all other mistakes."""
+        """Refuse unknown keys and unfit values, together with all other mistakes."""
         if not isinstance(values, Mapping):
             return handler(values)
         known = {f.alias or name for name, f in cls.model_fields.items()}
@@ -112,7 +114,7 @@ class Strict(BaseModel):
             for k in values
             if k not in known
         ]
-        errors = [*unknown, *cls._truth_values(values)]
+        errors = [*unknown, *cls._unfit_values(values)]
         if not errors:
             return handler(values)
         try:
@@ -122,18 +124,20 @@ class Strict(BaseModel):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
     @classmethod
-    def _truth_values(cls, values: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """Truth values for numbers: pydantic would read true as 1."""
+    def _unfit_values(cls, values: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """Truth values for numbers, which pydantic would read as 1 and 0, and NUL characters."""
         for field_name, field in cls.model_fields.items():
             name = field.alias or field_name
-            if name not in values:
-                continue
             kinds = set(re.findall(r"\w+", str(field.annotation)))
-            if kinds & {"int", "float"} and "bool" not in kinds:
-                for item in _items(values[name]):
-                    if isinstance(item, bool):
-                        sentence = f"{str(item).lower()} is a truth value; write a number"
-                        yield InitErrorDetails(type=_refused(sentence), loc=(name,), input=item)
+            numbers = kinds & {"int", "float"} and "bool" not in kinds
+            for item in _items(values.get(name)):
+                if numbers and isinstance(item, bool):
+                    sentence = f"{str(item).lower()} is a truth value; write a number"
+                elif isinstance(item, str) and "\0" in item:
+                    sentence = f"{item!r} has a NUL character, which no path may have; remove it"
+                else:
+                    continue
+                yield InitErrorDetails(type=_refused(sentence), loc=(name,), input=item)
 
     @classmethod
     def _refusal(cls, key: str, known: set[str]) -> str:

@@ -1,14 +1,13 @@
 """Checks across keys of a study: names and files that must agree with each other.
 
-Each check yields one sentence for each mistake of its kind; `CHECKS` lists them in their order.
+Each check yields one sentence for each mistake of its kind. `NAMES`, `OF_CELLS` and `OTHERS` list
+them in their order.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from langarith import merging, tasks
 from langarith.data import readers
@@ -16,11 +15,16 @@ from langarith.errors import InputError, did_you_mean
 from langarith.layout import LANGUAGE, NAME
 from langarith.merging.search import COARSE
 from langarith.operands import budget_tokens
-from langarith.study import adapter_checks, checks_of_vectors, file_checks, pool
-from langarith.study.experiments import EXPERIMENTS
-from langarith.study.grid import other_methods, places
+from langarith.study import (
+    adapter_checks,
+    checks_of_vectors,
+    experiment_checks,
+    file_checks,
+    pool,
+)
+from langarith.study.grid import places
+from langarith.study.mistakes import repeated, unknown_languages
 from langarith.study.schema import (
-    Experiment,
     FilesCorpora,
     FilesTask,
     HubTask,
@@ -33,33 +37,24 @@ from langarith.study.sources import corpus_files, model_lengths, shard_name, tas
 
 def problems(study: Study) -> Iterator[str]:
     """Every mistake that involves more than one key, one sentence each."""
-    for check in CHECKS:
-        yield from check(study)
-
-
-def _unknown(study: Study, key: str, languages: Iterable[str]) -> Iterator[str]:
-    known = set(study.languages)
-    for language in languages:
-        if language not in known:
-            hint = did_you_mean(language, known)
-            yield f"{key}: language '{language}' is not in 'languages'{hint}"
-
-
-def _repeated(key: str, values: Sequence[Any]) -> Iterator[str]:
-    for value, count in Counter(values).items():
-        if count > 1:
-            yield f"{key}: '{value}' is listed twice; remove one"
+    wrong_names = [sentence for check in NAMES for sentence in check(study)]
+    yield from wrong_names
+    for check in OTHERS if wrong_names else (*OF_CELLS, *OTHERS):
+        try:
+            yield from check(study)
+        except InputError as error:  # cells without the related languages that they need
+            yield str(error)
 
 
 def _languages(study: Study) -> Iterator[str]:
-    yield from _repeated("languages", study.languages)
+    yield from repeated("languages", study.languages)
     for language in study.languages:
         if not re.fullmatch(LANGUAGE, language):
             yield (
                 f"languages: '{language}' is no language code; begin it with a letter and use "
                 "letters, digits, - and _ (zh-Hant, sr_Latn)"
             )
-    yield from _unknown(study, "task_language", [study.task_language])
+    yield from unknown_languages(study, "task_language", [study.task_language])
 
 
 def _names(study: Study) -> Iterator[str]:
@@ -84,8 +79,11 @@ def _methods(study: Study) -> Iterator[str]:
         try:
             method = merging.get(name)
         except InputError as error:
-            yield f"lambdas: {error}"
+            yield f"lambdas.{name}: {error}"
             continue
+        plain = f"{re.sub('[0-9]+$', '', name)}{method.parameter}"
+        if method.parameter is not None and name != plain:
+            yield f"lambdas.{name}: {name} and {plain} are one method; write {plain}"
         if method.ends and (grid.start, grid.stop) != method.ends:
             first, last = (f"{end:g}" for end in method.ends)
             yield (
@@ -122,25 +120,21 @@ def _lambdas_of_la(study: Study) -> Iterator[str]:
 
 
 def _seeds(study: Study) -> Iterator[str]:
-    yield from _repeated("seeds", study.seeds)
+    yield from repeated("seeds", study.seeds)
 
 
 def _related(study: Study) -> Iterator[str]:
     for target, related in study.related.items():
-        yield from _unknown(study, "related", [target])
-        yield from _unknown(study, f"related.{target}", [related])
+        yield from unknown_languages(study, "related", [target])
+        yield from unknown_languages(study, f"related.{target}", [related])
         if target == related:
             yield f"related.{target}: a language is not related to itself; name another"
 
 
 def _related_to_task_language(study: Study) -> Iterator[str]:
     """Experiments that merge the task language with the related one need two languages."""
-    merged = [
-        name
-        for name in ("zero_shot", "lambda_impact", "ties", "methods", "pool", "label_free")
-        if name in study.experiments
-        and set(study.experiments[name].tasks or ()) <= set(study.tasks)
-    ]
+    merging_it = ("zero_shot", "lambda_impact", "ties", "methods", "pool", "label_free")
+    merged = [name for name in merging_it if name in study.experiments]
     for target, related in study.related.items():
         for name in merged:
             if related == study.task_language and any(
@@ -154,11 +148,11 @@ def _related_to_task_language(study: Study) -> Iterator[str]:
 
 
 def _budgets(study: Study) -> Iterator[str]:
-    yield from _unknown(study, "budgets", study.budgets)
+    yield from unknown_languages(study, "budgets", study.budgets)
     for language, budgets in study.budgets.items():
         key = f"budgets.{language}"
         written: dict[int | None, str] = {}
-        yield from _repeated(key, budgets)
+        yield from repeated(key, budgets)
         for budget in budgets:
             try:
                 first = written.setdefault(budget_tokens(budget), budget)
@@ -174,7 +168,8 @@ def _pretrained_models(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if model.source != "pretrain":
             continue
-        yield from _unknown(study, f"models.{name}.languages", model.languages)
+        yield from unknown_languages(study, f"models.{name}.languages", model.languages)
+        yield from repeated(f"models.{name}.languages", model.languages)
         if not isinstance(model, PretrainModel):
             continue  # its size is in the files of `start`
         for key, length in model_lengths(study, name).items():
@@ -188,6 +183,29 @@ def _pretrained_models(study: Study) -> Iterator[str]:
                 f"models.{name}.attention_heads: {model.attention_heads} does not divide "
                 f"hidden_size {model.hidden_size}"
             )
+
+
+def _bottlenecks(study: Study) -> Iterator[str]:
+    """Adapters in base models that are trained here have at least one dimension."""
+    shapes = study.adapters
+    for name, model in study.models.items():
+        if not isinstance(model, PretrainModel):
+            continue
+        width = model.hidden_size
+        for key, most, factor in (
+            ("language.reduction_factor", width, shapes.language.reduction_factor),
+            (
+                "language.invertible_reduction_factor",
+                width // 2,
+                shapes.language.invertible_reduction_factor,
+            ),
+            ("task.reduction_factor", width, shapes.task.reduction_factor),
+        ):
+            if factor and factor > most:
+                yield (
+                    f"adapters.{key}: {factor:g} leaves no dimension of models.{name}.hidden_size "
+                    f"{width}; take at most {most}"
+                )
 
 
 def _task_types(study: Study) -> Iterator[str]:
@@ -239,14 +257,19 @@ def _windows(study: Study) -> Iterator[str]:
 
 
 def _difficulty(study: Study) -> Iterator[str]:
-    """The knobs of `difficulty` must be those of the task type."""
+    """The knobs of `difficulty` must be those of the task type: shares, or counts from 1."""
     for name, task in study.tasks.items():
         if isinstance(task, MiniatureTask) and task.difficulty:
             from langarith.data import miniature  # imported only if it is used
 
             known = miniature.knobs(task_type(study, name))
-            for knob in task.difficulty:
-                if known and knob not in known:
+            for knob, value in task.difficulty.items():
+                key = f"tasks.{name}.difficulty.{knob}"
+                if isinstance(known.get(knob), float) and value > 1:
+                    yield f"{key} is {value:g}; write a share from 0 to 1"
+                elif isinstance(known.get(knob), int) and (value < 1 or value % 1):
+                    yield f"{key} is {value:g}; write a whole number of at least 1"
+                elif known and knob not in known:
                     yield (
                         f"tasks.{name}.difficulty: {task_type(study, name)} has no knob '{knob}'"
                         f"{did_you_mean(knob, known)}"
@@ -255,8 +278,8 @@ def _difficulty(study: Study) -> Iterator[str]:
 
 def _targets(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
-        yield from _unknown(study, f"tasks.{name}.targets", task.targets)
-        yield from _repeated(f"tasks.{name}.targets", task.targets)
+        yield from unknown_languages(study, f"tasks.{name}.targets", task.targets)
+        yield from repeated(f"tasks.{name}.targets", task.targets)
 
 
 def _files_of_one_language(study: Study) -> Iterator[str]:
@@ -302,71 +325,9 @@ def _text_column(study: Study) -> Iterator[str]:
             yield "corpora.text_column: .txt files have no columns; remove it"
 
 
-def _experiments(study: Study) -> Iterator[str]:
-    for name, experiment in study.experiments.items():
-        yield from _names_in_experiment(study, name, experiment)
-        if name in EXPERIMENTS:
-            yield from _keys_of_experiment(name, experiment)
-            yield from _needs_of_experiment(study, name, experiment)
-        else:
-            yield f"experiments: unknown experiment '{name}'{did_you_mean(name, EXPERIMENTS)}"
+Checks = tuple[Callable[[Study], Iterator[str]], ...]
 
-
-def _names_in_experiment(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
-    """Models, tasks and languages that an experiment names must be in the study, each once."""
-    for key, chosen, offered in (
-        ("models", experiment.models, set(study.models)),
-        ("tasks", experiment.tasks, set(study.tasks)),
-    ):
-        yield from _repeated(f"experiments.{name}.{key}", chosen or ())
-        for value in chosen or ():
-            if value not in offered:
-                yield (
-                    f"experiments.{name}.{key}: '{value}' has no entry under '{key}'"
-                    f"{did_you_mean(value, offered)}"
-                )
-    for key in ("targets", "pool", "languages"):
-        languages = getattr(experiment, key) or ()
-        yield from _unknown(study, f"experiments.{name}.{key}", languages)
-        yield from _repeated(f"experiments.{name}.{key}", languages)
-
-
-def _keys_of_experiment(name: str, experiment: Experiment) -> Iterator[str]:
-    known = EXPERIMENTS[name].keys
-    for key in sorted(experiment.model_fields_set - known):
-        yield (
-            f"experiments.{name}.{key}: {name} has no such key; remove it "
-            f"(known: {', '.join(sorted(known)) or 'none'})"
-        )
-
-
-def _needs_of_experiment(study: Study, name: str, experiment: Experiment) -> Iterator[str]:
-    """An experiment must have cells, and the other keys of the study that it needs."""
-    valid = set(experiment.tasks or ()) <= set(study.tasks)
-    valid = valid and set(experiment.targets or ()) <= set(study.languages)
-    if valid and "targets" in EXPERIMENTS[name].keys and not list(places(study, name)):
-        yield f"experiments.{name}: no cell is left; name targets that its tasks have"
-    elif name == "low_resource" and not set(study.budgets) & {
-        place[2] for place in places(study, name)
-    }:
-        yield (
-            "experiments.low_resource: none of its targets has budgets; add one, for example "
-            "budgets: {sw: [10k, 100k, full]}"
-        )
-    elif name in ("ties", "methods") and not other_methods(
-        study, "ties" if name == "ties" else None
-    ):
-        yield (
-            f"experiments.{name}: no method to compare in 'lambdas'; add one, for example "
-            "lambdas: {ties20: {start: 0.8, stop: 1.8, step: 0.1}}"
-        )
-    elif name == "forgetting" and valid:
-        yield from checks_of_vectors.forgetting(study)
-    elif name == "relatedness" and not experiment.pool:
-        yield "experiments.relatedness.pool is missing; list the languages to pair targets with"
-
-
-CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
+NAMES: Checks = (
     _languages,
     _names,
     _methods,
@@ -376,17 +337,27 @@ CHECKS: tuple[Callable[[Study], Iterator[str]], ...] = (
     _pretrained_models,
     _task_types,
     _targets,
+    _lambdas_of_la,
+    experiment_checks.names,
+    checks_of_vectors.quadruples,
+    pool.problems,
+)
+"""Whether the names in a study are those of something: only then can its cells be listed."""
+
+OF_CELLS: Checks = (
+    experiment_checks.needs,
+    _related_to_task_language,
+    *adapter_checks.OF_CELLS,
+)
+
+OTHERS: Checks = (
+    _bottlenecks,
     _keys_of_other_task_types,
     _windows,
     _difficulty,
     _files_of_one_language,
     _shard_names,
     _text_column,
-    _lambdas_of_la,
-    _experiments,
-    checks_of_vectors.quadruples,
-    _related_to_task_language,
-    pool.problems,
     file_checks.shards_on_hub,
     file_checks.revisions,
     *adapter_checks.CHECKS,

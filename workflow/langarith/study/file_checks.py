@@ -189,7 +189,12 @@ def folders(study: Study) -> Iterator[str]:
     for key in ("results_dir", "checkpoint_dir"):
         place = getattr(study, key)
         if place:
-            path = Path(place)
-            existing = next((p for p in (path, *path.parents) if p.exists()), path)
-            if existing.exists() and not existing.is_dir():
+            existing = nearest_existing(place)
+            if existing and not existing.is_dir():
                 yield f"{key}: {existing} is a file; name a folder"
+
+
+def nearest_existing(place: str) -> Path | None:
+    """A path, or the nearest of the folders above it that exists."""
+    path = Path(place)
+    return next((p for p in (path, *path.parents) if p.exists()), None)

@@ -14,12 +14,10 @@ from pydantic import BeforeValidator, Field
 from langarith.study.blocks import Strict
 from langarith.study.mistakes import short_text
 from langarith.study.recipes import Recipe
+from langarith.study.resolved import LIMITED
 
 if TYPE_CHECKING:
     from langarith.study.schema import CorporaSpec, ModelSpec, Split, Study, TaskSpec
-
-SUFFIX = "-limited"
-"""The suffix of the name and the folders of a limited run."""
 
 
 class Limit(Strict):
@@ -68,7 +66,7 @@ def limited(study: Study) -> Study:
     training = study.training
     return study.model_copy(
         update={
-            "name": study.name + SUFFIX,
+            "name": study.name + LIMITED,
             "note": f"{_note(limit)} {study.note}".strip(),
             "results_dir": limited_folder(study.results_dir),
             "checkpoint_dir": folder and limited_folder(folder),
@@ -106,7 +104,7 @@ def _note(limit: Limit) -> str:
 
 def limited_folder(folder: str) -> str:
     """The folder of the limited run of a study."""
-    return folder.rstrip("/") + SUFFIX
+    return folder.rstrip("/") + LIMITED
 
 
 def _corpora(corpora: CorporaSpec, limit: Limit) -> CorporaSpec:

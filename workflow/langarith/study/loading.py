@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from langarith.errors import InputError
-from langarith.study import limits, mistakes
+from langarith.study import file_checks, limits, mistakes
 from langarith.study.blocks import expanded_path
 from langarith.study.checks import problems
 from langarith.study.resolved import read_study
@@ -78,16 +78,41 @@ def _repeated_keys(
                 )
 
 
+MOST_VALUES = 100_000
+"""The most values of a file, with every alias written out: real studies have some hundred."""
+
+
+def _values(node: yaml.Node, counted: dict[int, int]) -> int:
+    """The number of values in a node, with every alias written out.
+
+    Args:
+        counted: the result by identity of each node.
+    """
+    if id(node) not in counted:
+        counted[id(node)] = 1  # an anchor within itself
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        inside = [part[-1] if isinstance(part, tuple) else part for part in parts]
+        counted[id(node)] = 1 + sum(_values(part, counted) for part in inside)
+    return counted[id(node)]
+
+
 def parsed_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        InputError: it is no valid YAML, or a mapping in it has a key twice.
+        InputError: it is no valid YAML, nested too deeply or too large, or a mapping in it has a
+            key twice.
     """
     try:
         loader = _StudyLoader(path.read_text(encoding="utf-8"))
         try:
             node = loader.get_single_node()
+            values = _values(node, {}) if node else 0
+            if values > MOST_VALUES:
+                raise InputError(
+                    f"{path}: {values:,} values if its aliases (*name) are written out; use fewer, "
+                    f"at most {MOST_VALUES:,} values are read"
+                )
             repeated = list(dict.fromkeys(_repeated_keys(node))) if node else []
             if repeated:
                 raise InputError("\n".join(f"{path}: {sentence}" for sentence in repeated))
@@ -96,6 +121,8 @@ def parsed_yaml(path: Path) -> Any:
             loader.dispose()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: YAML nested too deeply; correct the file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -107,7 +134,14 @@ def parsed_yaml(path: Path) -> Any:
 def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
     """One YAML mapping, or an InputError that names the file."""
     if not path.is_file():
-        where = f"'extends' in {extended_by}" if extended_by else "the path after --configfile"
+        where = f"'extends' in {extended_by}" if extended_by else "the path"
+        if path.is_dir():
+            fix = f"correct {where}" if extended_by else "name its YAML file"
+            raise InputError(f"{path}: a folder and no study; {fix}")
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: a link to {path.readlink()}, which is no file; correct the link"
+            )
         raise InputError(f"{path}: no such study file; check {where}")
     data = parsed_yaml(path)
     if not isinstance(data, dict):
@@ -147,7 +181,9 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
     data: dict[str, Any] = {}
     for _, part in reversed(chain):
         data |= part
-    data = {"name": path.stem} | data | dict(overrides or {})
+    # Snakemake reads the empty value of `limit=` as null, which would mean no limit
+    given = {key: "" if value is None else value for key, value in (overrides or {}).items()}
+    data = {"name": path.stem} | data | given
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
@@ -155,7 +191,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
         raise InputError("\n".join(f"{path}: {sentence}" for sentence in sentences)) from error
     study = study.model_copy(update=_with_locks(study, [p for p, _ in chain]))
     study = limits.limited(study)
-    sentences = [f"{path}: {problem}" for problem in problems(study)]
+    sentences = [f"{path}: {problem}" for problem in dict.fromkeys(problems(study))]
     if sentences:
         raise InputError("\n".join(sentences))
     return study
@@ -227,6 +263,26 @@ def _with_locks(study: Study, files: Sequence[Path]) -> dict[str, dict[str, Any]
 def identity(study: Study) -> str:
     """The content of `study.json`: the whole resolved study, with its name first."""
     return json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def load_for_run(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """See :func:`load`; its folders must be its own, and writable.
+
+    Raises:
+        InputError: also for a folder of another study, or one that cannot be written.
+    """
+    study = load(path, overrides)
+    refuse_foreign_results(study)
+    for key in ("results_dir", "checkpoint_dir"):
+        place = getattr(study, key)
+        existing = file_checks.nearest_existing(place) if place else None
+        if existing and not os.access(existing, os.W_OK | os.X_OK):
+            within = "" if existing == Path(place) else f", since {existing} cannot"
+            raise InputError(
+                f"{key}: {place} cannot be written{within}; change its permissions, or name "
+                "another folder"
+            )
+    return study
 
 
 def refuse_foreign_results(study: Study) -> None:

@@ -1,9 +1,18 @@
-"""The errors of pydantic in a study, as sentences that name the key, its value and the fix."""
+"""Sentences on mistakes in a study, which name the key, its value and the fix: pydantic's errors.
+
+Also mistakes of several keys: languages that the study does not have, values that are repeated.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from langarith.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from langarith.study.schema import Study
 
 EXPECTED = {
     "int_type": "a whole number",
@@ -20,6 +29,7 @@ EXPECTED = {
     "model_type": "a block of keys",
     "model_attributes_type": "a block of keys",
     "literal_error": "{expected}",
+    "string_pattern_mismatch": "text of the form {pattern}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
@@ -176,3 +186,19 @@ def _words(data: Any, parts: Sequence[str | int]) -> Iterator[str]:
         last = str(part)
     if last:
         yield last
+
+
+def unknown_languages(study: Study, key: str, languages: Iterable[str]) -> Iterator[str]:
+    """A sentence for each language that is not in the study."""
+    known = set(study.languages)
+    for language in languages:
+        if language not in known:
+            hint = did_you_mean(language, known)
+            yield f"{key}: language '{language}' is not in 'languages'{hint}"
+
+
+def repeated(key: str, values: Iterable[Any]) -> Iterator[str]:
+    """A sentence for each value that a list has twice."""
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"{key}: '{value}' is listed twice; remove one"

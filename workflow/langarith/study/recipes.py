@@ -20,10 +20,10 @@ class Recipe(Strict):
     epochs: int | None = Field(None, ge=1)
     batch_size: int = Field(ge=1)
     accumulation: int = Field(1, ge=1)
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)
     schedule: Literal["linear", "constant", "cosine"] = "linear"
     warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=100)
     clip: float = Field(1.0, ge=0)
     evaluate_every: int | None = Field(None, ge=1)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -102,6 +102,10 @@ NonLinearity = Literal[
 """Activations that `adapters` has by name and that have no parameters."""
 
 
+Reduction = Annotated[float, Field(ge=0.1, le=4096)]
+"""Hidden size divided by the bottleneck's size: up to the hidden size of the widest encoders."""
+
+
 class _AdapterShape(Strict):
     """A bottleneck adapter after the output block (Pfeiffer)."""
 
@@ -113,7 +117,7 @@ class TaskAdapterShape(_AdapterShape):
 
     what = "the shape of task adapters"
 
-    reduction_factor: float = Field(16.0, gt=0)
+    reduction_factor: Reduction = 16.0
 
 
 class LanguageAdapterShape(_AdapterShape):
@@ -125,8 +129,8 @@ class LanguageAdapterShape(_AdapterShape):
 
     what = "that of language adapters"
 
-    reduction_factor: float = Field(2.0, gt=0)
-    invertible_reduction_factor: float | None = Field(2.0, gt=0)
+    reduction_factor: Reduction = 2.0
+    invertible_reduction_factor: Reduction | None = 2.0
     leave_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
     @field_validator("leave_out")

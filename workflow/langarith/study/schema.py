@@ -94,7 +94,7 @@ class PretrainModel(_Model):
     intermediate_size: int = Field(1024, ge=8)
     max_length: int = Field(512, ge=16)
     dropout: float = Field(0.1, ge=0, lt=1)
-    initializer_range: float = Field(0.02, gt=0)
+    initializer_range: float = Field(0.02, gt=0, le=1)
     seed: Seed = 0
     training: LanguageModelRecipe = LanguageModelRecipe(
         steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, chunk_length=128
@@ -384,8 +384,8 @@ class MiniatureTask(_Task):
     tags: ClassVar[str] = "iob2"
 
     source: Literal["miniature"]
-    difficulty: dict[str, float] = {}
-    examples: dict[Split, int]
+    difficulty: dict[str, Annotated[float, Field(ge=0)]] = {}
+    examples: Examples
 
     @field_validator("examples")
     @classmethod
@@ -395,7 +395,7 @@ class MiniatureTask(_Task):
             raise ValueError(f"no number for {', '.join(sorted(missing))}; give all three splits")
         return value
 
-    @field_validator("examples", "difficulty", mode="after")
+    @field_validator("difficulty", mode="after")
     @classmethod
     def _sorted_by_key(cls, value: dict[str, Any]) -> dict[str, Any]:
         # Snakemake compares parameters as text: the order of keys in a file must not matter
@@ -425,8 +425,8 @@ class Lambdas(Strict):
     `several`: step and search for more than two operands, if they differ.
     """
 
-    start: float = 0.0
-    stop: float = 1.0
+    start: float = Field(0.0, ge=-100, le=100)
+    stop: float = Field(1.0, ge=-100, le=100)
     step: float = Field(ge=0.01)
     search: Kind = "grid"
     several: Several | None = None
@@ -532,7 +532,7 @@ class Study(Strict):
     name: str
     note: str = ""
     license: License | None = None
-    results_dir: Annotated[OwnFolder, Field(min_length=1)]
+    results_dir: OwnFolder
     checkpoint_dir: OwnFolder | None = None
     languages: list[str] = Field(min_length=2)
     task_language: str
