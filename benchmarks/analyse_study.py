@@ -219,16 +219,22 @@ def theirs(given: harness.Given) -> dict[str, Any]:
         examples = np.arange(sizes["validation"])
         best = selection.select(scores(cells[seed]["validation"], examples), 0.5)
         sides[seed] = [cells[seed]["test"][point] for point in (best, (1.0,), (0.0,))]
-    differences = []
-    for rows, shares in zip(drawn, statistics.seed_weights(len(seeds)), strict=True):
+
+    def difference(rows: np.ndarray, shares: np.ndarray) -> float:
         by_seed = [
             list(scores(dict(enumerate(sides[seed])), rows).values())  # type: ignore[arg-type]
             for seed in seeds
         ]
         merged, left, right = np.dot(shares, np.array(by_seed))
-        differences.append(merged - max(left, right))
+        return float(merged - max(left, right))
+
+    weights_of_seeds = statistics.seed_weights(len(seeds))
+    differences = [
+        difference(rows, shares) for rows, shares in zip(drawn, weights_of_seeds, strict=True)
+    ]
+    of_data = difference(np.arange(sizes["test"]), np.full(len(seeds), 1 / len(seeds)))
     gain = time.perf_counter() - start, time.process_time() - start_cpu
-    low, high = np.quantile(differences, [0.025, 0.975])
+    low, high = 2 * of_data - np.quantile(differences, [0.975, 0.025])
     wall, cpu = (price[i] * given["priced"] + gain[i] * given["gains"] for i in range(2))
     return {
         "seconds": wall,

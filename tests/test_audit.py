@@ -236,10 +236,10 @@ def test_files_of_a_copy_are_named_by_their_own_paths(results, capsys):
     shutil.copytree("results", "copy")
     one_byte(f"copy/{TABLE.removeprefix('results/')}")
     Path("copy/evaluation/tiny/ner/es/la/en+fr/seed2/provenance.json").write_text("{}")
-    assert verify.main(["verify", "copy", "--all"]) == 1
+    assert cli.main(["audit", "verify", "copy", "--all"]) == 1
     output = capsys.readouterr().out
     assert "changed    copy/tables/zero_shot.csv" in output and "results/" not in output
-    assert verify.main(["verify", "results"]) == 0
+    assert cli.main(["audit", "verify", "results"]) == 0
 
 
 @pytest.mark.parametrize(

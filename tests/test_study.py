@@ -1194,7 +1194,7 @@ WRONG_TYPES = [
     ("name", 3, "name: 3 is a number and no text; put it into quotes"),
     ("name", None, "name is empty; write text"),
     ("results_dir", "", "results_dir is empty; write text"),
-    ("license", "", "license is ''; write text of the form ^[a-z0-9]"),
+    ("license", "", "license is ''; write the hub's identifier of a licence, such as apache-2.0"),
 ]
 
 
