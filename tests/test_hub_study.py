@@ -161,7 +161,7 @@ def project(root: Path, server: HubServer, tmp_path_factory: pytest.TempPathFact
     unlocked = run(project, server, "snakemake", "fetch", "--cores", "2", "--configfile",
                    "studies/hub.yaml")  # fmt: skip
     assert unlocked.returncode == 1
-    assert "'main' is not a commit but a branch or tag" in unlocked.stdout + unlocked.stderr
+    assert "is not a commit but a branch or tag" in unlocked.stdout + unlocked.stderr
     snakemake(project, server, "lock_revisions")
     server.faults += [Fault(f"20231101.{x}/train-00000-of-00002.parquet", cut=5) for x in LANGUAGES]
     snakemake(project, server, "fetch")
