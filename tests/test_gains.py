@@ -100,6 +100,14 @@ def test_interval_is_that_of_a_plain_loop_over_paired_resamples(results: Path) -
     assert (found["low"], found["high"]) == pytest.approx(mirrored, abs=1e-3)
 
 
+def test_a_merge_that_is_one_of_the_proxies_gains_nothing(results: Path) -> None:
+    """λ = 0 is the right proxy: the gain is at most 0 in every resample."""
+    for path in results.rglob("selected.json"):
+        write_json(path, json.loads(path.read_text()) | {"selected": 0.0})
+    found = estimated(results).set_index("target").loc["es"]
+    assert found["low"] < found["gain"] < 0 and found["high"] <= 0
+
+
 def test_p_values_are_adjusted_over_the_targets(results: Path) -> None:
     found = estimated(results).set_index("target")
     plain = found.loc[["de", "es"], "p"]

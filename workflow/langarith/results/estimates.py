@@ -2,7 +2,7 @@
 
 The interval is that of a paired bootstrap (`statistics`), which resamples examples and seeds from
 `outcomes.parquet` of the cells: a percentile interval, and a basic interval for a gain over the
-best of several scores.
+best of several scores, none of which is that of the merge itself.
 """
 
 from __future__ import annotations
@@ -127,9 +127,11 @@ def _resample(
 
 def _numbers(estimated: _Estimate) -> dict[str, Any]:
     gain = float(estimated.values[0] - estimated.values[1:].max())
-    differences = estimated.resampled[0] - estimated.resampled[1:].max(axis=0)
-    several = len(estimated.values) > 2
-    interval = statistics.interval(differences, around=gain if several else None)
+    merged, others = estimated.resampled[0], estimated.resampled[1:]
+    # where λ is an end of the grid, the merge is one of the others, and no gain can exceed 0
+    itself = bool((others == merged).all(axis=1).any())
+    mirrored = len(others) > 1 and not itself
+    interval = statistics.interval(merged - others.max(axis=0), around=gain if mirrored else None)
     return {
         "gain": gain,
         "low": interval.low,
