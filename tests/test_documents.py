@@ -87,6 +87,8 @@ def test_the_readme_shows_the_library_as_the_guide_does():
 def test_every_page_is_in_the_navigation_once():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")]
+    # tables as a run wrote them, which results.md shows
+    pages = [page for page in pages if not page.startswith("results/")]
     named = re.findall(r"(\S+\.md)$", navigation, re.M)
     assert sorted(pages) == sorted(page for page in named if not page.startswith("repository/"))
 
