@@ -193,7 +193,7 @@ def answer(command: Callable[[], Sequence[str]], log: str | Path | None = None) 
 
 
 def sentence(error: InputError | OSError) -> str:
-    """What a user is told of a mistake, or of a file that cannot be read or written.
+    """The message on a mistake of the user, or on a file that cannot be read or written.
 
     Raises:
         OSError: the error itself, if it is about no file.

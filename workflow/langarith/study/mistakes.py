@@ -42,7 +42,7 @@ PATTERNS = {
     "language": "letters, digits, - and _, such as sr_Latn",
     "sha256": "64 digits of 0-9 and a-f",
 }
-"""The expected text of keys that have a pattern."""
+"""The expected text in words, by the last part of a key that has a pattern."""
 
 SOURCES = frozenset({"hub", "files", "pretrain", "pretrain with start", "miniature"})
 """Pydantic puts the `source` of a block before its keys: models.tiny.pretrain.vocabulary."""
@@ -126,12 +126,13 @@ def _sentence(  # noqa: PLR0911  one answer to each kind of mistake
         noun = "keys" if isinstance(value, Mapping) else "entries"
         state = f"has too few {noun} ({len(value)})" if value else "is empty"
         return f"{key} {state}; give at least {context['min_length']}"
-    if kind == "string_pattern_mismatch":
-        return f"{key} is {short_text(value)}; write {PATTERNS[key.rpartition('.')[2]]}"
     if kind in EXPECTED:
+        wanted = EXPECTED[kind]
+        if kind == "string_pattern_mismatch":
+            wanted = PATTERNS.get(key.rpartition(".")[2], wanted)
         # limits of floats are floats: 1.0
         limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
-        expected = EXPECTED[kind].format(**limits)
+        expected = wanted.format(**limits)
         return f"{key} is {short_text(value)}; write {expected}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
