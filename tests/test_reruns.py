@@ -6,6 +6,7 @@ finished study.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import test_workflow as workflow
 from langarith import merging, tasks
 from langarith.evaluation import selection
 from langarith.jobs import fingerprint
+from workspace import copy_project, edit, options, overlay, planned_jobs, run
 
 ROOT = Path(__file__).parents[1]
 HEAD = ("you change", "file", "edit", "rules that run again")
@@ -211,3 +213,29 @@ def test_snakemake_plans_what_the_fingerprints_say(copy: Path) -> None:
         planned = set(re.findall(r"^(\w+) +\d+$", plan, re.M)) - {"all", "total"}
         assert changed <= listed <= planned, row.what
         assert bool(planned) == bool(changed) == bool(listed), row.what
+
+
+@pytest.mark.slow
+def test_data_copied_again_rerun_nothing(root: Path, tmp_path: Path) -> None:
+    """Files newer than their results, whose content is the same; also files of more than 1 MB."""
+    project = copy_project(root, tmp_path / "project")
+    text = project / "data/raw/en.txt"
+    text.parent.mkdir(parents=True)
+    text.write_text("".join(f"Sentence {i} of the text.\n" for i in range(50_000)))
+    assert text.stat().st_size > 1_200_000
+    for language in ("es", "fr", "ru"):
+        shutil.copy(text, text.with_name(f"{language}.txt"))
+    study = overlay(
+        project,
+        "copied",
+        models={"tiny": {"source": "files", "path": "studies/miniature_base"}},
+        corpora={"source": "files", "path": "data/raw/{language}.txt"},
+    )
+    tokens = ("results/nano/tokens/tiny/en/en.arrow", *options(study))
+    assert planned_jobs(project, *tokens) == {"tokenize_shard": 1}
+    run(project, *tokens)
+    assert not planned_jobs(project, *tokens)
+    os.utime(text)
+    assert not planned_jobs(project, *tokens)
+    edit(text, "Sentence 7 ", "Sentence 8 ")
+    assert planned_jobs(project, *tokens) == {"tokenize_shard": 1}
