@@ -222,7 +222,7 @@ def print_usage():
     print(*lines, sep="\n", file=sys.stderr)
 
 
-# --- Ctrl-C on this machine ---
+# --- Ctrl-C ---
 
 INTERRUPTED = threading.Event()
 
@@ -238,6 +238,12 @@ def interrupt(*_):
     print("Interrupted: waiting for jobs to save and end (Ctrl-C again: at once)", file=sys.stderr)
     # in a thread of its own, since it waits for a lock that this one may hold
     threading.Thread(target=workflow.scheduler.exit_gracefully).start()
+
+
+def interrupt_cluster_run(*arguments):
+    """Note Ctrl-C for `onerror`, and let Snakemake cancel its jobs."""
+    INTERRUPTED.set()
+    signal.default_int_handler(*arguments)
 
 
 def is_news(record):
@@ -332,6 +338,7 @@ onstart:
             logger.addFilter(is_news)
     if slurm_executor():
         prepare_cluster(slurm_executor())
+        signal.signal(signal.SIGINT, interrupt_cluster_run)
     elif OWNS_WARM_PROCESS and workflow.local_exec and requests_gpus():
         warm.launch(os.getpid())  # while the first jobs, which need no model, run
     write_study_file()
@@ -351,6 +358,9 @@ onerror:
     if executor:
         # Ctrl-C cancels the jobs that the plugin has listed; another may just enter the queue
         shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
+        if INTERRUPTED.is_set():
+            print("Interrupted: waiting for jobs to save and end", file=sys.stderr)
+            slurm.wait_until_ended(executor.run_uuid)
         print_usage()
     if INTERRUPTED.is_set() and PLANNED:
         from langarith.cluster import status

@@ -100,6 +100,18 @@ def test_a_missing_file_is_found(results):
     assert found(results) == {("missing", ADAPTER.format("fr", 1)): cell(1) | {TABLE, FIGURE}}
 
 
+def test_a_file_that_cannot_be_read_is_said_to_be_there(results):
+    """Here it is a folder; a file without permission, which root can read, is alike."""
+    file = Path(ADAPTER.format("fr", 1))
+    file.unlink()
+    file.mkdir()
+    (finding,) = verify.verify(results).findings
+    assert (finding.kind, finding.why.partition("; ")[2]) == (
+        "missing",
+        "it is there and cannot be read",
+    )
+
+
 def test_a_deleted_record_leaves_files_of_unknown_origin(results):
     Path(f"{CELL.format(2)}/provenance.json").unlink()
     assert found(results) == {

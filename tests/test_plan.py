@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,28 @@ def test_the_speed_of_this_machine_is_measured_and_said(nano, monkeypatch):
     lines = list(plan.plan_lines([stage], 2, HERE))
     assert "1 jobs, on this CPU: about " in lines[3]
     assert "0.0 GPU-hours" in lines[3] and "'measured'" in "\n".join(lines)
+
+
+def test_the_measured_speed_is_kept_for_status_on_this_machine(nano, monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 0.1)
+    study = with_steps(nano, 20_000)
+    job = plan.Pending("train_language_adapter", f"{ADAPTER.format('es')}/provenance.json", "")
+    job = replace(job, record=f"{study.results_dir}/{job.record}")
+
+    def without_measuring() -> float | None:
+        (stage,) = plan.stages(study, [job], HERE, measure=False)
+        return stage.seconds
+
+    assert without_measuring() is None  # no plan was asked for
+    measured = adapters(study).seconds
+    assert without_measuring() == measured > 1
+    kept = Path(study.results_dir) / speed.FILE
+    monkeypatch.setattr(speed.socket, "gethostname", lambda: "another")
+    assert without_measuring() is None
+    monkeypatch.undo()
+    for other in ("{}", "[", '{"host": 1, "speeds": 2}'):
+        kept.write_text(other)
+        assert without_measuring() is None
 
 
 def test_gpus_of_a_cluster_are_assumed_and_said(nano):

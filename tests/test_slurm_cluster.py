@@ -316,8 +316,8 @@ def cancelled(project: Path) -> Interrupted:
 
 
 def ctrl_c(project: Path) -> Interrupted:
-    run = train(project)
-    until((project / LOG).is_file)
+    run = train(project, checkpoint_minutes=0)
+    until(at_step(project, 2))
     run.send_signal(signal.SIGINT)
     return Interrupted(project, output=console(run, 60), code=run.wait())
 
@@ -331,7 +331,7 @@ def interrupted(finished, tmp_path_factory) -> dict[str, Interrupted]:
         node_down: 1.5,
         memory: 1.0,
         cancelled: 6.0,
-        ctrl_c: 6.0,
+        ctrl_c: 1.5,
     }
     folder = tmp_path_factory.mktemp("interrupted")
     with ThreadPoolExecutor(len(ways)) as pool:
@@ -394,6 +394,14 @@ def test_ctrl_c_leaves_no_job_behind(interrupted):
     assert "did not end" not in found.output
     assert until(lambda: queued(found.job()) == "", 20)
     assert record_of_slurm(found.job())["JobState"] == "CANCELLED"
+
+
+def test_ctrl_c_names_the_training_that_was_saved(interrupted):
+    output = interrupted["ctrl_c"].output
+    assert "Interrupted: waiting for jobs to save and end\n" in output
+    kept = "Stopped and kept in checkpoints: language adapter fr@full, seed 1 at step "
+    assert re.search(rf"^{kept}\d+\n", output, re.M)
+    assert "To continue, run the same command\n" in output
 
 
 # --- what SLURM would not take ------------------------------------------------------------------

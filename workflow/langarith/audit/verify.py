@@ -179,7 +179,9 @@ def _files(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
                 f"read by {readers[0].rule}",
             )
         if sha is None:
-            yield Finding("missing", name, by, _on_files(lineage, [name]))
+            there = os.path.exists(lineage.locate(name))
+            why = f"{by}; it is there and cannot be read" if there else by
+            yield Finding("missing", name, why, _on_files(lineage, [name]))
         elif sha not in recorded:
             why = f"{by} as {_brief(recorded)}, now {sha[:12]}"
             yield Finding("changed", name, why, _on_files(lineage, [name]))

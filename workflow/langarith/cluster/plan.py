@@ -214,7 +214,7 @@ def stages(
 
     Args:
         measure: measure the speed of this machine for jobs like none that is recorded, some
-            seconds of computing; otherwise their time is unknown.
+            seconds of computing; otherwise that of the last plan is used, if this machine made it.
     """
     by_rule: dict[str, list[Pending]] = defaultdict(list)
     for job in jobs:
@@ -233,10 +233,14 @@ def stages(
         for w in of
         if not recorded.like(rule, w, place.device)
     ]
-    speeds = _measured(w for _, w in unrecorded) if place.here and measure else {}
-    if place.here and not measure:
-        for rule, _ in unrecorded:
-            known.pop(rule, None)
+    speeds = {}
+    if place.here:
+        file = Path(study.results_dir) / speed.FILE
+        cases = list(dict.fromkeys(_case(w) for _, w in unrecorded))
+        speeds = speed.measure_all(cases, file) if measure else speed.read(file)
+        for rule, w in unrecorded:
+            if _case(w) not in speeds:
+                known.pop(rule, None)
     planned = []
     for rule, members in by_rule.items():
         seconds, source, threads = None, "", 1
@@ -263,12 +267,6 @@ def _reasons(jobs: Iterable[Pending]) -> str:
     return ", ".join(f"{why} ({count})" for why, count in counts.items())
 
 
-def _measured(works: Iterable[work.Work]) -> dict[speed.Case, float]:
-    """Operations per second of this machine, for each kind of computing that is not recorded."""
-    cases = list(dict.fromkeys(map(_case, works)))
-    return {case: speed.measure(case, speed.SECONDS / len(cases)) for case in cases}
-
-
 def _case(of: work.Work) -> speed.Case:
     # lengths of languages differ little, and each case takes time
     length = -(-of.case.length // 16) * 16
@@ -282,7 +280,7 @@ def _time(
     if recorded:
         each = recorded.seconds / recorded.operations
         return LOAD + each * of.operations, f"{recorded.jobs} recorded"
-    if not speeds:
+    if _case(of) not in speeds:
         return LOAD + of.operations / costs.RATE, "assumed"
     beside = STEP * of.steps + SCORE * of.scored
     return LOAD + of.operations / speeds[_case(of)] + beside, "measured"

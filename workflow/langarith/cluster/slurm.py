@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -144,6 +145,17 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 def _last_line(output: str) -> str:
     return (output.strip().splitlines() or ["no answer"])[-1]
+
+
+def wait_until_ended(name: str, seconds: float = 45) -> None:
+    """Wait until the queue has no job of this name, Ctrl-C, or `seconds` have passed.
+
+    A cancelled job has 30 seconds to end, unless the site has another `KillWait`.
+    """
+    end = time.monotonic() + seconds
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() < end and _run(["squeue", "-h", "--name", name]).stdout.strip():
+            time.sleep(1)
 
 
 def refuse_account(account: str) -> None:

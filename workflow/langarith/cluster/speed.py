@@ -8,12 +8,18 @@ layer slower: by a few per cent at the width of XLM-R, by a third and more in a 
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from langarith.cluster import costs
+from langarith.errors import InputError
+from langarith.files import read_json, write_text
 from langarith.jobs import gpus
 
 if TYPE_CHECKING:
@@ -25,6 +31,9 @@ SECONDS = 2.0
 AT_ONCE = 4e9
 """Operations of one pass at most: fewer rows than a batch has do for large models."""
 
+
+FILE = "logs/speeds.json"
+"""Below the results folder: what the last plan measured, and on which machine."""
 
 VOCABULARY = 8000
 """Pieces of a measured head at most; a larger vocabulary means more masked rows instead."""
@@ -56,6 +65,32 @@ def has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def measure_all(cases: Sequence[Case], file: Path) -> dict[Case, float]:
+    """Operations per second of this machine by case, which `file` keeps for :func:`read`."""
+    speeds = {case: measure(case, SECONDS / len(cases)) for case in cases}
+    if speeds:
+        rows = [[astuple(case), value] for case, value in speeds.items()]
+        write_text(file, json.dumps({"host": socket.gethostname(), "speeds": rows}) + "\n")
+    return speeds
+
+
+def read(file: Path) -> dict[Case, float]:
+    """What :func:`measure_all` has kept on this machine; empty if there is nothing of the kind."""
+    try:
+        kept = read_json(file)
+        if kept["host"] != socket.gethostname():
+            return {}
+        return {_case(*fields): float(value) for fields, value in kept["speeds"]}
+    except (OSError, InputError, LookupError, TypeError, ValueError):
+        return {}  # of another version; the next plan writes it anew
+
+
+def _case(shape: Sequence[int], *fields: Any) -> Case:
+    layers, width, inner, pieces = shape
+    *middle, bottlenecks = fields
+    return Case((layers, width, inner, pieces), *middle, tuple(bottlenecks))
 
 
 def measure(case: Case, seconds: float) -> float:
