@@ -20,7 +20,7 @@ import test_workflow as workflow
 from langarith import merging, tasks
 from langarith.evaluation import selection
 from langarith.jobs import fingerprint
-from workspace import copy_project, edit, options, overlay, planned_jobs, run
+from workspace import copy_project, options, overlay, planned_jobs, run
 
 ROOT = Path(__file__).parents[1]
 HEAD = ("you change", "file", "edit", "rules that run again")
@@ -237,5 +237,5 @@ def test_data_copied_again_rerun_nothing(root: Path, tmp_path: Path) -> None:
     assert not planned_jobs(project, *tokens)
     os.utime(text)
     assert not planned_jobs(project, *tokens)
-    edit(text, "Sentence 7 ", "Sentence 8 ")
+    workflow.edit(text, "Sentence 7 ", "Sentence 8 ")
     assert planned_jobs(project, *tokens) == {"tokenize_shard": 1}

@@ -12,8 +12,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def measure_all(cases: Sequence[Case], file: Path) -> dict[Case, float]:
     """Operations per second of this machine by case, which `file` keeps for :func:`read`."""
     speeds = {case: measure(case, SECONDS / len(cases)) for case in cases}
     if speeds:
-        rows = [[astuple(case), value] for case, value in speeds.items()]
+        rows = [[asdict(case), value] for case, value in speeds.items()]
         write_text(file, json.dumps({"host": socket.gethostname(), "speeds": rows}) + "\n")
     return speeds
 
@@ -82,15 +82,14 @@ def read(file: Path) -> dict[Case, float]:
         kept = read_json(file)
         if kept["host"] != socket.gethostname():
             return {}
-        return {_case(*fields): float(value) for fields, value in kept["speeds"]}
+        return {_case(fields): float(value) for fields, value in kept["speeds"]}
     except (OSError, InputError, LookupError, TypeError, ValueError):
         return {}  # of another version; the next plan writes it anew
 
 
-def _case(shape: Sequence[int], *fields: Any) -> Case:
-    layers, width, inner, pieces = shape
-    *middle, bottlenecks = fields
-    return Case((layers, width, inner, pieces), *middle, tuple(bottlenecks))
+def _case(fields: Mapping[str, Any]) -> Case:
+    shape, bottlenecks = (tuple(fields[name]) for name in ("shape", "bottlenecks"))
+    return Case(**{**fields, "shape": shape, "bottlenecks": bottlenecks})
 
 
 def measure(case: Case, seconds: float) -> float:
