@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -57,9 +58,8 @@ def test_every_template_gives_a_sentence(code):
     generator = Generator(language, random.Random(0))
     for template in (*language.templates(), language.subject, language.pronoun):
         for gender in (0, 1):
-            sentence = text(
-                generator.render(template, {"person": Value("Mira Velo", "PER", gender)})
-            )
+            person = {"person": Value("Mira Velo", "PER", gender)}
+            sentence = text(generator.render(lambda _, of=template: of, person))
             assert not re.search(r"[{}|]|  ", sentence)
             assert sentence == sentence.strip()
     for name, fact in language.facts.items():
@@ -238,10 +238,46 @@ def test_text_mixes_languages_in_its_share_of_the_documents(tmp_path):
     assert any(re.search("[а-яё]", s) and re.search(r"\b[a-z]+\b", s) for s in sentences)
 
 
+def test_parts_of_a_sentence_are_from_several_languages_where_their_slots_agree():
+    """The fixed text between two slots is a part; a template with another order stays whole."""
+    english, spanish, russian = map(languages.load, ("en", "es", "ru"))
+    templates = {"en": "{person} lives in {city}.", "es": "{person} vive en {city}!",
+                 "ru": "{city} living person {person}?"}  # fmt: skip
+    values = {"person": Value("Mira Velo", "PER"), "city": Value("Berlin", "LOC")}
+    generator = Generator(english, random.Random(0), mixed=(spanish, russian))
+    made = {text(generator.render(lambda of: templates[of.code], values)) for _ in range(200)}
+    assert made == {
+        f"Mira Velo {verb} Berlin{end}" for verb in ("lives in", "vive en") for end in ".!"
+    }
+    alone = replace(generator, language=russian)
+    assert text(alone.render(lambda of: templates[of.code], values)) == (
+        "Berlin living person Mira Velo?"
+    )
+
+
 def test_text_of_one_language_does_not_depend_on_the_other_keys(tmp_path):
     assert corpus(tmp_path / "one", "fr") == corpus(
         tmp_path / "two", "fr", restated=0, translations=["ru"], mixed=0
     )
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_templates_are_in_one_order_in_all_languages(code):
+    """Texts that mix languages depend on it. Translations of a fact have the same slots."""
+    english, language = languages.load("en"), languages.load(code)
+    assert len(english.stories) == len(language.stories)
+    assert len(english.filler) == len(language.filler)
+    for name, fact in english.facts.items():
+        other = language.facts[name]
+        ours, theirs = ((f.deny, *f.ask, *f.tell) for f in (fact, other))
+        assert len(ours) == len(theirs), (code, name)
+        for one, same in zip(ours, theirs, strict=True):
+            assert slots(english, one) == slots(language, same), (code, one, same)
+
+
+def slots(language, template):
+    """The slots of a template, sorted."""
+    return sorted(re.findall(r"\{\w+\}", template.replace("{subject}", language.subject)))
 
 
 @pytest.mark.parametrize("code", CODES)

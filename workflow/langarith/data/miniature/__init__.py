@@ -56,8 +56,9 @@ def write_corpus(
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
     120 words. A share `restated` of them, of 10 to 160 words, states facts twice: half of these
     (all without `translations`) in other words, the others in a language of `translations`.
-    A share `mixed` of all rows takes half of its sentences and names from the languages of
-    `translations`: text that mixes languages has words of the same meaning in the same context.
+    A share `mixed` of all rows takes half of its sentences, of their parts and of its names from
+    the languages of `translations`: text that mixes languages has words of the same meaning in the
+    same context.
     Raises InputError for an unknown language and for more documents than can be generated.
     """
     import pyarrow as pa

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from langarith.data.miniature import world
 from langarith.data.miniature.language import SLOT, Language
@@ -22,7 +23,13 @@ DENIED, ASKED = 0.2, 0.4
 """Shares of restated facts: a denial of another value; of the others, an answer to a question."""
 
 MIXED = 0.5
-"""Share of the sentences and of the values in another language, in text that mixes languages."""
+"""Share of the sentences, of their parts and of the values in another language, in text that mixes
+languages."""
+
+_VALUE = re.compile(r"\{\w+\}")
+
+Template = Callable[[Language], str]
+"""The template of a sentence in each language: those of all languages have the same order."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,8 @@ def text(sentence: Sentence) -> str:
 @dataclass(frozen=True)
 class Generator:
     """Generates sentences in `language` with draws from `rng`. `unseen` is the share of names that
-    never occur in training text; half of the sentences and values are in a language of `mixed`."""
+    never occur in training text; half of the sentences, of their parts and of the values are in a
+    language of `mixed`."""
 
     language: Language
     rng: random.Random
@@ -165,15 +173,16 @@ class Generator:
 
     # Sentences ----------------------------------------------------------------------------
 
-    def render(self, template: str, values: Mapping[str, Value], pronoun: bool = False) -> Sentence:
+    def render(
+        self, template: Template, values: Mapping[str, Value], pronoun: bool = False
+    ) -> Sentence:
         """The template's sentence; slots that are not in `values` get random values."""
         filled = dict(values)
-        form = self.language.pronoun if pronoun else self.language.subject
-        template = template.replace("{subject}", form)
+        form = self._form(template, pronoun)
         pieces: list[Piece] = []
         end = 0
-        for match in SLOT.finditer(template):
-            pieces.append(Piece(template[end : match.start()]))
+        for match in SLOT.finditer(form):
+            pieces.append(Piece(form[end : match.start()]))
             end = match.end()
             slot = match[4] or match[1] or "person"
             if slot not in filled:
@@ -184,11 +193,30 @@ class Generator:
                 pieces.append(Piece(value.text, slot, value.tag))
             else:
                 pieces.append(Piece(match[2 + value.gender]))
-        pieces.append(Piece(template[end:]))
+        pieces.append(Piece(form[end:]))
         sentence = [piece for piece in pieces if piece.text]
         first = sentence[0].text
         sentence[0] = replace(sentence[0], text=first[0].upper() + first[1:])
         return tuple(sentence)
+
+    def _form(self, template: Template, pronoun: bool) -> str:
+        """The template in this language. In text that mixes languages, half of its parts are from
+        other languages whose templates have the same slots in the same order: words that can
+        replace each other in a sentence, so that a language model gives them like representations.
+        """
+        own, *others = (
+            template(language).replace(
+                "{subject}", language.pronoun if pronoun else language.subject
+            )
+            for language in (self.language, *self.mixed)
+        )
+        slots = _VALUE.findall(own)
+        same = [_VALUE.split(other) for other in others if _VALUE.findall(other) == slots]
+        parts = [
+            self.rng.choice(same)[i] if same and self.chance(MIXED) else part
+            for i, part in enumerate(_VALUE.split(own))
+        ]
+        return "".join(part + slot for part, slot in zip_longest(parts, slots, fillvalue=""))
 
     def _unused_value(self, slot: str, gender: int, filled: Mapping[str, Value]) -> Value:
         taken = {value.text for value in filled.values()}
@@ -218,7 +246,8 @@ class Generator:
         if value is None:
             value = self.value(relation.slot, subject.gender)
         values = {relation.about: subject, relation.slot: value}
-        return Statement(name, number, value, self.render(templates[number], values, pronoun))
+        sentence = self.render(lambda other: other.facts[name].tell[number], values, pronoun)
+        return Statement(name, number, value, sentence)
 
     def facts_about(self, kind: str, count: int) -> list[str]:
         """Names of up to `count` different relations of a kind of subject, in random order."""
@@ -229,12 +258,16 @@ class Generator:
     def filler(self) -> Sentence:
         """A sentence without names."""
         generator = self._random_language()
-        return generator.render(self.rng.choice(generator.language.filler), {})
+        return generator._filler(self.rng.randrange(len(generator.language.filler)))
+
+    def _filler(self, number: int) -> Sentence:
+        return self.render(lambda other: other.filler[number], {})
 
     def story(self) -> Sentence:
         """A sentence with several names."""
         generator = self._random_language()
-        return generator.render(self.rng.choice(generator.language.stories), {})
+        number = self.rng.randrange(len(generator.language.stories))
+        return generator.render(lambda other: other.stories[number], {})
 
     # Examples -----------------------------------------------------------------------------
 
@@ -245,7 +278,7 @@ class Generator:
         entity = None if subject else self.value(kind)
         facts = [] if entity is None else self.facts_about(kind, 10)
         sentences = [subject] if subject else []
-        filler = list(self.language.filler)
+        filler = list(range(len(self.language.filler)))
         self.rng.shuffle(filler)
         goal = self.rng.randrange(30, 100)
         while sum(len(text(s).split()) for s in sentences) < goal:
@@ -255,7 +288,7 @@ class Generator:
             elif self.chance(0.25):
                 sentences.append(self.story())
             else:
-                sentences.append(self.render(filler.pop(), {}))
+                sentences.append(self._filler(filler.pop()))
         title = entity.text if entity else text(sentences[0]).rstrip(".।")
         return title, " ".join(map(text, sentences))
 
@@ -293,15 +326,18 @@ class Generator:
 
     def _restate(self, name: str, subject: Value, value: Value, exclude: int | None) -> str:
         """The fact with a template other than `exclude`, as a statement, an answer or a denial."""
-        relation, fact = world.RELATIONS[name], self.language.facts[name]
+        relation = world.RELATIONS[name]
         values = {relation.about: subject, relation.slot: value}
         if relation.single and self.chance(DENIED):
             values[relation.slot] = self.other_value(relation.slot, value)
-            return text(self.render(fact.deny, values))
+            return text(self.render(lambda other: other.facts[name].deny, values))
         statement = text(self.fact(name, subject, value, exclude).sentence)
         if self.chance(ASKED):
-            question = text(self.render(self.rng.choice(fact.ask), {relation.about: subject}))
-            return f"{question} {statement}"
+            number = self.rng.randrange(len(self.language.facts[name].ask))
+            question = self.render(
+                lambda other: other.facts[name].ask[number], {relation.about: subject}
+            )
+            return f"{text(question)} {statement}"
         return statement
 
     def ner(
@@ -347,7 +383,7 @@ class Generator:
             value = target.value if deny else self.other_value(relation.slot, target.value)
         if deny:
             values = {relation.about: subject, relation.slot: value}
-            hypothesis = self.render(self.language.facts[name].deny, values)
+            hypothesis = self.render(lambda other: other.facts[name].deny, values)
         else:
             exclude = target.template if name == target.name else None
             hypothesis = self.fact(name, subject, value, exclude).sentence
@@ -395,4 +431,5 @@ class Generator:
         index = slots.index(relation.about if ask_who else relation.slot)
         start = offset + len(text(statement.sentence[:index]))
         values = {relation.about: subject, relation.slot: statement.value}
-        return Question(text(self.render(template, values)), statement.sentence[index].text, start)
+        question = text(self.render(lambda _: template, values))
+        return Question(question, statement.sentence[index].text, start)
