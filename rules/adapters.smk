@@ -57,6 +57,8 @@ rule train_language_adapter:
                 wildcards.model, wildcards.language, wildcards.budget
             )
         ),
+    # task adapters, and with them all sweeps, wait for the adapter of the task language
+    priority: lambda wildcards: 5 if wildcards.language == STUDY.task_language else 0
     conda:
         ENVIRONMENT
     script:
@@ -98,6 +100,7 @@ rule train_task_adapter:
     threads: lambda wildcards: sources.task_training(STUDY, wildcards.task).threads
     resources:
         **gpu_training(lambda wildcards: NEEDS.task_adapter(wildcards.model, wildcards.task)),
+    priority: 5  # every sweep of the task depends on it
     conda:
         ENVIRONMENT
     script:
