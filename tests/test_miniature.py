@@ -17,7 +17,8 @@ from langarith import tasks
 from langarith.data import miniature
 from langarith.data.miniature import language as languages
 from langarith.data.miniature import world
-from langarith.data.miniature.generator import _TOKEN, Generator, Value, text
+from langarith.data.miniature.examples import _TOKEN
+from langarith.data.miniature.generator import Generator, Value, text
 from langarith.data.miniature.scripts import SCRIPTS, spell
 from langarith.errors import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from langarith.data import hub
 from langarith.errors import did_you_mean
+from langarith.study.mistakes import short_text
 
 _HUB_ADAPTER = re.compile(r"(\w[\w.-]*/[\w.-]+)@(.+)")
 
@@ -187,3 +188,35 @@ Repository = Annotated[str, AfterValidator(_owner_and_name)]
 
 License = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 """A licence by the identifier that the hub gives it: `apache-2.0`, `cc-by-sa-4.0`."""
+
+
+class Limit(Strict):
+    """The part of a study that is run.
+
+    documents: of raw text of each language; at most a fifth of them is held out.
+    examples: of the validation and of the test data of a task; ten times as many of the
+        training data, which no λ is evaluated on and which must have all labels of both.
+    steps: of each training of a base model or language adapter.
+    task_steps: of each training of a task adapter; with fewer, scores are often 0.
+    """
+
+    documents: int = Field(200, ge=10)
+    examples: int = Field(20, ge=5)
+    steps: int = Field(10, ge=2)
+    task_steps: int = Field(150, ge=2)
+
+
+def _small(value: Any) -> Any:
+    if value == "small":
+        return {}
+    if isinstance(value, dict | Limit):
+        return value
+    raise ValueError(
+        f"{short_text(value)} is no limit; write small, or {{steps: 10, task_steps: 150}}"
+    )
+
+
+LimitSpec = Annotated[
+    Limit, BeforeValidator(_small, json_schema_input_type=Literal["small"] | Limit)
+]
+"""`small`, or numbers; missing numbers are those of `small`."""

@@ -54,7 +54,7 @@ def _languages(study: Study) -> Iterator[str]:
                 f"languages: '{language}' is no language code; begin it with a letter and use "
                 "letters, digits, - and _ (zh-Hant, sr_Latn)"
             )
-    yield from unknown_languages(study, "task_language", [study.task_language])
+    yield from unknown_languages(study.languages, "task_language", [study.task_language])
 
 
 def _names(study: Study) -> Iterator[str]:
@@ -125,8 +125,8 @@ def _seeds(study: Study) -> Iterator[str]:
 
 def _related(study: Study) -> Iterator[str]:
     for target, related in study.related.items():
-        yield from unknown_languages(study, "related", [target])
-        yield from unknown_languages(study, f"related.{target}", [related])
+        yield from unknown_languages(study.languages, "related", [target])
+        yield from unknown_languages(study.languages, f"related.{target}", [related])
         if target == related:
             yield f"related.{target}: a language is not related to itself; name another"
 
@@ -148,7 +148,7 @@ def _related_to_task_language(study: Study) -> Iterator[str]:
 
 
 def _budgets(study: Study) -> Iterator[str]:
-    yield from unknown_languages(study, "budgets", study.budgets)
+    yield from unknown_languages(study.languages, "budgets", study.budgets)
     for language, budgets in study.budgets.items():
         key = f"budgets.{language}"
         written: dict[int | None, str] = {}
@@ -168,7 +168,7 @@ def _pretrained_models(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if model.source != "pretrain":
             continue
-        yield from unknown_languages(study, f"models.{name}.languages", model.languages)
+        yield from unknown_languages(study.languages, f"models.{name}.languages", model.languages)
         yield from repeated(f"models.{name}.languages", model.languages)
         if not isinstance(model, PretrainModel):
             continue  # its size is in the files of `start`
@@ -278,7 +278,7 @@ def _difficulty(study: Study) -> Iterator[str]:
 
 def _targets(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
-        yield from unknown_languages(study, f"tasks.{name}.targets", task.targets)
+        yield from unknown_languages(study.languages, f"tasks.{name}.targets", task.targets)
         yield from repeated(f"tasks.{name}.targets", task.targets)
 
 

@@ -38,7 +38,7 @@ def _names_in_experiment(study: Study, name: str, experiment: Experiment) -> Ite
     yield from repeated(f"experiments.{name}.layers", experiment.layers or ())
     for key in ("targets", "pool", "languages"):
         languages = getattr(experiment, key) or ()
-        yield from unknown_languages(study, f"experiments.{name}.{key}", languages)
+        yield from unknown_languages(study.languages, f"experiments.{name}.{key}", languages)
         yield from repeated(f"experiments.{name}.{key}", languages)
 
 

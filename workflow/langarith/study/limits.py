@@ -7,52 +7,15 @@ study, so that no other code depends on them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import BeforeValidator, Field
-
-from langarith.study.blocks import Strict
-from langarith.study.mistakes import short_text
+from langarith.study.blocks import Limit
 from langarith.study.recipes import Recipe
 from langarith.study.resolved import LIMITED
-
-if TYPE_CHECKING:
-    from langarith.study.schema import CorporaSpec, ModelSpec, Split, Study, TaskSpec
-
-
-class Limit(Strict):
-    """The part of a study that is run.
-
-    documents: of raw text of each language; at most a fifth of them is held out.
-    examples: of the validation and of the test data of a task; `TRAINED` times as many of the
-        training data, which no λ is evaluated on and which must have all labels of both.
-    steps: of each training of a base model or language adapter.
-    task_steps: of each training of a task adapter; with fewer, scores are often 0.
-    """
-
-    documents: int = Field(200, ge=10)
-    examples: int = Field(20, ge=5)
-    steps: int = Field(10, ge=2)
-    task_steps: int = Field(150, ge=2)
-
+from langarith.study.schema import CorporaSpec, ModelSpec, Split, Study, TaskSpec
 
 TRAINED = 10
-
-
-def _small(value: Any) -> Any:
-    if value == "small":
-        return {}
-    if isinstance(value, dict | Limit):
-        return value
-    raise ValueError(
-        f"{short_text(value)} is no limit; write small, or {{steps: 10, task_steps: 150}}"
-    )
-
-
-LimitSpec = Annotated[
-    Limit, BeforeValidator(_small, json_schema_input_type=Literal["small"] | Limit)
-]
-"""`small`, or numbers; missing numbers are those of `small`."""
+"""Training examples of a task for each one that is evaluated."""
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 

@@ -6,13 +6,10 @@ Also mistakes of several keys: languages that the study does not have, values th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from langarith.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from langarith.study.schema import Study
 
 EXPECTED = {
     "int_type": "a whole number",
@@ -189,9 +186,8 @@ def _words(data: Any, parts: Sequence[str | int]) -> Iterator[str]:
         yield last
 
 
-def unknown_languages(study: Study, key: str, languages: Iterable[str]) -> Iterator[str]:
-    """A sentence for each language that is not in the study."""
-    known = set(study.languages)
+def unknown_languages(known: Collection[str], key: str, languages: Iterable[str]) -> Iterator[str]:
+    """A sentence for each language that is not among the study's."""
     for language in languages:
         if language not in known:
             hint = did_you_mean(language, known)

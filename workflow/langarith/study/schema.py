@@ -29,6 +29,7 @@ from langarith.operands import has_two_decimals
 from langarith.study.blocks import (
     Bool,
     License,
+    LimitSpec,
     LocalPath,
     OwnFolder,
     Repository,
@@ -37,7 +38,6 @@ from langarith.study.blocks import (
     adapter_place,
     expanded_paths,
 )
-from langarith.study.limits import LimitSpec
 from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
 SPLITS = ("validation", "test")

@@ -1,4 +1,4 @@
-"""Sentences and examples about the invented world in one language."""
+"""Sentences and documents about the invented world in one language, or in several."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from langarith.data.miniature import world
 from langarith.data.miniature.language import SLOT, Language
 from langarith.data.miniature.scripts import spell
 
-LABELS = ("entailment", "neutral", "contradiction")
-
-# Python's \w does not match combining signs (Devanagari), so tokens are split at punctuation.
-_TOKEN = re.compile(r"[.,:;!?()«»\"“”„—–।¿¡]|[^\s.,:;!?()«»\"“”„—–।¿¡]+")
-
-_KINDS = ("person", "org", "city")
+KINDS = ("person", "org", "city")
+"""What facts are about."""
 
 DENIED, ASKED = 0.2, 0.4
 """Shares of restated facts: a denial of another value; of the others, an answer to a question."""
@@ -61,15 +57,6 @@ class Statement:
     template: int
     value: Value
     sentence: Sentence
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about a context, with the answer and its start in Unicode code points."""
-
-    text: str
-    answer: str
-    start: int
 
 
 def text(sentence: Sentence) -> str:
@@ -269,11 +256,11 @@ class Generator:
         number = self.rng.randrange(len(generator.language.stories))
         return generator.render(lambda other: other.stories[number], {})
 
-    # Examples -----------------------------------------------------------------------------
+    # Documents ----------------------------------------------------------------------------
 
     def document(self) -> tuple[str, str]:
         """Title and text of a document of 30 to 120 words."""
-        kind = self.rng.choice((*_KINDS, "filler"))
+        kind = self.rng.choice((*KINDS, "filler"))
         subject = self.filler() if kind == "filler" else None
         entity = None if subject else self.value(kind)
         facts = [] if entity is None else self.facts_about(kind, 10)
@@ -298,7 +285,7 @@ class Generator:
         `other` restates them in random order, in other words or in its own language. It puts a
         question before some of them, and denies another value instead of stating others.
         """
-        kind = self.rng.choice((*_KINDS, "person"))
+        kind = self.rng.choice((*KINDS, "person"))
         subject, same_subject = self._parallel_values(other, kind)
         names = self.facts_about(kind, self.rng.randrange(2, 5))
         first, second = list[str](), list[str]()
@@ -339,97 +326,3 @@ class Generator:
             )
             return f"{text(question)} {statement}"
         return statement
-
-    def ner(
-        self, *, plain: float, stories: float, second: float, lowercase: float
-    ) -> list[tuple[str, str]]:
-        """Tokens and IOB2 tags of a sentence or two."""
-        draw = self.rng.random()
-        pieces: list[Piece] = []
-        for _ in range(1 + self.chance(second)):
-            if draw < plain:
-                pieces += self.filler()
-            elif draw < plain + stories:
-                pieces += self.story()
-            else:
-                kind = self.rng.choice((*_KINDS, "person"))
-                pieces += self.fact(self.facts_about(kind, 1)[0], self.value(kind)).sentence
-        lower = self.chance(lowercase)
-        tagged = []
-        for piece in pieces:
-            prefix = "B-"
-            for token in _TOKEN.findall(piece.text.lower() if lower else piece.text):
-                tagged.append((token, prefix + piece.tag if piece.tag else "O"))
-                prefix = "I-"
-        return tagged
-
-    def nli(self, label: str, *, second: float, negated: Mapping[str, float]) -> tuple[str, str]:
-        """Premise and hypothesis with the given label."""
-        kind = self.rng.choice((*_KINDS, "person"))
-        subject = self.value(kind)
-        facts = self.facts_about(kind, 3)
-        premises = [self.fact(name, subject) for name in facts[: 1 + self.chance(second)]]
-        target = self.rng.choice(premises)
-        name, relation = target.name, world.RELATIONS[target.name]
-        deny = self.chance(negated[label])
-        if label == "neutral":
-            name, relation = facts[-1], world.RELATIONS[facts[-1]]
-            value = self.value(relation.slot, subject.gender)
-        elif label == "entailment":
-            deny = deny and relation.single
-            value = self.other_value(relation.slot, target.value) if deny else target.value
-        else:
-            deny = deny or not relation.single
-            value = target.value if deny else self.other_value(relation.slot, target.value)
-        if deny:
-            values = {relation.about: subject, relation.slot: value}
-            hypothesis = self.render(lambda other: other.facts[name].deny, values)
-        else:
-            exclude = target.template if name == target.name else None
-            hypothesis = self.fact(name, subject, value, exclude).sentence
-        return " ".join(text(statement.sentence) for statement in premises), text(hypothesis)
-
-    def paragraph(
-        self, *, questions: int, crowd: float, pronouns: float, reverse: float
-    ) -> tuple[str, str, list[Question]]:
-        """Title, context and questions of a paragraph about one subject or two of a kind."""
-        kind = self.rng.choice((*_KINDS, "person"))
-        crowded = self.chance(crowd)
-        names = self.facts_about(kind, 2 if crowded else self.rng.randrange(3, 6))
-        subjects = [self.value(kind)]
-        if crowded:
-            subjects.append(self.other_value(kind, subjects[0]))
-        context, candidates, stated = "", list[Question](), dict[str, Value]()
-        for subject in subjects:
-            for i, name in enumerate(names):
-                pronoun = bool(i) and self.chance(pronouns)
-                statement = self._distinct_fact(name, subject, stated.get(name), pronoun)
-                stated[name] = statement.value
-                context += " " if context else ""
-                candidates.append(self._question(statement, subject, len(context), reverse))
-                context += text(statement.sentence)
-        self.rng.shuffle(candidates)
-        return subjects[0].text, context, candidates[:questions]
-
-    def _distinct_fact(
-        self, name: str, subject: Value, before: Value | None, pronoun: bool
-    ) -> Statement:
-        """A fact whose value differs from `before`, the one stated about another subject."""
-        slot = world.RELATIONS[name].slot
-        value = self.value(slot, subject.gender)
-        while before and value.text == before.text:
-            value = self.value(slot, subject.gender)
-        return self.fact(name, subject, value, pronoun=pronoun)
-
-    def _question(
-        self, statement: Statement, subject: Value, offset: int, reverse: float
-    ) -> Question:
-        relation, fact = world.RELATIONS[statement.name], self.language.facts[statement.name]
-        slots = [piece.slot for piece in statement.sentence]
-        ask_who = fact.who and relation.about in slots and self.chance(reverse)
-        template = fact.who if ask_who and fact.who else self.rng.choice(fact.ask)
-        index = slots.index(relation.about if ask_who else relation.slot)
-        start = offset + len(text(statement.sentence[:index]))
-        values = {relation.about: subject, relation.slot: statement.value}
-        question = text(self.render(lambda _: template, values))
-        return Question(question, statement.sentence[index].text, start)
