@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from langarith.data.miniature import examples as made
+from langarith.data.miniature.examples import LABELS, Question, ner, nli, paragraph
 from langarith.data.miniature.generator import Generator
 from langarith.data.miniature.language import FOLDER, codes, load, refuse_unknown
 from langarith.errors import InputError, did_you_mean
@@ -135,7 +135,7 @@ def write_task(
 
 def _ner(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
     generated = _distinct(
-        lambda: made.ner(generator, **knobs),
+        lambda: ner(generator, **knobs),
         lambda sentence: " ".join(token for token, _ in sentence),
         f"{generator.language.code} sentences for NER",
         split,
@@ -145,16 +145,16 @@ def _ner(generator: Generator, split: str, examples: int, knobs: dict[str, float
 
 
 def _nli(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
-    negated = {label: knobs[f"negated_{label}"] for label in made.LABELS}
+    negated = {label: knobs[f"negated_{label}"] for label in LABELS}
     rows = []
-    for label_number, label in enumerate(made.LABELS):
+    for label_number, label in enumerate(LABELS):
         pairs = _distinct(
-            functools.partial(made.nli, generator, label, second=knobs["second"], negated=negated),
+            functools.partial(nli, generator, label, second=knobs["second"], negated=negated),
             "\t".join,
             f"{generator.language.code} pairs for NLI",
             split,
         )
-        share = (examples + len(made.LABELS) - 1 - label_number) // len(made.LABELS)
+        share = (examples + len(LABELS) - 1 - label_number) // len(LABELS)
         rows += ["\t".join((*next(pairs), label)) for _ in range(share)]
     generator.rng.shuffle(rows)
     return "\n".join(["premise\thypothesis\tlabel", *rows, ""])
@@ -163,7 +163,7 @@ def _nli(generator: Generator, split: str, examples: int, knobs: dict[str, float
 def _qa(generator: Generator, split: str, examples: int, knobs: dict[str, float]) -> str:
     limit = int(knobs.pop("questions"))
     generated = _distinct(
-        lambda: made.paragraph(generator, questions=limit, **knobs),
+        lambda: paragraph(generator, questions=limit, **knobs),
         lambda paragraph: paragraph[1],
         f"{generator.language.code} paragraphs for QA",
         split,
@@ -185,7 +185,7 @@ def _qa(generator: Generator, split: str, examples: int, knobs: dict[str, float]
     return json.dumps({"version": "1.1", "data": articles}, ensure_ascii=False, indent=1) + "\n"
 
 
-def _qa_entry(identifier: str, question: made.Question) -> dict[str, object]:
+def _qa_entry(identifier: str, question: Question) -> dict[str, object]:
     answer = {"text": question.answer, "answer_start": question.start}
     return {"id": identifier, "question": question.text, "answers": [answer]}
 
