@@ -1,6 +1,6 @@
 """The page of results: its tables and its numbers are those of the run, as it wrote them.
 
-`docs/results/` has copies of the run's tables: tidy ones (`.csv`) and the same to read (`.md`).
+`docs/results/` and its folders have copies of tables: tidy ones (`.csv`) and the same to read (`.md`).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def tables(root: Path) -> Path:
 @pytest.fixture(scope="module")
 def written(tables: Path) -> str:
     """All tables to read, with a plain minus."""
-    return "\n".join(p.read_text(encoding="utf-8") for p in sorted(tables.glob("*.md")))
+    return "\n".join(p.read_text(encoding="utf-8") for p in sorted(tables.rglob("*.md")))
 
 
 def page(root: Path, name: str) -> str:
@@ -34,8 +34,11 @@ def test_the_tables_are_as_they_were_copied(tables: Path) -> None:
     stated = dict(
         reversed(line.split()) for line in (tables / "sha256.txt").read_text().splitlines()
     )
-    files = [path for path in tables.iterdir() if path.suffix in (".csv", ".md")]
-    assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files} == stated
+    files = [path for path in tables.rglob("*") if path.suffix in (".csv", ".md")]
+    assert {
+        path.relative_to(tables).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    } == stated
 
 
 def test_every_table_of_the_page_is_one_that_the_run_wrote(root: Path, written: str) -> None:
