@@ -241,7 +241,17 @@ def interrupt(*_):
 
 
 def interrupt_cluster_run(*arguments):
-    """Note Ctrl-C for `onerror`, and let Snakemake cancel its jobs."""
+    """Note Ctrl-C for `onerror`, and let Snakemake cancel its jobs.
+
+    Before `onerror`, Snakemake waits for the plugin's thread, which may sleep until the next status
+    check.
+    """
+    if not INTERRUPTED.is_set():
+        print(
+            "Interrupted: waiting for jobs to save and end, up to three minutes "
+            "(Ctrl-C again: at once, without a list of them)",
+            file=sys.stderr,
+        )
     INTERRUPTED.set()
     signal.default_int_handler(*arguments)
 
@@ -290,8 +300,8 @@ def write_study_file():
 
 def restore_study_file():
     """Write it again if it was deleted: Snakemake calls no hook if no job is to run."""
-    has_run = os.path.isdir(LOGS) and not os.path.exists(f"{R}/study.json")
-    if has_run and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
+    deleted = os.path.exists(f"{R}/{runs.PLAN}") and not os.path.exists(f"{R}/study.json")
+    if deleted and workflow.exec_mode.name == "DEFAULT" and not workflow.dryrun:
         write_study_file()
 
 
@@ -359,7 +369,6 @@ onerror:
         # Ctrl-C cancels the jobs that the plugin has listed; another may just enter the queue
         shell("scancel --name {executor.run_uuid} 2> /dev/null || true")
         if INTERRUPTED.is_set():
-            print("Interrupted: waiting for jobs to save and end", file=sys.stderr)
             slurm.wait_until_ended(executor.run_uuid)
         print_usage()
     if INTERRUPTED.is_set() and PLANNED:

@@ -100,7 +100,7 @@ def test_a_missing_file_is_found(results):
     assert found(results) == {("missing", ADAPTER.format("fr", 1)): cell(1) | {TABLE, FIGURE}}
 
 
-def test_a_file_that_cannot_be_read_is_said_to_be_there(results):
+def test_a_file_that_cannot_be_read_is_not_said_to_be_lost(results):
     """Here it is a folder; a file without permission, which root can read, is alike."""
     file = Path(ADAPTER.format("fr", 1))
     file.unlink()
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read_is_said_to_be_there(results):
     (finding,) = verify.verify(results).findings
     assert (finding.kind, finding.why.partition("; ")[2]) == (
         "missing",
-        "it is there and cannot be read",
+        "it cannot be read",
     )
 
 

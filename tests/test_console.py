@@ -335,7 +335,12 @@ def snakemake(folder: Path, *arguments: str, python: Path | None = None) -> tupl
 
 
 def test_it_answers_without_cores_and_writes_a_lost_study_file(tmp_path):
-    (tmp_path / "results/nano/logs").mkdir(parents=True)
+    logs = tmp_path / "results/nano/logs"
+    logs.mkdir(parents=True)
+    code, text = snakemake(tmp_path, "--unlock")
+    assert code == 0, text
+    assert not (tmp_path / "results/nano/study.json").exists()  # only a plan was asked for
+    (logs / "run.json").write_text("{}")
     code, text = snakemake(tmp_path, "--unlock")
     assert code == 0, text
     assert json.loads((tmp_path / "results/nano/study.json").read_text())["name"] == "nano"

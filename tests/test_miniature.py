@@ -256,6 +256,15 @@ def test_parts_of_a_sentence_are_from_several_languages_where_their_slots_agree(
     )
 
 
+def test_languages_whose_lists_differ_are_not_mixed():
+    english, spanish = languages.load("en"), languages.load("es")
+    languages.refuse_unequal(english, spanish)
+    with pytest.raises(
+        InputError, match=r"es\.yaml: 'filler' has 3 sentences and that of en 25; to"
+    ):
+        languages.refuse_unequal(english, replace(spanish, filler=spanish.filler[:3]))
+
+
 def test_text_of_one_language_does_not_depend_on_the_other_keys(tmp_path):
     assert corpus(tmp_path / "one", "fr") == corpus(
         tmp_path / "two", "fr", restated=0, translations=["ru"], mixed=0

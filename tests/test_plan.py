@@ -184,9 +184,28 @@ def test_the_measured_speed_is_kept_for_status_on_this_machine(nano, monkeypatch
     monkeypatch.setattr(speed.socket, "gethostname", lambda: "another")
     assert without_measuring() is None
     monkeypatch.undo()
-    for other in ("{}", "[", '{"host": 1, "speeds": 2}'):
-        kept.write_text(other)
+    on = json.loads(kept.read_text())["on"]
+    for speeds in (2, [1], [[{}, 1]], [[{"shape": 1, "bottlenecks": 2}, 3]]):
+        kept.write_text(json.dumps({"on": on, "speeds": speeds}))
         assert without_measuring() is None
+    kept.write_text("[")
+    assert without_measuring() is None
+
+
+def test_a_plan_of_one_target_keeps_the_speeds_of_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 0.1)
+    kept = tmp_path / "speeds.json"
+    one, two = (speed.Case((2, 32, 64, 100), 4, 16, p, 0.0, 1, "fp32", (8,)) for p in (1, 2))
+    first = speed.measure_all([one], "cpu", kept)
+    second = speed.measure_all([two], "cpu", kept)
+    assert speed.read("cpu", kept) == first | second
+    assert speed.read("cuda", kept) == {}
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(speed, "write_text", full_disk)
+    assert speed.measure_all([one], "cpu", kept).keys() == {one}
 
 
 def test_gpus_of_a_cluster_are_assumed_and_said(nano):

@@ -1,6 +1,6 @@
 """The page of results: its tables and its numbers are those of the run, as it wrote them.
 
-`docs/results/` and its folders have copies of tables: tidy ones (`.csv`) and the same to read (`.md`).
+`docs/results/` and its folders have copies of tables: tidy (`.csv`) and to read (`.md`).
 """
 
 import hashlib

@@ -186,15 +186,6 @@ def test_every_job_left_a_record_and_a_log(project):
             assert (project / path).stat().st_size == output["size"]
 
 
-def test_the_adapter_of_the_task_language_is_trained_first(project):
-    """The task adapter, and with it every sweep, waits for it."""
-    folder = project / "results/nano/adapters/tiny/language"
-    records = {path.parts[-3]: json.loads(path.read_text()) for path in folder.rglob("*.json")
-               if path.name == "provenance.json"}  # fmt: skip
-    assert records.keys() == {"en@full", "es@full", "es@1k", "fr@full"}
-    assert records["en@full"]["start"] == min(record["start"] for record in records.values())
-
-
 def test_nothing_is_written_outside_results(project, root):
     there = {path.name for path in project.iterdir()}
     assert there == {*PARTS, "results", ".snakemake"}

@@ -107,7 +107,7 @@ def verify(results: Path, workers: int | None = None, *, progress: bool = False)
 def _hashes(
     paths: dict[str, Path], workers: int | None, progress: bool
 ) -> tuple[dict[str, str | None], int]:
-    """SHA-256 by name, None where there is no file; and the bytes read."""
+    """SHA-256 by name, None where there is no file or it cannot be read; and the bytes read."""
     from tqdm import tqdm
 
     same: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -179,12 +179,22 @@ def _files(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:
                 f"read by {readers[0].rule}",
             )
         if sha is None:
-            there = os.path.exists(lineage.locate(name))
-            why = f"{by}; it is there and cannot be read" if there else by
+            why = f"{by}; it cannot be read" if _is_unreadable(lineage.locate(name)) else by
             yield Finding("missing", name, why, _on_files(lineage, [name]))
         elif sha not in recorded:
             why = f"{by} as {_brief(recorded)}, now {sha[:12]}"
             yield Finding("changed", name, why, _on_files(lineage, [name]))
+
+
+def _is_unreadable(path: Path) -> bool:
+    """Whether a file without a hash is there, or lies in a folder that cannot be entered."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _stale_inputs(lineage: Lineage, now: dict[str, str | None]) -> Iterable[Finding]:

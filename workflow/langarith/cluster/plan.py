@@ -214,7 +214,7 @@ def stages(
 
     Args:
         measure: measure the speed of this machine for jobs like none that is recorded, some
-            seconds of computing; otherwise that of the last plan is used, if this machine made it.
+            seconds of computing; otherwise the speed that plans have measured here is used.
     """
     by_rule: dict[str, list[Pending]] = defaultdict(list)
     for job in jobs:
@@ -237,7 +237,11 @@ def stages(
     if place.here:
         file = Path(study.results_dir) / speed.FILE
         cases = list(dict.fromkeys(_case(w) for _, w in unrecorded))
-        speeds = speed.measure_all(cases, file) if measure else speed.read(file)
+        speeds = (
+            speed.measure_all(cases, place.device, file)
+            if measure
+            else speed.read(place.device, file)
+        )
         for rule, w in unrecorded:
             if _case(w) not in speeds:
                 known.pop(rule, None)

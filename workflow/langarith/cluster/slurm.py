@@ -152,9 +152,14 @@ def wait_until_ended(name: str, seconds: float = 45) -> None:
 
     A cancelled job has 30 seconds to end, unless the site has another `KillWait`.
     """
+    if shutil.which("squeue") is None:
+        return
     end = time.monotonic() + seconds
     with suppress(KeyboardInterrupt):
-        while time.monotonic() < end and _run(["squeue", "-h", "--name", name]).stdout.strip():
+        while time.monotonic() < end:
+            asked = _run(["squeue", "--noheader", "--name", name])
+            if asked.returncode == 0 and not asked.stdout.strip():
+                return
             time.sleep(1)
 
 

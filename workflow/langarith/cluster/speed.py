@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ AT_ONCE = 4e9
 
 
 FILE = "logs/speeds.json"
-"""Below the results folder: what the last plan measured, and on which machine."""
+"""Below the results folder: what plans have measured, and on which machine."""
 
 VOCABULARY = 8000
 """Pieces of a measured head at most; a larger vocabulary means more masked rows instead."""
@@ -67,24 +68,33 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def measure_all(cases: Sequence[Case], file: Path) -> dict[Case, float]:
-    """Operations per second of this machine by case, which `file` keeps for :func:`read`."""
+def measure_all(cases: Sequence[Case], device: str, file: Path) -> dict[Case, float]:
+    """Operations per second of this machine by case, which `file` keeps for :func:`read`.
+
+    Args:
+        device: where :func:`measure` computes, `cuda` or `cpu`.
+    """
     speeds = {case: measure(case, SECONDS / len(cases)) for case in cases}
     if speeds:
-        rows = [[asdict(case), value] for case, value in speeds.items()]
-        write_text(file, json.dumps({"host": socket.gethostname(), "speeds": rows}) + "\n")
+        rows = [[asdict(case), value] for case, value in (read(device, file) | speeds).items()]
+        with suppress(OSError, InputError):  # a full disk, which the plan is to warn of
+            write_text(file, json.dumps({"on": _machine(device), "speeds": rows}) + "\n")
     return speeds
 
 
-def read(file: Path) -> dict[Case, float]:
-    """What :func:`measure_all` has kept on this machine; empty if there is nothing of the kind."""
+def read(device: str, file: Path) -> dict[Case, float]:
+    """What :func:`measure_all` has kept for a device of this machine; empty if there is none."""
     try:
         kept = read_json(file)
-        if kept["host"] != socket.gethostname():
+        if kept["on"] != _machine(device):
             return {}
         return {_case(fields): float(value) for fields, value in kept["speeds"]}
     except (OSError, InputError, LookupError, TypeError, ValueError):
         return {}  # of another version; the next plan writes it anew
+
+
+def _machine(device: str) -> list[str]:
+    return [socket.gethostname(), device]
 
 
 def _case(fields: Mapping[str, Any]) -> Case:

@@ -249,7 +249,7 @@ def _queue(name: str) -> str:
 
 
 def _end(results: Path, run: runs.PlannedRun, jobs: Sequence[Job]) -> str:
-    """When the run will have ended, from the times of recorded jobs."""
+    """When the run will have ended, from recorded jobs and the speeds that plans have measured."""
     place = plan.Place("cuda" if _uses_gpus(run) else "cpu", here=not run.cluster)
     here = str(results.absolute())
     try:
@@ -280,7 +280,7 @@ def _end(results: Path, run: runs.PlannedRun, jobs: Sequence[Job]) -> str:
 
 
 def _left(job: Job, each: float | None) -> float | None:
-    """Seconds that a running job has left; None where no job of its kind is recorded.
+    """Seconds that a running job has left; None where the time of its kind is unknown.
 
     Args:
         each: how long a job of its kind takes.

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from langarith.data.miniature.examples import LABELS, Question, ner, nli, paragraph
 from langarith.data.miniature.generator import Generator
-from langarith.data.miniature.language import FOLDER, codes, load, refuse_unknown
+from langarith.data.miniature.language import FOLDER, codes, load, refuse_unequal, refuse_unknown
 from langarith.errors import InputError, did_you_mean
 from langarith.files import whole, write_text
 
@@ -57,16 +57,19 @@ def write_corpus(
     `documents` counts the rows of all files together, which differ by one at most; a row has 30 to
     120 words. A share `restated` of them, of 10 to 160 words, states facts twice: half of these
     (all without `translations`) in other words, the others in a language of `translations`.
-    A share `mixed` of all rows takes half of its sentences, of their parts and of its names from
-    the languages of `translations`: text that mixes languages has words of the same meaning in the
-    same context.
-    Raises InputError for an unknown language and for more documents than can be generated.
+    A share `mixed` of all rows mixes languages, so that words of the same meaning have the same
+    context: half of the sentences are in a language of `translations`, and the language of half of
+    the parts of a sentence, and of its names, is drawn from these, too.
+    Raises InputError for an unknown language, for languages whose files cannot be mixed, and for
+    more documents than can be generated.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rng = random.Random(f"corpus/{language}/{seed}")
     pure = [Generator(load(code), rng) for code in (language, *translations)]
+    for generator in pure[1:] if mixed else ():
+        refuse_unequal(pure[0].language, generator.language)
     mixing = [replace(g, mixed=tuple(other.language for other in pure[1:])) for g in pure]
 
     def document() -> tuple[str, str]:

@@ -19,13 +19,13 @@ DENIED, ASKED = 0.2, 0.4
 """Shares of restated facts: a denial of another value; of the others, an answer to a question."""
 
 MIXED = 0.5
-"""Share of the sentences, of their parts and of the values in another language, in text that mixes
-languages."""
+"""Share of the sentences, of their parts and of the values whose language is drawn anew, in text
+that mixes languages."""
 
 _VALUE = re.compile(r"\{\w+\}")
 
 Template = Callable[[Language], str]
-"""The template of a sentence in each language: those of all languages have the same order."""
+"""Gives the template of one sentence in a language."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def text(sentence: Sentence) -> str:
 @dataclass(frozen=True)
 class Generator:
     """Generates sentences in `language` with draws from `rng`. `unseen` is the share of names that
-    never occur in training text; half of the sentences, of their parts and of the values are in a
-    language of `mixed`."""
+    never occur in training text. With `mixed`, the language of half of the sentences, of the parts
+    of each sentence and of the values is drawn from these languages."""
 
     language: Language
     rng: random.Random
@@ -187,9 +187,9 @@ class Generator:
         return tuple(sentence)
 
     def _form(self, template: Template, pronoun: bool) -> str:
-        """The template in this language. In text that mixes languages, half of its parts are from
-        other languages whose templates have the same slots in the same order: words that can
-        replace each other in a sentence, so that a language model gives them like representations.
+        """The template in this language. In text that mixes languages, the language of half of its
+        parts is drawn from those whose templates have the same slots in the same order: words that
+        can replace each other in a sentence, so that a language model represents them alike.
         """
         own, *others = (
             template(language).replace(
