@@ -4,6 +4,7 @@
 # tests/test_private_names.py lists every internal name that is used here.
 
 import fcntl
+import functools
 import gc
 import logging
 import re
@@ -11,7 +12,7 @@ import signal
 import threading
 import time
 
-from langarith.cluster import runs, slurm
+from langarith.cluster import processes, runs, slurm
 from langarith.errors import InputError
 from langarith.files import write_text
 from langarith.jobs import warm
@@ -228,16 +229,19 @@ INTERRUPTED = threading.Event()
 
 
 def interrupt(*_):
-    """Start no further jobs; those that run have received the signal, and trainings save their state.
+    """Start no further jobs; trainings that run save their state.
 
     The run then ends as a failed one: `onerror` prints what was stopped. Without this, Snakemake
-    would end in the middle of its event loop, with tracebacks.
+    would end in the middle of its event loop, with tracebacks. A terminal sends Ctrl-C to the jobs,
+    too; `kill -INT` does not, so it is passed on to those that still run after a second.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     INTERRUPTED.set()
     print("Interrupted: waiting for jobs to save and end (Ctrl-C again: at once)", file=sys.stderr)
-    # in a thread of its own, since it waits for a lock that this one may hold
+    # in threads of their own: the first waits for a lock that this one may hold
     threading.Thread(target=workflow.scheduler.exit_gracefully).start()
+    passed_on = functools.partial(processes.signal_descendants, signal.SIGINT, of_group=True)
+    threading.Timer(1.0, passed_on).start()
 
 
 def interrupt_cluster_run(*arguments):

@@ -218,7 +218,7 @@ def test_languages_that_the_base_model_has_not_seen_are_named(place: Place) -> N
 
 def test_a_target_without_a_related_language_is_found(place: Place) -> None:
     place.study |= {"related": {"es": "fr"}, "experiments": {"zero_shot": {}}}
-    assert "related.fr is not set: name it in the study, or run" in place.problems()
+    assert "related.fr is not set: name it in the study, or let URIEL propose" in place.problems()
 
 
 def test_two_languages_do_not_share_a_raw_file(place: Place) -> None:

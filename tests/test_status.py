@@ -152,6 +152,10 @@ def test_an_interrupted_run_names_its_trainings_and_what_begins_anew(results):
         "fr@full at step 40",
         "To continue, run the same command. From the beginning: language adapters (1), figures (1)",
     ]
+    kept = "\nStopped and kept in checkpoints: language adapter es@full at step 40, language"
+    assert kept in report(results)
+    with hold(results):
+        assert kept not in report(results)
 
 
 def test_a_running_job_without_progress_has_the_rest_of_its_time_left(results):

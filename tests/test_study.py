@@ -968,6 +968,11 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
     for name in ("fr.test", "en.train", "es.1.txt", "es.2.txt"):
         (tmp_path / name).unlink()
     path = write(tmp_path / "study.yaml", data)
+    parts = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    assert refusal(path)[-1] == (
+        f"{path}: models.own.path: {tmp_path}/model is no folder; name one with {', '.join(parts)}"
+    )
+    (tmp_path / "model").mkdir()
     assert refusal(path) == [
         f"{path}: corpora.path: {tmp_path}/{{language}}.*.txt matches no file for language 'es'; "
         "correct the path or remove the language",
@@ -976,12 +981,7 @@ def test_missing_files_are_named_one_by_one(tmp_path: Path) -> None:
         "or remove 'fr' from the targets",
         *(
             f"{path}: models.own.path: {tmp_path}/model has no {part}; name a folder that has it"
-            for part in (
-                "config.json",
-                "model.safetensors",
-                "tokenizer.json",
-                "tokenizer_config.json",
-            )
+            for part in parts
         ),
     ]
 

@@ -5,9 +5,15 @@ Everything happens in copies of the project, so that a test may edit the code as
 
 import filecmp
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -429,3 +435,46 @@ def test_plan_says_what_would_run_why_and_for_how_long(copy):
     assert "no output yet" in row and " 1 recorded " in row
     jobs = sum(planned_jobs(copy, *options(study)).values())
     assert f"{jobs} jobs, " in output
+
+
+# --- a run that is interrupted ---
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["Ctrl-C", "kill -INT"])
+def test_an_interrupted_run_saves_its_training_and_names_it(copy, whole_group):
+    """A terminal sends SIGINT to all processes of a run, `kill -INT` to Snakemake alone."""
+    study = overlay(copy, "long", training={
+        "language_adapter": {"steps": 100_000, "batch_size": 16, "learning_rate": 1.0e-2,
+                             "chunk_length": 32, "evaluate_every": 50_000},
+        "task_adapter": {"epochs": 2, "batch_size": 16, "learning_rate": 1.0e-2},
+    })  # fmt: skip
+    adapter = "results/nano/adapters/tiny/language/fr@full/seed1/adapter.safetensors"
+    log = copy / "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log"
+    log.unlink()
+    # tests in the background ignore Ctrl-C, and so would the runs that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    started = subprocess.Popen(
+        [str(Path(sys.executable).with_name("snakemake")), adapter, *options(study)],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not (log.is_file() and "step " in log.read_text()):
+        time.sleep(0.3)
+    if whole_group:
+        os.killpg(started.pid, signal.SIGINT)
+    else:
+        started.send_signal(signal.SIGINT)
+    try:
+        output = started.communicate(timeout=60)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    assert started.returncode != 0
+    kept = "Stopped and kept in checkpoints: language adapter fr@full, seed 1 at step "
+    assert re.search(rf"^{kept}\d+\nTo continue, run the same command\n", output, re.M), output
+    assert "Traceback" not in output

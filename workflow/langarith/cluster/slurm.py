@@ -15,12 +15,13 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langarith.cluster import processes
 from langarith.cluster.records import records
 from langarith.errors import InputError
 from langarith.progress import duration
@@ -255,20 +256,9 @@ def pass_signals_on() -> None:
     def listen() -> None:
         while numbers := os.read(read_end, 64):
             if signal.SIGURG in numbers or signal.SIGTERM in numbers:
-                for process in _below(os.getpid()):
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.kill(process, signal.SIGURG)
+                processes.signal_descendants(signal.SIGURG)
 
     threading.Thread(target=listen, daemon=True).start()
-
-
-def _below(process: int) -> Iterator[int]:
-    """Children of a process, their children, and so on."""
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                yield child
-                yield from _below(child)
 
 
 # --- console output -----------------------------------------------------------------------------

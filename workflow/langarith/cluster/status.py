@@ -191,6 +191,9 @@ def _run_lines(
         yield f"SLURM: {queue}"
     if going_on and counts[DONE] < len(jobs):
         yield _end(results, run, jobs)
+    if not going_on:
+        ended = [job for job in states(results, run) if job.state == RUNS]
+        yield from _kept(filter(None, (_saved(results, job) for job in ended)))
     said = [job.said for job in jobs if job.said]
     yield from (f"    {line}" for line in said[: SHOWN // 2])
     if len(said) > SHOWN // 2:
@@ -222,18 +225,24 @@ def stopped(results: Path) -> Iterator[str]:
     """What the newest run was doing when it was interrupted, as two lines at most."""
     run = runs.read(results)
     jobs = [job for job in states(results, run) if job.state == RUNS] if run else []
-    kept, lost = [], Counter[str]()
-    for job in jobs:
-        said = map(SAVED.match, reversed(last_lines(results / job.planned.log)))
-        if saved := next(filter(None, said), None):
-            kept.append(f"{saved['what']} at step {saved['step']}")
-        else:
-            lost[_kind(job)] += 1
-    if kept:
-        more = f" and {len(kept) - SHOWN // 2} more" if len(kept) > SHOWN // 2 else ""
-        yield f"Stopped and kept in checkpoints: {', '.join(kept[: SHOWN // 2])}{more}"
+    saved = [_saved(results, job) for job in jobs]
+    yield from _kept(filter(None, saved))
+    lost = Counter(_kind(job) for job, step in zip(jobs, saved, strict=True) if not step)
     begins = ", ".join(f"{kind} ({count})" for kind, count in lost.items())
     yield f"To continue, run the same command{f'. From the beginning: {begins}' if begins else ''}"
+
+
+def _saved(results: Path, job: Job) -> str:
+    """The training of a job and the step at which a signal made it save; empty if none did."""
+    said = map(SAVED.match, reversed(last_lines(results / job.planned.log)))
+    last = next(filter(None, said), None)
+    return f"{last['what']} at step {last['step']}" if last else ""
+
+
+def _kept(saved: Iterable[str]) -> Iterator[str]:
+    if named := list(saved):
+        more = f" and {len(named) - SHOWN // 2} more" if len(named) > SHOWN // 2 else ""
+        yield f"Stopped and kept in checkpoints: {', '.join(named[: SHOWN // 2])}{more}"
 
 
 def _queue(name: str) -> str:

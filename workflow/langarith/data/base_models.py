@@ -105,6 +105,9 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
 def missing_files(folder: str | Path) -> Iterator[str]:
     """One sentence for each missing file, with the fix."""
     folder = Path(folder)
+    if not folder.is_dir():
+        yield f"{folder} is no folder; name one with {', '.join(FILES)}"
+        return
     for name in FILES:
         if (folder / name).is_file():
             continue

@@ -37,8 +37,9 @@ def related_operand(study: Study, target: str) -> Operand:
     """
     if target not in study.related:
         raise InputError(
-            f"related.{target} is not set: name it in the study, or run `snakemake "
-            "related_languages` and accept its proposal with `snakemake lock_related_languages`"
+            f"related.{target} is not set: name it in the study, or let URIEL propose one by "
+            "`snakemake related_languages --cores 1 --configfile STUDY`, and accept it by the same "
+            "command with lock_related_languages"
         )
     return Operand(study.related[target])
 
