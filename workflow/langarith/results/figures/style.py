@@ -135,11 +135,13 @@ def foot(
         names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
         source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
     key = " ".join(filter(None, [key.strip(), caption.get("choice", "")]))
-    lines = [key, missing, " ".join(filter(None, [*source, caption["note"]]))]
+    lines = [key, missing, " ".join(source), caption["note"]]
     figure.set_label(" ".join(filter(None, lines)))
     if not caption.get("foot", True):
         return
     width = int(figure.get_figwidth() * 19.5)  # letters of 7 points to an inch
+    if len(last := " ".join(lines[2:]).strip()) <= width:
+        lines[2:] = [last]
     text = "\n".join(wrapped for line in lines for wrapped in _balanced(line, width))
     figure.supxlabel(text, fontsize=SMALL, color="0.35", x=0.5)
 
