@@ -193,9 +193,9 @@ def _of_ends(sweeps: pd.DataFrame, gains: pd.DataFrame) -> str:
         return ""
     above = gains.set_index(place)["gain"].round(2).gt(0).reindex(ends.index, fill_value=False)
     return (
-        f"The chosen λ is 0 or 1 in {ends.sum()} of the {len(ends)} cells "
-        f"({(ends & above).sum()} of the {above.sum()} counted here): nothing is merged there, and "
-        "the score is that of one adapter alone."
+        f"In {ends.sum()} of all {len(ends)} cells, {(ends & above).sum()} of them among these "
+        f"{above.sum()}, the chosen λ is 0 or 1: nothing is merged there, and the score is that of "
+        "one adapter alone."
     )
 
 
