@@ -311,7 +311,10 @@ def test_check_looks_at_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ({"alpha": 0}, "models.tiny.alpha is 0; write a number above 0"),
         ({"alpha": 1.5}, "models.tiny.alpha is 1.5; write a number of at most 1"),
         ({"languages": ["en", "xx"]}, "models.tiny.languages: language 'xx' is not in 'languages'"),
-        ({"start": "elsewhere"}, "models.tiny.start: elsewhere has no config.json"),
+        (
+            {"start": "elsewhere"},
+            "models.tiny.start: elsewhere is no folder; name one with config.json",
+        ),
         ({"training": SMALL | {"patience": 0}}, "training.patience is 0; write a number of at l"),
         ({"training": SMALL | {"chunk_length": 512}}, "training.chunk_length: 512 subwords do not"),
     ],
