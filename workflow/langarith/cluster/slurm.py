@@ -148,10 +148,11 @@ def _last_line(output: str) -> str:
     return (output.strip().splitlines() or ["no answer"])[-1]
 
 
-def wait_until_ended(name: str, seconds: float = 45) -> None:
+def wait_until_ended(name: str, seconds: float = 45, grace: float = 5) -> None:
     """Wait until the queue has no job of this name, Ctrl-C, or `seconds` have passed.
 
-    A cancelled job has 30 seconds to end, unless the site has another `KillWait`.
+    A cancelled job has 30 seconds to end, unless the site has another `KillWait`. Its last line may
+    come after it has left the queue, so the wait ends `grace` seconds later.
     """
     if shutil.which("squeue") is None:
         return
@@ -160,6 +161,7 @@ def wait_until_ended(name: str, seconds: float = 45) -> None:
         while time.monotonic() < end:
             asked = _run(["squeue", "--noheader", "--name", name])
             if asked.returncode == 0 and not asked.stdout.strip():
+                time.sleep(grace)
                 return
             time.sleep(1)
 
