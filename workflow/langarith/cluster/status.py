@@ -191,7 +191,7 @@ def _run_lines(
         yield f"SLURM: {queue}"
     if going_on and counts[DONE] < len(jobs):
         yield _end(results, run, jobs)
-    if not going_on:
+    if not going_on and counts[DONE] < len(jobs):
         ended = [job for job in states(results, run) if job.state == RUNS]
         yield from _kept(filter(None, (_saved(results, job) for job in ended)))
     said = [job.said for job in jobs if job.said]

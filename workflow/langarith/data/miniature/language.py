@@ -87,19 +87,20 @@ def refuse_unknown(languages: Iterable[str]) -> None:
 
 def refuse_unequal(one: Language, other: Language) -> None:
     """Raise InputError if the lists of templates of two languages differ in length."""
-    for name in one.facts:
-        ours, theirs = one.facts[name], other.facts[name]
-        for key, length, same in (
-            (f"facts.{name}.tell", len(ours.tell), len(theirs.tell)),
-            (f"facts.{name}.ask", len(ours.ask), len(theirs.ask)),
-            ("stories", len(one.stories), len(other.stories)),
-            ("filler", len(one.filler), len(other.filler)),
-        ):
-            if length != same:
-                raise InputError(
-                    f"{FOLDER / f'{other.code}.yaml'}: '{key}' has {same} sentences and that of "
-                    f"{one.code} {length}; to mix both languages, write them in the same order"
-                )
+    theirs = _lengths(other)
+    for key, length in _lengths(one).items():
+        if length != theirs[key]:
+            raise InputError(
+                f"{FOLDER / f'{other.code}.yaml'}: '{key}' has {theirs[key]} sentences and that of "
+                f"{one.code} {length}; to mix both languages, write them in the same order"
+            )
+
+
+def _lengths(language: Language) -> dict[str, int]:
+    lengths = {"stories": len(language.stories), "filler": len(language.filler)}
+    for name, fact in language.facts.items():
+        lengths |= {f"facts.{name}.tell": len(fact.tell), f"facts.{name}.ask": len(fact.ask)}
+    return lengths
 
 
 def load(code: str) -> Language:
