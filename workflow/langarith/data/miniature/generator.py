@@ -19,8 +19,8 @@ DENIED, ASKED = 0.2, 0.4
 """Shares of restated facts: a denial of another value; of the others, an answer to a question."""
 
 MIXED = 0.5
-"""Share of the sentences, of their parts and of the values whose language is drawn anew, in text
-that mixes languages."""
+"""Share of the sentences, of their parts, of the words that negate and of the values whose language
+is drawn anew, in text that mixes languages."""
 
 _VALUE = re.compile(r"\{\w+\}")
 
@@ -188,22 +188,37 @@ class Generator:
 
     def _form(self, template: Template, pronoun: bool) -> str:
         """The template in this language. In text that mixes languages, the language of half of its
-        parts is drawn from those whose templates have the same slots in the same order: words that
-        can replace each other in a sentence, so that a language model represents them alike.
+        parts is drawn from those whose templates have the same slots in the same order, and then
+        that of half of the words that negate: words that can replace each other in a sentence,
+        so that a language model represents them alike.
         """
-        own, *others = (
-            template(language).replace(
+        forms = [
+            (language, template(language).replace(
                 "{subject}", language.pronoun if pronoun else language.subject
-            )
+            ))
             for language in (self.language, *self.mixed)
-        )
-        slots = _VALUE.findall(own)
-        same = [_VALUE.split(other) for other in others if _VALUE.findall(other) == slots]
-        parts = [
-            self.rng.choice(same)[i] if same and self.chance(MIXED) else part
-            for i, part in enumerate(_VALUE.split(own))
+        ]  # fmt: skip
+        slots = _VALUE.findall(forms[0][1])
+        own, *same = [
+            (language, _VALUE.split(form))
+            for language, form in forms
+            if _VALUE.findall(form) == slots
         ]
+        parts = list[str]()
+        for i in range(len(slots) + 1):
+            language, form = self.rng.choice(same) if same and self.chance(MIXED) else own
+            parts.append(self._mix_negation(form[i], language))
         return "".join(part + slot for part, slot in zip_longest(parts, slots, fillvalue=""))
+
+    def _mix_negation(self, part: str, language: Language) -> str:
+        words = [other.negation for other in self.mixed if other.negation]
+        if not words or not language.negation:
+            return part
+        return re.sub(
+            rf"(?<!\w){language.negation}(?!\w)",
+            lambda word: self.rng.choice(words) if self.chance(MIXED) else word[0],
+            part,
+        )
 
     def _unused_value(self, slot: str, gender: int, filled: Mapping[str, Value]) -> Value:
         taken = {value.text for value in filled.values()}
