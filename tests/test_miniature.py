@@ -256,6 +256,31 @@ def test_parts_of_a_sentence_are_from_several_languages_where_their_slots_agree(
     )
 
 
+def test_words_that_negate_are_from_several_languages_in_mixed_text():
+    english, spanish, turkish = map(languages.load, ("en", "es", "tr"))  # Turkish has endings
+    values = {"person": Value("Mira Velo", "PER"), "city": Value("Berlin", "LOC")}
+
+    def made(**options):
+        generator = Generator(english, random.Random(0), **options)
+        template = "{person} does not live near the nottingham of {city}."
+        return {text(generator.render(lambda _: template, values)) for _ in range(50)}
+
+    def sentence(word):
+        return f"Mira Velo does {word} live near the nottingham of Berlin."
+
+    assert made(mixed=(english, spanish, turkish)) == {sentence("not"), sentence("no")}
+    assert made() == {sentence("not")}
+
+
+@pytest.mark.parametrize("code", [c for c in CODES if languages.load(c).negation])
+def test_the_word_that_negates_is_in_most_denials_and_in_no_statement(code):
+    language = languages.load(code)
+    word = re.compile(rf"(?<!\w){language.negation}(?!\w)", re.IGNORECASE)
+    facts = language.facts.values()
+    assert sum(bool(word.search(fact.deny)) for fact in facts) >= 0.8 * len(facts)
+    assert not [told for fact in facts for told in fact.tell if word.search(told)]
+
+
 def test_languages_whose_lists_differ_are_not_mixed():
     english, spanish = languages.load("en"), languages.load("es")
     languages.refuse_unequal(english, spanish)

@@ -850,6 +850,7 @@ REFUSED = [
     ({"adapters": {"task": {"invertible_reduction_factor": 2}}}, "adapters.task",
      "'invertible_reduction_factor' has no effect in the shape of task adapters, only in that of"),
     ({"tasks__ner__stride": 128}, "tasks.ner.stride", "no effect on a task of type ner"),
+    ({"tasks__ner__max_answer_length": 9}, "tasks.ner.max_answer_length", "remove 'max_answer_l"),
     ({"tasks": {"ner": HUB_TASK | {"path": "{language}/a", "cut": "half", "test": REMOVED}}},
      "tasks.ner.cut", "no effect on a task of type ner; remove 'cut'"),
     ({"tasks__ner__cut": "half"}, "tasks.ner", "'cut' has no effect in tasks with 'source: mini"),

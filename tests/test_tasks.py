@@ -782,6 +782,20 @@ def test_qa_gold_survives_windows(tokenizer: Any) -> None:
     assert QA.score(predictions, examples)["exact_match"] == 100
 
 
+def test_answers_are_no_longer_than_the_limit(tokenizer: Any) -> None:
+    example = QaExample("1", "Who?", "a b c d e f g h", ("c",), (4,), "a.json")
+    features = encode_qa([example], tokenizer, training=False)
+    (offsets,) = features.alignment
+    start = np.flatnonzero(offsets[:, 0] == 4)[-1]  # c
+    near, far = (np.flatnonzero(offsets[:, 1] == end)[-1] for end in (7, 13))  # d, g
+    logits = np.zeros((2, len(offsets)), dtype=np.float32)
+    logits[0, start], logits[1, near], logits[1, far] = 9, 5, 9
+    for limit, answer in ((far - start + 1, "c d e f g"), (far - start, "c d")):
+        task = tasks.reader({"type": "qa", "labels": [], "max_answer_length": limit})
+        assert task.decode(features, [logits], [example]) == [answer]
+    assert QA.decode(features, [logits], [example]) == ["c d e f g"]  # 30 by default
+
+
 def test_one_character_answer_has_positions_in_order(tokenizer: Any) -> None:
     # XLM-R cuts a lone ideograph into an empty piece and the character, of equal offsets.
     example = QaExample("1", "Who?", "东 Anna 京 Anna", ("京",), (7,), "a.json")

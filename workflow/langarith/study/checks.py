@@ -223,7 +223,7 @@ def _keys_of_other_task_types(study: Study) -> Iterator[str]:
         if kind not in tasks.names():
             continue
         task_class = tasks.get(kind)
-        for key in ("cut", "stride", "labels", "columns", "tags"):
+        for key in ("cut", "stride", "max_answer_length", "labels", "columns", "tags"):
             if key in task.model_fields_set and key not in task_class.own_keys:
                 yield (
                     f"tasks.{name}.{key}: it has no effect on a task of type {kind}; remove '{key}'"

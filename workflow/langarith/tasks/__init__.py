@@ -59,8 +59,9 @@ def reader(reading: Mapping[str, Any]) -> Task[Any, Any]:
 
     Errors: InputError for an unknown type.
     """
-    layout = {key: reading[key] for key in ("columns", "tags", "language") if key in reading}
-    return _class(part(reading["type"]))(reading["labels"], **layout)
+    optional = ("columns", "tags", "language", "max_answer_length")
+    given = {key: reading[key] for key in optional if key in reading}
+    return _class(part(reading["type"]))(reading["labels"], **given)
 
 
 @cache

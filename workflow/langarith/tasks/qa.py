@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CUTS = ("half", "articles")
 SPLITS = ("validation", "test")
 N_BEST = 20
-MAX_ANSWER = 30
 ENCODE_BATCH = 1000
 """Examples tokenised at once: offsets of SQuAD's 88k windows together would take gigabytes."""
 
@@ -33,7 +32,7 @@ class Qa(Task[QaExample, str]):
     metrics = ("f1", "exact_match")
     head = "qa"
     prediction, reference = "string", "strings"
-    own_keys = frozenset({"cut", "stride"})
+    own_keys = frozenset({"cut", "stride", "max_answer_length"})
     suffix = "json"
     typical_examples = (87_599, 595, 595)  # SQuAD, XQuAD
 
@@ -182,7 +181,8 @@ class Qa(Task[QaExample, str]):
         """The best span over all windows of each question, as in transformers' run_qa.
 
         Per window, the 20 best starts and the 20 best ends are paired, of equal logits the earlier;
-        a pair is valid if both are in the context and it spans 1 to 30 subwords; its score is the
+        a pair is valid if both are in the context and it spans at most `max_answer_length`
+        subwords; its score is the
         sum of the two logits. Among equal scores the earlier window, then the earlier start, then
         the earlier end wins.
         White space at the edges of an answer is dropped. '' if no window has a valid pair.
@@ -195,7 +195,9 @@ class Qa(Task[QaExample, str]):
         answers = [""] * len(examples)
         rows = zip(features.example_index, features.alignment, outputs, strict=True)
         for index, offsets, logits in rows:
-            span = _best_span(np.asarray(logits)[:, : len(offsets)], offsets)
+            span = _best_span(
+                np.asarray(logits)[:, : len(offsets)], offsets, self.max_answer_length
+            )
             if span is not None and span[0] > best[index]:
                 best[index] = span[0]
                 answers[index] = examples[index].context[span[1] : span[2]].strip()
@@ -333,15 +335,18 @@ def _positions(
     return (int(covering[0]), int(covering[-1])) if len(covering) else (cls, cls)
 
 
-def _best_span(logits: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int] | None:
-    """(score, first character, end character) of the best span of one window, or None."""
+def _best_span(
+    logits: np.ndarray, offsets: np.ndarray, longest: int
+) -> tuple[float, int, int] | None:
+    """(score, first character, end character) of the best span of one window, of at most `longest`
+    subwords, or None."""
     import numpy as np
 
     starts, ends = _top(logits[0]), _top(logits[1])
     starts, ends = starts[offsets[starts, 0] >= 0], ends[offsets[ends, 0] >= 0]
     distance = ends[None, :] - starts[:, None]
     scores = np.where(
-        (distance >= 0) & (distance < MAX_ANSWER),
+        (distance >= 0) & (distance < longest),
         logits[0, starts][:, None] + logits[1, ends][None, :],
         -np.inf,
     )

@@ -93,8 +93,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     reference: ClassVar[Literal["string", "strings"]]
     """Types of a prediction and of `gold`: a string or a list of strings."""
     own_keys: ClassVar[frozenset[str]] = frozenset()
-    """The keys among `cut`, `stride`, `labels`, `columns` and `tags` of a study that have an
-    effect."""
+    """The keys among `cut`, `stride`, `max_answer_length`, `labels`, `columns` and `tags` of a
+    study that have an effect."""
     column_names: ClassVar[tuple[str, ...]] = ()
     """The names that the study's key `columns` may have."""
     suffix: ClassVar[str] = ""
@@ -112,6 +112,7 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         columns: Mapping[str, int | str] | None = None,
         tags: str = "iob2",
         language: str | None = None,
+        max_answer_length: int = 30,
     ) -> None:
         self.label_set = tuple(labels)
         """The label set if it is known before files are read, else ()."""
@@ -121,6 +122,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """The tagging scheme of spans (:mod:`langarith.tasks.shared.spans`)."""
         self.language = language
         """The language whose rows are read in files with a column of languages."""
+        self.max_answer_length = max_answer_length
+        """Subwords of a predicted answer, at most (QA)."""
 
     @property
     def type(self) -> str:
