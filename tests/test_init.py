@@ -191,6 +191,23 @@ def test_a_base_model_is_used(root: Path) -> None:
     assert {name: spec.source for name, spec in study.models.items()} == {"tiny": "files"}
 
 
+def test_a_base_model_outside_of_the_folder_is_named(root: Path) -> None:
+    entities()
+    Path("data/models").mkdir()
+    Path("data/models/tiny").symlink_to(root / "studies/miniature_base")
+    shutil.copytree(root / "studies/miniature_base", "elsewhere/encoder")
+    assert cli.main(["init", "data", "--model", "elsewhere/encoder"]) == 0
+    (model,) = loading.load("studies/mine.yaml").models.values()
+    assert isinstance(model, schema.FilesModel) and model.path == "elsewhere/encoder"
+
+
+def test_a_base_model_that_is_named_must_be_usable() -> None:
+    entities()
+    with pytest.raises(InputError, match=r"^--model elsewhere: .*config\.json"):
+        drafts.init(Path("data"), Path("studies/mine.yaml"), Path("elsewhere"))
+    assert not Path("studies/mine.yaml").exists()
+
+
 def test_a_base_model_without_a_masked_lm_head_learns_one(root: Path) -> None:
     entities()
     shutil.copytree(root / "studies/miniature_base", "data/models/tiny")

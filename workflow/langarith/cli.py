@@ -95,9 +95,9 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
 
 
-def init(folder: Path, to: Path) -> list[str]:
+def init(folder: Path, to: Path, model: Path | None) -> list[str]:
     """See :func:`langarith.cluster.drafts.init`."""
-    return list(import_module("langarith.cluster.drafts").init(folder, to))
+    return list(import_module("langarith.cluster.drafts").init(folder, to, model))
 
 
 def json_schema() -> list[str]:
@@ -267,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     drafting.add_argument(
         "--to", type=Path, default=Path("studies/mine.yaml"), help="the file (studies/mine.yaml)"
     )
+    drafting.add_argument("--model", type=Path, help="a base model outside of that folder")
     checking = commands.add_parser("check", help="read a study and every file that it names")
     checking.add_argument("study", type=Path)
     _add_limit(checking)
@@ -341,7 +342,7 @@ def run(arguments: list[str]) -> int:
         "convert": lambda: convert(chosen.given, chosen.to, chosen.labels),
         "completion": lambda: completion(chosen.shell),
         "check": lambda: check_study(chosen.study, overrides(chosen.limit)),
-        "init": lambda: init(chosen.folder, chosen.to),
+        "init": lambda: init(chosen.folder, chosen.to, chosen.model),
         "doctor": lambda: doctor.report(chosen.study and loading.load(chosen.study)),
         "merge": lambda: merge.from_recipe(chosen.recipe, chosen.to),
         "plan": lambda: plan.of_study(

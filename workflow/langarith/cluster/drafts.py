@@ -46,11 +46,17 @@ class Task:
     used: set[str] = field(default_factory=set)
 
 
-def init(folder: Path, to: Path) -> list[str]:
+def init(folder: Path, to: Path, model: Path | None = None) -> list[str]:
     """Write a study for the files of a folder, and say what it holds, a line each.
 
+    Args:
+        folder: its raw text, task data and base models.
+        to: the study's file.
+        model: a folder with a base model, which takes the place of those of `folder`.
+
     Raises:
-        InputError: `to` exists, or the files make no study: with what is missing.
+        InputError: `to` exists, the files make no study, or no study can use `model`: with what is
+            missing.
     """
     if to.exists():
         raise InputError(f"{to} exists already; name another file (--to), or remove it")
@@ -68,7 +74,9 @@ def init(folder: Path, to: Path) -> list[str]:
         problems += [f"{task.name}: {task.missing}" for task in drafted if task.missing]
         problems = problems or ["no task data: training, validation and test files of one task"]
         raise InputError("\n".join(f"{folder}: {line}" for line in [*problems, *_others(found)]))
-    models, refused = draft_sizes.usable(found.models)
+    models, refused = draft_sizes.usable([str(model)] if model else found.models)
+    if model and not models:
+        raise InputError(refused[0].replace("left out the base model", "--model"))
     sizes = draft_sizes.sizes_for(text, models)
     content = _study(to, text, sizes, languages, source, complete)
     _write(to, content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -73,13 +73,20 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             table,
             key="Regret: points that λ chosen on the target's labelled validation data scores more "
             "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
-            "a paired bootstrap. Left: the adapter of the task language; right: of the related "
-            "language. 'Other targets' uses validation labels of other languages, the oracle test "
-            "labels. "
-            f"{style.ABSENT}: the rule cannot choose in some cell.",
+            f"a paired bootstrap. {' '.join(_explained(rules))}",
             missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )
     return figure
+
+
+def _explained(rules: Sequence[str]) -> Iterator[str]:
+    """What the names of those rules mean that are in the figure."""
+    if {"left", "right"} & set(rules):
+        yield "Left: the adapter of the task language; right: of the related language."
+    if "transfer" in rules:
+        yield "'Other targets' uses validation labels of other languages."
+    if "oracle" in rules:
+        yield "The oracle uses test labels."
 
 
 MARKS = f"by {style.ABSENT} where an average lacks a cell"

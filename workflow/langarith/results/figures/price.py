@@ -23,6 +23,7 @@ from langarith.results.names import metric_title
 
 COLUMNS = 2  # of panels; each has the names of the rules on its right
 HEIGHT = 2.1  # inches, of a panel
+ARROWS = "↓↑"
 APART = 0.075  # of a panel's height, between two names
 
 AVERAGE: dict[str, Any] = {"color": palette.MERGED, "linewidth": 1.6, "marker": "o"}
@@ -77,6 +78,8 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
         }
         style.legend(figure, entries)
         absent = rules["value"].isna()
+        names = "".join(name.get_text() for axis in axes.flat for name in axis.texts)
+        beyond = "; one beyond the panel has an arrow" if {*names} & {*ARROWS} else ""
         cells = int((rules["rule"] == "validation").sum())
         style.foot(
             figure,
@@ -85,7 +88,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
             key="Test scores with λ chosen on few labelled examples of the target, less those of "
             "the choice on all of its validation data: means over "
             f"{label_free.SUBSETS} random subsets and seeds. Dashed: the average of a "
-            "rule; one beyond the panel has an arrow.",
+            f"rule{beyond}.",
             missing=style.count(
                 (int(absent.sum()), cells), "cells", f"by {style.ABSENT} where an average lacks one"
             ),
@@ -133,6 +136,7 @@ def _panel(axis: Axes, price: pd.DataFrame, averages: pd.DataFrame, levels: pd.D
     axis.xaxis.set_major_locator(FixedLocator(sizes))
     axis.xaxis.set_major_formatter(FixedFormatter([str(size) for size in sizes]))
     axis.xaxis.set_minor_locator(NullLocator())
+    axis.tick_params(axis="x", labelsize=style.SMALL)  # 250 and 500 are close to each other
     axis.set_xlabel("labelled examples of the target")
 
 
@@ -147,7 +151,7 @@ def _levels(axis: Axes, gains: Mapping[str, float]) -> None:
         elif math.isnan(gain):
             names.append((0.0, f"{title}: {style.ABSENT}"))
         else:
-            height, arrow = (0.0, "↓") if gain < low else (1.0, "↑")
+            height, arrow = (0.0, ARROWS[0]) if gain < low else (1.0, ARROWS[1])
             names.append((height, f"{title} {arrow} {style.signed(gain, 1)}"))
     names.sort()
     for (height, name), name_height in zip(names, _apart([h for h, _ in names]), strict=True):
