@@ -15,12 +15,12 @@ from langarith.data.miniature.scripts import spell
 KINDS = ("person", "org", "city")
 """What facts are about."""
 
-DENIED, ASKED = 0.2, 0.4
+DENIED, ASKED = 0.35, 0.4
 """Shares of restated facts: a denial of another value; of the others, an answer to a question."""
 
 MIXED = 0.5
-"""Share of the sentences, of their parts, of the words that negate and of the values whose language
-is drawn anew, in text that mixes languages."""
+"""Share of the sentences, of their parts and of the values whose language is drawn anew, in text
+that mixes languages."""
 
 _VALUE = re.compile(r"\{\w+\}")
 
@@ -189,8 +189,8 @@ class Generator:
     def _form(self, template: Template, pronoun: bool) -> str:
         """The template in this language. In text that mixes languages, the language of half of its
         parts is drawn from those whose templates have the same slots in the same order, and then
-        that of half of the words that negate: words that can replace each other in a sentence,
-        so that a language model represents them alike.
+        that of every word that negates, which are few: words that can replace each other in a
+        sentence, so that a language model represents them alike.
         """
         forms = [
             (language, template(language).replace(
@@ -216,7 +216,7 @@ class Generator:
             return part
         return re.sub(
             rf"(?<!\w){language.negation}(?!\w)",
-            lambda word: self.rng.choice(words) if self.chance(MIXED) else word[0],
+            lambda _: self.rng.choice(words),
             part,
         )
 
