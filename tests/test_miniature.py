@@ -212,7 +212,8 @@ def test_restated_documents_state_facts_twice(tmp_path):
 
     assert years_stated_twice(plain)[0] == 0
     twice, all_years = years_stated_twice(restated)
-    assert 0.4 * all_years < twice < all_years  # the others are denied
+    # a third are denied, with another year: half of all years are expected to be there twice
+    assert 0.3 * all_years < twice < all_years
     assert any("?" in text for text in restated)
     assert all(10 <= len(text.split()) <= 160 for text in restated)
 
