@@ -257,29 +257,30 @@ def test_parts_of_a_sentence_are_from_several_languages_where_their_slots_agree(
     )
 
 
-def test_words_that_negate_are_from_several_languages_in_mixed_text():
-    english, spanish, turkish = map(languages.load, ("en", "es", "tr"))  # Turkish has endings
-    values = {"person": Value("Mira Velo", "PER"), "city": Value("Berlin", "LOC")}
+def test_mixed_denials_have_one_word_that_negates_from_any_language():
+    """Turkish negates with endings, so its denials are not mixed with others."""
+    english, turkish, *others = map(languages.load, ("en", "tr", "es", "de", "el"))
+    words = {language.words["not"][0][0] for language in (english, *others)}
+    found = set()
+    for own in (english, turkish):
+        generator = Generator(own, random.Random(0), mixed=(english, turkish, *others))
+        for name in own.facts:
+            for _ in range(20):
+                denial = text(generator.render(lambda of, name=name: of.facts[name].deny, {}))
+                negating = words & set(re.findall(r"\w+", denial.lower()))
+                if own is english:
+                    assert len(negating) == 1, denial
+                else:
+                    assert not negating, denial
+                found |= negating
+    assert found == words
 
-    def made(**options):
-        generator = Generator(english, random.Random(0), **options)
-        template = "{person} does not live near the nottingham of {city}."
-        return {text(generator.render(lambda _: template, values)) for _ in range(50)}
 
-    def sentence(word):
-        return f"Mira Velo does {word} live near the nottingham of Berlin."
-
-    assert made(mixed=(english, spanish, turkish)) == {sentence("not"), sentence("no")}
-    assert made() == {sentence("not")}
-
-
-@pytest.mark.parametrize("code", [c for c in CODES if languages.load(c).negation])
-def test_the_word_that_negates_is_in_most_denials_and_in_no_statement(code):
-    language = languages.load(code)
-    word = re.compile(rf"(?<!\w){language.negation}(?!\w)", re.IGNORECASE)
-    facts = language.facts.values()
-    assert sum(bool(word.search(fact.deny)) for fact in facts) >= 0.8 * len(facts)
-    assert not [told for fact in facts for told in fact.tell if word.search(told)]
+def test_every_denial_of_a_language_with_a_word_that_negates_has_it():
+    for language in map(languages.load, CODES):
+        denials = [fact.deny for fact in language.facts.values()]
+        having = [denial for denial in denials if "{not}" in denial]
+        assert having == (denials if "not" in language.words else []), language.code
 
 
 def test_languages_whose_lists_differ_are_not_mixed():
@@ -312,8 +313,9 @@ def test_templates_are_in_one_order_in_all_languages(code):
 
 
 def slots(language, template):
-    """The slots of a template, sorted."""
-    return sorted(re.findall(r"\{\w+\}", template.replace("{subject}", language.subject)))
+    """The slots of a template that are translated, sorted: not all languages have {not}."""
+    of_template = re.findall(r"\{\w+\}", template.replace("{subject}", language.subject))
+    return sorted(slot for slot in of_template if slot != "{not}")
 
 
 @pytest.mark.parametrize("code", CODES)

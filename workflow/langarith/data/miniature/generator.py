@@ -149,7 +149,8 @@ class Generator:
     def other_value(self, slot: str, value: Value) -> Value:
         """Another value for the slot; for a trait, its opposite."""
         gender = value.gender
-        for pair in self.language.traits if slot == "trait" else ():
+        languages = (self.language, *self.mixed) if slot == "trait" else ()
+        for pair in (pair for language in languages for pair in language.traits):
             forms = [word[gender] for word in pair]
             if value.text in forms:
                 return replace(value, text=forms[1 - forms.index(value.text)])
@@ -188,37 +189,22 @@ class Generator:
 
     def _form(self, template: Template, pronoun: bool) -> str:
         """The template in this language. In text that mixes languages, the language of half of its
-        parts is drawn from those whose templates have the same slots in the same order, and then
-        that of every word that negates, which are few: words that can replace each other in a
-        sentence, so that a language model represents them alike.
+        parts is drawn from those whose templates have the same slots in the same order: words that
+        can replace each other in a sentence, so that a language model represents them alike.
         """
-        forms = [
-            (language, template(language).replace(
+        own, *others = (
+            template(language).replace(
                 "{subject}", language.pronoun if pronoun else language.subject
-            ))
+            )
             for language in (self.language, *self.mixed)
-        ]  # fmt: skip
-        slots = _VALUE.findall(forms[0][1])
-        own, *same = [
-            (language, _VALUE.split(form))
-            for language, form in forms
-            if _VALUE.findall(form) == slots
-        ]
-        parts = list[str]()
-        for i in range(len(slots) + 1):
-            language, form = self.rng.choice(same) if same and self.chance(MIXED) else own
-            parts.append(self._mix_negation(form[i], language))
-        return "".join(part + slot for part, slot in zip_longest(parts, slots, fillvalue=""))
-
-    def _mix_negation(self, part: str, language: Language) -> str:
-        words = [other.negation for other in self.mixed if other.negation]
-        if not words or not language.negation:
-            return part
-        return re.sub(
-            rf"(?<!\w){language.negation}(?!\w)",
-            lambda _: self.rng.choice(words),
-            part,
         )
+        slots = _VALUE.findall(own)
+        same = [_VALUE.split(other) for other in others if _VALUE.findall(other) == slots]
+        parts = [
+            self.rng.choice(same)[i] if same and self.chance(MIXED) else part
+            for i, part in enumerate(_VALUE.split(own))
+        ]
+        return "".join(part + slot for part, slot in zip_longest(parts, slots, fillvalue=""))
 
     def _unused_value(self, slot: str, gender: int, filled: Mapping[str, Value]) -> Value:
         taken = {value.text for value in filled.values()}

@@ -41,15 +41,13 @@ class Fact:
 
 @dataclass(frozen=True)
 class Language:
-    """All words and templates of a language. `traits` are pairs of opposites; `negation` is "" in
-    a language that negates with endings."""
+    """All words and templates of a language. `traits` are pairs of opposites."""
 
     code: str
     script: Script
     date: str
     subject: str
     pronoun: str
-    negation: str
     organisations: dict[str, str]
     facts: dict[str, Fact]
     stories: tuple[str, ...]
@@ -136,7 +134,6 @@ def _load(path: Path) -> Language:
             date=data["date"],
             subject=data["subject"],
             pronoun=data["pronoun"],
-            negation=data.get("negation", ""),
             organisations={kind: data["organisations"][kind] for kind in world.ORGANISATIONS},
             facts={name: _fact(data["facts"][name]) for name in world.RELATIONS},
             stories=tuple(data["stories"]),
