@@ -252,7 +252,7 @@ def interrupt_cluster_run(*arguments):
     """
     if not INTERRUPTED.is_set():
         print(
-            "Interrupted: waiting for jobs to save and end, up to three minutes "
+            "Interrupted: waiting for jobs to save and end, up to four minutes "
             "(Ctrl-C again: at once, without a list of them)",
             file=sys.stderr,
         )

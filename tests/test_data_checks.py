@@ -467,6 +467,17 @@ def test_answers_in_no_window_and_questions_without_room(tmp_path: Path) -> None
     assert "(and 2 more like this)" in str(caught.value)
 
 
+def test_answers_longer_than_predictions(tmp_path: Path) -> None:
+    long, short = answer("Ana " * 29 + "Ana"), answer("Ana")
+    rows = [("Who?", "Ana " * 40, answers) for answers in (long, long + short, short)]
+    examples = QA.read(squad(tmp_path / "a.json", *rows))
+    assert check_lengths(QA, examples, 90) == []  # 30 words, the limit
+    task = tasks.reader({"type": "qa", "labels": [], "max_answer_length": 29})
+    (warning,) = check_lengths(task, examples, 90)
+    assert "1 of 3 (33.3 %) questions have no answer of at most 29 subwords; raise 'max_" in warning
+    assert check_lengths(task, examples, 90, training=True) == []
+
+
 # ---------------------------------------------------------------- mistakes of one kind
 
 

@@ -201,6 +201,17 @@ def test_a_base_model_outside_of_the_folder_is_named(root: Path) -> None:
     assert isinstance(model, schema.FilesModel) and model.path == "elsewhere/encoder"
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("my model (v2)", "my-model-v2"), ("models--x--e5-small/snapshots/0123abc", "e5-small")],
+)
+def test_the_name_of_a_base_model_is_one_of_a_folder(root: Path, folder: str, name: str) -> None:
+    entities()
+    shutil.copytree(root / "studies/miniature_base", folder)
+    drafts.init(Path("data"), Path("studies/mine.yaml"), Path(folder))
+    assert list(loading.load("studies/mine.yaml").models) == [name]
+
+
 def test_a_base_model_that_is_named_must_be_usable() -> None:
     entities()
     with pytest.raises(InputError, match=r"^--model elsewhere: .*config\.json"):

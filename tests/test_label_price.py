@@ -223,7 +223,24 @@ def test_a_rule_far_below_leaves_the_lines_their_place() -> None:
     (axis,) = drawn.axes
     assert axis.get_ylim()[0] > -25
     assert "λ = 0 (right adapter) ↓ −48.0" in [text.get_text() for text in axis.texts]
+    assert "Dashed: the average of a rule; one beyond the panel has an arrow." in drawn.get_label()
     plt.close(drawn)
+
+
+@pytest.mark.parametrize("name", ["label_free", "label_price"])
+def test_captions_explain_a_rule_that_cannot_choose_where_there_is_one(name: str) -> None:
+    def caption(rules: pd.DataFrame) -> str:
+        if name == "label_free":
+            drawn = figures.DRAW[name](rules, CAPTION)
+        else:
+            drawn = figures.label_price(price_table(40), rules, CAPTION)
+        plt.close(drawn)
+        return str(drawn.get_label())
+
+    rules = rule_table()
+    of_one_cell = (rules["rule"] == "fixed") & (rules["target"] == rules["target"].iloc[0])
+    assert "n/a" not in caption(rules) and "arrow" not in caption(rules)
+    assert "cannot choose in some cell." in caption(rules[~of_one_cell])
 
 
 def test_missing_cells_are_counted_and_leave_no_average(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ are those that two CPU cores ran in docs/real_data_trial.md and docs/laptop_stud
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from statistics import median
 
 from langarith.cluster import costs, speed
@@ -171,7 +172,7 @@ class Sizes:
         if not self.models:
             yield from self._scratch(languages)
         for folder, head in self.models.items():
-            name, path = yaml_word(PurePath(folder).name), json.dumps(folder, ensure_ascii=False)
+            name, path = yaml_word(_model_name(folder)), json.dumps(folder, ensure_ascii=False)
             if head:
                 yield f"  {name}: {{source: files, path: {path}}}"
             else:
@@ -288,6 +289,14 @@ def yaml_word(text: str) -> str:
     """Text as YAML, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*", text) and text not in ("true", "false", "null")
     return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _model_name(folder: str) -> str:
+    """A name for the model of a folder, also of one in the hub's cache."""
+    path = Path(os.path.abspath(folder))  # not resolved: the name of a link is the user's
+    cached = re.search(r"models--[^/]+--([^/]+)/snapshots/[^/]+$", path.as_posix())
+    name = cached[1] if cached else path.name
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
 
 
 def _operations(training: Training, shape: costs.Shape) -> float:

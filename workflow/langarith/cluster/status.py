@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith.audit.prov import label
-from langarith.cluster import plan, runs
+from langarith.cluster import plan, runs, speed
 from langarith.cluster.records import records
 from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
@@ -300,7 +300,7 @@ def _left(job: Job, each: float | None) -> float | None:
 
 
 def _uses_gpus(run: runs.PlannedRun) -> bool:
-    return not gpus.allow_cpu() if run.cluster else gpus.given() is not None
+    return not gpus.allow_cpu() if run.cluster else speed.has_gpu()  # as the plan
 
 
 # --- trainings ------------------------------------------------------------------------------------

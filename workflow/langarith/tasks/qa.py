@@ -88,15 +88,27 @@ class Qa(Task[QaExample, str]):
     ) -> None:
         """Warn of questions with no answer in a window; in training only the first answer counts.
 
+        For other splits also of questions whose answers are all longer than predictions can be.
+
         Errors: InputError also for a question that leaves no space for its context.
         """
-        unanswerable = 0
+        unanswerable = too_long = 0
+        longest = self.max_answer_length
 
         def check(example: QaExample) -> None:
-            nonlocal unanswerable
+            nonlocal unanswerable, too_long
             unanswerable += not _fits(example, tokenizer, encoding)
+            if not encoding.training:
+                too_long += not any(_is_within(a, longest, tokenizer) for a in example.answers)
 
         read_all(examples, check)
+        warn_of_loss(
+            where,
+            too_long,
+            len(examples),
+            f"questions have no answer of at most {longest} subwords",
+            "raise 'max_answer_length'",
+        )
         warn_of_loss(
             where,
             unanswerable,
@@ -309,6 +321,15 @@ def _fits(example: QaExample, tokenizer: Tokenizer | None, encoding: Encoding) -
         if covering and covering[-1] < begin + window:
             return True
     return False
+
+
+def _is_within(answer: str, longest: int, tokenizer: Tokenizer | None) -> bool:
+    """Whether an answer has at most so many subwords; without a tokenizer, words."""
+    if len(answer.encode()) + 1 <= longest:  # no text has more subwords than bytes
+        return True
+    if tokenizer is None:
+        return len(answer.split()) <= longest
+    return len(tokenizer.encode(answer, add_special_tokens=False).ids) <= longest
 
 
 def _last_window(length: int, window: int, step: int) -> int:

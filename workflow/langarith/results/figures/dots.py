@@ -73,7 +73,10 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             table,
             key="Regret: points that λ chosen on the target's labelled validation data scores more "
             "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
-            f"a paired bootstrap. {' '.join(_explained(rules))}",
+            f"a paired bootstrap. {' '.join(_explained(rules))}"
+            + style.where_drawn(
+                figure, [style.ABSENT], " n/a: the rule cannot choose in some cell."
+            ),
             missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )
     return figure

@@ -78,8 +78,6 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
         }
         style.legend(figure, entries)
         absent = rules["value"].isna()
-        names = "".join(name.get_text() for axis in axes.flat for name in axis.texts)
-        beyond = "; one beyond the panel has an arrow" if {*names} & {*ARROWS} else ""
         cells = int((rules["rule"] == "validation").sum())
         style.foot(
             figure,
@@ -88,7 +86,10 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
             key="Test scores with λ chosen on few labelled examples of the target, less those of "
             "the choice on all of its validation data: means over "
             f"{label_free.SUBSETS} random subsets and seeds. Dashed: the average of a "
-            f"rule{beyond}.",
+            "rule"
+            + style.where_drawn(figure, ARROWS, "; one beyond the panel has an arrow")
+            + style.where_drawn(figure, [style.ABSENT], "; n/a: it cannot choose in some cell")
+            + ".",
             missing=style.count(
                 (int(absent.sum()), cells), "cells", f"by {style.ABSENT} where an average lacks one"
             ),

@@ -161,6 +161,12 @@ def count(missing: tuple[int, int], what: str, marks: str) -> str:
     return f"{absent} of {total} {what} {verb} missing (marked {marks})." if absent else ""
 
 
+def where_drawn(figure: Figure, marks: Iterable[str], explanation: str) -> str:
+    """The explanation of marks if a text in the figure has one of them, else nothing."""
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    return explanation if any(mark in text for mark in marks for text in texts) else ""
+
+
 def panels(
     scores: pd.DataFrame, metrics: Mapping[str, str], caption: Mapping[str, Any]
 ) -> list[tuple[str, pd.DataFrame]]:
