@@ -203,7 +203,12 @@ def test_a_base_model_outside_of_the_folder_is_named(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("my model (v2)", "my-model-v2"), ("models--x--e5-small/snapshots/0123abc", "e5-small")],
+    [
+        ("my model (v2)", "my-model-v2"),
+        ("модель", "model"),
+        ("models--x--e5-small/snapshots/0123abc", "e5-small"),
+        ("models--xlm-roberta-base/snapshots/0123abc", "xlm-roberta-base"),
+    ],
 )
 def test_the_name_of_a_base_model_is_one_of_a_folder(root: Path, folder: str, name: str) -> None:
     entities()

@@ -240,7 +240,7 @@ def test_captions_explain_a_rule_that_cannot_choose_where_there_is_one(name: str
     rules = rule_table()
     of_one_cell = (rules["rule"] == "fixed") & (rules["target"] == rules["target"].iloc[0])
     assert "n/a" not in caption(rules) and "arrow" not in caption(rules)
-    assert "cannot choose in some cell." in caption(rules[~of_one_cell])
+    assert "has no choice in some cell." in caption(rules[~of_one_cell])
 
 
 def test_missing_cells_are_counted_and_leave_no_average(tmp_path: Path) -> None:

@@ -398,7 +398,7 @@ def test_ctrl_c_leaves_no_job_behind(interrupted):
 
 def test_ctrl_c_names_the_training_that_was_saved(interrupted):
     output = interrupted["ctrl_c"].output
-    assert "Interrupted: waiting for jobs to save and end, up to three minutes" in output
+    assert "Interrupted: waiting for jobs to save and end, up to four minutes" in output
     kept = "Stopped and kept in checkpoints: language adapter fr@full, seed 1 at step "
     assert re.search(rf"^{kept}\d+\n", output, re.M)
     assert "To continue, run the same command\n" in output

@@ -792,8 +792,6 @@ REFUSED = [
      "tasks.qa.stride", "windows of 128 subwords (max_length) that share 128 leave no space for a "
      "question; set stride to 42 or less"),
     ({"tasks": {"qa": HUB_TASK | {"max_length": 32}}}, "tasks.qa.stride", "or raise max_length"),
-    ({"tasks": {"qa": HUB_TASK | {"max_answer_length": 40}}}, "tasks.qa.max_answer_length",
-     "share 32 subwords (stride) can cut every answer of 40; lower it, or raise stride"),
     # numbers and names that libraries refuse after hours
     ({"seeds": [2**32]}, "seeds (entry 1)", "write a number below 4294967296"),
     ({"models__tiny__seed": -1}, "models.tiny.seed", "is -1; write a number of at least 0"),

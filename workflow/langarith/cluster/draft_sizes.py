@@ -294,9 +294,9 @@ def yaml_word(text: str) -> str:
 def _model_name(folder: str) -> str:
     """A name for the model of a folder, also of one in the hub's cache."""
     path = Path(os.path.abspath(folder))  # not resolved: the name of a link is the user's
-    cached = re.search(r"models--[^/]+--([^/]+)/snapshots/[^/]+$", path.as_posix())
+    cached = re.search(r"models--(?:[^/]+--)?([^/]+)/snapshots/[^/]+$", path.as_posix())
     name = cached[1] if cached else path.name
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "model"
 
 
 def _operations(training: Training, shape: costs.Shape) -> float:

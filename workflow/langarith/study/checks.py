@@ -254,13 +254,6 @@ def _windows(study: Study) -> Iterator[str]:
                     f"share {task.stride} leave no space for a question; set stride to "
                     f"{task.max_length // 3} or less, or raise max_length"
                 )
-            given = "max_answer_length" in task.model_fields_set
-            if given and task.max_answer_length > task.stride:
-                yield (
-                    f"tasks.{name}.max_answer_length: windows that share {task.stride} "
-                    f"subwords (stride) can cut every answer of {task.max_answer_length}; "
-                    "lower it, or raise stride"
-                )
 
 
 def _difficulty(study: Study) -> Iterator[str]:

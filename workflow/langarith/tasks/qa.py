@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langarith.data.readers import read_all
-from langarith.errors import InputError, did_you_mean, warn_of_loss
+from langarith.errors import InputError, did_you_mean, warn, warn_of_loss
 from langarith.tasks.shared.base import Encoding, Features, Task, model_columns
 from langarith.tasks.shared.squad import QaExample, read_articles
 
@@ -102,13 +102,12 @@ class Qa(Task[QaExample, str]):
                 too_long += not any(_is_within(a, longest, tokenizer) for a in example.answers)
 
         read_all(examples, check)
-        warn_of_loss(
-            where,
-            too_long,
-            len(examples),
-            f"questions have no answer of at most {longest} subwords",
-            "raise 'max_answer_length'",
-        )
+        if too_long:  # not lost: a part of an answer has some F1
+            warn(
+                where,
+                f"{too_long:,} of {len(examples):,} questions have no answer of at most {longest} "
+                "subwords; raise 'max_answer_length'",
+            )
         warn_of_loss(
             where,
             unanswerable,

@@ -75,7 +75,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
             f"a paired bootstrap. {' '.join(_explained(rules))}"
             + style.where_drawn(
-                figure, [style.ABSENT], " n/a: the rule cannot choose in some cell."
+                figure, [style.ABSENT], " n/a: the rule has no choice in some cell."
             ),
             missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )

@@ -88,7 +88,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
             f"{label_free.SUBSETS} random subsets and seeds. Dashed: the average of a "
             "rule"
             + style.where_drawn(figure, ARROWS, "; one beyond the panel has an arrow")
-            + style.where_drawn(figure, [style.ABSENT], "; n/a: it cannot choose in some cell")
+            + style.where_drawn(figure, [style.ABSENT], "; n/a: it has no choice in some cell")
             + ".",
             missing=style.count(
                 (int(absent.sum()), cells), "cells", f"by {style.ABSENT} where an average lacks one"
