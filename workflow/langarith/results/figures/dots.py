@@ -71,9 +71,9 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             figure,
             caption,
             table,
-            key="Regret: points that λ chosen on the target's labelled validation data scores more "
-            "on test; right of 0 the rule is worse. Means over seeds; lines are 95 % intervals of "
-            f"a paired bootstrap. {' '.join(_explained(rules))}"
+            key="Regret: how many points less the rule's λ scores on test than λ chosen on the "
+            "target's labelled validation data; right of 0 the rule is worse. Means over seeds; "
+            f"lines are 95 % intervals of a paired bootstrap. {' '.join(_explained(rules))}"
             + style.where_drawn(
                 figure, [style.ABSENT], " n/a: the rule has no choice in some cell."
             ),
