@@ -192,7 +192,7 @@ def _of_ends(sweeps: pd.DataFrame, gains: pd.DataFrame) -> str:
     if not ends.any():
         return ""
     above = gains.set_index(place)["gain"].round(2).gt(0).reindex(ends.index, fill_value=False)
-    of_gains = f" Of the {above.sum()} with a gain, {(ends & above).sum()} are such cells."
+    of_gains = f" Such cells among the {above.sum()} with a gain: {(ends & above).sum()}."
     return (
         f"In {ends.sum()} of the {len(ends)} cells the chosen λ is 0 or 1: nothing is merged "
         f"there, and the score is that of one adapter alone.{of_gains if above.any() else ''}"
