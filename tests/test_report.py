@@ -153,7 +153,8 @@ def test_a_lambda_at_an_end_is_no_merging(graph):
     )
     found = report.result(graph, report.Part("enhancement", CAPTION))
     assert found.sentence.endswith("scores above the own adapter alone in 2 of 2 cells.")
-    assert "In 1 of the 2 cells the chosen λ is 0 or 1: nothing" in found.remark
+    assert found.remark.startswith("In 1 of the 2 cells the chosen λ is 0 or 1: nothing")
+    assert found.remark.endswith("alone. Such cells among the 2 with a gain: 1.")
     assert report.result(graph, report.Part("zero_shot", CAPTION)).remark == ""
 
 

@@ -209,7 +209,7 @@ class _Task(Strict):
     type: str | None = None
     targets: list[str] = Field(min_length=1)
     max_length: int = Field(128, ge=16)
-    stride: int = Field(32, ge=1)  # more than the longest answer
+    stride: int = Field(32, ge=1)  # an answer of more may be cut in every window
     # left out if it is the default, so that `study.json` does not change
     max_answer_length: int = Field(30, ge=1, exclude_if=lambda value: value == 30)
     labels: tuple[Label, ...] = ()

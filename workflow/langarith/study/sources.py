@@ -347,7 +347,8 @@ def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
         "cuts": {s: task_cut(study, name, language, s) for s in needed_splits(study, language)},
         **_fewer_examples(study, name, language),
         **_layout(study.tasks[name], language),
-        **_answers(spec),
+        # left out if it is the default, so that jobs keep their parameters
+        **spec.model_dump(include={"max_answer_length"}),
     }
 
 
@@ -359,13 +360,6 @@ def _layout(task: TaskSpec, language: str) -> dict[str, Any]:
     if LANGUAGES in task.columns:
         differences["language"] = language
     return differences
-
-
-def _answers(task: TaskSpec) -> dict[str, Any]:
-    """`max_answer_length`, where the study sets it: without it, jobs keep their parameters."""
-    if "max_answer_length" not in task.model_dump():
-        return {}
-    return {"max_answer_length": task.max_answer_length}
 
 
 def _fewer_examples(study: Study, name: str, language: str) -> dict[str, Any]:

@@ -193,9 +193,8 @@ class Qa(Task[QaExample, str]):
 
         Per window, the 20 best starts and the 20 best ends are paired, of equal logits the earlier;
         a pair is valid if both are in the context and it spans at most `max_answer_length`
-        subwords; its score is the
-        sum of the two logits. Among equal scores the earlier window, then the earlier start, then
-        the earlier end wins.
+        subwords; its score is the sum of the two logits. Among equal scores the earlier window,
+        then the earlier start, then the earlier end wins.
         White space at the edges of an answer is dropped. '' if no window has a valid pair.
         """
         import numpy as np

@@ -75,7 +75,7 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             "target's labelled validation data; right of 0 the rule is worse. Means over seeds; "
             f"lines are 95 % intervals of a paired bootstrap. {' '.join(_explained(rules))}"
             + style.where_drawn(
-                figure, [style.ABSENT], " n/a: the rule has no choice in some cell."
+                figure, [style.ABSENT], f" {style.ABSENT}: the rule has no choice in some cell."
             ),
             missing=style.count((int(absent.sum()), _cells(table)), "cells", MARKS),
         )

@@ -23,7 +23,7 @@ from langarith.results.names import metric_title
 
 COLUMNS = 2  # of panels; each has the names of the rules on its right
 HEIGHT = 2.1  # inches, of a panel
-ARROWS = "↓↑"
+ARROWS = "↓↑"  # at the name of a rule below or above the panel
 APART = 0.075  # of a panel's height, between two names
 
 AVERAGE: dict[str, Any] = {"color": palette.MERGED, "linewidth": 1.6, "marker": "o"}
@@ -88,7 +88,9 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
             f"{label_free.SUBSETS} random subsets and seeds. Dashed: the average of a "
             "rule"
             + style.where_drawn(figure, ARROWS, "; one beyond the panel has an arrow")
-            + style.where_drawn(figure, [style.ABSENT], "; n/a: it has no choice in some cell")
+            + style.where_drawn(
+                figure, [style.ABSENT], f"; {style.ABSENT}: it has no choice in some cell"
+            )
             + ".",
             missing=style.count(
                 (int(absent.sum()), cells), "cells", f"by {style.ABSENT} where an average lacks one"
