@@ -16,7 +16,7 @@ import yaml
 from langarith import cli, tasks
 from langarith.cluster import check
 from langarith.data import readers
-from langarith.errors import InputError, gathered_warnings
+from langarith.errors import InputError, InputWarning, gathered_warnings
 from langarith.study import loading
 from langarith.tasks.nli import LABELS
 from langarith.tasks.shared.base import Encoding
@@ -121,6 +121,22 @@ def test_types_that_training_lacks_are_counted_in_a_warning(place: Place) -> Non
     assert "ner, es, test" in warning
     assert "2 of 4 entity types cannot be predicted" in warning
     assert "MISC (2), ORG (4)" in warning
+
+
+def test_warnings_of_one_kind_are_together() -> None:
+    beyond = "words are beyond the first 128 subwords; raise 'max_length'"
+    found = check.Found(
+        warnings=[
+            InputWarning("ner, en, train (en.conll)", f"143 of 115,852 (0.1 %) {beyond}"),
+            InputWarning("models.a.languages", "sw not among them"),
+            InputWarning("ner, sw, test (sw.conll)", f"3 of 40 (7.5 %) {beyond}"),
+        ]
+    )
+    assert found.lines()[:3] == [
+        f"warning: ner, en, train (en.conll): 143 of 115,852 (0.1 %) {beyond}",
+        "    also ner, sw, test (sw.conll): 3 of 40 (7.5 %)",
+        "warning: models.a.languages: sw not among them",
+    ]
 
 
 def test_types_that_do_not_meet_are_refused(place: Place) -> None:

@@ -136,6 +136,18 @@ def test_a_partition_that_the_cluster_lacks_fails(tmp_path):
     assert found.state == "fails" and "no partition long; this cluster has cpu, gpu" in found.text
 
 
+def test_slurm_that_is_installed_and_not_configured_is_no_failure(tmp_path):
+    path = tmp_path / "sinfo"
+    for message, state in (
+        ("sinfo: fatal: Could not establish a configuration source", "note"),
+        ("slurm_load_partitions: Unable to contact slurm controller", "fails"),
+    ):
+        path.write_text(f"#!/bin/sh\necho '{message}' >&2\nexit 1\n")
+        path.chmod(0o755)
+        (found,) = doctor._slurm()
+        assert found.state == state
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the warm start needs Linux")
 def test_the_warm_start_is_tried(monkeypatch):
     monkeypatch.delenv(warm.OWNER_VARIABLE, raising=False)

@@ -191,6 +191,15 @@ def test_a_base_model_is_used(root: Path) -> None:
     assert {name: spec.source for name, spec in study.models.items()} == {"tiny": "files"}
 
 
+def test_base_models_of_one_name_are_numbered(root: Path) -> None:
+    entities()
+    for folder in ("first/encoder", "second/encoder"):
+        shutil.copytree(root / "studies/miniature_base", f"data/{folder}")
+    study, _ = init()
+    paths = {name: getattr(spec, "path", "") for name, spec in study.models.items()}
+    assert paths == {"encoder": "data/first/encoder", "encoder-2": "data/second/encoder"}
+
+
 def test_a_base_model_outside_of_the_folder_is_named(root: Path) -> None:
     entities()
     Path("data/models").mkdir()

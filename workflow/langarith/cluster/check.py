@@ -7,6 +7,8 @@ passes to `errors.warn`. To add a check, add a function.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +22,7 @@ from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.evaluation import choice
 from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
-from langarith.progress import size_of
+from langarith.progress import Progress, size_of
 from langarith.study import experiments, schema, sources
 from langarith.tasks.shared.checks import Trained, check_split
 
@@ -42,9 +44,21 @@ class Found:
         """Problems, warnings and what was looked at, as they are printed."""
         return [
             *self.problems,
-            *(f"warning: {warning}" for warning in self.warnings),
+            *_grouped(self.warnings),
             f"looked at: {'; '.join(self.looked_at) or 'nothing'}",
         ]
+
+
+def _grouped(warnings: Sequence[InputWarning]) -> Iterator[str]:
+    """Each kind of warning once, with the other places where it holds and their counts below it."""
+    kinds: defaultdict[str, list[InputWarning]] = defaultdict(list)
+    for warning in warnings:
+        kinds[re.sub(r"[\d.,]+", "#", warning.what)].append(warning)
+    for first, *others in kinds.values():
+        yield f"warning: {first}"
+        for other in others:
+            counts = re.match(r"[\d,]+ of [\d,]+( \([\d.]+ %\))?", other.what)
+            yield f"    also {other.where}" + (f": {counts[0]}" if counts else "")
 
 
 def look(of: schema.Study) -> Found:
@@ -65,7 +79,9 @@ def _raw_text(of: schema.Study, found: Found) -> None:
     documents = missing = 0
     paths: list[Path] = []
     most = sources.first_documents(of).get("documents")
-    for language in of.languages:
+    progress = Progress("reading raw text", len(of.languages), "language")
+    for number, language in enumerate(of.languages):
+        progress.update(number)
         corpus = _Corpus(of.corpora.validation_documents, most)
         there = [Path(path) for path in sources.shards(of, language)]
         absent = sum(not path.exists() for path in there)
@@ -158,7 +174,9 @@ def _task_data(of: schema.Study, found: Found) -> None:
     """Task files, to their end, and whether those of all languages fit together."""
     paths: list[Path] = []
     examples = missing = 0
-    for name, spec in of.tasks.items():
+    progress = Progress("reading task data", len(of.tasks), "task")
+    for number, (name, spec) in enumerate(of.tasks.items()):
+        progress.update(number)
         trained: Trained | None = None
         read: list[Path] = []
         for language in dict.fromkeys([of.task_language, *spec.targets]):

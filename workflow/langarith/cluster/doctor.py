@@ -152,7 +152,11 @@ def _slurm(profile: Path | None = None) -> Iterator[Finding]:
     try:
         partitions = slurm.partitions()
     except InputError as error:
-        yield Finding("fails", "SLURM", str(error))
+        if slurm.NOT_CONFIGURED in str(error):
+            text = "installed, not configured: --profile slurm cannot be used on this machine"
+            yield Finding("note", "SLURM", text)
+        else:
+            yield Finding("fails", "SLURM", str(error))
         return
     own = Path(slurm.PROFILE)  # of a folder whose Snakefile imports the workflow
     path = profile or (own if own.is_file() or CHECKOUT is None else CHECKOUT / own)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,8 +171,12 @@ class Sizes:
         yield "models:"
         if not self.models:
             yield from self._scratch(languages)
+        names = Counter[str]()
         for folder, head in self.models.items():
-            name, path = yaml_word(_model_name(folder)), json.dumps(folder, ensure_ascii=False)
+            plain = _model_name(folder)
+            names[plain] += 1
+            name = yaml_word(plain if names[plain] == 1 else f"{plain}-{names[plain]}")
+            path = json.dumps(folder, ensure_ascii=False)
             if head:
                 yield f"  {name}: {{source: files, path: {path}}}"
             else:

@@ -128,6 +128,10 @@ def refuse(planned: Sequence[Request]) -> None:
             raise InputError(_complaint(request, answer.stderr, known))
 
 
+NOT_CONFIGURED = "Could not establish a configuration source"
+"""What SLURM's commands answer where there is no slurm.conf."""
+
+
 def partitions() -> list[str]:
     """The partitions of the cluster.
 
