@@ -109,9 +109,7 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
         assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//', html), page
     guide = (tmp_path / "your_own_data.html").read_text(encoding="utf-8")
     assert 'href="repository/studies/own_files.yaml.html"' in guide
-    assert re.search(
-        r"<li>\s*<p>Check, look at the plan, run:</p>\s*<div", guide
-    )  # not after the list
+    assert re.search(r"<li>\s*<p>Run the whole study:</p>\s*<div", guide)  # not after the list
     copy = (tmp_path / "repository/studies/own_files.yaml.html").read_text(encoding="utf-8")
     assert "task_language" in copy
     assert 'id="langarith.models.adapters.read_adapter"' in (

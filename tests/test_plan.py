@@ -69,6 +69,15 @@ def test_times_of_80_steps_are_scaled_to_a_study_of_800(nano):
     assert adapters(with_steps(nano, 80)).seconds == pytest.approx(10.0 + plan.LOAD)
 
 
+def test_a_limited_run_gives_the_times_that_the_whole_run_lacks(nano):
+    limited = nano.model_copy(update={"results_dir": f"{nano.results_dir}-limited"})
+    recorded_adapter(limited, "en", 80, 8.0 + plan.LOAD)
+    stage = adapters(with_steps(nano, 800))
+    assert (stage.seconds, stage.source) == (pytest.approx(80.0 + plan.LOAD), "1 recorded")
+    recorded_adapter(nano, "en", 80, 4.0 + plan.LOAD)
+    assert adapters(with_steps(nano, 800)).seconds == pytest.approx(40.0 + plan.LOAD)
+
+
 @pytest.mark.parametrize(("device", "threads", "seconds"), [("cpu", 1, 8.0), ("cpu", 2, 80.0)])
 def test_what_a_job_waited_for_other_work_does_not_count(nano, device, threads, seconds):
     """Of several threads the computing says nothing of how well they shared it."""

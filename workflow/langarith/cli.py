@@ -240,7 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"langarith {version('langarith')}")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("results", help="list the figures and tables of a study")
-    listing.add_argument("folder", type=Path)
+    listing.add_argument(
+        "where", type=Path, nargs="?", help="results folder or study; default: the newest run here"
+    )
     watching = commands.add_parser(
         "status", help="say what a run has done, what it does and when it ends"
     )
@@ -348,7 +350,7 @@ def run(arguments: list[str]) -> int:
         "plan": lambda: plan.of_study(
             chosen.study, chosen.targets, chosen.jobs, overrides(chosen.limit)
         ),
-        "results": lambda: results(chosen.folder),
+        "results": lambda: results(status.find(chosen.where)),
         "status": lambda: list(
             status.report(status.find(chosen.where, overrides(chosen.limit)), chosen.all)
         ),

@@ -70,7 +70,7 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str, every: float = 5.0) -> None:
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.start = self.printed = time.monotonic()
-        self.first = 0
+        self.first: int | None = None
 
     def resume(self, done: int) -> None:
         """Start the clock at a step that is not the first."""
@@ -78,6 +78,8 @@ class Progress:
 
     def update(self, done: int, note: str = "") -> None:
         now = time.monotonic()
+        if self.first is None:  # the first one also takes what is done once
+            self.first, self.start = done, now
         if now - self.printed < self.every or done <= self.first:
             return
         self.printed = now

@@ -11,11 +11,13 @@ from langarith.audit import explain, lineage
 from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.number import (
+    FIELDS,
     Number,
     Part,
     find,
     grid,
     numbers,
+    quoted,
     the_one,
 )
 from langarith.errors import InputError
@@ -58,14 +60,21 @@ def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
         ]
     answer = [f"{label:<9} {text}" for label, text in chain(graph, one)]
     if len(found) > 1:
-        named = list(dict.fromkeys(n.experiment for n in found if n is not one))
-        answer += [
-            f"{len(found) - 1} more numbers fit: add experiment={'|'.join(named)} or what=..."
-        ]
+        answer.append(f"{len(found) - 1} more fit: add {_differences(one, found)}")
     if tree:
         for part in one.parts:
             answer += ["", *explain.lines(graph.locate(next(iter(part.job.outputs))))]
     return answer
+
+
+def _differences(one: Number, found: Sequence[Number]) -> str:
+    """The words by which other numbers differ from one: `experiment=a|b what=related|gain`."""
+    by_field = {name: dict.fromkeys(number.word(name) for number in found) for name in FIELDS}
+    return " or ".join(
+        f"{name}={'|'.join(values)}"
+        for name, words in by_field.items()
+        if (values := [quoted(word) for word in words if word != one.word(name)])
+    )
 
 
 def chain(graph: Lineage, number: Number) -> list[tuple[str, str]]:
@@ -94,7 +103,8 @@ def _what(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     group = number.group.replace(AVERAGE, f"average over {len(examples)} targets")
     total = f"; {sum(examples.values())} test examples" if examples else ""
     panel = number.panel.replace(", points)", ", %)" if number.interval is None else ", points)")
-    return f"{kind}, {number.name}: {number.experiment}, {panel}, {group}{total}"
+    limited = "; limited run, whose scores mean nothing" if graph.study.get("limit") else ""
+    return f"{kind}, {number.name}: {number.experiment}, {panel}, {group}{total}{limited}"
 
 
 def _weights(graph: Lineage, number: Number) -> str:

@@ -101,16 +101,19 @@ class Number:
             return {budget or "full"}
         return {part.job.wildcards[name] for part in self.parts}
 
+    def word(self, name: str) -> str:
+        """The word of a field by which it is found; several operands are one word."""
+        if name == "what":
+            return self.kind if self.interval is None else self.name
+        return " ".join(sorted(self.field(name)))
+
     def words(self) -> str:
         """Words that find it again."""
-        found = [("experiment", self.experiment)]
-        found += [(name, next(iter(self.field(name)))) for name in ("model", "task")]
-        target, _, budget = self.group.partition("@")
-        found += [("target", target), *([("budget", budget)] if budget else [])]
+        names = ["experiment", "model", "task", "target"]
+        names += ["budget"] if "@" in self.group else []
         # gains over the same adapter differ by what is merged
-        found += [] if self.interval is None else [("method", self.method)]
-        found += [("what", self.kind if self.interval is None else self.name)]
-        return " ".join(f"{name}={_quoted(value)}" for name, value in found)
+        names += [] if self.interval is None else ["method"]
+        return " ".join(f"{name}={quoted(self.word(name))}" for name in [*names, "what"])
 
     @property
     def origin(self) -> tuple[Any, ...]:
@@ -118,7 +121,8 @@ class Number:
         return self.interval, frozenset((part.job, part.point) for part in self.parts)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A word as a shell takes it."""
     return f"'{value}'" if " " in value else value
 
 
@@ -286,7 +290,12 @@ def find(known: Sequence[Number], words: Sequence[str]) -> list[Number]:
         if equals:
             if name not in FIELDS:
                 raise InputError(f"{word}: no such word{did_you_mean(name, FIELDS)}")
+            values = {value for number in found for value in number.field(name)}
             found = [number for number in found if wanted in number.field(name)]
+            if not found:
+                raise InputError(
+                    f"no number of the study fits {word}{did_you_mean(wanted, values)}"
+                )
         elif not FORM.fullmatch(_ascii(word)):
             raise InputError(
                 f"{word}: write a number as printed, or one of {', '.join(FIELDS)}=...; "

@@ -240,7 +240,8 @@ class Sizes:
             yield ""
         machine = "a GPU" if self.gpu else "two CPU cores, since torch sees no GPU"
         yield f"# Sizes for {machine}; a language has about {_count(self.typical)} subwords."
-        yield f"# Steps: {EPOCHS} epochs of them at most. `langarith plan` says how long they take."
+        read = steps * training.step / self.typical
+        yield f"# Steps: {read:.2g} epochs of them. `langarith plan` says how long they take."
         if self.scale is SMALL:
             large = LARGE.adapter
             yield f"# On a GPU, with more text: {large.most} steps, batch_size {large.batch},"

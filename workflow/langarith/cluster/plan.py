@@ -220,7 +220,7 @@ def stages(
     for job in jobs:
         by_rule[job.rule].append(job)
     counter = work.Counter(study)
-    recorded = recorded_times.read(Path(study.results_dir), counter, set(by_rule))
+    recorded = recorded_times.of_study(study, counter, set(by_rule))
     counted = {
         rule: [counter.planned(rule, job.record) for job in members]
         for rule, members in by_rule.items()
@@ -352,7 +352,8 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     if "measured" in sources:
         yield (
             "'measured': the operations that were counted, at the speed of this machine just now, "
-            "which other work slows down. Once a stage has run, its recorded times are used"
+            "which other work slows down. Once a stage has run, if only in a limited run, its "
+            "recorded times are used"
         )
     if "assumed" in sources:
         yield (

@@ -10,6 +10,7 @@ from typing import Any
 
 from langarith.cluster import work
 from langarith.cluster.records import records
+from langarith.study import limits, schema
 
 LOAD = 0.5
 """Seconds of a job that do not grow with its work: a model is loaded, files are written."""
@@ -49,8 +50,19 @@ class RecordedTimes:
         return None
 
 
-def read(results: Path, counter: work.Counter, rules: set[str]) -> RecordedTimes:
-    """Times of the jobs of these rules, and of rules of the same kind, in a results folder."""
+def of_study(study: schema.Study, counter: work.Counter, rules: set[str]) -> RecordedTimes:
+    """Times of the jobs of these rules, and of rules of the same kind, that a study has recorded.
+
+    Jobs that compute like none in its results folder have the times of its limited run.
+    """
+    found = _read(Path(study.results_dir), counter, rules)
+    limited = _read(Path(limits.limited_folder(study.results_dir)), counter, rules)
+    for key, rate in limited.rates.items():
+        found.rates.setdefault(key, rate)
+    return found
+
+
+def _read(results: Path, counter: work.Counter, rules: set[str]) -> RecordedTimes:
     found = RecordedTimes()
     kinds = {work.kind(rule) for rule in rules}
     for record, path in records(results):
