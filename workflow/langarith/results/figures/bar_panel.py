@@ -19,6 +19,7 @@ BARS_WIDTH = 0.82  # width of the bars of a group; the groups are 1 apart
 WIDEST_BAR = 0.4  # inches
 AVERAGE_APART = 0.35
 LOWEST = 0.9  # inches: the height of a panel without its title and ticks
+ABOVE_MARK = 6  # points (1/72 inch) from the middle of a mark to the text above it
 STUB = 0.07  # height of the mark of a missing score, as a share of the axis
 
 
@@ -142,7 +143,7 @@ def draw_panel(axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inch
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
         gain = panel.gains[target]
         gains.append(_gain_text(gain, panel.sure(target)))
-        highest.append((x, max(ends), 9 if partly else 2))
+        highest.append((x, max(ends), 9 if partly else ABOVE_MARK if points else 2))
     if points:  # in one row: above a group, a gain would look like the score of its middle point
         end = max(end for _, end, _ in highest)
         offset = max(offset for *_, offset in highest)
