@@ -286,6 +286,29 @@ def test_a_large_base_model_takes_fewer_steps_without_a_gpu(tmp_path: Path) -> N
     assert steps == [draft_sizes.SMALL.adapter.most, draft_sizes.MIN_STEPS]
 
 
+@pytest.mark.parametrize(
+    ("width", "flags", "precision"),
+    [
+        (384, "flags : fpu avx512_bf16 amx_tile", "bf16"),
+        (384, "flags : fpu avx512f", "auto"),
+        (64, "flags : fpu avx512_bf16", "auto"),
+    ],
+)
+def test_a_cpu_with_bf16_computes_wide_models_in_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, width: int, flags: str, precision: str
+) -> None:
+    entities()
+    put("cpuinfo", flags)
+    monkeypatch.setattr(speed, "CPUINFO", Path("cpuinfo"))
+    monkeypatch.setattr(speed, "has_gpu", lambda: False)
+    monkeypatch.setattr(costs, "config_shape", lambda _: (2, width, 4 * width, 5000))
+    shutil.copytree(root / "studies/miniature_base", "data/models/encoder")
+    study, _ = init()
+    training = study.training
+    recipes = [training.language_adapter.precision, training.task_adapter.precision]
+    assert [*recipes, study.evaluation.precision] == [precision] * 3
+
+
 def test_the_draft_says_where_its_sizes_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     entities()
     monkeypatch.setattr(speed, "has_gpu", lambda: False)

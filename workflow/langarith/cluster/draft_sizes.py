@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -30,6 +30,10 @@ EPOCHS, BASE_EPOCHS = 5, 10
 CORE_RATE = 2e10
 """Operations per second of a CPU core, in single precision: half of what the laptop study's encoder
 reached with bf16 instructions (docs/laptop_study.md)."""
+
+BF16_WIDTH = 384
+"""Least width of a model that computes in bf16 where the CPU can; of narrower ones nobody measured
+a gain."""
 
 MAX_SECONDS = 1800.0
 """Seconds of one core that a language adapter may take, if that is enough for `MIN_STEPS`."""
@@ -128,12 +132,13 @@ class Sizes:
     """The sizes of a drafted study.
 
     tokens: of the text, by language. models: folders of base models and whether each has the head
-    of masked language modelling.
+    of masked language modelling. bf16: whether the CPU computes faster in it.
     """
 
     tokens: Mapping[str, float]
     models: Mapping[str, bool]
     gpu: bool
+    bf16: bool = False
 
     @property
     def scale(self) -> Scale:
@@ -150,6 +155,12 @@ class Sizes:
         """Subwords of a language: the median."""
         return median(self.tokens.values())
 
+    @property
+    def shapes(self) -> list[costs.Shape]:
+        """Of all models; one that cannot be read counts as large."""
+        read = [costs.config_shape(Path(folder, "config.json")) for folder in self.models]
+        return [shape or costs.LARGE for shape in read] or [self.scale.scratch.shape]
+
     @cached_property
     def adapter(self) -> tuple[Training, int]:
         """The training of language adapters, and its steps."""
@@ -157,10 +168,7 @@ class Sizes:
         training = scale.adapter if self.models else scale.scratch_adapter
         most = training.most
         if not self.gpu:
-            shapes = [costs.config_shape(Path(folder, "config.json")) for folder in self.models]
-            each = max(
-                _operations(training, s or costs.LARGE) for s in shapes or [scale.scratch.shape]
-            )
+            each = max(_operations(training, shape) for shape in self.shapes)
             most = min(most, max(MIN_STEPS, int(MAX_SECONDS * CORE_RATE / each)))
         return training, training.steps(self.typical, EPOCHS, most)
 
@@ -225,7 +233,8 @@ class Sizes:
         )
         yield (
             f"               chunk_length: {training.chunk}, "
-            f"evaluate_every: {max(1, steps // 10)}, threads: {self.threads}}}"
+            f"evaluate_every: {max(1, steps // 10)}, threads: {self.threads}"
+            f"{', precision: bf16' if self.bf16 else ''}}}"
         )
 
     def training_lines(self) -> Iterator[str]:
@@ -246,6 +255,11 @@ class Sizes:
             large = LARGE.adapter
             yield f"# On a GPU, with more text: {large.most} steps, batch_size {large.batch},"
             yield f"# learning_rate {large.rate}, {LARGE.task[0]} epochs, and no `examples`."
+        precision = []
+        if self.bf16:
+            yield "# This CPU has instructions for bf16, which takes two thirds of the time of fp32."
+            yield "# Leave `precision` out on CPUs without them and on GPUs, which use bf16 anyway."
+            precision = ["    precision: bf16"]
         yield from [
             "training:",
             "  language_adapter:",
@@ -258,10 +272,13 @@ class Sizes:
             f"    warmup_steps: {steps // 10}",
             with_comment(f"    chunk_length: {training.chunk}", "subwords"),
             with_comment(f"    evaluate_every: {max(1, steps // 10)}", "steps"),
+            *precision,
             "  task_adapter:",
             with_comment(f"    epochs: {epochs}", f"the paper: {paper.task_adapter.epochs}"),
             with_comment("    batch_size: 16", "examples"),
             f"    learning_rate: {rate}",
+            *precision,
+            *(["", "evaluation: {precision: bf16}"] if self.bf16 else []),
         ]
 
 
@@ -270,7 +287,9 @@ def sizes_for(text: Iterable[File], models: Mapping[str, bool]) -> Sizes:
     tokens: dict[str, float] = defaultdict(float)
     for file in text:
         tokens[str(file.language)] += costs.text_tokens([file.path])
-    return Sizes(tokens, models, speed.has_gpu())
+    sizes = Sizes(tokens, models, speed.has_gpu())
+    wide = any(width >= BF16_WIDTH for _, width, *_ in sizes.shapes)
+    return replace(sizes, bf16=wide and not sizes.gpu and speed.cpu_has_bf16())
 
 
 def usable(folders: Iterable[str]) -> tuple[dict[str, bool], list[str]]:

@@ -33,6 +33,8 @@ AT_ONCE = 4e9
 """Operations of one pass at most: fewer rows than a batch has do for large models."""
 
 
+CPUINFO = Path("/proc/cpuinfo")
+
 FILE = "logs/speeds.json"
 """Below the results folder: what plans have measured, and on which machine."""
 
@@ -66,6 +68,14 @@ def has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has instructions for products of bf16 matrices; only Linux says so."""
+    with suppress(OSError):
+        words = set(CPUINFO.read_text(encoding="utf-8").split())
+        return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+    return False
 
 
 def measure_all(cases: Sequence[Case], device: str, file: Path) -> dict[Case, float]:
