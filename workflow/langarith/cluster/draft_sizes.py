@@ -257,8 +257,8 @@ class Sizes:
             yield f"# learning_rate {large.rate}, {LARGE.task[0]} epochs, and no `examples`."
         precision = []
         if self.bf16:
-            yield "# This CPU has instructions for bf16, which takes two thirds of the time of fp32."
-            yield "# Leave `precision` out on CPUs without them and on GPUs, which use bf16 anyway."
+            yield "# This CPU has instructions for bf16: two thirds of the time of fp32."
+            yield "# Leave `precision` out on CPUs without them, and on GPUs."
             precision = ["    precision: bf16"]
         yield from [
             "training:",
