@@ -137,9 +137,9 @@ def test_a_sweep_of_three_operands_has_the_method_of_its_parameters():
 
 
 def test_an_average_is_over_targets_that_every_seed_has():
-    def score(target: str, *values: float) -> number.Number:
+    def score(target: str, *values: float, point: str = "0.50") -> number.Number:
         parts = tuple(
-            number.Part(str(seed), value, "0.50", None) for seed, value in enumerate(values, 1)
+            number.Part(str(seed), value, point, None) for seed, value in enumerate(values, 1)
         )
         return number.Number("x", "tiny, NER (F1, %)", target, "merged", "LA", 0.0, parts, True)
 
@@ -148,6 +148,11 @@ def test_an_average_is_over_targets_that_every_seed_has():
     assert average.seeds() == {"1": 45.0, "2": 49.0}
     assert average.written() == "47.00 ± 2.83"
     assert not list(number._averages([score("es", 40, 42), score("fr", 50)]))
+    # words mean the score of a target, and the average only where nothing else fits
+    spanish = score("es", 40, point="0.40")
+    assert number.the_one([spanish, average], ["task=ner"]) == spanish
+    gain = replace(average, interval=(0.0, 1.0), name="gain")
+    assert number.the_one([average, gain], ["target=avg."]) == average
 
 
 def test_a_folder_below_a_study_is_no_study(results):

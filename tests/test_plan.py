@@ -234,6 +234,13 @@ def test_threads_count_as_cpu_hours_and_share_the_cores():
     assert "0.0 GPU-hours and 8.0 CPU-hours; 2.0 h with 4 cores" in output
 
 
+def test_a_stage_takes_as_long_as_its_longest_job():
+    stage = plan.Stage("train_task_adapter", 2, "", 600.0, "measured", gpu=False, longest=1000.0)
+    assert plan.wall([stage], 2, HERE) == pytest.approx(1000.0 + plan.JOB)
+    assert plan.wall([stage], 1, HERE) == pytest.approx(1200.0 + 2 * plan.JOB)
+    assert "10 min, up to 17 min" in list(plan.plan_lines([stage], 2, HERE))[1]
+
+
 def test_hundreds_of_tiny_jobs_take_the_time_of_their_starts():
     stage = plan.Stage("sweep_la", 400, "", 0.2, "2 recorded", gpu=False)
     assert plan.wall([stage], 2, HERE) == pytest.approx(200 * (0.2 + plan.JOB))

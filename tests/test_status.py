@@ -297,3 +297,6 @@ def test_what_a_run_made_is_named_by_kind(results):
         f"    {results}/report.html",
     ]
     assert "    old, ties" in cli.results(results)
+    study = json.loads((results / "study.json").read_text())
+    put(results / "study.json", json.dumps(study | {"limit": {"steps": 10}}))
+    assert "limited run: its scores mean nothing" in runs.made_by_last(results)[-1]

@@ -71,7 +71,7 @@ LITTLE = yaml.safe_load(
     """
 )
 REMOVED = object()
-FILES_TASK = {"source": "files", "targets": ["fr"], "train": "{tmp}/{language}.train"}
+FILES_TASK = {"source": "files", "targets": ["fr"], "train": "{language}.train"}
 HUB_CORPORA = {"source": "hub", "path": "wikimedia/wikipedia", "config": "20231101.{language}",
                "revision": "main"}  # fmt: skip
 HUB_TASK = {"source": "hub", "repository": "facebook/xnli", "revision": "main", "targets": ["fr"],
@@ -901,6 +901,8 @@ REFUSED = [
     ({"checkpoint_dir": "${NOWHERE_SET}/r"}, "checkpoint_dir", "$NOWHERE_SET is not set; set it"),
     ({"corpora": {"source": "files", "path": "$NOWHERE_SET/{language}.txt"}}, "corpora.path",
      "$NOWHERE_SET is not set"),
+    ({"corpora": {"source": "files", "path": ["{lang}.txt"]}}, "corpora.path",
+     "'{lang}' is no placeholder (did you mean 'language'?); correct it"),
     ({"models": {"own": {"source": "files", "path": "~nobody-here/m"}}}, "models.own.path",
      "no user has the home folder ~nobody-here; write a path"),
     ({"models__tiny__adapters": {"fr": "$NOWHERE_SET/a"}}, "models.tiny.adapters.fr",

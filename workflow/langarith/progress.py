@@ -72,13 +72,9 @@ class Progress:
         self.start = self.printed = time.monotonic()
         self.first: int | None = None
 
-    def resume(self, done: int) -> None:
-        """Start the clock at a step that is not the first."""
-        self.first, self.start = done, time.monotonic()
-
     def update(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        if self.first is None:  # the first one also takes what is done once
+        if self.first is None:  # it may not be step 1, and also takes what is done once
             self.first, self.start = done, now
         if now - self.printed < self.every or done <= self.first:
             return

@@ -341,5 +341,6 @@ def the_one(found: Sequence[Number], words: Sequence[str]) -> Number | None:
     if any("=" not in word for word in words):
         return None
     first = [n for n in found if n.experiment == found[0].experiment and n.chosen]
-    scores = [n for n in first if n.interval is None and not n.group.startswith(AVERAGE)]
+    scores = [n for n in first if n.interval is None]
+    scores = [n for n in scores if not n.group.startswith(AVERAGE)] or scores
     return scores[0] if len(scores) == 1 else None

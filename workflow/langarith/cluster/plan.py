@@ -68,6 +68,7 @@ class Pending:
 class Stage:
     """All pending jobs of a rule. `seconds` is of one job on average, None if unknown.
 
+    longest: seconds of the longest job, 0 where all are taken to be alike.
     source: where the time comes from: `N recorded`, `mean of N recorded`, `measured`, `assumed`.
     gpu: whether the jobs compute on a GPU. `threads`: CPU threads of a job.
     """
@@ -79,6 +80,12 @@ class Stage:
     source: str
     gpu: bool
     threads: int = 1
+    longest: float = 0.0
+
+    def wall(self, at_once: int, place: Place) -> float:
+        """Seconds from the start of the first job to the end of the last one."""
+        rounds = self.rounds(at_once, place)
+        return place.start * rounds + max((self.seconds or 0.0) * rounds, self.longest)
 
     def rounds(self, at_once: int, place: Place) -> int:
         """How many of its jobs run one after the other; 0 where their time is unknown."""
@@ -247,10 +254,11 @@ def stages(
                 known.pop(rule, None)
     planned = []
     for rule, members in by_rule.items():
-        seconds, source, threads = None, "", 1
+        seconds, source, threads, longest = None, "", 1, 0.0
         if rule in known:
             times = [_time(recorded.like(rule, w, place.device), w, speeds) for w in known[rule]]
             seconds = sum(s for s, _ in times) / len(times)
+            longest = max(s for s, _ in times)
             source = ", ".join(dict.fromkeys(source for _, source in times))
             threads = max(w.case.threads for w in known[rule])
         elif rule not in counted and rule in recorded.means:
@@ -259,7 +267,8 @@ def stages(
         elif rule in ("tokenize_shard", "train_tokenizer"):
             seconds, source = _tokenizing(study, members), "size of the text"
         gpu = rule in counted and place.device == "cuda"
-        planned.append(Stage(rule, len(members), _reasons(members), seconds, source, gpu, threads))
+        why = _reasons(members)
+        planned.append(Stage(rule, len(members), why, seconds, source, gpu, threads, longest))
     return planned
 
 
@@ -310,7 +319,7 @@ def wall(planned: Iterable[Stage], at_once: int, place: Place) -> float:
     Args:
         at_once: cores or jobs, as in :func:`of_study`.
     """
-    return sum(((s.seconds or 0.0) + place.start) * s.rounds(at_once, place) for s in planned)
+    return sum(stage.wall(at_once, place) for stage in planned)
 
 
 def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator[str]:
@@ -326,6 +335,8 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     total = gpu = cpu = 0.0
     for stage in planned:
         each = "?" if stage.seconds is None else duration(stage.seconds)
+        if stage.seconds and stage.longest > 1.5 * stage.seconds:
+            each = f"{each}, up to {duration(stage.longest)}"
         together = "?" if stage.seconds is None else duration(stage.seconds * stage.jobs)
         rows.append((stage.rule, f"{stage.jobs}", each, together, stage.source or "-", stage.why))
         if stage.seconds is not None:

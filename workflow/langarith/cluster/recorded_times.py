@@ -57,9 +57,7 @@ def of_study(study: schema.Study, counter: work.Counter, rules: set[str]) -> Rec
     """
     found = _read(Path(study.results_dir), counter, rules)
     limited = _read(Path(limits.limited_folder(study.results_dir)), counter, rules)
-    for key, rate in limited.rates.items():
-        found.rates.setdefault(key, rate)
-    return found
+    return RecordedTimes(limited.rates | found.rates, limited.means | found.means)
 
 
 def _read(results: Path, counter: work.Counter, rules: set[str]) -> RecordedTimes:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from langarith.errors import InputError
 from langarith.files import read_json, write_text
+from langarith.study.resolved import study_of
 
 PLAN, FAILED, LOCK = "logs/run.json", "logs/failed.txt", "logs/lock"
 """Below the results folder. The lock is held by a run as long as it goes on."""
@@ -183,5 +184,8 @@ def made(results: Path, since: float = 0.0) -> list[str]:
 
 
 def made_by_last(results: Path) -> list[str]:
-    """The same of what the newest run made."""
-    return made(results, (results / PLAN).stat().st_mtime)
+    """The same of what the newest run made; of a limited run also that it was one."""
+    lines = made(results, (results / PLAN).stat().st_mtime)
+    if lines and study_of(results).get("limit"):
+        lines.append("This was a limited run: its scores mean nothing.")
+    return lines

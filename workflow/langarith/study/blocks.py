@@ -73,6 +73,25 @@ LocalPath = Annotated[str, AfterValidator(expanded_path)]
 """A path on this machine, in which `~` and `$VARIABLE` are expanded."""
 
 
+PLACEHOLDERS = ("language", "split")
+
+
+def _path_pattern(path: str) -> str:
+    for name in re.findall(r"{([^{}]*)}", path := expanded_path(path)):
+        if name not in PLACEHOLDERS:
+            hint = did_you_mean(name, PLACEHOLDERS)
+            raise ValueError(f"'{{{name}}}' is no placeholder{hint}; correct it")
+    return path
+
+
+PathPattern = Annotated[str, AfterValidator(_path_pattern)]
+"""A path on this machine that may have {language} and {split} in it."""
+
+
+def path_patterns(paths: str | list[str]) -> str | list[str]:
+    return _path_pattern(paths) if isinstance(paths, str) else [_path_pattern(p) for p in paths]
+
+
 def _own_folder(path: str) -> str:
     if set(path) & set("{}"):
         raise ValueError(
@@ -89,10 +108,6 @@ OwnFolder = Annotated[LocalPath, AfterValidator(_own_folder), Field(min_length=1
 
 def adapter_place(place: str) -> str:
     return place if hub_adapter(place) else expanded_path(place)
-
-
-def expanded_paths(paths: str | list[str]) -> str | list[str]:
-    return expanded_path(paths) if isinstance(paths, str) else [expanded_path(p) for p in paths]
 
 
 class Strict(BaseModel):

@@ -32,11 +32,12 @@ from langarith.study.blocks import (
     LimitSpec,
     LocalPath,
     OwnFolder,
+    PathPattern,
     Repository,
     Seed,
     Strict,
     adapter_place,
-    expanded_paths,
+    path_patterns,
 )
 from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
@@ -175,7 +176,7 @@ class FilesCorpora(_Corpora):
     what = "corpora with 'source: files'"
 
     source: Literal["files"]
-    path: Annotated[str | list[str], AfterValidator(expanded_paths)]
+    path: Annotated[str | list[str], AfterValidator(path_patterns)]
     text_column: str = "text"
     documents: Documents | None = None
 
@@ -269,10 +270,10 @@ Scheme = Annotated[
 class FilesPlaces(Strict):
     """The paths of a task's files of one language, which replace the task's own."""
 
-    train: LocalPath | None = None
-    validation: LocalPath | None = None
-    test: LocalPath | None = None
-    path: LocalPath | None = None
+    train: PathPattern | None = None
+    validation: PathPattern | None = None
+    test: PathPattern | None = None
+    path: PathPattern | None = None
 
 
 class FilesTask(_Task):
@@ -285,10 +286,10 @@ class FilesTask(_Task):
     what = "tasks with 'source: files'"
 
     source: Literal["files"]
-    train: LocalPath
-    validation: LocalPath | None = None
-    test: LocalPath | None = None
-    path: LocalPath | None = None
+    train: PathPattern
+    validation: PathPattern | None = None
+    test: PathPattern | None = None
+    path: PathPattern | None = None
     cut: Cut | None = None
     columns: Columns = {}
     tags: Scheme = "iob2"
