@@ -33,7 +33,7 @@ SPREADS = {
     },
     "nli": {"fr": (11 / 3 / 2**0.5, 2**0.5, 11 / 3 / 2**0.5)},
 }
-GAINS = {"ner": ["+7.0", "+1.0", "+6.5"], "nli": ["0.0"]}
+GAINS = {"ner": ["+7.0", "+1.0", "+6.5"], "nli": ["0.0", "0.0"]}
 KINDS = ["task_language", "related", "merged"]
 
 
@@ -75,7 +75,9 @@ def test_rows_of_other_methods_are_not_drawn(table: pd.DataFrame) -> None:
 def test_bars_are_seed_means_with_their_spread(figure) -> None:
     for axis, task in zip(figure.axes, MEANS, strict=True):
         assert axis.get_ylim()[0] == 0.0
-        groups = list(MEANS[task])  # of one target no average
+        groups = list(MEANS[task])
+        if task == "nli":
+            groups *= 2  # the average of one target is that target
         bars = [patch.get_height() for patch in axis.patches]
         expected = [mean for group in groups for mean in MEANS[task][group]]
         assert bars == pytest.approx(expected)
@@ -88,7 +90,7 @@ def test_bars_are_seed_means_with_their_spread(figure) -> None:
         expected = [spread for group in groups for spread in SPREADS[task][group]]
         assert spreads == pytest.approx(expected)
         labels = [label.get_text() for label in axis.get_xticklabels()]
-        assert labels == groups
+        assert labels == [*dict.fromkeys(g for g in groups if g != "avg."), "avg."]
 
 
 def test_gain_is_over_the_better_of_the_two_mean_proxies(figure) -> None:
@@ -114,7 +116,7 @@ def test_strips_show_gains_with_their_intervals(table: pd.DataFrame) -> None:
     assert strip.get_ylabel() == "gain (points)"
     # the strip of the other task has the same scale, and points without an interval
     other = next(a for a in drawn.axes if a is not strip and a.get_ylim() == strip.get_ylim())
-    assert [len(line.get_ydata()) for line in other.get_lines()] == [2, 1]
+    assert [len(line.get_ydata()) for line in other.get_lines()] == [2, 1, 1]
     plt.close(drawn)
 
 
@@ -137,8 +139,9 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
     foot = figure.get_supxlabel().replace("\n", " ")
     assert foot == (
         "Above each group: gain over the better of both adapters, in points. Above avg.: the gain "
-        "of the averages. Mean of the gains over targets: NER +4.0. Related languages: es: fr, "
-        "fr: es. Error bars: 1 SD over seeds. Study: little. Model: tiny. Seeds: 1, 2. Made up."
+        "of the averages. Mean of the gains over targets: NER +4.0, NLI 0.0. Related languages: "
+        "es: fr, fr: es. Error bars: 1 SD over seeds. Study: little. Model: tiny. "
+        "Seeds: 1, 2. Made up."
     )
     assert figure.axes[0].get_ylabel() == "test score (%)"
     assert figure.get_figwidth() == figures.TEXT_WIDTH
@@ -541,8 +544,8 @@ def test_ties_bars_are_language_arithmetic_and_each_ties() -> None:
     ]
     drawn = figures.DRAW["ties"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
-    assert points(axis) == [61, 52, 58]
-    assert [text.get_text() for text in axis.texts] == ["+3.0"]
+    assert points(axis) == [61, 52, 58] * 2
+    assert [text.get_text() for text in axis.texts] == ["+3.0", "+3.0"]
     labels = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert labels == ["language arithmetic (en, related)", "TIES (top-K% 20)", "TIES (top-K% 80)"]
     plt.close(drawn)
@@ -681,8 +684,8 @@ def test_a_missing_ties_leaves_no_better_one() -> None:
     cells = [sweep("ner", "es", "en", "fr", 1, v, 1.0, method=m) for m, v in merged.items()]
     drawn = figures.DRAW["ties"](made_up.table(cells), CAPTION)
     (axis,) = drawn.axes
-    assert (points(axis), stubs(axis)) == ([60, 50], 1)
-    assert [text.get_text() for text in axis.texts] == ["n/a"]
+    assert (points(axis), stubs(axis)) == ([60, 50], 4)
+    assert [text.get_text() for text in axis.texts] == ["n/a", "n/a"]
     plt.close(drawn)
 
 

@@ -287,20 +287,21 @@ def test_a_large_base_model_takes_fewer_steps_without_a_gpu(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("width", "flags", "precision"),
+    ("width", "flags", "gpu", "precision"),
     [
-        (384, "flags : fpu avx512_bf16 amx_tile", "bf16"),
-        (384, "flags : fpu avx512f", "auto"),
-        (64, "flags : fpu avx512_bf16", "auto"),
+        (384, "flags : fpu avx512_bf16 amx_tile", False, "bf16"),
+        (384, "flags : fpu avx512_bf16 amx_tile", True, "auto"),
+        (384, "flags : fpu avx512f", False, "auto"),
+        (64, "flags : fpu avx512_bf16", False, "auto"),
     ],
 )
 def test_a_cpu_with_bf16_computes_wide_models_in_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch, width: int, flags: str, precision: str
+    root: Path, monkeypatch: pytest.MonkeyPatch, width: int, flags: str, gpu: bool, precision: str
 ) -> None:
     entities()
     put("cpuinfo", flags)
     monkeypatch.setattr(speed, "CPUINFO", Path("cpuinfo"))
-    monkeypatch.setattr(speed, "has_gpu", lambda: False)
+    monkeypatch.setattr(speed, "has_gpu", lambda: gpu)
     monkeypatch.setattr(costs, "config_shape", lambda _: (2, width, 4 * width, 5000))
     shutil.copytree(root / "studies/miniature_base", "data/models/encoder")
     study, _ = init()

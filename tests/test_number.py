@@ -46,7 +46,10 @@ def test_a_target_is_answered_in_six_lines(results, capsys):
         assert text in adapters
     assert "raw/en.txt" in data and "raw/fr.txt" in data
     assert "commit 000000000000; sweep " in code and "torch 2.13.0" in code
-    assert found[6:] == ["3 more fit: add what=task_language|related|'gain over better proxy'"]
+    assert found[6:] == [
+        "3 more fit; add another word: what=task_language, what=related, "
+        "what='gain over better proxy'"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_several_numbers_are_listed_with_words_that_find_each(results):
     [
         ("99.99", "no number of the study fits 99.99"),
         ("taget=es", "did you mean 'target'?"),
-        ("target=de", "no number of the study fits target=de (known: es)"),
+        ("target=de", "no number of the study fits target=de; words of target (known: es)"),
         ("spanish", "write a number as printed, or one of experiment"),
     ],
 )

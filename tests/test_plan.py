@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langarith.cluster import check, costs, disk, plan, speed, work
+from langarith.cluster import check, costs, disk, plan, recorded_times, speed, work
 from langarith.cluster.records import records
 from langarith.progress import duration
 from langarith.study import loading, schema
@@ -73,9 +73,23 @@ def test_a_limited_run_gives_the_times_that_the_whole_run_lacks(nano):
     limited = nano.model_copy(update={"results_dir": f"{nano.results_dir}-limited"})
     recorded_adapter(limited, "en", 80, 8.0 + plan.LOAD)
     stage = adapters(with_steps(nano, 800))
-    assert (stage.seconds, stage.source) == (pytest.approx(80.0 + plan.LOAD), "1 recorded")
+    assert stage.seconds == pytest.approx(80.0 + plan.LOAD)
+    assert stage.source == "1 recorded, limited run"
     recorded_adapter(nano, "en", 80, 4.0 + plan.LOAD)
     assert adapters(with_steps(nano, 800)).seconds == pytest.approx(40.0 + plan.LOAD)
+
+
+def test_times_that_grow_with_the_data_are_not_those_of_a_limited_run(nano):
+    """Nor are those of few steps on a GPU, which are mostly the start of the job."""
+    limited = nano.model_copy(update={"results_dir": f"{nano.results_dir}-limited"})
+    recorded_adapter(limited, "en", 80, 8.0)
+    record = Path(limited.results_dir, ADAPTER.format("en"), "provenance.json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"device": "cuda"}))
+    for rule in ("tokenize_shard", "tabulate", "check_task_data"):
+        put_record(Path(limited.results_dir), rule, rule, seconds=1.5)
+    rules = {"train_language_adapter", "tokenize_shard", "tabulate", "check_task_data"}
+    found = recorded_times.of_study(nano, work.Counter(nano), rules)
+    assert (dict(found.rates), dict(found.means)) == ({}, {"check_task_data": [1.5]})
 
 
 @pytest.mark.parametrize(("device", "threads", "seconds"), [("cpu", 1, 8.0), ("cpu", 2, 80.0)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from langarith import cli
+from langarith import cli, progress
 from langarith.cluster import runs, status
 from langarith.errors import InputError
 from langarith.files import write_json
@@ -300,3 +300,17 @@ def test_what_a_run_made_is_named_by_kind(results):
     study = json.loads((results / "study.json").read_text())
     put(results / "study.json", json.dumps(study | {"limit": {"steps": 10}}))
     assert "limited run: its scores mean nothing" in runs.made_by_last(results)[-1]
+
+
+def test_progress_says_the_time_to_go_from_the_second_step_on(monkeypatch, capsys):
+    """A training that continues at step 40 begins with 41; step 41 took 100 s, 42 and 43 10 s."""
+    clock = iter([0.0, 100.0, 110.0, 120.0, 121.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown = progress.Progress("adapter", 50, "step")
+    for step in (41, 42, 43, 44):  # the last one comes too soon
+        shown.update(step, "loss 2")
+    assert capsys.readouterr().err.splitlines() == [
+        "    adapter: step 41 of 50, loss 2",
+        "    adapter: step 42 of 50, loss 2, 80 s to go",
+        "    adapter: step 43 of 50, loss 2, 70 s to go",
+    ]

@@ -245,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument(
         "where", type=Path, nargs="?", help="results folder or study; default: the newest run here"
     )
+    _add_limit(listing)
     watching = commands.add_parser(
         "status", help="say what a run has done, what it does and when it ends"
     )
@@ -352,7 +353,7 @@ def run(arguments: list[str]) -> int:
         "plan": lambda: plan.of_study(
             chosen.study, chosen.targets, chosen.jobs, overrides(chosen.limit)
         ),
-        "results": lambda: results(status.find(chosen.where)),
+        "results": lambda: results(status.find(chosen.where, overrides(chosen.limit))),
         "status": lambda: list(
             status.report(status.find(chosen.where, overrides(chosen.limit)), chosen.all)
         ),

@@ -17,6 +17,10 @@ class InputError(ValueError):
     """
 
 
+KNOWN = 40
+"""Known words that a message lists."""
+
+
 def count(text: str) -> int:
     """A number of at least 1: the type of options of commands, as for argparse."""
     if not (text.isdecimal() and int(text)):
@@ -25,12 +29,13 @@ def count(text: str) -> int:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` if a known word is close to `word`, else all known words."""
+    """`` (did you mean 'x'?)`` if a known word is close to `word`, else the known words."""
     known = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(word), known, n=1)
     if close:
         return f" (did you mean '{close[0]}'?)"
-    return f" (known: {', '.join(known)})" if known else ""
+    more = f" and {len(known) - KNOWN} more" if len(known) > KNOWN else ""
+    return f" (known: {', '.join(known[:KNOWN])}{more})" if known else ""
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,12 @@ class Progress:
         now = time.monotonic()
         if self.first is None:  # it may not be step 1, and also takes what is done once
             self.first, self.start = done, now
-        if now - self.printed < self.every or done <= self.first:
+        if now - self.printed < self.every:
             return
         self.printed = now
-        left = (now - self.start) / (done - self.first) * (self.total - done)
-        note = f", {note}" if note else ""
-        say(f"    {self.what}: {self.unit} {done} of {self.total}{note}, {duration(left)} to go")
+        line = f"    {self.what}: {self.unit} {done} of {self.total}"
+        line += f", {note}" if note else ""
+        if done > self.first:
+            left = (now - self.start) / (done - self.first) * (self.total - done)
+            line += f", {duration(left)} to go"
+        say(line)

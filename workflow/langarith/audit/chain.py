@@ -26,6 +26,8 @@ from langarith.results.names import AVERAGE
 
 SHOWN = 20
 """Candidates that are listed."""
+WORDS = 8
+"""Words of a field that are listed."""
 
 
 def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
@@ -60,21 +62,25 @@ def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
         ]
     answer = [f"{label:<9} {text}" for label, text in chain(graph, one)]
     if len(found) > 1:
-        answer.append(f"{len(found) - 1} more fit: add {_differences(one, found)}")
+        answer.append(f"{len(found) - 1} more fit; add another word: {_others(one, found)}")
     if tree:
         for part in one.parts:
             answer += ["", *explain.lines(graph.locate(next(iter(part.job.outputs))))]
     return answer
 
 
-def _differences(one: Number, found: Sequence[Number]) -> str:
-    """The words by which other numbers differ from one: `experiment=a|b what=related|gain`."""
-    by_field = {name: dict.fromkeys(number.word(name) for number in found) for name in FIELDS}
-    return " or ".join(
-        f"{name}={'|'.join(values)}"
-        for name, words in by_field.items()
-        if (values := [quoted(word) for word in words if word != one.word(name)])
-    )
+def _others(one: Number, found: Sequence[Number]) -> str:
+    """Words of the first field by which other numbers differ from one."""
+    for name in FIELDS:
+        words = dict.fromkeys(number.word(name) for number in found if len(number.field(name)) == 1)
+        if name == "what":
+            words = dict.fromkeys(number.word(name) for number in found)
+        words.pop(one.word(name), None)
+        if words:
+            listed = [f"{name}={quoted(word)}" for word in words]
+            more = f" and {len(listed) - WORDS} more" if len(listed) > WORDS else ""
+            return ", ".join(listed[:WORDS]) + more
+    return "that of another gain"
 
 
 def chain(graph: Lineage, number: Number) -> list[tuple[str, str]]:

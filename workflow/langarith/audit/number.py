@@ -285,7 +285,7 @@ def find(known: Sequence[Number], words: Sequence[str]) -> list[Number]:
         InputError: a word is neither; nothing fits.
     """
     found = list(known)
-    for word in words:
+    for i, word in enumerate(words):
         name, equals, wanted = word.partition("=")
         if equals:
             if name not in FIELDS:
@@ -293,9 +293,9 @@ def find(known: Sequence[Number], words: Sequence[str]) -> list[Number]:
             values = {value for number in found for value in number.field(name)}
             found = [number for number in found if wanted in number.field(name)]
             if not found:
-                raise InputError(
-                    f"no number of the study fits {word}{did_you_mean(wanted, values)}"
-                )
+                asked = " ".join(words[: i + 1])
+                hint = did_you_mean(wanted, values)
+                raise InputError(f"no number of the study fits {asked}; words of {name}{hint}")
         elif not FORM.fullmatch(_ascii(word)):
             raise InputError(
                 f"{word}: write a number as printed, or one of {', '.join(FIELDS)}=...; "

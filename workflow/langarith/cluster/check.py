@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+COUNT = re.compile(r"^\d[\d,]*( of \d[\d,]*)?( \([\d.]+ %\))?")
+"""The number with which a warning may begin: `3`, `3 of 40 (7.5 %)`."""
+
+
 @dataclass
 class Found:
     """What the checks of a study found."""
@@ -50,15 +54,14 @@ class Found:
 
 
 def _grouped(warnings: Sequence[InputWarning]) -> Iterator[str]:
-    """Each kind of warning once, with the other places where it holds and their counts below it."""
-    kinds: defaultdict[str, list[InputWarning]] = defaultdict(list)
+    """Warnings that differ in their first number alone: one in full, below it the others."""
+    kinds: defaultdict[str, list[tuple[InputWarning, str]]] = defaultdict(list)
     for warning in warnings:
-        kinds[re.sub(r"[\d.,]+", "#", warning.what)].append(warning)
-    for first, *others in kinds.values():
+        number = COUNT.match(warning.what)
+        kinds[COUNT.sub("", warning.what)].append((warning, f": {number[0]}" if number else ""))
+    for (first, _), *others in kinds.values():
         yield f"warning: {first}"
-        for other in others:
-            counts = re.match(r"[\d,]+ of [\d,]+( \([\d.]+ %\))?", other.what)
-            yield f"    also {other.where}" + (f": {counts[0]}" if counts else "")
+        yield from (f"    also {other.where}{number}" for other, number in others)
 
 
 def look(of: schema.Study) -> Found:
@@ -174,12 +177,13 @@ def _task_data(of: schema.Study, found: Found) -> None:
     """Task files, to their end, and whether those of all languages fit together."""
     paths: list[Path] = []
     examples = missing = 0
-    progress = Progress("reading task data", len(of.tasks), "task")
-    for number, (name, spec) in enumerate(of.tasks.items()):
-        progress.update(number)
+    cells = [(name, code) for name in of.tasks for code in _languages(of, name)]
+    progress = Progress("reading task data", len(cells), "language")
+    for name in of.tasks:
         trained: Trained | None = None
         read: list[Path] = []
-        for language in dict.fromkeys([of.task_language, *spec.targets]):
+        for language in _languages(of, name):
+            progress.update(cells.index((name, language)))
             reading = sources.task_reading(of, name, language)
             task = tasks.reader(reading)
             for split in reading["cuts"]:
@@ -202,6 +206,11 @@ def _task_data(of: schema.Study, found: Found) -> None:
             for first, second in copies(read)
         )
     found.looked_at.append(f"{_amount(paths, 'task file', missing)} with {examples:,} examples")
+
+
+def _languages(of: schema.Study, task: str) -> list[str]:
+    """The languages whose data a task has: the task language and its targets."""
+    return list(dict.fromkeys([of.task_language, *of.tasks[task].targets]))
 
 
 def _tokenizers(of: schema.Study) -> list[tuple[Tokenizer | None, str]]:

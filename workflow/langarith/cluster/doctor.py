@@ -153,7 +153,7 @@ def _slurm(profile: Path | None = None) -> Iterator[Finding]:
         partitions = slurm.partitions()
     except InputError as error:
         if slurm.NOT_CONFIGURED in str(error):
-            text = "installed, not configured: --profile slurm cannot be used on this machine"
+            text = f"{error}: --profile slurm cannot be used on this machine"
             yield Finding("note", "SLURM", text)
         else:
             yield Finding("fails", "SLURM", str(error))

@@ -252,14 +252,15 @@ class Sizes:
         machine = "a GPU" if self.gpu else "two CPU cores, since torch sees no GPU"
         yield f"# Sizes for {machine}; a language has about {_count(self.typical)} subwords."
         read = steps * training.step / self.typical
-        yield f"# Steps: {read:.2g} epochs of them. `langarith plan` says how long they take."
+        yield f"# The steps read it {read:.1f} times. `langarith plan` says how long they take."
         if self.scale is SMALL:
             large = LARGE.adapter
-            yield f"# On a GPU, with more text: {large.most} steps, batch_size {large.batch},"
+            larger = "With more text" if self.gpu else "On a GPU, with more text"
+            yield f"# {larger}: {large.most} steps, batch_size {large.batch},"
             yield f"# learning_rate {large.rate}, {LARGE.task[0]} epochs, and no `examples`."
         precision = []
         if self.bf16:
-            yield "# This CPU has instructions for bf16: two thirds of the time of fp32."
+            yield "# bf16: this CPU has instructions for it; they take two thirds of fp32's time."
             yield "# Leave `precision` out on CPUs without them, and on GPUs."
             precision = ["    precision: bf16"]
         yield from [
@@ -290,7 +291,7 @@ def sizes_for(text: Iterable[File], models: Mapping[str, bool]) -> Sizes:
     for file in text:
         tokens[str(file.language)] += costs.text_tokens([file.path])
     sizes = Sizes(tokens, models, speed.has_gpu())
-    wide = any(width >= BF16_WIDTH for _, width, *_ in sizes.shapes)
+    wide = bool(models) and all(width >= BF16_WIDTH for _, width, *_ in sizes.shapes)
     return replace(sizes, bf16=wide and not sizes.gpu and speed.cpu_has_bf16())
 
 

@@ -332,8 +332,8 @@ def _related(targets: Sequence[str], languages: Sequence[str], source: str) -> d
 def _related_lines(related: Mapping[str, str], targets: Sequence[str]) -> Iterator[str]:
     if related:
         yield "# For each target one related language: its adapter is added to the task language's."
-        yield "# Of the languages with text here these are the nearest by URIEL, a typological data"
-        yield "# base. To use another one, write its code instead."
+        yield "# Of the languages with text here these are the nearest by URIEL, a database"
+        yield "# of typology. To use another one, write its code instead."
         yield f"related: {{{', '.join(f'{t}: {r}' for t, r in related.items())}}}"
     else:
         yield with_comment(

@@ -256,16 +256,18 @@ def stages(
     for rule, members in by_rule.items():
         seconds, source, threads, longest = None, "", 1, 0.0
         if rule in known:
-            times = [_time(recorded.like(rule, w, place.device), w, speeds) for w in known[rule]]
-            seconds = sum(s for s, _ in times) / len(times)
-            longest = max(s for s, _ in times)
-            source = ", ".join(dict.fromkeys(source for _, source in times))
+            timed = [_time(recorded.like(rule, w, place.device), w, speeds) for w in known[rule]]
+            times = [seconds for seconds, _ in timed]
+            seconds, longest = sum(times) / len(times), max(times)
+            source = ", ".join(dict.fromkeys(source for _, source in timed))
             threads = max(w.case.threads for w in known[rule])
         elif rule not in counted and rule in recorded.means:
             found = recorded.means[rule]
             seconds, source = sum(found) / len(found), f"mean of {len(found)} recorded"
         elif rule in ("tokenize_shard", "train_tokenizer"):
-            seconds, source = _tokenizing(study, members), "size of the text"
+            times = _tokenizing(study, members)
+            seconds, longest = sum(times) / len(times), max(times)
+            source = "size of the text"
         gpu = rule in counted and place.device == "cuda"
         why = _reasons(members)
         planned.append(Stage(rule, len(members), why, seconds, source, gpu, threads, longest))
@@ -292,15 +294,16 @@ def _time(
     """Seconds of a job, and where they come from."""
     if recorded:
         each = recorded.seconds / recorded.operations
-        return LOAD + each * of.operations, f"{recorded.jobs} recorded"
+        where = ", limited run" if recorded.limited else ""
+        return LOAD + each * of.operations, f"{recorded.jobs} recorded{where}"
     if _case(of) not in speeds:
         return LOAD + of.operations / costs.RATE, "assumed"
     beside = STEP * of.steps + SCORE * of.scored
     return LOAD + of.operations / speeds[_case(of)] + beside, "measured"
 
 
-def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> float:
-    """Mean seconds of jobs that read raw text and tokenise it."""
+def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> list[float]:
+    """Seconds of each job that reads raw text and tokenises it."""
     needs, times = costs.Needs(study), []
     for job in members:
         path = job.record.removesuffix(".provenance.json")
@@ -310,7 +313,7 @@ def _tokenizing(study: schema.Study, members: Sequence[Pending]) -> float:
         else:
             names = layout.parse(layout.TOKENIZER, path)
             times.append(needs.tokenizer(names["model"]).seconds if names else 0.0)
-    return LOAD + sum(times) / len(times)
+    return [LOAD + seconds for seconds in times]
 
 
 def wall(planned: Iterable[Stage], at_once: int, place: Place) -> float:
@@ -363,8 +366,8 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     if "measured" in sources:
         yield (
             "'measured': the operations that were counted, at the speed of this machine just now, "
-            "which other work slows down. Once a stage has run, if only in a limited run, its "
-            "recorded times are used"
+            "which other work slows down. Once a stage has run, even in a limited run on a "
+            "CPU, its recorded times are used"
         )
     if "assumed" in sources:
         yield (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from langarith.cluster import work
 from langarith.cluster.records import records
 from langarith.study import limits, schema
+
+ALIKE = frozenset({"check_task_data", "initialise_adapters"})
+"""Rules without operations whose jobs take as long in a limited run: they read whole files."""
 
 LOAD = 0.5
 """Seconds of a job that do not grow with its work: a model is loaded, files are written."""
@@ -23,6 +26,8 @@ class Rate:
     seconds: float = 0.0
     operations: float = 0.0
     jobs: int = 0
+    limited: bool = False
+    """Whether they are those of a limited run."""
 
     def add(self, seconds: float, operations: float) -> None:
         self.seconds += max(seconds - LOAD, seconds / 2)
@@ -53,11 +58,17 @@ class RecordedTimes:
 def of_study(study: schema.Study, counter: work.Counter, rules: set[str]) -> RecordedTimes:
     """Times of the jobs of these rules, and of rules of the same kind, that a study has recorded.
 
-    Jobs that compute like none in its results folder have the times of its limited run.
+    Jobs that compute like none in its results folder have the times of its limited run. That is so
+    on CPUs alone: on GPUs a few steps take less time than the start of a job.
     """
     found = _read(Path(study.results_dir), counter, rules)
     limited = _read(Path(limits.limited_folder(study.results_dir)), counter, rules)
-    return RecordedTimes(limited.rates | found.rates, limited.means | found.means)
+    for key, rate in limited.rates.items():
+        if key[2] == "cpu":
+            found.rates.setdefault(key, replace(rate, limited=True))
+    for rule in ALIKE & set(limited.means):
+        found.means.setdefault(rule, limited.means[rule])
+    return found
 
 
 def _read(results: Path, counter: work.Counter, rules: set[str]) -> RecordedTimes:

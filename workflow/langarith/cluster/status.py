@@ -35,7 +35,7 @@ STATES = (DONE, RUNS, WAITS, FAILED)
 SHOWN = 12
 """Trainings that fit on a screen beside the jobs; failed jobs a third of it."""
 
-PROGRESS = re.compile(r"\d+ of \d+.*, (?P<left>[\d.]+) (?P<unit>s|min|h) to go")
+PROGRESS = re.compile(r": \w+ \d+ of \d+(.*, (?P<left>[\d.]+) (?P<unit>s|min|h) to go)?")
 SAVED = re.compile(r"\s*" + signals.SAVED.format(what=r"(?P<what>\S.*)", step=r"(?P<step>\d+)"))
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
@@ -146,6 +146,8 @@ def _state(results: Path, job: runs.Planned, begun: float, failed: float) -> Job
         return Job(job, WAITS)
     for line in reversed(last_lines(results / job.log)):
         if match := PROGRESS.search(line):
+            if match["left"] is None:  # the first line
+                return Job(job, RUNS, line.strip(), written=written)
             left = float(match["left"]) * UNITS[match["unit"]] - (time.time() - written)
             return Job(job, RUNS, line.strip(), max(0.0, left), written)
     return Job(job, RUNS, written=written)

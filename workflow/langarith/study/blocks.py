@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -73,14 +73,11 @@ LocalPath = Annotated[str, AfterValidator(expanded_path)]
 """A path on this machine, in which `~` and `$VARIABLE` are expanded."""
 
 
-PLACEHOLDERS = ("language", "split")
-
-
-def _path_pattern(path: str) -> str:
+def _path_pattern(path: str, known: Sequence[str] = ("language", "split")) -> str:
     for name in re.findall(r"{([^{}]*)}", path := expanded_path(path)):
-        if name not in PLACEHOLDERS:
-            hint = did_you_mean(name, PLACEHOLDERS)
-            raise ValueError(f"'{{{name}}}' is no placeholder{hint}; correct it")
+        if name not in known:
+            may_be = " or ".join(f"{{{word}}}" for word in known)
+            raise ValueError(f"'{path}' has {{{name}}}; braces mean placeholders, write {may_be}")
     return path
 
 
@@ -88,8 +85,11 @@ PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 """A path on this machine that may have {language} and {split} in it."""
 
 
-def path_patterns(paths: str | list[str]) -> str | list[str]:
-    return _path_pattern(paths) if isinstance(paths, str) else [_path_pattern(p) for p in paths]
+def corpus_paths(paths: str | list[str]) -> str | list[str]:
+    """Paths on this machine that may have {language} in them."""
+    if isinstance(paths, str):
+        return _path_pattern(paths, ["language"])
+    return [_path_pattern(path, ["language"]) for path in paths]
 
 
 def _own_folder(path: str) -> str:

@@ -37,7 +37,7 @@ from langarith.study.blocks import (
     Seed,
     Strict,
     adapter_place,
-    path_patterns,
+    corpus_paths,
 )
 from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
@@ -176,7 +176,7 @@ class FilesCorpora(_Corpora):
     what = "corpora with 'source: files'"
 
     source: Literal["files"]
-    path: Annotated[str | list[str], AfterValidator(path_patterns)]
+    path: Annotated[str | list[str], AfterValidator(corpus_paths)]
     text_column: str = "text"
     documents: Documents | None = None
 

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 
 from langarith.results import palette
 from langarith.results.figures import style
-from langarith.results.names import AVERAGE
 
 BARS_WIDTH = 0.82  # width of the bars of a group; the groups are 1 apart
 WIDEST_BAR = 0.4  # inches
@@ -61,7 +60,7 @@ class Panel:
     @property
     def places(self) -> list[float]:
         """The middle of each group; the average is apart from the targets."""
-        return [i + AVERAGE_APART * (group == AVERAGE) for i, group in enumerate(self.groups)]
+        return [*range(len(self.groups) - 1), len(self.groups) - 1 + AVERAGE_APART]
 
     def sure(self, target: str) -> bool:
         """Whether the interval of a gain excludes 0."""

@@ -158,18 +158,16 @@ def _draw(
     for title, part in style.panels(means, analysis.metrics(table), caption):
         targets = style.ordered(part["target"], caption["languages"])
         targets.remove(analysis.AVERAGE)
-        if len(targets) > 1:
-            targets.append(analysis.AVERAGE)
-        groups += len(targets)
+        groups += len(targets) + 1
         if part["model"].iloc[0] != model or groups > MOST_GROUPS:
             rows.append([])
-            model, groups = part["model"].iloc[0], len(targets)
+            model, groups = part["model"].iloc[0], len(targets) + 1
         place = (part["model"].iloc[0], part["task"].iloc[0])
         rows[-1].append(
             Panel(
                 title,
                 part.set_index(["target", "kind"]),
-                targets,
+                [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
                 of_targets(caption.get("intervals", {}), *place, gain.over),
                 _of(chance, "value", *place),
@@ -246,11 +244,8 @@ def _about_intervals(caption: Mapping[str, Any], strips: bool) -> str:
 
 def _about_averages(rows: Sequence[Sequence[Panel]]) -> str:
     """A sentence on the gain above the average, and the mean of the gains."""
-    panels = [panel for row in rows for panel in row if analysis.AVERAGE in panel.groups]
-    if not panels:
-        return ""
     models: dict[str, list[str]] = {}
-    for panel in panels:
+    for panel in (panel for row in rows for panel in row):
         mean = panel.gains[analysis.MEAN_GAIN]
         model, _, task = panel.title.partition(" (")[0].rpartition(", ")
         if not math.isnan(mean):
