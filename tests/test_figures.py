@@ -590,6 +590,16 @@ def test_similarity_matrices_are_means_of_cosines() -> None:
     plt.close(drawn)
 
 
+def test_a_single_task_vector_has_no_matrix() -> None:
+    languages = cosines("language", ["en", "es"], {("en", "es"): (0.21, 0.23)})
+    one_seed = pd.concat([languages, cosines("task", ["ner"], {})]).query("seed == 1")
+    drawn = figures.DRAW["similarity"](one_seed, CAPTION)
+    language, bar = drawn.axes
+    assert (language.get_title(), bar.get_ylabel()) == ("language vectors", "cosine")
+    assert drawn.get_supxlabel().startswith("Cosines.")
+    plt.close(drawn)
+
+
 def density(
     language: str, seed: int, height: float | None, share: float, layer="all"
 ) -> list[dict]:

@@ -91,12 +91,15 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """Figure 10: cosines between language vectors, and between task vectors for contrast.
 
     Numbers are means over seeds; titles give the largest standard deviation (ddof 1). All matrices
-    share one scale of shades; diagonals, which are always 1, are grey.
+    share one scale of shades; diagonals, which are always 1, are grey. A single vector has no
+    matrix.
 
     Args:
         table: columns experiment, model, kind (language or task), left, right, seed, cosine; all
             ordered pairs, the diagonal too.
     """
+    compared = table.groupby("kind")["left"].transform("nunique") > 1
+    table = table[compared] if compared.any() else table
     vectors = table.rename(columns={"kind": "of_a"})
     means = analysis.over_seeds(vectors, ["model", "of_a", "left", "right"], ["cosine"])
     apart = means.loc[means["left"] != means["right"], "mean"]
@@ -140,11 +143,14 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                 axis.set_title(f"{several}{kind} vectors{_largest_spread(part)}")
         _colour_bar(figure, axes, span, "cosine")
         own = vectors[vectors["left"] == vectors["right"]]
+        several_seeds = table["seed"].nunique() > 1
         style.foot(
             figure,
             caption,
             table,
-            key="Cosines, means over seeds. SD: the largest of a pair's standard deviations.",
+            key="Cosines, means over seeds. SD: the largest of a pair's standard deviations."
+            if several_seeds
+            else "Cosines.",
             missing=style.count((int(own["cosine"].isna().sum()), len(own)), "vectors", MARKS),
         )
     return figure
