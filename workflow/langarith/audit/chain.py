@@ -72,9 +72,9 @@ def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
 def _others(one: Number, found: Sequence[Number]) -> str:
     """Words of the first field by which other numbers differ from one."""
     for name in FIELDS:
-        words = dict.fromkeys(number.word(name) for number in found if len(number.field(name)) == 1)
-        if name == "what":
-            words = dict.fromkeys(number.word(name) for number in found)
+        # a number of several operands is found by each of them, and by none that is one word
+        single = [number for number in found if name == "what" or len(number.field(name)) == 1]
+        words = dict.fromkeys(number.word(name) for number in single)
         words.pop(one.word(name), None)
         if words:
             listed = [f"{name}={quoted(word)}" for word in words]
