@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,6 @@ from langarith.audit.number import (
     find,
     grid,
     numbers,
-    quoted,
     the_one,
 )
 from langarith.errors import InputError
@@ -77,7 +77,7 @@ def _others(one: Number, found: Sequence[Number]) -> str:
         words = dict.fromkeys(number.word(name) for number in single)
         words.pop(one.word(name), None)
         if words:
-            listed = [f"{name}={quoted(word)}" for word in words]
+            listed = [f"{name}={shlex.quote(word)}" for word in words]
             more = f" and {len(listed) - WORDS} more" if len(listed) > WORDS else ""
             return ", ".join(listed[:WORDS]) + more
     return "that of another gain"

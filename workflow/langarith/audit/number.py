@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -113,17 +114,12 @@ class Number:
         names += ["budget"] if "@" in self.group else []
         # gains over the same adapter differ by what is merged
         names += [] if self.interval is None else ["method"]
-        return " ".join(f"{name}={quoted(self.word(name))}" for name in [*names, "what"])
+        return " ".join(f"{name}={shlex.quote(self.word(name))}" for name in [*names, "what"])
 
     @property
     def origin(self) -> tuple[Any, ...]:
         """Equal for numbers that are the same scores of the same sweeps."""
         return self.interval, frozenset((part.job, part.point) for part in self.parts)
-
-
-def quoted(value: str) -> str:
-    """A word as a shell takes it."""
-    return f"'{value}'" if " " in value else value
 
 
 def _signed(value: float) -> str:

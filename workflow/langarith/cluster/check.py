@@ -7,6 +7,7 @@ passes to `errors.warn`. To add a check, add a function.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -177,13 +178,13 @@ def _task_data(of: schema.Study, found: Found) -> None:
     """Task files, to their end, and whether those of all languages fit together."""
     paths: list[Path] = []
     examples = missing = 0
-    cells = [(name, code) for name in of.tasks for code in _languages(of, name)]
-    progress = Progress("reading task data", len(cells), "language")
+    total = sum(len(sources.task_languages(of, name)) for name in of.tasks)
+    progress, done = Progress("reading task data", total, "language"), itertools.count()
     for name in of.tasks:
         trained: Trained | None = None
         read: list[Path] = []
-        for language in _languages(of, name):
-            progress.update(cells.index((name, language)))
+        for language in sources.task_languages(of, name):
+            progress.update(next(done))
             reading = sources.task_reading(of, name, language)
             task = tasks.reader(reading)
             for split in reading["cuts"]:
@@ -206,11 +207,6 @@ def _task_data(of: schema.Study, found: Found) -> None:
             for first, second in copies(read)
         )
     found.looked_at.append(f"{_amount(paths, 'task file', missing)} with {examples:,} examples")
-
-
-def _languages(of: schema.Study, task: str) -> list[str]:
-    """The languages whose data a task has: the task language and its targets."""
-    return list(dict.fromkeys([of.task_language, *of.tasks[task].targets]))
 
 
 def _tokenizers(of: schema.Study) -> list[tuple[Tokenizer | None, str]]:

@@ -31,8 +31,6 @@ CORE_RATE = 2e10
 """Operations per second of a CPU core, in single precision: half of what the laptop study's encoder
 reached with bf16 instructions (docs/laptop_study.md)."""
 
-RATE_COMMENT = "the paper: 1.0e-4; more for few steps"
-
 BF16_WIDTH = 384
 """Least width of a model that computes in bf16 where the CPU can; of narrower ones nobody measured
 a gain."""
@@ -271,7 +269,10 @@ class Sizes:
                 f"the paper: {paper.language_adapter.steps}, batches of 16 x 4 chunks of 512",
             ),
             with_comment(f"    batch_size: {training.batch}", "chunks"),
-            with_comment(f"    learning_rate: {training.rate}", RATE_COMMENT),
+            with_comment(
+                f"    learning_rate: {training.rate}",
+                f"the paper: {paper.language_adapter.learning_rate}, with more steps",
+            ),
             f"    warmup_steps: {steps // 10}",
             with_comment(f"    chunk_length: {training.chunk}", "subwords"),
             with_comment(f"    evaluate_every: {max(1, steps // 10)}", "steps"),
@@ -279,7 +280,10 @@ class Sizes:
             "  task_adapter:",
             with_comment(f"    epochs: {epochs}", f"the paper: {paper.task_adapter.epochs}"),
             with_comment("    batch_size: 16", "examples"),
-            with_comment(f"    learning_rate: {rate}", RATE_COMMENT),
+            with_comment(
+                f"    learning_rate: {rate}",
+                f"the paper: {paper.task_adapter.learning_rate}, with more steps",
+            ),
             *precision,
             *(["", "evaluation: {precision: bf16}"] if self.bf16 else []),
         ]

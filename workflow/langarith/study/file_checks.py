@@ -28,6 +28,7 @@ from langarith.study.sources import (
     shard_name,
     task_cut,
     task_file,
+    task_languages,
     task_type,
 )
 
@@ -140,7 +141,7 @@ def columns(study: Study) -> Iterator[str]:
 def missing_task_files(study: Study) -> Iterator[str]:
     for name, task in study.tasks.items():
         if isinstance(task, FilesTask):
-            for language in dict.fromkeys([study.task_language, *task.targets]):
+            for language in task_languages(study, name):
                 for split in needed_splits(study, language):
                     file = task_file(study, name, language, split)
                     if not Path(file).is_file():
@@ -164,7 +165,7 @@ def files_in_two_roles(study: Study) -> Iterator[str]:
         kind = task_type(study, name)
         known = tasks.get(kind).column_names if kind in tasks.names() else ()
         roles: dict[object, tuple[str, str, str | None]] = {}
-        for language in dict.fromkeys([study.task_language, *task.targets]):
+        for language in task_languages(study, name):
             for split in needed_splits(study, language):
                 file = task_file(study, name, language, split)
                 cut = task_cut(study, name, language, split)

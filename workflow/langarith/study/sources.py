@@ -336,6 +336,11 @@ def needed_splits(study: Study, language: str) -> tuple[str, ...]:
     return ("train", *SPLITS) if language == study.task_language else SPLITS
 
 
+def task_languages(study: Study, name: str) -> list[str]:
+    """The languages whose data a task has: the task language and the targets."""
+    return list(dict.fromkeys([study.task_language, *study.tasks[name].targets]))
+
+
 def task_reading(study: Study, name: str, language: str) -> dict[str, Any]:
     """How a task's files of one language are read: parameters of the jobs that read them."""
     spec = study.tasks[name]
