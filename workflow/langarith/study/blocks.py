@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -69,27 +69,40 @@ def expanded_path(path: str) -> str:
     return expanded
 
 
-LocalPath = Annotated[str, AfterValidator(expanded_path)]
-"""A path on this machine, in which `~` and `$VARIABLE` are expanded."""
+def _each(check: Callable[[str], str]) -> AfterValidator:
+    """A check of a text, or of each text of a list; values of other types pass."""
+
+    def checked(value: Any) -> Any:
+        if isinstance(value, list):
+            return [check(text) for text in value]
+        return check(value) if isinstance(value, str) else value
+
+    return AfterValidator(checked)
 
 
-def _path_pattern(path: str, known: Sequence[str] = ("language", "split")) -> str:
-    for name in re.findall(r"{([^{}]*)}", path := expanded_path(path)):
-        if name not in known:
-            may_be = " or ".join(f"{{{word}}}" for word in known)
-            raise ValueError(f"'{path}' has {{{name}}}; braces mean placeholders, write {may_be}")
-    return path
+def _placeholders(*known: str) -> AfterValidator:
+    def check(pattern: str) -> str:
+        for name in re.findall(r"{([^{}]*)}", pattern):
+            if name not in known:
+                words = " or ".join(f"{{{word}}}" for word in known)
+                raise ValueError(
+                    f"'{pattern}' has {{{name}}}; braces mean placeholders, write {words}"
+                )
+        return pattern
+
+    return _each(check)
 
 
-PathPattern = Annotated[str, AfterValidator(_path_pattern)]
-"""A path on this machine that may have {language} and {split} in it."""
+Expanded = _each(expanded_path)
+"""For paths on this machine: `~` and `$VARIABLE` are expanded."""
 
+OfLanguage = _placeholders("language")
+"""For paths that may have {language} in them."""
 
-def corpus_paths(paths: str | list[str]) -> str | list[str]:
-    """Paths on this machine that may have {language} in them."""
-    if isinstance(paths, str):
-        return _path_pattern(paths, ["language"])
-    return [_path_pattern(path, ["language"]) for path in paths]
+OfSplit = _placeholders("language", "split")
+"""For paths that may have {language} and {split} in them."""
+
+LocalPath = Annotated[str, Expanded]
 
 
 def _own_folder(path: str) -> str:

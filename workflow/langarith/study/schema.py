@@ -28,16 +28,17 @@ from pydantic import (
 from langarith.operands import has_two_decimals
 from langarith.study.blocks import (
     Bool,
+    Expanded,
     License,
     LimitSpec,
     LocalPath,
+    OfLanguage,
+    OfSplit,
     OwnFolder,
-    PathPattern,
     Repository,
     Seed,
     Strict,
     adapter_place,
-    corpus_paths,
 )
 from langarith.study.recipes import Adapters, LanguageModelRecipe, TaskRecipe, TrainingPlan
 
@@ -163,7 +164,7 @@ class HubCorpora(_Corpora):
 
     source: Literal["hub"]
     path: Repository
-    config: str
+    config: Annotated[str, OfLanguage]
     revision: str
     text_column: str = "text"
     documents: Documents | None = None
@@ -176,7 +177,7 @@ class FilesCorpora(_Corpora):
     what = "corpora with 'source: files'"
 
     source: Literal["files"]
-    path: Annotated[str | list[str], AfterValidator(corpus_paths)]
+    path: Annotated[str | list[str], Expanded, OfLanguage]
     text_column: str = "text"
     documents: Documents | None = None
 
@@ -267,13 +268,16 @@ Scheme = Annotated[
 """How tags mark spans (:mod:`langarith.tasks.shared.spans`)."""
 
 
+LocalPattern = Annotated[LocalPath, OfSplit]
+
+
 class FilesPlaces(Strict):
     """The paths of a task's files of one language, which replace the task's own."""
 
-    train: PathPattern | None = None
-    validation: PathPattern | None = None
-    test: PathPattern | None = None
-    path: PathPattern | None = None
+    train: LocalPattern | None = None
+    validation: LocalPattern | None = None
+    test: LocalPattern | None = None
+    path: LocalPattern | None = None
 
 
 class FilesTask(_Task):
@@ -286,10 +290,10 @@ class FilesTask(_Task):
     what = "tasks with 'source: files'"
 
     source: Literal["files"]
-    train: PathPattern
-    validation: PathPattern | None = None
-    test: PathPattern | None = None
-    path: PathPattern | None = None
+    train: LocalPattern
+    validation: LocalPattern | None = None
+    test: LocalPattern | None = None
+    path: LocalPattern | None = None
     cut: Cut | None = None
     columns: Columns = {}
     tags: Scheme = "iob2"
@@ -308,7 +312,10 @@ class HubFile(Strict):
 
     repository: Repository
     revision: str
-    file: str
+    file: Annotated[str, OfSplit]
+
+
+HubPattern = Annotated[str | HubFile, OfSplit]
 
 
 class HubPlaces(Strict):
@@ -316,10 +323,10 @@ class HubPlaces(Strict):
 
     repository: Repository | None = None
     revision: str | None = None
-    train: str | HubFile | None = None
-    validation: str | HubFile | None = None
-    test: str | HubFile | None = None
-    path: str | HubFile | None = None
+    train: HubPattern | None = None
+    validation: HubPattern | None = None
+    test: HubPattern | None = None
+    path: HubPattern | None = None
 
     @model_validator(mode="after")
     def _repository_with_revision(self) -> HubPlaces:
@@ -339,10 +346,10 @@ class HubTask(_Task):
     source: Literal["hub"]
     repository: Repository
     revision: str
-    train: str | HubFile
-    validation: str | HubFile | None = None
-    test: str | HubFile | None = None
-    path: str | HubFile | None = None
+    train: HubPattern
+    validation: HubPattern | None = None
+    test: HubPattern | None = None
+    path: HubPattern | None = None
     cut: Cut | None = None
     columns: Columns = {}
     tags: Scheme = "iob2"
