@@ -1,6 +1,6 @@
 """A small Hugging Face hub on this machine, which misbehaves on demand.
 
-It speaks what huggingface_hub asks for: repository information, revisions, the tree, `resolve`
+It answers what huggingface_hub requests: repository information, revisions, the tree, `resolve`
 with its headers, a redirect to a content host of its own for large files, ETags, ranges, tokens and
 gated repositories. Faults wait in a queue, and each request that they fit meets the next one.
 """

@@ -1,4 +1,4 @@
-"""Tampering is found, and what stands on it; a number's chain; what made two runs differ."""
+"""Changed files and what was made from them are found; a number's chain; why two runs differ."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def one_byte(path: str) -> None:
 
 
 def found(results: Path) -> dict[tuple[str, str], set[str]]:
-    """(kind, path) → what stands on it."""
+    """(kind, path) → what was made from it."""
     return {(f.kind, f.path): set(f.downstream) for f in verify.verify(results).findings}
 
 
@@ -85,7 +85,7 @@ def test_numbers_of_jobs_below_one_are_refused(capsys, command, jobs):
         (FIGURE, set()),
     ],
 )
-def test_one_changed_byte_is_found_with_what_stands_on_it(results, capsys, path, downstream):
+def test_one_changed_byte_is_found_with_what_was_made_from_it(results, capsys, path, downstream):
     one_byte(path)
     assert found(results) == {("changed", path): downstream}
     assert cli.main(["audit", "verify", "results", "--all"]) == 1
@@ -152,7 +152,7 @@ def test_a_record_that_was_edited_to_hide_a_change_is_found(results):
 
 
 def test_a_job_that_read_an_older_version_of_the_users_file_is_stale(results):
-    """Half of the readers ran again after an edit: the others stand on the old text."""
+    """Half of the readers ran again after an edit: the others have read the old text."""
     Path("raw/more.txt").write_text("old")
     for name in ("x", "y"):
         if name == "y":
@@ -168,14 +168,14 @@ def test_a_job_that_read_an_older_version_of_the_users_file_is_stale(results):
     assert found(results) == {("stale", path): {path}}
 
 
-def test_a_record_that_cannot_be_read_is_told(results):
+def test_a_record_that_cannot_be_read_is_reported(results):
     Path(f"{TABLE}.provenance.json").write_text("{")
     output = found(results)
     assert ("record", f"{TABLE}.provenance.json") in output
     assert output["unrecorded", TABLE] == {FIGURE}
 
 
-def test_a_file_of_no_record_is_told_and_what_describes_the_study_is_not(results):
+def test_a_file_of_no_record_is_reported_and_the_description_of_the_study_is_not(results):
     for name in ("adapters/extra.bin", "logs/x/y.log", "checkpoints/z", "report.html"):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text("x")
@@ -189,7 +189,7 @@ def test_a_folder_of_another_study_is_left_out(results):
     assert found(results) == {}
 
 
-def test_code_that_has_changed_since_is_told_with_all_that_it_made(results):
+def test_code_that_has_changed_since_is_reported_with_all_that_it_made(results):
     for seed in (1, 2):
         record = Path(f"{CELL.format(seed)}/provenance.json")
         output = json.loads(record.read_text())
@@ -412,7 +412,7 @@ def test_two_seeds_differ_in_their_seed_alone(results):
     }
 
 
-def test_other_bytes_from_equal_inputs_are_told(results, other):
+def test_other_bytes_from_equal_inputs_are_reported(results, other):
     shutil.rmtree(other)
     shutil.copytree(results, other)
     record = other / "tables/zero_shot.csv.provenance.json"

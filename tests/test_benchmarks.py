@@ -81,7 +81,7 @@ def test_sides_that_disagree_fail_and_the_others_still_run(tmp_path: Path) -> No
     assert "differing: toy" not in done.stdout
 
 
-def test_a_line_holds_what_a_row_stands_on(scripts: Any) -> None:
+def test_a_line_has_the_measurements_of_a_row(scripts: Any) -> None:
     harness = scripts("harness")
     case = harness.Case("toy", {}, bars={"seconds": 2.0})
     runs = {

@@ -120,7 +120,7 @@ def entities(path: Path) -> dict[str, dict]:
     return {entity["@id"]: entity for entity in output["@graph"]}
 
 
-def test_the_crate_tells_who_ran_what_on_what(packed):
+def test_the_crate_says_who_ran_what_on_what(packed):
     output = entities(packed)
     assert {p["@id"] for p in output["./"]["conformsTo"]} == set(crate.PROFILES)
     (run,) = [e for e in output.values() if e["@type"] == "CreateAction"]

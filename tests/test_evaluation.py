@@ -241,7 +241,7 @@ def test_a_refined_sweep_evaluates_few_points_and_then_those_near_the_best(
         pytest.param({0.5: 70.0, 0.9: 70.0000001}, 0.5, 0.9, id="scores are not rounded"),
     ],
 )
-def test_equal_scores_are_told_apart_as_documented(
+def test_ties_between_scores_are_broken_as_documented(
     curve: dict[float, float], centre: float, chosen: float
 ) -> None:
     points = {(weight,): score for weight, score in curve.items()}

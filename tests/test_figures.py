@@ -615,7 +615,7 @@ def density(
     ]
 
 
-def test_sparsity_draws_densities_and_tells_shares_below_the_smallest_thresholds() -> None:
+def test_sparsity_draws_densities_and_states_shares_below_the_smallest_thresholds() -> None:
     rows = density("fr", 1, 8, 0.2) + density("fr", 2, 9, 0.3) + density("es", 1, 7, 0.1)
     drawn = figures.DRAW["sparsity"](pd.DataFrame(rows + density("es", 2, 6, 0.1)), CAPTION)
     (axis,) = drawn.axes
@@ -699,7 +699,7 @@ def test_a_missing_ties_leaves_no_better_one() -> None:
     plt.close(drawn)
 
 
-def test_missing_budgets_are_told_at_their_place() -> None:
+def test_missing_budgets_are_marked_at_their_place() -> None:
     cells = [
         sweep("ner", "fr", "en", "fr@10k", 1, None),
         sweep("ner", "fr", "en", "fr@10k", 2, None),
@@ -757,7 +757,7 @@ def test_missing_entries_of_matrices_are_hatched() -> None:
     plt.close(drawn)
 
 
-def test_missing_densities_are_told_in_the_legend() -> None:
+def test_missing_densities_are_named_in_the_legend() -> None:
     rows = density("es", 1, 8, 0.2) + density("es", 2, None, 0) + density("fr", 1, None, 0)
     drawn = figures.DRAW["sparsity"](pd.DataFrame(rows), CAPTION)
     assert [t.get_text() for t in drawn.legends[0].get_texts()] == ["es†", "fr (n/a)"]

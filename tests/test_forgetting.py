@@ -103,7 +103,7 @@ def test_losses_of_texts_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     assert "negation" not in other.lambdas
 
 
-def test_an_analogy_stands_beside_both_proxies(tmp_path) -> None:
+def test_an_analogy_is_compared_with_both_proxies(tmp_path) -> None:
     mine = study(tmp_path, analogies(QUADRUPLE, "{target: de, a: es, b: fr, c: en}"))
     cells = experiments.cells(mine, "analogy")
     assert {(c.target, c.method, "+".join(map(str, c.operands))) for c in cells} == {
@@ -438,7 +438,7 @@ def test_one_heatmap_shows_the_lambda_of_the_gains() -> None:
     plt.close(drawn)
 
 
-def test_a_scale_that_validation_chose_is_told(tmp_path) -> None:
+def test_a_scale_that_validation_chose_is_stated(tmp_path) -> None:
     grid_ = {0.0: 40.0, 0.5: 48.0, 1.0: 46.0}
     table = made_up.table(
         [made_up.cell("es", "fr+de+en", s, grid_, chosen=0.5, method="analogy") for s in (1, 2)]

@@ -34,7 +34,7 @@ def test_jobs_of_a_studys_own_rule_have_a_label():
     assert label("score_masked_lm") == "masked-LM losses"
 
 
-def test_prov_tells_what_was_used_and_generated_by_what(study):
+def test_prov_says_what_was_used_and_generated_by_what(study):
     output = prov(study, study.jobs)
     assert set(output["prefix"]) >= {"prov", "file", "job", "code"}
     assert len(output["activity"]) == 10
@@ -77,7 +77,7 @@ def test_another_version_of_a_file_is_another_entity(study):
     assert output["entity"][f"file:{TABLE}#ffffffffffff"]["prov:location"] == TABLE
 
 
-def test_a_target_brings_what_it_stands_on_and_no_more(study):
+def test_the_graph_of_a_target_has_what_it_was_made_from_and_no_more(study):
     adapter = "results/adapters/tiny/language/fr@full/seed1/adapter.safetensors"
     rules = Counter(job.rule for job in targets(study, [adapter]))
     assert rules == {"tokenize_shard": 1, "train_language_adapter": 1}
@@ -128,14 +128,14 @@ def test_the_picture_names_every_stage_and_is_the_same_each_time(study, tmp_path
     assert not list(tmp_path.glob(".*partial*"))
 
 
-def test_a_stage_stands_below_all_that_it_stands_on(study):
+def test_a_stage_is_drawn_below_all_its_inputs(study):
     found = stages(study, study.jobs)
     layers = _layers(found, reduced(found))
     row = {stage.rule: i for i, layer in enumerate(layers) for stage in layer}
     assert all(row[a] < row[b] for a, b in reduced(found))
 
 
-def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(study):
+def test_a_rule_that_begins_early_is_drawn_below_the_inputs_of_its_later_jobs(study):
     """One table can be written before another is even computed."""
     first, later = (
         lineage.Job(
@@ -154,7 +154,7 @@ def test_a_rule_that_begins_early_stands_below_what_its_later_jobs_stand_on(stud
 
 
 @pytest.mark.parametrize(("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e10, "25 GB")])
-def test_sizes_are_told_in_two_figures(count, text):
+def test_sizes_have_two_figures(count, text):
     assert size_of(count) == text
 
 
@@ -211,7 +211,7 @@ def test_from_a_bar_up_to_the_shards_and_down_again(page):
     assert "no job: an external file" in output
     assert page.inner_text("#trail").count("→") == 4
 
-    # what stands on this shard: both seeds' adapters and sweeps, the table, the figure
+    # what was made from this shard: both seeds' adapters and sweeps, the table, the figure
     below = page.locator("#below")
     for words in ("2 × language adapters", "2 × sweeps of LA", "1 × figures", TABLE, FIGURE):
         assert words in below.inner_text()

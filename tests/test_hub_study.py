@@ -210,7 +210,7 @@ def test_only_the_lock_is_used_from_then_on(project: Path, server: HubServer) ->
         repository.branches = before
 
 
-def test_fetch_brings_what_the_experiments_need_and_nothing_else(
+def test_fetch_downloads_what_the_experiments_need_and_nothing_else(
     project: Path, study: schema.Study
 ) -> None:
     there = {

@@ -79,7 +79,7 @@ def test_lambda_matters_in_at_least_half_of_the_cells(selections):
     assert np.mean([max(curve) - min(curve) >= 1 for curve in curves]) >= 0.5
 
 
-def test_each_language_is_told_best_by_its_own_adapter(results, study, root):
+def test_each_language_is_modelled_best_by_its_own_adapter(results, study, root):
     from langarith.data import streams
     from langarith.merging import tensors
     from langarith.models import encoders

@@ -232,7 +232,7 @@ def test_names_are_free_of_model_and_language(masked_lm: PreTrainedModel, bases)
     assert subnets == {"F", "G"}
 
 
-def test_a_language_whose_code_starts_anothers_is_told_apart(base: Path) -> None:
+def test_a_language_whose_code_is_a_prefix_of_anothers_is_another_adapter(base: Path) -> None:
     model = encoders.load_encoder(base)
     helpers.add_adapter(model, "en", seed=1)
     before = copies(model, "en")
@@ -258,7 +258,7 @@ def test_language_adapter_is_in_adapterhub_format_without_a_head(
     # the masked-LM head would add the tied decoder: hundreds of megabytes for XLM-R
     assert {p.name for p in (tmp_path / "es").iterdir()} == set(ADAPTER_FILES)
     stock = AutoAdapterModel.from_pretrained(masked_lm.config.name_or_path)
-    # the library looks for a pickle unless it is told otherwise
+    # the library looks for a pickle unless it is given the name of another file
     name = stock.load_adapter(str(tmp_path / "es"), use_safetensors=True)
     assert name == "es"
     assert_same(copies(masked_lm, "es"), copies(stock, name))

@@ -136,12 +136,12 @@ def test_a_recipe_of_a_soup_has_no_numbers() -> None:
     recipe = merge_recipe.MergeRecipe.model_validate({"method": "soup", "operands": operands})
     assert recipe.point == (0.33, 0.33)
     assert yaml.safe_load(merge_recipe.text(recipe)) == {"method": "soup", "operands": operands}
-    for told in (
+    for keys in (
         {"operands": [operand | {"weight": 1 / 3} for operand in operands]},
         {"operands": operands, "parameters": {"lambda": 1.0}},
     ):
         with pytest.raises(ValueError, match="soup has no parameters"):
-            merge_recipe.MergeRecipe.model_validate({"method": "soup", **told})
+            merge_recipe.MergeRecipe.model_validate({"method": "soup", **keys})
 
 
 # ---------------------------------------------------------------- points and searches

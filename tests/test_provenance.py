@@ -394,7 +394,7 @@ def test_files_are_described_by_size_time_and_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", ["data.provenance.json", "provenance.json"])
-def test_what_a_record_knows_is_not_read_again(tmp_path: Path, record: str) -> None:
+def test_files_that_a_record_has_hashed_are_not_read_again(tmp_path: Path, record: str) -> None:
     """Large inputs are hashed once, by the job that wrote them, while size and time agree."""
     data = tmp_path / "data"
     data.write_text("x" * 10)
@@ -572,7 +572,7 @@ def test_a_record_costs_less_than_50_milliseconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", ["auto", "bf16"])
-def test_a_record_tells_the_precision_that_a_model_computed_in(tmp_path: Path, asked: str) -> None:
+def test_a_record_has_the_precision_that_a_model_computed_in(tmp_path: Path, asked: str) -> None:
     """`auto` is resolved, where the job has loaded what computes."""
     body = "from langarith.models import devices; "
     body += f"snakemake.params = Named(batches={{'precision': {asked!r}}}, code='abc')"

@@ -177,7 +177,7 @@ def test_numbers_of_tables_lead_to_their_chains(path, open_page):
     assert gain.startswith("#n") or gain.endswith("#path=tables/zero_shot.csv")
 
 
-def test_the_page_stands_alone(graph):
+def test_the_page_needs_no_other_file(graph):
     """A file that is mailed: every link is inside it, and what it holds are the files' bytes."""
     page = report.page(graph, [report.Part("zero_shot", CAPTION)])
     links = re.findall(r'(?:href|src)="([^"]*)"', page)

@@ -63,7 +63,7 @@ class Row(NamedTuple):
             text = f"{text}\n{self.edit[0]}\n"
         else:
             old, new = self.edit
-            assert old in text, f"docs/layout.md, Reruns: '{old}' does not stand in {self.file}"
+            assert old in text, f"docs/layout.md, Reruns: '{old}' is not in {self.file}"
             text = text.replace(old, new, 1)
         path.write_text(text, encoding="utf-8")
         return path

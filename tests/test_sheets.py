@@ -85,7 +85,7 @@ def test_whole_study_has_no_marks_and_no_missing_cells(zero_shot: pd.DataFrame) 
     assert not re.search(r"†|--:? missing|Missing", text)
 
 
-def test_target_without_any_result_is_told_to_be_missing(zero_shot: pd.DataFrame) -> None:
+def test_target_without_any_result_is_marked_as_missing(zero_shot: pd.DataFrame) -> None:
     lost = zero_shot[zero_shot["target"] == "es"]
     lost = pd.concat([lost, table([gone("fr", "en+es", seed) for seed in (1, 2)])])
     (made,) = sheets.zero_shot(lost, CAPTION)

@@ -1,6 +1,6 @@
 """What jobs ask a scheduler for, what is refused, what is said; and the plan of a cluster run.
 
-Real runs are in test_slurm_cluster.py. Here SLURM's commands are stood for by scripts.
+Real runs are in test_slurm_cluster.py. Here scripts replace SLURM's commands.
 """
 
 import ast
@@ -270,13 +270,13 @@ def test_an_account_where_none_are_kept_is_refused(commands):
         slurm.refuse(slurm.requests([("sweep_la", KIND | {"slurm_account": "mine"})]))
 
 
-def test_a_machine_without_slurm_is_told_so(monkeypatch, tmp_path):
+def test_a_machine_without_slurm_gets_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="sbatch is not on the PATH"):
         slurm.refuse([])
 
 
-def test_a_controller_that_does_not_answer_is_told_of(commands):
+def test_a_controller_that_does_not_answer_is_reported(commands):
     commands("sbatch")
     commands("sinfo", error="sinfo: error: Unable to contact slurm controller", code=1)
     with pytest.raises(InputError, match=r"SLURM does not answer: .*Unable to contact"):

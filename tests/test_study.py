@@ -313,7 +313,7 @@ def test_relatedness_pairs_targets_with_a_pool_and_never_with_themselves(tmp_pat
     }
 
 
-def test_ties_stands_beside_language_arithmetic_on_the_zero_shot_pairs(tmp_path: Path) -> None:
+def test_ties_is_compared_with_language_arithmetic_on_the_zero_shot_pairs(tmp_path: Path) -> None:
     lambdas = {"la": {"step": 0.25}, "ties20": {"start": 0.8, "stop": 1.8, "step": 0.1}}
     view = {"tasks": ["ner"], "targets": ["es"]}
     assert pairs(tmp_path, "ties", lambdas=lambdas, experiments__ties=view) == {
@@ -350,7 +350,7 @@ def test_vectors_are_adapters_of_all_languages_and_tasks_or_of_the_views(tmp_pat
         *(("task", task) for task in ("ner", "nli")),
     }
     assert names["sparsity"] == {("language", "es")}
-    # a task adapter stands on the task language's adapter, which must be there, too
+    # a task adapter is trained on top of the task language's adapter, which must be there, too
     tasks = read(tmp_path, experiments={"similarity": {"languages": ["es"], "tasks": ["ner"]}})
     assert ("language", "en") in {(r.kind, r.name) for r in experiments.runs(tasks, "similarity")}
 
@@ -652,7 +652,7 @@ def test_a_branch_is_what_the_lock_beside_the_study_says(tmp_path: Path) -> None
     assert f"/{'d' * 40}/" in sources.task_file(loading.load(further), "nli", "fr", "test")
 
 
-def test_a_ready_made_adapter_stands_for_the_full_budget_alone(tmp_path: Path) -> None:
+def test_a_ready_made_adapter_has_the_full_budget_alone(tmp_path: Path) -> None:
     adapters = {"fr": "AdapterHub/fr-wiki@v1", "es": str(tmp_path)}
     for name in ("adapter_config.json", "adapter.safetensors"):
         (tmp_path / name).touch()
@@ -1119,14 +1119,14 @@ def test_parameters_of_a_training_hold_no_key_without_effect(tmp_path: Path) -> 
     assert not task - language
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_listed_at_once(tmp_path: Path) -> None:
     changes = {"task_language": "em", "related__es": "frr", "seeds": [1, 1]}
     assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
     changes = {"seeds": ["one"], "corpora__documents": 1, "task_language": REMOVED}
     assert len(refusal(write(tmp_path / "study.yaml", changed(**changes)))) == 3
 
 
-def test_all_unknown_keys_are_told_at_once(tmp_path: Path) -> None:
+def test_all_unknown_keys_are_listed_at_once(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "study.yaml", changed(seed=1, language=["en"])))
     assert set(re.findall(r"unknown key '(\w+)'", " ".join(lines))) == {"language", "seed"}
 

@@ -30,7 +30,7 @@ def tables(text: str, section: str) -> list[list[dict[str, str]]]:
 
 
 def words(cell: str) -> list[str]:
-    """What stands in backticks."""
+    """What is in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -66,7 +66,7 @@ def fields(model: type[BaseModel], base: type[BaseModel] | None = None) -> dict[
     }
 
 
-# section | group | class | class whose keys stand in the group "all"
+# section | group | class | class whose keys are in the group "all"
 BLOCKS = [
     ("Top level", "", schema.Study, None),
     ("`models", "files", schema.FilesModel, schema._Model),

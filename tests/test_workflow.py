@@ -111,7 +111,7 @@ def shown(study: schema.Study, *experiments: str) -> Counter[str]:
 def newly(before: schema.Study, after: schema.Study) -> Counter[str]:
     """What a changed study adds to a finished one, counted from both grids.
 
-    New cells and adapters with what they stand on, the tables and figures that show them, and the
+    New cells and adapters with their inputs, the tables and figures that show them, and the
     learning curves where the adapters are others.
     """
     output = {name: experiments.cells(before, name) for name in before.experiments}
@@ -128,6 +128,15 @@ def test_the_miniature_plans_what_its_grid_says(root, tmp_path):
     project = copy_project(root, tmp_path / "project")
     study = loading.load(root / "studies/miniature.yaml")
     assert planned_jobs(project, "--profile", "profiles/local") == expected(study)
+
+
+def test_adapters_of_the_task_language_come_first(root, tmp_path):
+    """All task adapters, the longest trainings, are trained on top of them."""
+    project = copy_project(root, tmp_path / "project")
+    text = run(project, "-n", "--configfile", "studies/miniature.yaml", "--cores", "1")
+    order = re.findall(r"Training the language adapter (\w+)@", text)
+    assert len(order) > order.count("en") > 0
+    assert set(order[: order.count("en")]) == {"en"}
 
 
 def test_the_readme_says_how_many_jobs_the_demo_has(root, tmp_path):

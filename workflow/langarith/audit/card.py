@@ -157,7 +157,7 @@ def _metadata(merged: MergedAdapter, folder: str, evaluation: Evaluation) -> dic
     base = merged.base_model[0]
     on_hub = hub.is_repository(base) and not Path(base).exists()
     results = _model_index(evaluation)
-    told = {
+    entries = {
         "language": plain,
         "language_bcp47": longer,
         "license": merged.recipe.license,
@@ -169,7 +169,7 @@ def _metadata(merged: MergedAdapter, folder: str, evaluation: Evaluation) -> dic
         "datasets": list(evaluation.training_data),
         "model-index": [{"name": folder, "results": results}] if results else None,
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in entries.items() if value}
 
 
 def _model_index(evaluation: Evaluation) -> list[dict[str, Any]]:

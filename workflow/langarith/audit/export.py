@@ -364,8 +364,8 @@ def run(chosen: argparse.Namespace) -> int:
         model = _only("model", (names["model"] for names in trained), chosen.model)
         seeds = (names["seed"] for names in trained if names["model"] == model)
         choice = Choice(model, operands, point, _only("seed", seeds, chosen.seed), method.name)
-    told = export(graph, choice, chosen.to, facts)
-    print(f"{chosen.to}: {told}")
+    summary = export(graph, choice, chosen.to, facts)
+    print(f"{chosen.to}: {summary}")
     if facts and graph.selection != "validation":
         tables = _place(graph.results / layout.CHOSEN.format(experiment="*"))
         print(f"{facts[0]}; pass the λ of that rule, from {tables}, with --lambda")

@@ -288,7 +288,7 @@ def _data_url(path: Path, kind: str) -> str:
 
 
 def _foot(graph: Lineage, name: str, caption: Mapping[str, Any]) -> str:
-    """What stands below a figure that has no foot of its own, as its file says it."""
+    """The note below a figure that has none of its own, from its file."""
     path = graph.results / f"figures/{name}.png"
     if caption.get("foot", True) or not path.is_file():
         return ""
