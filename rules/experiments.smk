@@ -141,6 +141,10 @@ def task_types(wildcards):
     return {c.task: sources.task_type(STUDY, c.task) for c in cells(wildcards.experiment)}
 
 
+PARALLEL = [name for name, task in STUDY.tasks.items() if task.parallel]
+"""Tasks whose test sets are translations of each other: their examples are drawn together."""
+
+
 def compared_experiments():
     """Experiments whose scores are compared with the paper's."""
     wanted = [name for name in ("relatedness", "ties") if name in STUDY.experiments]

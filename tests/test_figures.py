@@ -260,7 +260,7 @@ def test_gains_above_an_average_are_those_that_the_table_prints() -> None:
     assert output == ["+10.0", "+4.0", "0.0", "+8.0"]  # no sign before a rounded zero
     assert "Mean of the gains over targets: NER +4.7." in drawn.get_label()
     (sheet,) = sheets.zero_shot(table, CAPTION)
-    printed = {row[0]: row[-1].written() for row in sheet.rows}
+    printed = {row[0]: row[-2].written() for row in sheet.rows}
     assert printed["average"] == "+8.01" and printed["mean of gains"] == "+4.68"
     plt.close(drawn)
 

@@ -109,6 +109,39 @@ def test_coverage_is_nominal_on_made_data_with_a_known_gain() -> None:
     assert 0.93 <= hits / 600 <= 0.97
 
 
+@pytest.mark.parametrize(
+    ("seeds", "ratio", "coverage"),
+    [
+        (2, 1, 92),
+        (2, 2, 85),
+        (2, 4, 73),
+        (3, 1, 93),
+        (3, 2, 90),
+        (3, 4, 83),
+        (5, 2, 93),
+        (5, 4, 90),
+    ],
+)
+def test_intervals_are_too_narrow_if_few_seeds_differ_much(
+    seeds: int, ratio: float, coverage: float
+) -> None:
+    """The table of docs/uncertainty.md.
+
+    Args:
+        ratio: standard deviation of the gain over seeds, by that over test sets.
+        coverage: percent of the intervals that contain the gain, 0.
+    """
+    rng = np.random.default_rng(11)
+    resamples, studies = 1000, 3000
+    shares = statistics.seed_weights(seeds, resamples)
+    hits = 0
+    for _ in range(studies):
+        of_seeds = rng.normal() + rng.normal(0, ratio, seeds)
+        found = statistics.interval(shares @ of_seeds + rng.normal(0, 1, resamples))
+        hits += found.low <= 0 <= found.high
+    assert 100 * hits / studies == pytest.approx(coverage, abs=2)
+
+
 @pytest.mark.parametrize("others", [1, 2, 4])
 def test_a_gain_over_the_best_of_equals_is_rarely_found(others: int) -> None:
     """Of scores that are equal in truth, the percentile interval calls 8 to 20 % losses."""

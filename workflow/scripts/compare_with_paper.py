@@ -31,6 +31,7 @@ with record.job(snakemake):
                 estimates.score_interval,
                 cells=layout.cell_paths(snakemake.input.outcomes),
                 types=snakemake.params.types,
+                parallel=snakemake.params.parallel,
             ),
         ),
     )

@@ -22,6 +22,7 @@ with record.job(snakemake):
             ),
             layout.cell_paths(snakemake.input.outcomes),
             snakemake.params.types,
+            snakemake.params.parallel,
         ).to_dict("records"),
         Path(snakemake.output.table),
         estimates.COLUMNS,

@@ -50,8 +50,9 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `PLACE`; `lambda`, the chosen one, NaN where a point has several numbers, and `point`,
     its text; `validation`, its validation score; on test `at_left` (λ = 1), `at_right` (λ = 0),
-    `half` (λ = 0.5) and `merged` (the chosen λ). All are NaN for a missing cell; ends are NaN if
-    the method does not evaluate them.
+    `half` (λ = 0.5) and `merged` (the chosen λ); `better_end`, which of λ = 1 and λ = 0 has the
+    higher validation score, 1 if both are equal, and `at_better_end`, its test score. All are NaN
+    for a missing cell; ends are NaN if the method does not evaluate them.
     """
     rows = table[(table["left"] != "") & (table["right"] != "")]
     rows = rows[(rows["metric"] == rows["task"].map(metrics(table))) | rows["value"].isna()]
@@ -68,6 +69,10 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["at_right"] = scores(test & (rows["lambda"] == 0.0))
     found["half"] = scores(test & (rows["lambda"] == 0.5))
     found["merged"] = scores(test & chosen)
+    left, right = (scores(~test & (rows["lambda"] == end)) for end in (1.0, 0.0))
+    ends = (right.reindex(found.index) > left.reindex(found.index)).map({True: 0.0, False: 1.0})
+    found["better_end"] = ends.where(found[["at_left", "at_right"]].notna().all(axis=1))
+    found["at_better_end"] = found["at_left"].where(found["better_end"] != 0, found["at_right"])
     return found.reset_index()
 
 
@@ -92,14 +97,28 @@ def gain(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> float:
 def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
     """LA_t(en, rel) and both proxies (4.2): a row per model, task, target and seed.
 
-    Columns: model, task, target, left, right, operands, seed, lambda, and the test scores
-    `task_language` (λ = 1), `related` (λ = 0) and `merged`.
+    Columns: model, task, target, left, right, operands, seed, lambda, and the test scores `none`
+    (no language adapter), `task_language` (λ = 1), `related` (λ = 0), `chosen` (the proxy with the
+    higher validation score) and `merged`.
     """
     found = cells(table)
     found = found[found["method"] == "la"]
-    named = found.rename(columns={"at_left": "task_language", "at_right": "related"})
+    names = {"at_left": "task_language", "at_right": "related", "at_better_end": "chosen"}
+    place = ["model", "task", "target", "seed"]
+    found = found.rename(columns=names).merge(without_adapter(table), how="left", on=place)
     keep = ["model", "task", "target", "left", "right", "operands", "seed", "lambda"]
-    return named[[*keep, "task_language", "related", "merged"]].reset_index(drop=True)
+    return found[[*keep, "none", *names.values(), "merged"]]
+
+
+def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
+    """Test scores of the task adapter without a language adapter.
+
+    A row per model, task, target and seed; columns: those and `none`.
+    """
+    rows = table[(table["method"] == "none") & (table["split"] == "test")]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
+    place = ["model", "task", "target", "seed"]
+    return rows.drop_duplicates(place)[[*place, "value"]].rename(columns={"value": "none"})
 
 
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ best of several scores, none of which is that of the merge itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,52 +35,49 @@ def estimate(
     gains: Sequence[Gain],
     cells: Mapping[tuple[str, ...], Path],
     types: Mapping[str, str],
+    parallel: Collection[str] = (),
     resamples: int = statistics.RESAMPLES,
 ) -> pd.DataFrame:
-    """Gains with intervals: a row per gain, and one more for the average over all targets.
+    """Gains with intervals: a row per gain, and one or two more for all targets together.
 
-    The average's gain is between averages over targets, over the better proxy on average. Its
-    targets are resampled independently, but with the same seeds. There is no average if a target
-    lacks the gain or has other seeds: means over different targets cannot be compared.
+    The row of the target `AVERAGE` is the gain between averages over targets, over the better proxy
+    on average. A gain over the best of several scores also has a row `MEAN_GAIN`, the mean of the
+    gains over targets, whose best may differ. Neither exists if a target lacks the gain or has
+    other seeds: means over different targets cannot be compared.
 
     Args:
         cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
         types: the type of each task.
+        parallel: tasks whose test sets are translations of each other, line by line.
 
     Returns:
         Columns: `COLUMNS`. `gain`, `low` and `high` in points. `p_holm` is adjusted over the
-        targets of a model and task, NaN for averages. `examples` and `seeds` are the
+        targets and budgets of a model and task, NaN for averages. `examples` and `seeds` are the
         numbers of them that the gain is computed from.
     """
     # gains of one target after another: they share the drawn examples
     read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
     estimates = {
-        gain: _resample(gain, cells, read, tasks.get(types[gain.task]), resamples)
+        gain: _resample(gain, cells, read, tasks.get(types[gain.task]), parallel, resamples)
         for gain in sorted(gains, key=lambda gain: (gain.task, gain.target))
     }
+    of_target = {gain: _row(experiment, gain, [estimates[gain]]) for gain in gains}
+    for family in dict.fromkeys(gain.family for gain in gains):
+        together = [row for gain, row in of_target.items() if gain.family == family]
+        for row, p in zip(together, statistics.holm([row["p"] for row in together]), strict=True):
+            row["p_holm"] = p
     rows, averages = [], []
     for group in dict.fromkeys(gain.group for gain in gains):
         members = [gain for gain in gains if gain.group == group]
+        rows += [of_target[gain] for gain in members]
         of_group = [estimates[gain] for gain in members]
-        part = [
-            _row(experiment, gain, estimate)
-            for gain, estimate in zip(members, of_group, strict=True)
-        ]
-        for row, value in zip(part, statistics.holm([row["p"] for row in part]), strict=True):
-            row["p_holm"] = value
-        rows += part
         complete = len(members) == members[0].targets
         if complete and len({e.seeds for e in of_group}) == 1:
-            mean = _Estimate(
-                np.mean([e.values for e in of_group], axis=0),
-                np.mean([e.resampled for e in of_group], axis=0),
-                sum(e.examples for e in of_group),
-                of_group[0].seeds,
-                of_group[0].metric,
-            )
-            averages.append(
-                {**part[0], **_numbers(mean)} | {"target": analysis.AVERAGE, "p_holm": None}
-            )
+            average = _row(experiment, members[0], [_average(of_group)])
+            averages.append(average | {"target": analysis.AVERAGE})
+            if len(members[0].others) > 1:
+                mean = _row(experiment, members[0], of_group)
+                averages.append(mean | {"target": analysis.MEAN_GAIN})
     return pd.DataFrame(rows + averages, columns=COLUMNS)
 
 
@@ -94,12 +91,44 @@ class _Estimate:
     seeds: tuple[int, ...]
     metric: str
 
+    @property
+    def gain(self) -> float:
+        """Of the merged side over the best of the others."""
+        return float(self.values[0] - self.values[1:].max())
+
+    @property
+    def gains(self) -> np.ndarray:
+        """The same in each resample."""
+        return np.asarray(self.resampled[0] - self.resampled[1:].max(axis=0))
+
+    @property
+    def shifted(self) -> bool:
+        """Whether resampling shifts the gain, which is over the best of several other scores.
+
+        Not where λ is an end of the grid: there the merge is one of the others, and no gain can
+        exceed 0.
+        """
+        itself = (self.resampled[1:] == self.resampled[0]).all(axis=1).any()
+        return len(self.values) > 2 and not itself
+
+
+def _average(estimates: Sequence[_Estimate]) -> _Estimate:
+    """Averages over targets, of each side."""
+    return _Estimate(
+        np.mean([e.values for e in estimates], axis=0),
+        np.mean([e.resampled for e in estimates], axis=0),
+        sum(e.examples for e in estimates),
+        estimates[0].seeds,
+        estimates[0].metric,
+    )
+
 
 def _resample(
     gain: Gain,
     cells: Mapping[tuple[str, ...], Path],
     read: Callable[[Path], Mapping[Point, statistics.Counts]],
     task: Any,
+    parallel: Collection[str],
     resamples: int,
 ) -> _Estimate:
     seeds = tuple(sorted(gain.merged.points))
@@ -108,7 +137,9 @@ def _resample(
         key = (gain.model, gain.task, gain.target, score.method, score.operands)
         by_side.append([read(cells[(*key, str(s))])[score.points[s]] for s in seeds])
     examples = len(next(iter(by_side[0][0].values())))
-    weights = statistics.example_weights(examples, f"{gain.task} {gain.target}", resamples)
+    # a draw by the name of the task alone is the same for all its targets with as many examples
+    drawn = gain.task if gain.task in parallel else f"{gain.task} {gain.target}"
+    weights = statistics.example_weights(examples, drawn, resamples)
     seed_weights = statistics.seed_weights(len(seeds), resamples)
     metric = task.metrics[0]
     return _Estimate(
@@ -125,43 +156,43 @@ def _resample(
     )
 
 
-def _numbers(estimated: _Estimate) -> dict[str, Any]:
-    gain = float(estimated.values[0] - estimated.values[1:].max())
-    merged, others = estimated.resampled[0], estimated.resampled[1:]
-    # where λ is an end of the grid, the merge is one of the others, and no gain can exceed 0
-    itself = bool((others == merged).all(axis=1).any())
-    mirrored = len(others) > 1 and not itself
-    interval = statistics.interval(merged - others.max(axis=0), around=gain if mirrored else None)
+def _row(experiment: str, gain: Gain, estimates: Sequence[_Estimate]) -> dict[str, Any]:
+    """The row of a gain; of several estimates it has the mean of their gains."""
+    value = float(np.mean([e.gain for e in estimates]))
+    ends = statistics.interval(
+        np.mean([e.gains for e in estimates], axis=0),
+        around=value if any(e.shifted for e in estimates) else None,
+    )
+    places = ("model", "task", "target", "method", "budget", "rule", "over")
     return {
-        "gain": gain,
-        "low": interval.low,
-        "high": interval.high,
-        "p": interval.p,
-        "examples": estimated.examples,
-        "seeds": len(estimated.seeds),
-        "metric": estimated.metric,
+        "experiment": experiment,
+        **{key: getattr(gain, key) for key in places},
+        "gain": value,
+        "low": ends.low,
+        "high": ends.high,
+        "p": ends.p,
+        "p_holm": None,
+        "metric": estimates[0].metric,
+        "examples": sum(e.examples for e in estimates),
+        "seeds": len(estimates[0].seeds),
     }
 
 
-def _row(experiment: str, gain: Gain, estimated: _Estimate) -> dict[str, Any]:
-    places = ("model", "task", "target", "method", "budget", "rule", "over")
-    return {"experiment": experiment, **{key: getattr(gain, key) for key in places}} | _numbers(
-        estimated
-    )
-
-
 def score_interval(
-    chosen: pd.DataFrame, cells: Mapping[tuple[str, ...], Path], types: Mapping[str, str]
+    chosen: pd.DataFrame,
+    cells: Mapping[tuple[str, ...], Path],
+    types: Mapping[str, str],
+    parallel: Collection[str] = (),
 ) -> tuple[float, float]:
     """The 95 % interval of a test score, in percent: the average over targets and seeds.
 
-    A bootstrap over test examples and seeds, as for gains. Targets are resampled independently,
-    but with the same seeds.
+    A bootstrap over test examples and seeds, as for gains.
 
     Args:
         chosen: rows of `analysis.cells` of one model, task and method: one per target and seed.
         cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
         types: the type of each task.
+        parallel: tasks whose test sets are translations of each other, line by line.
     """
     read = lru_cache(maxsize=CELLS)(lambda path: outcomes.read(path)["test"])
     resampled = []
@@ -169,10 +200,9 @@ def score_interval(
         model, task, target, method, operands = map(str, place)
         score = Score(method, operands, points_by_seed(rows))
         unpaired = Gain(model, task, target, method, "full", "", score, ())
-        resampled.append(
-            _resample(
-                unpaired, cells, read, tasks.get(types[task]), statistics.RESAMPLES
-            ).resampled[0]
+        of_target = _resample(
+            unpaired, cells, read, tasks.get(types[task]), parallel, statistics.RESAMPLES
         )
+        resampled.append(of_target.resampled[0])
     ends = statistics.interval(np.mean(resampled, axis=0))
     return ends.low, ends.high

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-BETTER_PROXY, MADX, DIRECT = "better proxy", "madx", "direct"
+BETTER_PROXY, CHOSEN_PROXY, MADX, DIRECT = "better proxy", "chosen proxy", "madx", "direct"
 BEST_OTHER, LABELS = "best other method", "validation"
 START = "initialisation"
 """Values of the column `over`: what a gain is compared with; may also be another method."""

@@ -186,22 +186,6 @@ def gain(
     )
 
 
-def average_gains(
-    runs: pd.DataFrame,
-    merged: str,
-    others: Sequence[str],
-    caption: Mapping[str, Any],
-    over: str,
-    of: Sequence[str] = (),
-) -> tuple[Number, Number]:
-    """The gain of the averages over targets, and the mean of the gains over targets."""
-    average, mean_gain = (
-        gain(runs, merged, others, caption, target, over, of)
-        for target in (analysis.AVERAGE, analysis.MEAN_GAIN)
-    )
-    return average, mean_gain
-
-
 def examples(runs: pd.DataFrame, table: pd.DataFrame) -> Number:
     """The number of test examples behind some runs, summed over their targets."""
     counts = analysis.examples(table)

@@ -26,7 +26,6 @@ from langarith.results.sheet import (
     Number,
     Row,
     Sheet,
-    average_gains,
     best,
     by,
     examples,
@@ -54,6 +53,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     source = caption["task_language"]
     proxies = ["task_language", "related"]
     kinds = [*proxies, "merged"]
+    compared = ((proxies, intervals.BETTER_PROXY), (["chosen"], intervals.CHOSEN_PROXY))
     adapters = (f"{source} adapter", "related adapter", f"LA({source}, related)")
     sheets = []
     for model, task, part in panels(analysis.zero_shot(table), caption):
@@ -62,32 +62,46 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 target,
                 str(runs["right"].iloc[0]),
                 examples(runs, table),
+                mean(runs, "none", caption),
                 *scores(runs, kinds, caption),
                 weight(runs, caption),
-                gain(runs, "merged", proxies, caption, target, intervals.BETTER_PROXY),
+                *(gain(runs, "merged", one, caption, target, over) for one, over in compared),
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
-        of_averages, mean_gain = average_gains(
-            part, "merged", proxies, caption, intervals.BETTER_PROXY
+        of_averages, mean_gains = (
+            [gain(part, "merged", one, caption, target, over) for one, over in compared]
+            for target in (analysis.AVERAGE, analysis.MEAN_GAIN)
         )
         average: list[Row] = [
             (
                 "average",
                 "",
                 examples(part, table),
+                mean(part, "none", caption),
                 *scores(part, kinds, caption, together=True),
                 weight(part, caption),
-                of_averages,
+                *of_averages,
             ),
-            ("mean of gains", *[""] * 6, mean_gain),
+            ("mean of gains", *[""] * 7, mean_gains[0], ""),
         ]
         sheets.append(
             sheet(
                 f"Zero-shot, {model}, {task_title(task, table)}",
-                f"{SCORES} {EXAMPLES} {AVERAGE} λ weighs {source}. The gain, in points, is over "
-                "the better of the two single adapters.",
-                ("target", "related", "examples", *adapters, "λ", "gain"),
+                f"{SCORES} {EXAMPLES} {AVERAGE} No adapter: the task adapter without a language "
+                f"adapter. λ weighs {source}. The gain, in points, is over the better of the two "
+                "single adapters on test data; the gain over the chosen one is over that with the "
+                "higher score on validation data.",
+                (
+                    "target",
+                    "related",
+                    "examples",
+                    "no adapter",
+                    *adapters,
+                    "λ",
+                    "gain",
+                    "over the chosen",
+                ),
                 [rows, average],
                 caption,
             )
@@ -114,9 +128,6 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
-        of_averages, mean_gain = average_gains(
-            part, "la_better", ["madx"], caption, intervals.MADX, kinds
-        )
         average: list[Row] = [
             (
                 "average",
@@ -124,9 +135,16 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 examples(part, table),
                 *scores(part, kinds, caption, together=True),
                 "",
-                of_averages,
-            ),
-            ("mean of gains", *[""] * 7, mean_gain),
+                gain(
+                    part,
+                    "la_better",
+                    ["madx"],
+                    caption,
+                    analysis.AVERAGE,
+                    intervals.MADX,
+                    kinds,
+                ),
+            )
         ]
         sheets.append(
             sheet(

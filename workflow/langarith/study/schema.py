@@ -214,6 +214,7 @@ class _Task(Strict):
     stride: int = Field(32, ge=1)  # an answer of more may be cut in every window
     # left out if it is the default, so that `study.json` does not change
     max_answer_length: int = Field(30, ge=1, exclude_if=lambda value: value == 30)
+    parallel: Bool = Field(False, exclude_if=lambda value: not value)
     labels: tuple[Label, ...] = ()
     training: TaskRecipe | None = None
 
