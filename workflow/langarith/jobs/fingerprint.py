@@ -28,15 +28,12 @@ CHECKOUT = LIBRARY.parents[1] if (LIBRARY.parents[1] / "Snakefile").is_file() el
 
 SCRIPTS = LIBRARY.parent / "scripts"
 
-IGNORED = (
-    "langarith.errors",
-    "langarith.files",
-    "langarith.progress",
-    "langarith.jobs",
-    "langarith.data.code_keys",
-)
-"""Modules and packages that report mistakes and progress, write files atomically, describe jobs or
-refuse files: they do not affect results."""
+REPORTING = ("langarith.errors", "langarith.progress", "langarith.jobs")
+"""Modules and packages that report mistakes and progress, or describe jobs: neither they nor what is
+passed to them affects results."""
+
+IGNORED = (*REPORTING, "langarith.files", "langarith.data.code_keys")
+"""These, and modules that write files atomically or refuse files: what is passed to them counts."""
 
 _TYPING = {"__future__", "typing", "collections.abc"}
 
@@ -101,7 +98,7 @@ def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
         for statement in _imports(tree)
         for module, member, _ in _bindings(statement)
         for name in (module, f"{module}.{member}".rstrip("."))
-        if module.split(".")[0] == "langarith" and not _is_ignored(name)
+        if module.split(".")[0] == "langarith" and not _is_of(name, IGNORED)
     }
     return hashlib.sha256(normal_form(tree).encode()).hexdigest(), tuple(sorted(names))
 
@@ -121,8 +118,8 @@ def _files(name: str) -> tuple[tuple[str, Path], ...]:
     return tuple(files)
 
 
-def _is_ignored(name: str) -> bool:
-    return any(name == ignored or name.startswith(f"{ignored}.") for ignored in IGNORED)
+def _is_of(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def _is_for_types(node: Any) -> bool:
@@ -161,7 +158,7 @@ def normal_form(tree: ast.Module) -> str:
 
     * the arguments of an exception that is raised, and the message of an `assert`;
     * statements that call `print` (to the console), `logging`, `logger`, `warnings.warn`, or
-      something of the modules in `IGNORED`, be it a method of an object: `progress.update(step)`;
+      something of the modules in `REPORTING`, be it a method of an object: `progress.update(step)`;
     * the arguments of their other calls: those of `Progress` in `bar = Progress("sweep", 21)`.
 
     Imports are a sorted list at its head, as (module, member, name bound), wherever they are in
@@ -172,7 +169,7 @@ def normal_form(tree: ast.Module) -> str:
     reporting = {
         binding
         for binding in bindings
-        if _is_ignored(binding[0]) or _is_ignored(f"{binding[0]}.{binding[1]}")
+        if _is_of(binding[0], REPORTING) or _is_of(f"{binding[0]}.{binding[1]}", REPORTING)
     }
     counted = sorted(b for b in bindings - reporting if b[0] not in _TYPING)
     names = [name for _, member, name in counted if member]
@@ -218,7 +215,7 @@ class _Writer:
     """Writes a syntax tree without what :func:`normal_form` leaves out.
 
     Args:
-        imported: names that the file imports from the modules in `IGNORED`.
+        imported: names that the file imports from the modules in `REPORTING`.
         keep_imports: write import statements in place.
     """
 
@@ -289,7 +286,7 @@ class _Writer:
         return _is_for_types(node) and not node.orelse
 
     def _is_reporting(self, function: ast.AST) -> bool:
-        """Whether a function is of the modules in `IGNORED`, or a method of their objects."""
+        """Whether a function is of the modules in `REPORTING`, or a method of their objects."""
         if _root(function) in self.imported:
             return True
         return isinstance(function, ast.Attribute) and _last(function.value) in self.held
