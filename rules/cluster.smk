@@ -14,6 +14,8 @@ def request(need):
     return {
         "runtime": lambda wildcards, attempt: need(wildcards).minutes(attempt),
         "mem_mb": lambda wildcards, attempt: need(wildcards).memory(attempt),
+        # for the record of the job
+        "attempt": lambda wildcards, attempt: attempt,
     }
 
 
@@ -28,19 +30,12 @@ def gpu_training(need):
     The checkpoint interval is a resource, not a parameter: it does not affect results, so a new
     interval must not repeat the training.
     """
-    return request(need) | {
-        "gpu": 1,
-        "attempt": attempt,
-        "checkpoint_minutes": CHECKPOINT_MINUTES,
-    }
+    return request(need) | {"gpu": 1, "checkpoint_minutes": CHECKPOINT_MINUTES}
 
 
 def gpu_scoring():
     """Resources for scoring a ready-made task adapter: those of one point of a sweep."""
-    return request(lambda wildcards: NEEDS.scoring(wildcards.model, wildcards.task)) | {
-        "gpu": 1,
-        "attempt": attempt,
-    }
+    return request(lambda wildcards: NEEDS.scoring(wildcards.model, wildcards.task)) | {"gpu": 1}
 
 
 def gpu_masked_lm():
@@ -48,25 +43,16 @@ def gpu_masked_lm():
     need = lambda wildcards: NEEDS.masked_lm(
         wildcards.model, wildcards.target, wildcards.method, wildcards.operands.count("+") + 1
     )
-    return member(need) | {
-        "gpu": 1,
-        "attempt": attempt,
-    }
+    return member(need) | {"gpu": 1}
 
 
 def gpu_fisher():
     """Resources of the Fisher information of one language adapter."""
     need = lambda wildcards: NEEDS.fisher(wildcards.model, wildcards.language)
-    return member(need) | {
-        "gpu": 1,
-        "attempt": attempt,
-    }
+    return member(need) | {"gpu": 1}
 
 
 def gpu_sweep(method, operands):
     """Resources of one sweep of a method."""
     need = lambda wildcards: NEEDS.sweep(wildcards.model, wildcards.task, method, operands)
-    return member(need) | {
-        "gpu": 1,
-        "attempt": attempt,
-    }
+    return member(need) | {"gpu": 1}

@@ -69,11 +69,6 @@ wildcard_constraints:
     **layout.WILDCARDS,
 
 
-def attempt(wildcards, attempt):
-    """The attempt number, passed as a resource so that the provenance record can store it."""
-    return attempt
-
-
 # --- inputs of jobs ---
 def folder_files(folder, names, **wildcards):
     return [f"{folder.format(**wildcards)}/{name}" for name in names]

@@ -65,7 +65,7 @@ def test_numbers_of_jobs_below_one_are_refused(capsys, command, jobs):
         cli.main([*command, "--jobs", jobs])
     assert ended.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.endswith(f"argument --jobs: '{jobs}' is no count; write a whole number from 1")
+    assert error.endswith(f"argument --jobs: '{jobs}': write a whole number of at least 1")
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,14 @@ def test_transfer_looks_at_the_same_cells_in_label_free_and_in_tables(cells) -> 
     of_tables = chosen.rows("zero_shot", "transfer", *swept, "en", RELATED)
     assert found == {row["seed"]: row["lambda"] for row in of_tables} and len(found) == 2
     assert not [row for row in label_free.rows(shown, "en", RELATED) if row["rule"] == "transfer"]
+
+
+def test_averages_of_a_partial_study_keep_the_order_of_the_rules() -> None:
+    """The first cell lacks the choice by other targets, as with `allow_missing`."""
+    place = {"model": "tiny", "task": "ner", "rank": 1.0, "regret": 0.0, "value": 50.0}
+    rules = {"de": ("validation", "fixed"), "es": ("validation", "transfer", "fixed")}
+    table = pd.DataFrame(
+        [place | {"target": t, "rule": rule} for t, names in rules.items() for rule in names]
+    )
+    found = label_free.averages(table)["rule"].tolist()
+    assert found == [name for name in selection.names() if name in found] and len(found) == 3

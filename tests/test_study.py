@@ -230,6 +230,14 @@ def test_adding_a_language_keeps_the_pairs_there_were(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the grid
 
 
+def test_a_lock_file_may_be_empty_and_must_be_a_mapping(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed())
+    lock = write(tmp_path / "study.related.yaml", "# nothing yet\n")
+    loading.load(path)
+    write(lock, "- es\n")
+    assert refusal(path) == [f"{lock}: a lock file is a YAML mapping; delete it and lock again"]
+
+
 def test_zero_shot_cells_in_canonical_order(tmp_path: Path) -> None:
     cells = experiments.cells(read(tmp_path), "zero_shot")
     assert len(cells) == 3 * 2  # three targets in two tasks, two seeds
@@ -593,7 +601,7 @@ def test_a_budget_asks_for_the_shards_that_it_needs(root: Path) -> None:
     study = loading.load(root / "config.yaml")
     whole = sources.shards(study, "fr")
     assert len(whole) == 17
-    for budget, count in {"10k": 1, "39M": 1, "40M": 2, "100M": 3, "1B": 17, "full": 17}.items():
+    for budget, count in {"10k": 1, "36M": 1, "37M": 2, "100M": 3, "1B": 17, "full": 17}.items():
         assert sources.shards(study, "fr", budget) == whole[:count]
     corpora = study.corpora.model_copy(update={"shard_tokens": None})
     assert sources.shards(study.model_copy(update={"corpora": corpora}), "fr", "10k") == whole
@@ -834,6 +842,8 @@ REFUSED = [
     ({"revisions": {"datasets/a/b@main": "v2"}}, "revisions.datasets/a/b@main", "'v2' is no"),
     ({"models__tiny__adapters": {"de": "a/b@main"}}, "models.tiny.adapters.de", "is not in 'lang"),
     ({"models__tiny__adapters": {"fr": "nowhere"}}, "models.tiny.adapters.fr", "nowhere has no"),
+    ({"models__tiny__adapters": {"es": "a/b@main", "fr": "a/b@main"}}, "models.tiny.adapters.fr",
+     "a/b@main is also the adapter of 'es'; name another one"),
     ({"tasks": {"ner": FILES_TASK | {"validation": "a"}}}, "tasks.ner", "or one 'path' with 'cut'"),
     ({"tasks": {"qa": FILES_TASK | {"validation": "a", "test": "b", "cut": "half"}}}, "tasks.qa",
      "'cut' divides one 'path'; name it, or remove 'cut'"),

@@ -92,7 +92,7 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
     found = check.look(loading.load_for_run(study, overrides))
     if found.problems:
         count = len(found.problems)
-        listed = f"{study}: {count} {'mistake' if count == 1 else 'mistakes, listed first'}"
+        listed = f"{study}: {count} {'mistake' if count == 1 else 'mistakes, listed at the top'}"
         raise InputError("\n".join([*found.lines(), listed]))
     return [*found.lines(), f"{study}: nothing is wrong with what its jobs will read"]
 

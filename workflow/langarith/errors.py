@@ -24,7 +24,7 @@ KNOWN = 40
 def count(text: str) -> int:
     """A number of at least 1: the type of options of commands, as for argparse."""
     if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; write a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number of at least 1")
     return int(text)
 
 
@@ -68,7 +68,8 @@ def warn_of_loss(where: str, count: int, total: int, what: str, fix: str) -> Non
         what: what happens to the part, as the end of a sentence.
         fix: how to keep it.
 
-    Errors: InputError above one half.
+    Raises:
+        InputError: above one half.
     """
     share = f"{count:,} of {total:,} ({100 * count / max(total, 1):.1f} %) {what}"
     if 2 * count > total:

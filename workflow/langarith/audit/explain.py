@@ -237,11 +237,12 @@ def _branches(
     row: Mapping[str, str] | None,
 ) -> Iterator[str]:
     names = ", ".join(f"{k} {v}" for k, v in job.wildcards.items())
+    title = f"{indent}{joint}{job.rule}" + (f" ({names})" if names else "")
     if job in seen:
-        yield f"{indent}{joint}{job.rule} ({names or 'once'}): as above"
+        yield f"{title}: as above"
         return
     seen.add(job)
-    yield f"{indent}{joint}{job.rule} ({names or 'once'})"
+    yield title
     sources = graph.sources([job])
     inner = indent + below
     bar = inner + ("│   " if parents or sources else "    ")

@@ -104,7 +104,7 @@ def export(graph: Lineage, choice: Choice, folder: Path, facts: Sequence[str] = 
     jobs = graph.upstream([*operands, *fishers])
     facts = [*facts, f"study: `{graph.study['name']}`, model `{choice.model}`, seed {choice.seed}"]
     name = folder.resolve().name
-    lineage_told = {
+    lineage_entries = {
         "recipe": result.formula,
         "model": choice.model,
         "base_model": base_model(graph, choice.model),
@@ -120,7 +120,7 @@ def export(graph: Lineage, choice: Choice, folder: Path, facts: Sequence[str] = 
         "lineage": [_lineage_entry(graph, job) for job in jobs],
     }
     documents = {
-        "lineage.json": json.dumps(lineage_told, indent=1, ensure_ascii=False) + "\n",
+        "lineage.json": json.dumps(lineage_entries, indent=1, ensure_ascii=False) + "\n",
         "README.md": card(result, name, known, facts, _lineage(graph, jobs)),
     }
     merged.write(result, folder, documents)

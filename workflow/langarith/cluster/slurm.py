@@ -24,7 +24,7 @@ from typing import Any
 from langarith.cluster import processes
 from langarith.cluster.records import records
 from langarith.errors import InputError
-from langarith.progress import duration
+from langarith.progress import aligned, duration
 
 PROFILE = "profiles/slurm/config.yaml"
 LONGEST_PAUSE = 180
@@ -331,14 +331,7 @@ def summary(done: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"{max(a.get('mem_mb') or 0 for a in requested)} MB",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.rjust(w) if i else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    lines = list(aligned(rows, right=range(1, len(rows[0]))))
     again = sum((record.get("attempt") or 1) > 1 for record in done)
     slurm = len({record["slurm_job"] for record in done})
     hours = f"{_gpu_hours(done):.2f} GPU-hours of computing"
@@ -348,7 +341,9 @@ def summary(done: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     idle = sum(bool(_gpus(record)) and record.get("device") != "cuda" for record in done)
     if idle:
-        lines.append(f"{_jobs(idle)} held a GPU and computed on the CPU, which is no GPU-hour")
+        lines.append(
+            f"{_jobs(idle)} held a GPU and computed on the CPU, which is not counted as GPU-hours"
+        )
     return lines
 
 

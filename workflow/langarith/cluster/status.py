@@ -208,7 +208,7 @@ def _run_lines(
 
 
 def _rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
-    """A row per kind of job, in the order of the data flow; what no sweep waits for is one kind."""
+    """A row per kind of job, in the order of the data flow; one row for all after the sweeps."""
     kinds: dict[str, list[Job]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: plan.flow_order(job.planned.rule)):
         late = plan.flow_order(job.planned.rule)[0] == len(plan.FLOW)

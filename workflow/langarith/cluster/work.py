@@ -288,7 +288,7 @@ def _names(path: str) -> dict[str, str]:
 
 def _estimated_tokens(file: Path) -> int:
     """Tokens that a Fisher information was estimated on."""
-    from safetensors import safe_open  # here, to import it where it is used
+    from safetensors import safe_open
 
     with safe_open(file, "np") as opened:
         return int(opened.metadata()["tokens"])

@@ -55,9 +55,11 @@ def download(
         pauses: seconds before each further attempt after a temporary failure.
         say: called with a line about each such failure.
 
-    Errors: InputError, one sentence each: a branch as revision; a repository, revision or file that
-    is missing, gated or forbidden; weights only in pickles; a wrong table of shards; a token that
-    is not accepted; no network; a full disk; bytes that differ from those that the hub reports.
+    Raises:
+        InputError: one sentence each: a branch as revision; a repository, revision or file that is
+            missing, gated or forbidden; weights only in pickles; a wrong table of shards; a token
+            that is not accepted; no network; a full disk; bytes that differ from those that the hub
+            reports.
     """
     if not is_commit(revision):
         raise InputError(
@@ -110,7 +112,8 @@ def download(
 def resolve(kind: Kind, repository: str, revision: str) -> str:
     """The commit that a branch or tag points to now.
 
-    Errors: InputError, as for :func:`download`.
+    Raises:
+        InputError: as for :func:`download`.
     """
     client = _client()
     try:
@@ -125,7 +128,8 @@ def resolve(kind: Kind, repository: str, revision: str) -> str:
 def list_files(kind: Kind, repository: str, revision: str) -> list[str]:
     """The names of all files of a repository at a revision.
 
-    Errors: InputError, as for :func:`download`.
+    Raises:
+        InputError: as for :func:`download`.
     """
     client = _client()
     try:
@@ -137,7 +141,8 @@ def list_files(kind: Kind, repository: str, revision: str) -> list[str]:
 def count_shards(repository: str, configs: Sequence[str], revision: str) -> dict[str, int]:
     """The number of shards of each configuration's training split on the hub at a revision.
 
-    Errors: InputError, also for a configuration without shards of the usual names.
+    Raises:
+        InputError: also for a configuration without shards of the usual names.
     """
     files = list_files("datasets", repository, revision)
     counts = {config: _shards_on_hub(files, config) for config in configs}

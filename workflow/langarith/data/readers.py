@@ -32,8 +32,9 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 def check_file(path: Path) -> None:
     """Check that a path is a regular file before it is opened.
 
-    Errors: InputError if it is missing, a folder, a pipe or another special file, which a reader
-    could wait for forever, or the pointer of git-lfs to a file that was not fetched.
+    Raises:
+        InputError: it is missing, a folder, a pipe or another special file, which a reader could
+            wait for forever, or the pointer of git-lfs to a file that was not fetched.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; correct the path or make the file.")
@@ -60,8 +61,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Only a line feed ends a line (text contains other separators); a carriage return before it and a
     byte-order mark at the start are dropped. One line is in memory at a time.
 
-    Errors: InputError of `check_file`, and if a compressed file is damaged or cut short, or a
-    line is not UTF-8 or contains a zero byte, as UTF-16 does.
+    Raises:
+        InputError: that of `check_file`, and if a compressed file is damaged or cut short, or a
+            line is not UTF-8 or contains a zero byte, as UTF-16 does.
     """
     check_file(path)
     try:
@@ -96,8 +98,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_rows(path: Path) -> Iterator[tuple[int, str]]:
     """`read_lines` of a table with one row per line, which only a line feed may end.
 
-    Errors: as `read_lines`, and for a carriage return within a line, which may be meant to end a
-    row or a cell.
+    Raises:
+        InputError: as for `read_lines`; a carriage return within a line, which may be meant to end
+            a row or a cell.
     """
     for number, line in read_lines(path):
         if "\r" in line:
@@ -111,8 +114,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, str]]:
 def read_all(items: Iterable[Item], read: Callable[[Item], Value]) -> list[Value]:
     """The results of `read` for each item; mistakes are collected until the last item.
 
-    Errors: InputError with one line per kind of mistake: the first one and the number of others.
-    The line of code that raises defines the kind.
+    Raises:
+        InputError: mistakes in the rows: for each kind, the first one and the number of others.
+            The line of code that raises defines the kind.
     """
     values: list[Value] = []
     first: dict[object, str] = {}
@@ -142,8 +146,9 @@ def read_all(items: Iterable[Item], read: Callable[[Item], Value]) -> list[Value
 def parse_json(text: str, path: Path, where: str) -> Any:
     """The value of a JSON text at `where` (like "line 3") of `path`.
 
-    Errors: InputError if it is not JSON, or a string contains half of a surrogate pair, which no
-    tokenizer accepts.
+    Raises:
+        InputError: it is not JSON, or a string contains half of a surrogate pair, which no
+            tokenizer accepts.
     """
     try:
         value = json.loads(text)
@@ -172,7 +177,8 @@ def parse_json(text: str, path: Path, where: str) -> Any:
 def open_parquet(path: Path, columns: Sequence[str]) -> Any:
     """The `pyarrow.parquet.ParquetFile` at `path`, which must have `columns`.
 
-    Errors: InputError if the file is missing, is not parquet, or lacks a column.
+    Raises:
+        InputError: the file is missing, is not parquet, or lacks a column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -221,7 +227,8 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     Args:
         schema: a `pyarrow.Schema`.
 
-    Errors: InputError, without the file's name, for names that cannot be read.
+    Raises:
+        InputError: names that cannot be read; the message has no file name.
     """
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
@@ -273,9 +280,11 @@ def read_documents(
     `.txt`: one document per line that is not blank. `.jsonl`, `.parquet`: one document per row, its
     text under `text_column`. `.txt` and `.jsonl` may be compressed (:mod:`compression`).
 
-    Errors: InputError, for a missing or special file or an unknown suffix at once, otherwise when
-    reading reaches the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without
-    text, a file without documents, and a text file whose lines end in carriage returns only.
+    Raises:
+        InputError: a missing or special file or an unknown suffix at once, otherwise when reading
+            reaches the fault: see `read_lines`, `parse_json` and `open_parquet`; also a row without
+            text, a file without documents, and a text file whose lines end in carriage returns
+            only.
     """
     path = Path(path)
     check_file(path)

@@ -101,7 +101,8 @@ def _parallel_tokenizer() -> Iterator[None]:
 def open_stream(path: Path) -> Dataset:
     """A token stream as a memory-mapped dataset, one row of `input_ids` per document.
 
-    Errors: InputError if the file is missing, damaged or cut short.
+    Raises:
+        InputError: the file is missing, damaged or cut short.
     """
     from datasets import Dataset  # not needed by jobs that write token streams
 
@@ -151,7 +152,8 @@ def read_held_out(
     The documents are concatenated and cut as in :func:`read_chunks`, which gives the
     same validation chunks. They may be the whole corpus. No file after the last document is opened.
 
-    Errors: InputError if they have less than one chunk.
+    Raises:
+        InputError: they have less than one chunk.
     """
     columns = list(_record_batches(paths, validation_documents))
     parts = [column.flatten().to_numpy() for column in columns]
@@ -184,8 +186,9 @@ def read_chunks(
     budget that they do not fill keeps all of their chunks. Files are memory-mapped, and files after
     the last chunk are not opened. Only the requested chunks are copied: 4 bytes per token.
 
-    Errors: InputError if the corpus has no validation chunk, no training chunk, or fewer
-    training chunks than the budget needs.
+    Raises:
+        InputError: the corpus has no validation chunk, no training chunk, or fewer training chunks
+            than the budget needs.
     """
     chunks = None if budget is None else -(-budget // chunk_length)
     wanted = None if chunks is None else chunks * chunk_length

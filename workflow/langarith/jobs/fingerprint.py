@@ -29,8 +29,8 @@ CHECKOUT = LIBRARY.parents[1] if (LIBRARY.parents[1] / "Snakefile").is_file() el
 SCRIPTS = LIBRARY.parent / "scripts"
 
 REPORTING = ("langarith.errors", "langarith.progress", "langarith.jobs")
-"""Modules and packages that report mistakes and progress, or describe jobs: neither they nor what is
-passed to them affects results."""
+"""Modules and packages that report mistakes and progress, or describe jobs. Neither their code nor
+what is passed to them affects results."""
 
 IGNORED = (*REPORTING, "langarith.files", "langarith.data.code_keys")
 """These, and modules that write files atomically or refuse files: what is passed to them counts."""
@@ -50,7 +50,8 @@ def fingerprint(script: str, *parts: str) -> str:
     Returns:
         16 hexadecimal digits, followed by the parts, in order and separated by spaces.
 
-    Errors: ValueError for a script or part that does not exist.
+    Raises:
+        ValueError: a script or part that does not exist.
     """
     digest = hashlib.sha256()
     for name, path in modules(script, *parts).items():

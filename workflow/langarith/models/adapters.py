@@ -19,7 +19,6 @@ from transformers.activations import NewGELUActivation, get_activation
 from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import read_json, whole_folder
-from langarith.models.devices import device
 from langarith.models.masked_lm import lm_head
 from langarith.models.weights import read_tensors
 
@@ -111,11 +110,8 @@ def train_only(model: PreTrainedModel, adapter: str, *, head: bool = False) -> N
         parameter.requires_grad = id(parameter) in trained
 
 
-def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]:
+def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a saved adapter by the names of :func:`named_parameters`, in float32.
-
-    Args:
-        on: see :func:`device`.
 
     Raises:
         InputError: the folder has no adapter in safetensors, or a value is not finite.
@@ -130,8 +126,7 @@ def read_adapter(folder: str | Path, on: str = "cpu") -> dict[str, torch.Tensor]
     name = adapter_description(folder)["name"]
     current = current_weights(read_tensors(weights), name, weights)
     tensors = {str(_plain_name(key, name)): value for key, value in current.items()}
-    target = device(on)
-    return {key: value.float().to(target) for key, value in sorted(tensors.items())}
+    return {key: value.float() for key, value in sorted(tensors.items())}
 
 
 def current_weights(

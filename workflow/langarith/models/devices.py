@@ -8,15 +8,13 @@ from langarith.errors import InputError
 from langarith.jobs import gpus
 
 
-def device(name: str = "auto") -> torch.device:
+def device() -> torch.device:
     """The device to compute on: a GPU if there is one.
 
     Raises:
         InputError: the job has a GPU that torch cannot use, and the environment variable
             LANGARITH_ALLOW_CPU does not allow the CPU instead.
     """
-    if name != "auto":
-        return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     gpu = None if gpus.allow_cpu() else gpus.given()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -52,8 +53,12 @@ def _left_out_layers(study: Study) -> Iterator[str]:
 def _language_adapters(study: Study) -> Iterator[str]:
     """Ready-made language adapters: local folders must have the files."""
     for name, model in study.models.items():
+        languages: dict[str, str] = {}
         for language, place in model.adapters.items():
             key = f"models.{name}.adapters.{language}"
+            other = languages.setdefault(os.path.normpath(place), language)
+            if other != language:
+                yield f"{key}: {place} is also the adapter of '{other}'; name another one"
             if language not in study.languages:
                 yield f"{key}: '{language}' is not in 'languages'; add it there"
             yield from _absent(key, place, ADAPTER_FILES)

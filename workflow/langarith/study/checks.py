@@ -22,7 +22,7 @@ from langarith.study import (
     file_checks,
     pool,
 )
-from langarith.study.grid import places
+from langarith.study.grid import MOST_POINTS, places
 from langarith.study.mistakes import repeated, unknown_languages
 from langarith.study.schema import (
     FilesCorpora,
@@ -67,10 +67,6 @@ def _names(study: Study) -> Iterator[str]:
                 yield (
                     f"{key}: '{name}' is no name of a folder; use letters, digits, '.', '_' and '-'"
                 )
-
-
-MOST_POINTS = 1001
-"""The most points of a sweep. Points of several numbers are more than the values of `lambdas`."""
 
 
 def _methods(study: Study) -> Iterator[str]:

@@ -108,8 +108,9 @@ class Found:
 def look(folder: Path) -> Found:
     """Recognise every file in and below a folder; hidden files are skipped.
 
-    Errors: InputError if it is no folder, or its name has characters with a meaning in the paths of
-    a study.
+    Raises:
+        InputError: it is no folder, or its name has characters with a meaning in the paths of a
+            study.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name the one with your files")

@@ -15,6 +15,9 @@ from langarith.operands import Operand
 if TYPE_CHECKING:
     from langarith.study.schema import Study  # its classes take pydantic 0.2 s to build
 
+MOST_POINTS = 1001
+"""The most points of a sweep. Points of several numbers are more than the values of `lambdas`."""
+
 Merge = tuple[str, tuple[Operand, ...]]
 """Method and operands of a cell."""
 

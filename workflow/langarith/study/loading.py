@@ -132,7 +132,7 @@ def parsed_yaml(path: Path) -> Any:
 
 
 def read_yaml(path: Path, extended_by: Path | None = None) -> dict[str, Any]:
-    """One YAML mapping, or an InputError that names the file."""
+    """The YAML mapping of a study, or an InputError that names the file."""
     if not path.is_file():
         where = f"'extends' in {extended_by}" if extended_by else "the path"
         if path.is_dir():
@@ -227,8 +227,11 @@ def _locked(files: Iterable[Path], lock: Callable[[Path], Path]) -> dict[str, An
     """One kind of lock file of a study and those it extends, the nearest first."""
     entries: dict[str, Any] = {}
     for file in reversed(list(files)):
-        if lock(file).is_file():
-            entries |= {str(k): v for k, v in read_yaml(lock(file)).items()}
+        path = lock(file)
+        found = parsed_yaml(path) if path.is_file() else None
+        if not isinstance(found, dict | None):
+            raise InputError(f"{path}: a lock file is a YAML mapping; delete it and lock again")
+        entries |= {str(key): value for key, value in (found or {}).items()}
     return entries
 
 

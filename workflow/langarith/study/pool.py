@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from langarith import merging
 from langarith.layout import Cell
 from langarith.operands import Operand
-from langarith.study.grid import Merge, cells_of, lambdas, relatives, search
+from langarith.study.grid import MOST_POINTS, Merge, cells_of, lambdas, relatives, search
 
 if TYPE_CHECKING:
     from langarith.study.schema import Study
@@ -22,9 +22,6 @@ SOUP = "soup"
 
 SIZE = 2
 """The default of the largest k."""
-
-MOST_POINTS = 1001
-"""The most points of a sweep."""
 
 MOST_OF_GRID = 20_000
 """The most points of a grid that a refined search may have."""

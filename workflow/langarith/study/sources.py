@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,9 @@ def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | 
     if corpora.documents is not None:
         files = files[:1]
     elif wanted is not None and corpora.shard_tokens is not None:
-        # one more than the budget needs, for the documents held out before it
-        files = files[: 1 + wanted // corpora.shard_tokens]
+        # the budget comes after the held-out documents
+        wanted += corpora.validation_documents * TOKENS_OF_A_DOCUMENT
+        files = files[: math.ceil(wanted / corpora.shard_tokens)]
     return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
 
 

@@ -31,7 +31,8 @@ def names() -> tuple[str, ...]:
 def part(name: str) -> str:
     """The name of the type's module in fingerprints: `tasks.ner`.
 
-    Errors: InputError for an unknown type.
+    Raises:
+        InputError: an unknown type.
     """
     if name not in names():
         raise InputError(f"task type '{name}' is unknown{did_you_mean(name, names())}.")
@@ -46,7 +47,8 @@ def get(name: str, labels: Sequence[str] = ()) -> Task[Any, Any]:
         labels: the label set that a study names, for a type that has `labels` among its
             `own_keys`.
 
-    Errors: InputError for an unknown type.
+    Raises:
+        InputError: an unknown type.
     """
     return _class(part(name))(labels)
 
@@ -57,7 +59,8 @@ def reader(reading: Mapping[str, Any]) -> Task[Any, Any]:
     Args:
         reading: from :func:`langarith.study.sources.task_reading`.
 
-    Errors: InputError for an unknown type.
+    Raises:
+        InputError: an unknown type.
     """
     optional = ("columns", "tags", "language", "max_answer_length")
     given = {key: reading[key] for key in optional if key in reading}

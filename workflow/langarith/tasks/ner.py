@@ -42,8 +42,9 @@ class Ner(TaggingTask):
         names (otherwise `WIKIANN_TAGS`, with a warning). Tags of another scheme are converted to
         IOB2, with a warning that counts them.
 
-        Errors: InputError of `words_and_tags` and `spans.to_iob2`, for a word without a tag, and a
-        token that is null.
+        Raises:
+            InputError: that of `words_and_tags` and `spans.to_iob2`, for a word without a tag, and
+                a token that is null.
         """
         if path.suffix == ".parquet":
             return _parquet_sentences(path, self.study_columns, self.tags)

@@ -42,8 +42,9 @@ class Pos(TaggingTask):
     def word(self, line: str, where: str) -> tuple[str, str] | None:
         """FORM and UPOS; None for comments, ranges like 1-2 and empty nodes like 1.1.
 
-        Errors: InputError for a line without 10 columns, an id that is not a number, an empty FORM
-        and an unknown UPOS; if the study names columns, for a line that lacks one.
+        Raises:
+            InputError: a line without 10 columns, an id that is not a number, an empty FORM and an
+                unknown UPOS; if the study names columns, for a line that lacks one.
         """
         if self.study_columns:
             columns = split_columns(line)

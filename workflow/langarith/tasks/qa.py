@@ -51,9 +51,12 @@ class Qa(Task[QaExample, str]):
         cut 'articles': the cut falls between two articles, as near to half of the questions as
         possible, the earlier of two equally near; then no paragraph is in both parts.
 
-        The whole file is always checked. Errors: InputError for broken JSON,
-        a missing key, an empty text, an id used twice, an answer that is not at `answer_start`
-        of its context, a file without an answer, and one too small to cut.
+        The whole file is always checked.
+
+        Raises:
+            InputError: broken JSON, a missing key, an empty text, an id used twice, an answer that
+                is not at `answer_start` of its context, a file without an answer, and one too small
+                to cut.
         """
         if cut is not None and cut not in CUTS:
             raise InputError(f"{path}: cut '{cut}' is unknown{did_you_mean(cut, CUTS)}.")
@@ -90,7 +93,8 @@ class Qa(Task[QaExample, str]):
 
         For other splits also of questions whose answers are all longer than predictions can be.
 
-        Errors: InputError also for a question that leaves no space for its context.
+        Raises:
+            InputError: also for a question that leaves no space for its context.
         """
         unanswerable = too_long = 0
         longest = self.max_answer_length
@@ -128,8 +132,9 @@ class Qa(Task[QaExample, str]):
         last subword are the positions; a window without the whole answer has the position of
         the CLS token (as in transformers' run_qa). Training features cannot be decoded.
 
-        Errors: InputError for a question so long that no window of more than `stride` context
-        subwords fits with it.
+        Raises:
+            InputError: a question so long that no window of more than `stride` context subwords
+                fits with it.
         """
         parts = [
             self._encode(examples[i : i + ENCODE_BATCH], tokenizer, encoding, first=i)

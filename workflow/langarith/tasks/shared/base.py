@@ -137,14 +137,20 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """All examples of a file, which is checked to its end; never an empty list.
 
         `cut` and `split` ('validation' or 'test') select one part of a file with both; only QA has
-        cuts. Errors: InputError that names the file, the position and the fix.
+        cuts.
+
+        Raises:
+            InputError: a mistake in the file; it names the file, the position and the fix.
         """
 
     def read_split(self, path: Path, split: str, reading: Mapping[str, Any]) -> list[ExampleT]:
         """The examples of a split that a study reads: all, or a limited number.
 
         A limited number is evenly spaced, so that a file sorted by label keeps its labels. The
-        whole file is always checked. Errors: those of `read`.
+        whole file is always checked.
+
+        Raises:
+            InputError: as for `read`.
 
         Args:
             reading: from :func:`langarith.study.sources.task_reading`.
@@ -193,7 +199,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
             trained, found: `classes` of the training data and of the data to score.
             where: name of the data to score in messages.
 
-        Errors: InputError if the two have no class in common.
+        Raises:
+            InputError: the two have no class in common.
         """
         if not self.fewest_classes:
             return
@@ -246,7 +253,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
                 subword, so that reported losses are certain.
             where: name of the examples in messages.
 
-        Errors: InputError if more than half of them are lost, or one cannot be encoded at all.
+        Raises:
+            InputError: more than half of them are lost, or one cannot be encoded at all.
         """
 
     @abstractmethod

@@ -43,9 +43,10 @@ def check_split(
     Returns:
         The number of examples, and `trained`, replaced by that of a training split.
 
-    Errors: InputError if the file cannot be read, has too few classes for training, has no class or
-    not the texts in common with the training data, or if more than half of its examples are too
-    long.
+    Raises:
+        InputError: the file cannot be read, has too few classes for training, has no class or not
+            the texts in common with the training data, or if more than half of its examples are too
+            long.
     """
     examples = task.read_split(path, split, reading)
     where = f"{where}, {split} ({path})"

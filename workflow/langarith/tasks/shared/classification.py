@@ -85,10 +85,12 @@ class ClassificationTask(Task[LabelledText, str]):
         study names a column of languages, only the rows of one language are read; a training file
         may lack that column, because only the task language has one.
 
-        Errors: InputError for a missing column, an empty text, a second text that only some rows
-        have, a label outside of `label_set`, an unknown suffix, a file without rows, and one of
-        which more than half have no label. In `.tsv` also for a surplus column, unless the study
-        names columns or pairs are required: it may be a second text under another name.
+        Raises:
+            InputError: a missing column, an empty text, a second text that only some rows have, a
+                label outside of `label_set`, an unknown suffix, a file without rows, and one of
+                which more than half have no label. In `.tsv` also for a surplus column, unless the
+                study names columns or pairs are required: it may be a second text under another
+                name.
         """
         self._refuse_cut(path, cut)
         kinds: dict[str, Callable[[Path, bool], Iterator[Row]]] = {
@@ -160,7 +162,8 @@ class ClassificationTask(Task[LabelledText, str]):
     ) -> Features:
         """One feature per example; the longer text of a pair is truncated first.
 
-        Errors: ValueError for a training example whose label is not among `encoding.labels`.
+        Raises:
+            ValueError: a training example whose label is not among `encoding.labels`.
         """
         pairs = [example.text_pair for example in examples if example.text_pair is not None]
         encoded = tokenizer(

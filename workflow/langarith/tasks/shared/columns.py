@@ -57,9 +57,10 @@ def words_and_tags(
         recognise: detect the other columns by their content, which are tags of entities; otherwise
             the first and the last column are used.
 
-    Errors: InputError for several possible columns of tags, a column that the file does not have, a
-    word without the code that others have, and lines of words with more or fewer columns than the
-    others.
+    Raises:
+        InputError: several possible columns of tags, a column that the file does not have, a word
+            without the code that others have, and lines of words with more or fewer columns than
+            the others.
     """
     for name, column in study_columns.items():
         if isinstance(column, str):

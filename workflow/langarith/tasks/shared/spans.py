@@ -28,8 +28,9 @@ def to_iob2(tag: str, previous: str | None, scheme: str, where: str) -> str:
             was invalid.
         where: file and line, for messages.
 
-    Errors: InputError for a tag outside the scheme, and for a tag that continues a span that does
-    not precede it, or that the previous tag has ended.
+    Raises:
+        InputError: a tag outside the scheme, and for a tag that continues a span that does not
+            precede it, or that the previous tag has ended.
     """
     if not _fits(tag, scheme):
         other = next((name for name in ("bioes", "bilou") if _fits(tag, name)), None)

@@ -40,7 +40,8 @@ Entry = tuple[int, str, Any, Any]
 def read_articles(path: Path) -> list[list[QaExample]]:
     """The questions of each article of a JSON or, by its suffix, `.parquet` file.
 
-    Errors: see `langarith.tasks.qa.Qa.read`.
+    Raises:
+        InputError: as for :meth:`langarith.tasks.qa.Qa.read`.
     """
     return (_parquet_articles if path.suffix == ".parquet" else _json_articles)(path)
 

@@ -46,7 +46,8 @@ class TaggingTask(Task[TaggedSentence, list[str]]):
     ) -> list[TaggedSentence]:
         """All sentences of a file: a word per line, a blank line between sentences.
 
-        Errors: InputError of `rows`, `word` and `checked_tag`, and for a file without sentences.
+        Raises:
+            InputError: that of `rows`, `word` and `checked_tag`, and for a file without sentences.
         """
         self._refuse_cut(path, cut)
         sentences = list(self.sentences(path))
