@@ -260,7 +260,7 @@ def forward_operations(layers: int, width: int, inner: int, length: int) -> floa
     With a frozen base a training step is a forward pass and as much again for the gradients of the
     inputs: no gradients of the base's weights. Adapters are left out of the count.
     """
-    from langarith.cluster import costs
+    from langarith.planning import costs
 
     return costs.forward((layers, width, inner, 0), length)
 

@@ -1,6 +1,6 @@
 # Time, memory and GPUs that jobs request from a cluster. Local runs ignore time and memory.
 
-from langarith.cluster import costs
+from langarith.planning import costs
 
 # A profile's settings for `sweep` apply to every sweep_{method}, for all methods of a study.
 share_profile_settings("sweep", [sweep_rule(*kind) for kind in SWEEPS])

@@ -376,7 +376,7 @@ onerror:
             slurm.wait_until_ended(executor.run_uuid)
         print_usage()
     if INTERRUPTED.is_set() and PLANNED:
-        from langarith.cluster import status
+        from langarith.commands import status
 
         print(*status.stopped(Path(R)), sep="\n", file=sys.stderr)
 

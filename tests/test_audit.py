@@ -13,7 +13,7 @@ import pytest
 
 import made_up
 from langarith import cli
-from langarith.audit import diff, explain, verify
+from langarith.audit import diff, explain_file, verify
 from langarith.errors import InputError
 from langarith.files import sha256
 from langarith.jobs.record import describe
@@ -233,7 +233,7 @@ def test_a_download_is_verified_by_the_record_beside_it(results):
     tokens = "results/tokens/tiny/it/part.arrow"
     made_up.job("tokenize_shard", [file], {tokens: "x"}, f"{tokens}.provenance.json", x="it")
     assert found(results) == {}
-    assert "download_hub_file (repository wiki" in "\n".join(explain.lines(Path(tokens)))
+    assert "download_hub_file (repository wiki" in "\n".join(explain_file.lines(Path(tokens)))
     one_byte(file)
     assert found(results) == {("changed", file): {tokens}}
 
@@ -306,14 +306,14 @@ def test_a_row_is_found_by_its_line(results):
         .splitlines()
         .index("zero_shot,tiny,ner,es,la,en,fr,en+fr,full,2,0.5,test,True,f1,49.0,10")
     )
-    output = explain.lines(Path(TABLE), [str(line + 1)])
+    output = explain_file.lines(Path(TABLE), [str(line + 1)])
     assert "seed 2" in output[0] and f"line {line + 1}" in output[1]
 
 
 def test_a_row_whose_value_the_sweep_does_not_tell_is_marked(results):
     text = Path(TABLE).read_text()
     Path(TABLE).write_text(text.replace("1,0.5,test,True,f1,49.0", "1,0.5,test,True,f1,59.0"))
-    assert "! the files below hold a different value" in explain.lines(Path(TABLE), ROW)
+    assert "! the files below hold a different value" in explain_file.lines(Path(TABLE), ROW)
 
 
 @pytest.mark.parametrize(
@@ -327,12 +327,12 @@ def test_a_row_whose_value_the_sweep_does_not_tell_is_marked(results):
 )
 def test_a_row_that_is_none_or_several_is_refused(results, row, sentence):
     with pytest.raises(InputError) as error:
-        explain.lines(Path(TABLE), row)
+        explain_file.lines(Path(TABLE), row)
     assert sentence in str(error.value)
 
 
 def test_any_file_is_explained(results):
-    output = "\n".join(explain.lines(Path(ADAPTER.format("en", 2))))
+    output = "\n".join(explain_file.lines(Path(ADAPTER.format("en", 2))))
     assert "raw/en.txt" in output and "raw/fr.txt" not in output
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from langarith import files
-from langarith.cluster import check
+from langarith.commands import check
 from langarith.data import base_models, code_keys
 from langarith.errors import InputError
 from langarith.study import file_checks, schema

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from langarith import cli, tasks
-from langarith.cluster import check
+from langarith.commands import check
 from langarith.data import readers
 from langarith.errors import InputError, InputWarning, gathered_warnings
 from langarith.study import loading

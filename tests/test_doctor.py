@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from langarith import cli
-from langarith.cluster import doctor
+from langarith.commands import doctor
 from langarith.errors import InputError
 from langarith.jobs import gpus, warm
 from langarith.models import devices

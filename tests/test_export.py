@@ -19,12 +19,13 @@ from safetensors.torch import save_file
 import helpers
 import made_up
 from langarith import cli, merging
-from langarith.audit import export, lineage, scores
+from langarith.audit import lineage
 from langarith.errors import InputError
 from langarith.evaluation.sweep import run_cell
 from langarith.models import encoders
 from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
 from langarith.operands import Operand, parse_point, point_text
+from langarith.publishing import export, scores
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LANGUAGE = "results/adapters/tiny/language/{}@full/seed1"

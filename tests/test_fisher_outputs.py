@@ -20,7 +20,6 @@ from transformers import PreTrainedModel
 
 import helpers
 from langarith import merging
-from langarith.cluster import costs, disk, work
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import fisher, raw_text
@@ -36,6 +35,7 @@ from langarith.models.adapters import (
 )
 from langarith.models.resize import resize
 from langarith.models.weights import read_tensors
+from langarith.planning import costs, disk, work
 from langarith.study import loading
 from langarith.training import masking
 

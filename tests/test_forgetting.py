@@ -16,8 +16,7 @@ from torch import nn
 import helpers
 import made_up
 from langarith import merging
-from langarith.audit import explain
-from langarith.cluster import costs, disk, work
+from langarith.audit import explain_file
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import choice, outcomes, raw_text
@@ -25,6 +24,7 @@ from langarith.files import write_json
 from langarith.layout import Run
 from langarith.models import encoders
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
+from langarith.planning import costs, disk, work
 from langarith.results import (
     analogy,
     estimates,
@@ -261,9 +261,9 @@ def test_the_row_of_a_loss_is_explained_by_its_own_job() -> None:
     graph = SimpleNamespace(parents=lambda _: [of_text, other, swept])
     row = {"task": "", "target": "es", "method": "negation", "operands": "fr", "seed": "1"}
     row |= {"lambda": "0.5", "metric": "masked_lm_loss"}
-    assert explain.parents_of_row(graph, None, row) == [of_text]
+    assert explain_file.parents_of_row(graph, None, row) == [of_text]
     row = {"task": "ner", "target": "es", "method": "negation", "operands": "es", "seed": "1"}
-    assert explain.parents_of_row(graph, None, row | {"metric": "f1"}) == [swept]
+    assert explain_file.parents_of_row(graph, None, row | {"metric": "f1"}) == [swept]
 
 
 # ---------------------------------------------------------------- what tables and figures show

@@ -17,7 +17,7 @@ from langarith.jobs.fingerprint import LIBRARY
 
 ORDER = (
     "errors files operands layout progress jobs data tasks merging study models training "
-    "evaluation results audit cluster cli __main__"
+    "evaluation results audit publishing cluster planning commands cli __main__"
 ).split()
 """A module imports from its own package and from those before it, late imports included."""
 

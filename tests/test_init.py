@@ -15,9 +15,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from langarith import cli
-from langarith.cluster import check, costs, draft_sizes, drafts, speed
+from langarith.commands import check, draft_sizes, drafts
 from langarith.data import relatedness
 from langarith.errors import InputError
+from langarith.planning import costs, speed
 from langarith.study import found_files, loading, schema, sources
 
 CONLL = "Ana\tB-PER\nvive\tO\nen\tO\nLima\tB-LOC\n\n"

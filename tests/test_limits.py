@@ -11,10 +11,11 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from langarith import cli, tasks
-from langarith.cluster import check, costs
+from langarith.commands import check
 from langarith.data import readers, streams
 from langarith.errors import InputError
 from langarith.operands import Operand
+from langarith.planning import costs
 from langarith.study import experiments, limits, loading, schema, sources
 from test_data_checks import Place, ner, write
 from workspace import copy_project, planned_jobs, run

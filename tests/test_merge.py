@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 import helpers
 from hub_server import HubServer
 from langarith import cli, merging
-from langarith.audit.card import Dataset, Evaluation, Gain, Score, card
 from langarith.errors import InputError
 from langarith.models import encoders, merged, weights
 from langarith.models.adapters import language_config, read_adapter, save_adapter
 from langarith.models.merge_recipe import MergeRecipe
+from langarith.publishing.card import Dataset, Evaluation, Gain, Score, card
 
 GUIDE = Path(__file__).parents[1] / "docs/merging_without_a_study.md"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import helpers
 from langarith import merging
-from langarith.audit import explain
+from langarith.audit import explain_file
 from langarith.errors import InputError
 from langarith.evaluation import selection
 from langarith.merging import breadcrumbs, dare, isoc, layers
@@ -424,7 +424,7 @@ def test_operands_stay_as_they_are_and_share_nothing(name: str) -> None:
 
 def test_a_choice_of_two_numbers_is_explained() -> None:
     points = {"0.00,0.50": 60.0, "0.25,1.00": 61.5}
-    output = explain.choice(
+    output = explain_file.choice(
         {
             "metric": "f1",
             "selected": "0.25,1.00",

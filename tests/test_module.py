@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import workspace
-from langarith.cluster import doctor, plan
+from langarith.commands import doctor
 from langarith.errors import InputError
+from langarith.planning import plan
 from langarith.study import loading
 from test_workflow import expected
 

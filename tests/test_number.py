@@ -12,7 +12,7 @@ import pytest
 
 import made_up
 from langarith import cli
-from langarith.audit import chain, charts, lineage, linked, number
+from langarith.audit import charts, explain_number, lineage, linked, number
 from langarith.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -67,15 +67,17 @@ def test_a_target_is_answered_in_six_lines(results, capsys):
     ],
 )
 def test_a_number_is_found_as_printed_or_by_words(results, words, what):
-    assert f", {what}: zero_shot, tiny" in chain.lines(results, words)[0]
+    assert f", {what}: zero_shot, tiny" in explain_number.lines(results, words)[0]
 
 
 def test_a_gain_says_its_interval(results):
-    assert chain.lines(results, ["+6.00"])[0].startswith("+6.00 [-0.50, +8.25] points, gain")
+    assert explain_number.lines(results, ["+6.00"])[0].startswith(
+        "+6.00 [-0.50, +8.25] points, gain"
+    )
 
 
 def test_an_end_of_lambda_is_no_merging(results):
-    lines = chain.lines(results, ["what=task_language"])
+    lines = explain_number.lines(results, ["what=task_language"])
     assert "λ = 1.00, the en adapter alone; nothing was chosen" in lines[2]
     for path in results.glob("evaluation/**/selected.json"):
         content = json.loads(path.read_text()) | {"selected": 1.0}
@@ -83,7 +85,7 @@ def test_an_end_of_lambda_is_no_merging(results):
     table = results / "tables/zero_shot.csv"
     text = table.read_text().replace("0.5,test,True", "0.5,test,False")
     table.write_text(text.replace("1.0,test,False", "1.0,test,True"))
-    lines = chain.lines(results, ["what=merged"])
+    lines = explain_number.lines(results, ["what=merged"])
     assert lines[0].startswith("43.00")
     assert "λ = 1.00, the en adapter alone, so no merging; chosen on validation" in lines[2]
 
@@ -97,12 +99,12 @@ def test_the_tree_is_shown_on_request(results, capsys):
 def test_several_numbers_are_listed_with_words_that_find_each(results):
     table = results / "tables/zero_shot.csv"
     table.write_text(table.read_text().replace("0.0,test,False,f1,39.0", "0.0,test,False,f1,43.0"))
-    lines = chain.lines(results, ["43"])
+    lines = explain_number.lines(results, ["43"])
     assert lines[0] == "2 numbers fit; add the words of one of them:"
     for line, what in zip(lines[1:], ("en adapter", "fr adapter"), strict=True):
         value, *words = line.split()
         assert value == "43.00"
-        assert f", {what}: " in chain.lines(results, [w for w in words if "=" in w])[0]
+        assert f", {what}: " in explain_number.lines(results, [w for w in words if "=" in w])[0]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_several_numbers_are_listed_with_words_that_find_each(results):
 )
 def test_what_fits_nothing_is_one_sentence(results, word, sentence):
     with pytest.raises(InputError) as error:
-        chain.lines(results, [word])
+        explain_number.lines(results, [word])
     assert sentence in str(error.value)
 
 
@@ -160,7 +162,7 @@ def test_an_average_is_over_targets_that_every_seed_has():
 
 def test_a_folder_below_a_study_is_no_study(results):
     with pytest.raises(InputError, match="a folder within a study's results; name a file in it"):
-        chain.lines(results / "adapters", ["49.00"])
+        explain_number.lines(results / "adapters", ["49.00"])
 
 
 def test_a_table_is_not_asked_for_a_number(results, capsys):
@@ -206,7 +208,7 @@ def test_gains_of_coarse_grids_have_the_points_of_the_coarse_choice(results):
     ]
     assert [[part.point for part in n.parts] for n in found] == [["1.00"] * 2, ["0.50"] * 2]
     assert [[part.value for part in n.parts] for n in found] == [[50.0] * 2, [45.0] * 2]
-    weights = [dict(chain.chain(graph, n))["λ"] for n in found]
+    weights = [dict(explain_number.chain(graph, n))["λ"] for n in found]
     assert weights[0].startswith("λ = 1.00, the en adapter alone, so no merging; chosen on valid")
     assert "by the grid of step 0.5; the full grid chose" in weights[0]
     assert weights[1] == "λ = 0.50; nothing was chosen"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import helpers
-from langarith.cluster import work
+from langarith.planning import work
 from langarith.study.recipes import TaskRecipe
 from test_training import Ended, Killed, Run, Tensors, same, tag, train
 

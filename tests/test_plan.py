@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from langarith.cluster import check, costs, disk, plan, recorded_times, speed, work
-from langarith.cluster.records import records
+from langarith.commands import check
+from langarith.jobs.records import records
+from langarith.planning import costs, disk, plan, recorded_times, speed, work
 from langarith.progress import duration
 from langarith.study import loading, schema
 

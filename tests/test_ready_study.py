@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from langarith.cluster import check, disk, work
+from langarith.commands import check
 from langarith.data import heads
 from langarith.operands import Operand
+from langarith.planning import disk, work
 from langarith.study import experiments, loading, sources
 from test_study import LITTLE, changed, read, refusal, write
 

@@ -11,7 +11,7 @@ import pytest
 
 import made_up
 from langarith.audit import lineage, report
-from langarith.cluster import status
+from langarith.commands import status
 
 CAPTION = {
     "about": "Test scores per target.",

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langarith import merging
-from langarith.cluster import costs, disk
 from langarith.evaluation import selection
 from langarith.evaluation.selection import CellScores
 from langarith.merging.search import coarse
+from langarith.planning import costs, disk
 from langarith.results import analysis, label_free, searches, sheets
 from langarith.results.figures import DRAW
 from langarith.study import grid, loading, schema

@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 import workspace
-from langarith.cluster import costs, slurm
+from langarith.cluster import slurm
 from langarith.errors import InputError
+from langarith.planning import costs
 from langarith.study import loading, schema
 
 

@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, PreTrainedModel, set_seed
 
 import helpers
-from langarith.cluster import check, costs, work
+from langarith.commands import check
 from langarith.data import base_models
 from langarith.errors import InputError
 from langarith.files import read_json
 from langarith.models import encoders
+from langarith.planning import costs, work
 from langarith.study import file_checks, loading, sources
 from langarith.study.recipes import LanguageModelRecipe
 from langarith.training import batching, loop, masking, metrics, mixing

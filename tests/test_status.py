@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from langarith import cli, progress
-from langarith.cluster import runs, status
+from langarith.cluster import runs
+from langarith.commands import status
 from langarith.errors import InputError
 from langarith.files import write_json
 from langarith.study import loading

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from langarith.audit import explain
+from langarith.audit import explain_file
 from workspace import options, overlay, planned_jobs, run, snakemake
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def test_another_rule_makes_tables_and_figures_anew_and_sweeps_nothing(copy: Pat
         losses = json.loads((folder / "losses.json").read_text())["losses"]
         best = float(choices[target, "mlm"]["lambda"])
         assert {p["lambda"]: p["loss"] for p in losses}[best] == min(p["loss"] for p in losses)
-        output = explain.lines(
+        output = explain_file.lines(
             results / "tables/zero_shot.csv",
             [f"target={target}", "split=test", "selected=True", "metric=f1"],
         )

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score
 
-from langarith.cluster import check, costs
+from langarith.commands import check
+from langarith.planning import costs
 from langarith.study import loading
 from workspace import copy_project, options, planned_jobs, run
 

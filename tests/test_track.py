@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from langarith import cli
-from langarith.audit import track
+from langarith.commands import track
 from langarith.files import write_json
 from langarith.training.metrics import MetricsLog
 

@@ -16,18 +16,20 @@ from typing import Any
 
 import yaml
 
-from langarith.audit import merge, track
-from langarith.cluster import check, doctor, plan, runs, status
+from langarith.cluster import runs
+from langarith.commands import check, doctor, status, track
 from langarith.data import hub, hub_download, tydiqa
 from langarith.errors import InputError, count
 from langarith.files import refusal
+from langarith.planning import plan
+from langarith.publishing import merge
 from langarith.study import loading, schema
 from langarith.study.blocks import expanded_path
 from langarith.study.resolved import study_of
 
 OWN_OPTIONS = {
     "audit": ("langarith.audit.verify", "verify files, explain a number, diff two runs"),
-    "export": ("langarith.audit.export", "write a merged adapter that plain adapters loads"),
+    "export": ("langarith.publishing.export", "write a merged adapter that plain adapters loads"),
 }
 """Commands whose module has their options, `add_options`, and runs them, `run`."""
 
@@ -98,8 +100,8 @@ def check_study(study: Path, overrides: Mapping[str, Any] | None = None) -> list
 
 
 def init(folder: Path, to: Path, model: Path | None) -> list[str]:
-    """See :func:`langarith.cluster.drafts.init`."""
-    return list(import_module("langarith.cluster.drafts").init(folder, to, model))
+    """See :func:`langarith.commands.drafts.init`."""
+    return list(import_module("langarith.commands.drafts").init(folder, to, model))
 
 
 def json_schema() -> list[str]:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from langarith import cli
-from langarith.cluster import plan
+from langarith.planning import plan
 
 study, overrides = Path(snakemake.params.study), snakemake.params.overrides
 at_once, cluster = snakemake.params.at_once, snakemake.params.cluster

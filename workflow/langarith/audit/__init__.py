@@ -1,1 +1,1 @@
-"""Where results come from: lineage, verification, export."""
+"""Where results come from: lineage, verification, explanation, report."""

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from langarith import merging
-from langarith.audit import chain, number
+from langarith.audit import explain_number, number
 from langarith.audit.lineage import Lineage
 from langarith.audit.number import AVERAGE, Number
 from langarith.evaluation import selection
@@ -58,7 +58,7 @@ class Links:
     def chains(self) -> list[Chain]:
         """The chains of all numbers that have been linked, in the order of their keys."""
         return [
-            Chain(key, chain.chain(self.graph, found), page_of(found))
+            Chain(key, explain_number.chain(self.graph, found), page_of(found))
             for found, key in self.used.items()
         ]
 

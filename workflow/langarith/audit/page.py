@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith.audit.charts import bars, dots
-from langarith.audit.explain import selection
+from langarith.audit.explain_file import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.picture import draw, stages
 from langarith.audit.prov import label, prov

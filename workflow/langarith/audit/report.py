@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from langarith.audit.explain import choice, selection
+from langarith.audit.explain_file import choice, selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.linked import PAGE, Links
 from langarith.audit.page import TEMPLATES

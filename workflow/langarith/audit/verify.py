@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from langarith.audit import chain, diff, explain
+from langarith.audit import diff, explain_file, explain_number
 from langarith.audit.lineage import RECORD, Job, Lineage
 from langarith.errors import InputError, count
 from langarith.jobs import fingerprint
@@ -349,9 +349,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.command == "explain":
         row = [*chosen.words, *(chosen.row or [])]
         if chosen.path.is_dir():
-            print("\n".join(chain.lines(chosen.path, row, chosen.tree)))
+            print("\n".join(explain_number.lines(chosen.path, row, chosen.tree)))
         else:
-            print("\n".join(explain.lines(chosen.path, row or None)))
+            print("\n".join(explain_file.lines(chosen.path, row or None)))
         return 0
     if chosen.command == "diff":
         differences = diff.lines(chosen.a, chosen.b)

@@ -1,1 +1,1 @@
-"""What a run needs before it starts: check, plan, cost model, SLURM."""
+"""Runs of Snakemake on this machine and on SLURM: signals, what is to do, what was done."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from langarith.cluster import processes
-from langarith.cluster.records import records
 from langarith.errors import InputError
+from langarith.jobs.records import records
 from langarith.progress import aligned, duration
 
 PROFILE = "profiles/slurm/config.yaml"

@@ -1,6 +1,6 @@
 """Recognise the files of a folder by names and first lines: raw text, task data, base models.
 
-For `langarith init`, which drafts a study for them (:mod:`langarith.cluster.drafts`). No file is
+For `langarith init`, which drafts a study for them (:mod:`langarith.commands.drafts`). No file is
 read to its end; `langarith check` does that.
 """
 

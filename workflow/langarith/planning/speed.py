@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langarith.cluster import costs
 from langarith.errors import InputError
 from langarith.files import read_json, write_text
 from langarith.jobs import gpus
+from langarith.planning import costs
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ def _case(fields: Mapping[str, Any]) -> Case:
 
 
 def measure(case: Case, seconds: float) -> float:
-    """Operations per second, as :mod:`langarith.cluster.costs` counts them: a median.
+    """Operations per second, as :mod:`langarith.planning.costs` counts them: a median.
 
     Args:
         seconds: for this case; two passes are made at least.

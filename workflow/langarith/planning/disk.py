@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from langarith import layout, merging
-from langarith.cluster import costs
 from langarith.errors import InputError
 from langarith.evaluation import choice
 from langarith.operands import Operand
+from langarith.planning import costs
 from langarith.progress import size_of
 from langarith.study import experiments, grid, schema, sources
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from langarith.audit.prov import label
-from langarith.cluster import plan, runs, speed
-from langarith.cluster.records import records
+from langarith.cluster import runs
 from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
 from langarith.jobs import gpus
+from langarith.jobs.records import records
+from langarith.planning import plan, speed
 from langarith.progress import aligned, duration
 from langarith.study import loading
 from langarith.study.resolved import study_of

@@ -5,7 +5,7 @@ inner width, T length of the sequence); the head of masked language modelling ad
 masked token (V vocabulary). With a frozen base model a training step is a forward pass and as much
 again for the gradients of the inputs; gradients of the weights, for pretraining alone, add the same
 once more. A sequence of a task is taken to be a third as long as `max_length`, one of the miniature
-0.6 of it; the plan counts those of files (:mod:`langarith.cluster.work`). A sweep is a forward
+0.6 of it; the plan counts those of files (:mod:`langarith.planning.work`). A sweep is a forward
 pass over validation and test per point, and one over test without a language adapter; of a refined
 search the greatest number of points is assumed.
 

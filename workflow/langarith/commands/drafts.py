@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from langarith.cluster import draft_sizes
-from langarith.cluster.draft_sizes import Scale, Sizes, with_comment, yaml_word
+from langarith.commands import draft_sizes
+from langarith.commands.draft_sizes import Scale, Sizes, with_comment, yaml_word
 from langarith.data import readers, relatedness
 from langarith.errors import InputError
 from langarith.files import write_text

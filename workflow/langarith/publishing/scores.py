@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout, tasks
-from langarith.audit.card import OVER, Dataset, Evaluation, Gain, Score
-from langarith.audit.explain import selection
+from langarith.audit.explain_file import selection
 from langarith.audit.lineage import Lineage
 from langarith.operands import Operand, Point, join_operands, parse_operands, parse_point
+from langarith.publishing.card import OVER, Dataset, Evaluation, Gain, Score
 
 _KINDS = {
     "tagging": "token-classification",

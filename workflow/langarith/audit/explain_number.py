@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from langarith.audit import explain, lineage
+from langarith.audit import explain_file, lineage
 from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.number import (
@@ -65,7 +65,7 @@ def lines(results: Path, words: Sequence[str], tree: bool = False) -> list[str]:
         answer.append(f"{len(found) - 1} more fit; add another word: {_others(one, found)}")
     if tree:
         for part in one.parts:
-            answer += ["", *explain.lines(graph.locate(next(iter(part.job.outputs))))]
+            answer += ["", *explain_file.lines(graph.locate(next(iter(part.job.outputs))))]
     return answer
 
 
@@ -103,7 +103,7 @@ def _what(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     examples = {
         job.wildcards["target"]: found["examples"]["test"]
         for job in jobs
-        if (found := explain.selection(graph, job))
+        if (found := explain_file.selection(graph, job))
     }
     kind = "points" if number.interval is not None else "test score"
     group = number.group.replace(AVERAGE, f"average over {len(examples)} targets")
@@ -160,7 +160,7 @@ def _is_end(part: Part) -> bool:
 
 
 def _weight(graph: Lineage, number: Number, part: Part) -> str:
-    selected = explain.selection(graph, part.job)
+    selected = explain_file.selection(graph, part.job)
     point = f"λ = {part.point}"
     if _is_end(part) and selected:
         point += f", the {selected['left' if part.point == '1.00' else 'right']} adapter alone"
@@ -169,7 +169,7 @@ def _weight(graph: Lineage, number: Number, part: Part) -> str:
     if _is_end(part):
         point += ", so no merging"
     rule = _rule(graph, number)
-    said = explain.choice(selected, rule) if selected else ""
+    said = explain_file.choice(selected, rule) if selected else ""
     if rule == "validation":
         return f"{point}; {said.partition(' ')[2].partition(' ')[2] or 'chosen on validation'}"
     if number.experiment == "lambda_impact" and selected:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
-from langarith.cluster import disk
 from langarith.data import base_models, heads, hub, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.evaluation import choice
 from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
+from langarith.planning import disk
 from langarith.progress import Progress, size_of
 from langarith.study import experiments, schema, sources
 from langarith.tasks.shared.checks import Trained, check_split

@@ -21,10 +21,11 @@ from typing import Any
 
 import yaml
 
-from langarith.cluster import disk, slurm
+from langarith.cluster import slurm
 from langarith.errors import InputError
 from langarith.jobs import gpus, warm
 from langarith.jobs.fingerprint import CHECKOUT
+from langarith.planning import disk
 from langarith.progress import size_of
 from langarith.study import schema
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from langarith.audit.card import card
 from langarith.files import refuse_existing
 from langarith.models import merge_recipe
+from langarith.publishing.card import card
 
 
 def from_recipe(file: Path, folder: Path) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from langarith.cluster import work
-from langarith.cluster.records import records
+from langarith.jobs.records import records
+from langarith.planning import work
 from langarith.study import limits, schema
 
 ALIKE = frozenset({"check_task_data", "initialise_adapters"})

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 
-from langarith.cluster import costs, speed
 from langarith.data import base_models
+from langarith.planning import costs, speed
 from langarith.study import recipes
 from langarith.study.found_files import File
 

@@ -1,9 +1,9 @@
 """The jobs a run would execute, why and for how long, before anything is submitted.
 
 The jobs come from a Snakemake summary. The time of a job follows from the operations that it counts
-(:mod:`langarith.cluster.work`) and from the seconds that an operation took in recorded jobs of the
+(:mod:`langarith.planning.work`) and from the seconds that an operation took in recorded jobs of the
 same rule, model, device and precision or, without such records, takes on this machine, which is
-measured (:mod:`langarith.cluster.speed`). For a cluster an assumed speed stands for the latter.
+measured (:mod:`langarith.planning.speed`). For a cluster an assumed speed stands for the latter.
 Other jobs take the mean of the recorded jobs of their rule.
 """
 
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout
-from langarith.cluster import costs, disk, recorded_times, speed, work
-from langarith.cluster.recorded_times import LOAD
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.jobs.fingerprint import CHECKOUT
+from langarith.planning import costs, disk, recorded_times, speed, work
+from langarith.planning.recorded_times import LOAD
 from langarith.progress import aligned, duration
 from langarith.study import loading, schema
 

@@ -1,7 +1,7 @@
 """What jobs compute: counted for planned jobs from the study and its files, for recorded jobs from
 their records.
 
-The operations are those of :mod:`langarith.cluster.costs`. Seconds per operation of recorded jobs
+The operations are those of :mod:`langarith.planning.costs`. Seconds per operation of recorded jobs
 times the operations of a planned one are its time, so that a change of steps, examples or points
 changes the plan.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout, tasks
-from langarith.cluster import costs
-from langarith.cluster.speed import Case
 from langarith.errors import InputError
 from langarith.operands import parse_operands
+from langarith.planning import costs
+from langarith.planning.speed import Case
 from langarith.study import grid, recipes, schema, sources
 
 TEXT = ("words", "text", "text_pair", "question", "context")

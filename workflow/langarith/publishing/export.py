@@ -16,9 +16,7 @@ from typing import Any
 
 from langarith import layout, merging
 from langarith.audit import lineage
-from langarith.audit.card import card
 from langarith.audit.lineage import Job, Lineage
-from langarith.audit.scores import Choice, evaluation
 from langarith.data import hub
 from langarith.errors import InputError
 from langarith.files import read_json, refuse_existing, sha256
@@ -30,6 +28,8 @@ from langarith.models.merge_recipe import (
     point_problem,
 )
 from langarith.operands import Operand, Point, parse_operands, parse_point, point_value
+from langarith.publishing.card import card
+from langarith.publishing.scores import Choice, evaluation
 from langarith.study.resolved import which_study
 
 TRAINED = "train_language_adapter"

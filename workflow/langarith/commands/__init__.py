@@ -1,0 +1,1 @@
+"""Commands for whoever runs a study: doctor, init, check, status, track."""

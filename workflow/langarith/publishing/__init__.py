@@ -1,0 +1,1 @@
+"""Merged adapters as products: merge, export, card."""
