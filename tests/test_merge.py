@@ -452,3 +452,24 @@ def test_a_card_has_scores_and_intervals_in_the_form_of_the_hub():
     assert (
         "| ner | es | the better single adapter | +1.20 | [+0.31, +2.04] | validation | 2 |" in text
     )
+
+
+def test_adapters_of_different_initial_weights_are_reported(here, capsys):
+    torch.manual_seed(4)
+    shutil.copytree("adapters/en", "adapters/near")
+    weights_of = load_file("adapters/near/adapter.safetensors")
+    far = {name: torch.randn_like(tensor) for name, tensor in weights_of.items()}
+    for folder, change in (("near", 0.5), ("far", 1.0)):
+        shutil.copytree("adapters/en", f"adapters/{folder}", dirs_exist_ok=True)
+        size = {name: tensor.std(correction=0) for name, tensor in weights_of.items()}
+        mixed = {
+            name: (1 - change) * tensor + change * size[name] * far[name]
+            for name, tensor in weights_of.items()
+        }
+        save_file(mixed, f"adapters/{folder}/adapter.safetensors")
+    for other, said in (("near", False), ("far", True)):
+        recipe = {"method": "la", "operands": operands(0.5, 0.5, of=("en", other))}
+        Path("recipe.yml").write_text(yaml.safe_dump(recipe))
+        assert cli.main(["merge", "recipe.yml", "--to", f"with_{other}"]) == 0
+        error = capsys.readouterr().err
+        assert (f"warning: adapters/{other}: the cosine of its weights" in error) == said

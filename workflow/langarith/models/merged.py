@@ -23,7 +23,7 @@ from langarith.models.adapters import (
     read_adapter,
 )
 from langarith.models.merge_recipe import MergeRecipe
-from langarith.models.ready_made import adapter_shape
+from langarith.models.ready_made import adapter_shape, warn_of_unrelated
 from langarith.models.weights import read_tensors, refuse_other_numbers
 from langarith.operands import point_text
 from langarith.study.blocks import hub_adapter
@@ -113,6 +113,8 @@ def merge(recipe: MergeRecipe) -> MergedAdapter:
     merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed, fishers=fishers)
     tensors = merge_at(recipe.point)
     refuse_other_numbers(tensors, "the merged adapter", "take a smaller λ")
+    named = list(zip(paths, folders, strict=True))
+    warn_of_unrelated(named[1:], named[0])
     return MergedAdapter(
         recipe.model_copy(update={"base_model": base, "operands": operands}),
         names,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,20 @@ from adapters.utils import ACTIVATION_RENAME
 from transformers import AutoConfig
 
 from langarith.data import code_keys
-from langarith.errors import InputError
+from langarith.errors import InputError, warn
 from langarith.models.adapters import (
     ADAPTER_FILES,
     adapter_description,
     named_parameters,
     read_adapter,
 )
+
+UNRELATED = 0.02
+"""The cosine of the weights of two adapters below which they hardly had the same initial weights.
+
+Two language adapters of 300 steps from one initialisation have 0.8, an adapter and itself with its
+units in another order 0.005. In adapters of few weights chance alone makes it larger.
+"""
 
 
 def adapter_shape(folder: str | Path) -> dict[str, Any]:
@@ -148,3 +156,29 @@ def refuse_mismatched(
             )
     if lines:
         raise InputError("\n".join(lines))
+    if trained:
+        warn_of_unrelated(list(folders.items()), (first, initial))
+    else:
+        warn_of_unrelated(list(folders.items())[1:], (first, folders[first]))
+
+
+def warn_of_unrelated(adapters: Iterable[tuple[str, Path]], reference: tuple[str, Path]) -> None:
+    """Warn of adapters that hardly had the initial weights of another one, each by name and folder.
+
+    Language arithmetic needs one θ_pre for all operands, which public adapters seldom state.
+    """
+    other, folder = reference
+    weights = _flat(folder)
+    limit = max(UNRELATED, 3 / math.sqrt(len(weights)))  # three standard deviations of chance
+    for name, path in adapters:
+        alike = float(torch.nn.functional.cosine_similarity(_flat(path), weights, dim=0))
+        if abs(alike) < limit:
+            warn(
+                name,
+                f"the cosine of its weights and those of {other} is {alike:.3f}, as of adapters "
+                "with different initial weights; θ_pre does not cancel out in their sum",
+            )
+
+
+def _flat(folder: Path) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in read_adapter(folder).values()]).double()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from langarith.errors import gathered_warnings
 from langarith.files import refuse_existing
 from langarith.models import merge_recipe
 from langarith.publishing.card import card
@@ -25,6 +26,7 @@ def from_recipe(file: Path, folder: Path) -> list[str]:
     recipe = merge_recipe.download(recipe, lambda line: print(line, file=sys.stderr))
     from langarith.models import merged  # once the files of the hub are here
 
-    result = merged.merge(recipe)
+    with gathered_warnings(lambda w: print(f"warning: {w}", file=sys.stderr)):
+        result = merged.merge(recipe)
     merged.write(result, folder, {"README.md": card(result, folder.resolve().name)})
     return [f"{folder}: {result.formula}, as adapter '{result.name}'"]
