@@ -17,7 +17,11 @@ from langarith import cli
 from langarith.models import encoders
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("studies/*/*.md")])
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "studies/*/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
 SENTENCES = "Pedro Mora\tB-PER\nvive\tO\nen\tO\nLima\tB-LOC\n\n"
 
 
