@@ -1,7 +1,7 @@
 """Models and recipes of a drafted study, no larger than its text and this machine allow.
 
 Steps are a few epochs of the text. Without a GPU, or with little text, models, batches and steps
-are those that two CPU cores ran in docs/real_data_trial.md and docs/laptop_study.md.
+are those that two CPU cores ran in docs/laptop_study.md and in the trial of docs/your_own_data.md.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Scale:
 _SMALL_SPLITS = {"train": 5000, "validation": 400, "test": 1000}
 SMALL = Scale(
     # little text teaches small models on short chunks, and larger ones hardly more than word
-    # frequencies: docs/real_data_trial.md
+    # frequencies: docs/your_own_data.md
     Encoder(1500, 128, 2, 4, 512, 0.09, Training(3000, 128, "3.0e-3", 32)),
     adapted=Training(300, 32, "3.0e-4", 128),
     adapter=Training(250, 16, "1.0e-3", 128),
