@@ -103,6 +103,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
             collate=collate,
             loss=batching.task_loss,
             validate=validate,
+            validated_on="",
             metric="f1",
             larger_is_better=True,
             seed=given["repeat"],

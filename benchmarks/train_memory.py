@@ -112,6 +112,7 @@ def _train(given: harness.Given, multiple: int) -> dict[str, Any]:
             collate=batching.PadRows(1, multiple),
             loss=loss,
             validate=lambda: {"f1": 0.0},
+            validated_on="",
             metric="f1",
             larger_is_better=True,
             seed=given["repeat"],

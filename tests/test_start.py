@@ -76,6 +76,7 @@ def pretrain(
         mask=masking.MaskTokens(tokenizer, mlm_probability=0.15).mask,
         loss=loss,
         validate=masking.masked_validation(model, held_out, tokenizer, 0.15, 4, "fp32"),
+        validated_on="held-out text",
         metric="loss",
         larger_is_better=False,
         seed=1,

@@ -22,11 +22,14 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, TrainerState, set_seed
 
 import helpers
+from langarith import tasks
 from langarith.errors import InputError
 from langarith.models import encoders, masked_lm
 from langarith.models.adapters import add_initialised, named_parameters, task_config
 from langarith.study.recipes import LanguageModelRecipe
-from langarith.training import batching, divergence, loop, masking, memory, metrics
+from langarith.tasks.shared.base import Encoding, Features
+from langarith.tasks.shared.squad import QaExample
+from langarith.training import batching, divergence, identity, loop, masking, memory, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")
@@ -108,6 +111,7 @@ def train(
     seed: int = 1,
     kill_at: int | None = None,
     values: list[float] | None = None,
+    validated_on: str = "held-out text",
     rows: int = ROWS,
     larger_is_better: bool = False,
     snapshots: list[Tensors] | None = None,
@@ -163,6 +167,7 @@ def train(
         mask=mask_tokens().mask if masked else None,
         loss=loss,
         validate=validate,
+        validated_on=validated_on,
         metric="loss",
         larger_is_better=larger_is_better,
         seed=seed,
@@ -209,6 +214,7 @@ def tag(
         collate=batching.PadRows(1),
         loss=loss,
         validate=lambda: {"f1": 50.0},
+        validated_on="the same score each time",
         metric="f1",
         larger_is_better=True,
         seed=1,
@@ -659,7 +665,9 @@ def test_signal_in_the_last_step_ends_nothing(wobbly: Path, whole: Run, tmp_path
     assert not last.checkpoints.exists()
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 2e-2}, {"rows": ROWS - 4}])
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 2e-2}, {"rows": ROWS - 4}, {"validated_on": "other text"}]
+)
 def test_changed_recipe_starts_afresh(base: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(Killed):
         train(base, tmp_path / "changed", kill_at=5)
@@ -676,6 +684,49 @@ def test_run_on_another_base_model_starts_afresh(base: Path, tmp_path: Path) -> 
         train(base, tmp_path, kill_at=5)
     other = helpers.make_base(tmp_path / "other", layers=1, seed=1)
     assert len(train(other, tmp_path).batches) == 9
+
+
+def test_scores_of_other_held_out_data_choose_no_checkpoint(base: Path, tmp_path: Path) -> None:
+    """Those of the killed run are better than all that the next one finds, and mean nothing."""
+    with pytest.raises(Killed):
+        train(base, tmp_path / "other", values=[0.5], kill_at=5)
+    run = train(base, tmp_path / "other", values=[3.0, 1.0, 2.0], validated_on="other text")
+    assert run.outcome.best_step == 6
+    assert [row["validation_loss"] for row in run.validation()] == [3.0, 1.0, 2.0]
+
+
+def qa_identity(
+    *, longest: int = 3, answer: str = "w2 w3", precision: str = "fp32", **reading: Any
+) -> str:
+    """Of one held-out question; `longest` is `max_answer_length`."""
+    example = QaExample("1", "w0 w1", "w1 w2 w3 w4", (answer,), (3,), "squad.json")
+    task = tasks.get("qa")
+    features = task.encode([example], helpers.make_tokenizer(), Encoding(16, (), 2))
+    given = {"type": "qa", "max_length": 16, "max_answer_length": longest} | reading
+    return identity.of_held_out_examples(features, [task.gold(example)], given, precision)
+
+
+def test_identity_of_held_out_examples_follows_what_decides_their_scores() -> None:
+    same = qa_identity()
+    assert qa_identity(cuts={"test": "half"}, examples={"train": 9}) == same
+    others = [qa_identity(longest=2), qa_identity(answer="w2"), qa_identity(precision="bf16")]
+    assert len({same, *others}) == 4
+    features = [
+        Features({"input_ids": [[5, 6]]}, [0], ("O", "LOC"), [np.array([0, 1])]),
+        Features({"input_ids": [[5, 7]]}, [0], ("O", "LOC"), [np.array([0, 1])]),
+        Features({"input_ids": [[5, 6]]}, [0], ("LOC", "O"), [np.array([0, 1])]),
+        Features({"input_ids": [[5, 6]]}, [0], ("O", "LOC"), [np.array([0, -1])]),
+        Features({"input_ids": [[5], [6]]}, [0, 1], ("O", "LOC"), [np.array([0]), np.array([1])]),
+    ]
+    found = {identity.of_held_out_examples(f, [["O", "O"]], {}, "fp32") for f in features}
+    assert len(found) == len(features)
+
+
+def test_identity_of_held_out_text_follows_chunks_and_masks() -> None:
+    chunks = helpers.chunks(4).numpy()
+    others = [(chunks, 0.15), (chunks, 0.3), (chunks[:3], 0.15), (chunks.reshape(8, -1), 0.15)]
+    assert len({identity.of_held_out_text(*given) for given in others}) == 4
+    assert identity.of_held_out_text(chunks.copy(), 0.15) == identity.of_held_out_text(chunks, 0.15)
 
 
 def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(

@@ -18,7 +18,7 @@ with record.job(snakemake):
 
     from langarith.data.streams import read_chunks
     from langarith.models import devices, encoders
-    from langarith.training import batching, loop, masking, metrics, mixing
+    from langarith.training import batching, identity, loop, masking, metrics, mixing
 
     spec = snakemake.params.model
     recipe = spec["training"]
@@ -42,6 +42,7 @@ with record.job(snakemake):
         model = encoders.new_masked_lm(spec, tokenizer)
     model.to(devices.device())
     dtype = devices.precision(recipe["precision"], devices.device())
+    held_out = np.concatenate([chunks.validation for chunks in corpora])
     loop.train(
         model,
         # a killed run must not continue with another mixture or other frozen weights
@@ -52,12 +53,13 @@ with record.job(snakemake):
         loss=masking.masked_loss,
         validate=masking.masked_validation(
             model,
-            np.concatenate([chunks.validation for chunks in corpora]),
+            held_out,
             tokenizer,
             recipe["mask_probability"],
             recipe["batch_size"],
             dtype,
         ),
+        validated_on=identity.of_held_out_text(held_out, recipe["mask_probability"]),
         metric="loss",
         larger_is_better=False,
         seed=spec["seed"],

@@ -15,7 +15,7 @@ with record.job(snakemake):
     from langarith.data import streams
     from langarith.models import devices, encoders
     from langarith.models.adapters import load_adapter, save_adapter, train_only
-    from langarith.training import batching, loop, masking, metrics
+    from langarith.training import batching, identity, loop, masking, metrics
 
     recipe = snakemake.params.recipe
     language, seed = snakemake.wildcards.language, int(snakemake.wildcards.seed)
@@ -48,6 +48,7 @@ with record.job(snakemake):
             recipe["batch_size"],
             devices.precision(recipe["precision"], devices.device()),
         ),
+        validated_on=identity.of_held_out_text(chunks.validation, recipe["mask_probability"]),
         metric="loss",
         larger_is_better=False,
         seed=seed,

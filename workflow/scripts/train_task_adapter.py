@@ -21,7 +21,7 @@ with record.job(snakemake) as warnings:
     from langarith.models.adapters import load_adapter, save_adapter
     from langarith.tasks.shared.base import Encoding
     from langarith.tasks.shared.checks import untruncated
-    from langarith.training import batching, loop, metrics
+    from langarith.training import batching, identity, loop, metrics
 
     recipe, reading = snakemake.params.recipe, snakemake.params.reading
     seed = int(snakemake.wildcards.seed)
@@ -76,6 +76,9 @@ with record.job(snakemake) as warnings:
         ),
         loss=batching.task_loss,
         validate=lambda: held_out.score(model).metrics,
+        validated_on=identity.of_held_out_examples(
+            held_out.features, held_out.gold, reading, snakemake.params.batches["precision"]
+        ),
         metric=task.metrics[0],
         larger_is_better=True,
         seed=seed,

@@ -271,6 +271,7 @@ def train(
     collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]],
     loss: Callable[[PreTrainedModel, dict[str, torch.Tensor]], torch.Tensor],
     validate: Callable[[], dict[str, float]],
+    validated_on: str,
     metric: str,
     larger_is_better: bool,
     seed: int,
@@ -284,10 +285,11 @@ def train(
 ) -> Outcome:
     """Train the trainable parameters and load the best checkpoint on held-out data.
 
-    A killed run continues from its last checkpoint when called again with the same recipe and seed,
-    to the same weights, bit by bit on a CPU; the checkpoints are removed at the end. With
-    `patience` it ends after that many validations in a row without improvement, which is logged.
-    SIGURG requests a checkpoint at the next step, SIGTERM one before the process ends.
+    A killed run continues from its last checkpoint when called again with the same recipe, seed,
+    initial weights, training data and validation, to the same weights, bit by bit on a CPU; the
+    checkpoints are removed at the end. With `patience` it ends after that many validations in a row
+    without improvement, which is logged. SIGURG requests a checkpoint at the next step, SIGTERM one
+    before the process ends.
 
     Args:
         recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
@@ -296,6 +298,8 @@ def train(
         loss: mean loss of one micro-batch, which is in main memory: over its labelled tokens, or
             over its rows if tokens have no labels.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
+        validated_on: hash of the held-out data and of how they are scored (:mod:`identity`): the
+            best score of another validation chooses no checkpoint of this one.
         checkpoints: a folder for this run only.
         mask: masks the rows of a micro-batch, again in every step (:mod:`masking`).
         order: of the rows; None: all rows in each epoch, shuffled.
@@ -311,7 +315,13 @@ def train(
     if recipe["torch_compile"]:
         encoders.compile_encoder(model)
     identity = json.dumps(
-        {"recipe": dict(recipe), "seed": seed, "start": _digest(model, rows)}, sort_keys=True
+        {
+            "recipe": dict(recipe),
+            "seed": seed,
+            "start": _digest(model, rows),
+            "validated_on": validated_on,
+        },
+        sort_keys=True,
     )
     note = checkpoints / _RECIPE
     if checkpoints.is_dir() and not (note.is_file() and note.read_text() == identity):
