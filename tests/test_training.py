@@ -666,24 +666,73 @@ def test_signal_in_the_last_step_ends_nothing(wobbly: Path, whole: Run, tmp_path
 
 
 @pytest.mark.parametrize(
-    "change", [{"learning_rate": 2e-2}, {"rows": ROWS - 4}, {"validated_on": "other text"}]
+    ("change", "differs"),
+    [
+        ({"learning_rate": 2e-2, "steps": 8}, "has another recipe (learning_rate, steps)"),
+        ({"patience": 9}, "has another recipe (patience)"),
+        ({"rows": ROWS - 4}, "has other training data"),
+        ({"validated_on": "other text"}, "has other validation data or scoring"),
+        ({"seed": 2, "rows": 8}, "has another seed, other training data"),
+    ],
 )
-def test_changed_recipe_starts_afresh(base: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+def test_changed_training_starts_afresh_and_says_why(
+    base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    differs: str,
+) -> None:
     with pytest.raises(Killed):
         train(base, tmp_path / "changed", kill_at=5)
+    assert "starts anew" not in capsys.readouterr().err
     changed = train(base, tmp_path / "changed", **change)
+    line = f"    a test: starts anew, because the checkpoint of step 4 {differs}\n"
+    assert line in capsys.readouterr().err
     fresh = train(base, tmp_path / "fresh", **change)
-    assert len(changed.batches) == 9
+    assert len(changed.batches) == fresh.outcome.steps
     assert same(changed.adapter, fresh.adapter)
     assert changed.log == fresh.log
 
 
-def test_run_on_another_base_model_starts_afresh(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("note", [b'{"recipe": {}, "seed": 1, "start": "af"}', b"\xff", None])
+def test_checkpoint_of_an_older_version_is_not_continued(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], note: bytes | None
+) -> None:
+    with pytest.raises(Killed):
+        train(base, tmp_path, kill_at=5)
+    file = tmp_path / "checkpoints" / "recipe.json"
+    file.unlink() if note is None else file.write_bytes(note)
+    assert len(train(base, tmp_path).batches) == 9
+    assert "the checkpoint of step 4 is of another version of lang" in capsys.readouterr().err
+
+
+def test_nothing_is_said_of_another_training_that_has_saved_nothing(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Killed):
+        train(base, tmp_path, kill_at=1)
+    assert (tmp_path / "checkpoints" / "recipe.json").is_file()
+    train(base, tmp_path, steps=1, evaluate_every=1, warmup_steps=0)
+    assert "starts anew" not in capsys.readouterr().err
+
+
+def test_more_threads_continue_a_training(wobbly: Path, whole: Run, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(wobbly, tmp_path, kill_at=5)
+    resumed = train(wobbly, tmp_path, threads=2)  # the script sets them, and here nothing does
+    assert len(resumed.batches) == 5
+    assert same(whole.adapter, resumed.adapter)
+
+
+def test_run_on_another_base_model_starts_afresh(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Upstream was recomputed between the kill and the next call: the checkpoint is of the old."""
     with pytest.raises(Killed):
         train(base, tmp_path, kill_at=5)
     other = helpers.make_base(tmp_path / "other", layers=1, seed=1)
     assert len(train(other, tmp_path).batches) == 9
+    assert "checkpoint of step 4 has other initial weights\n" in capsys.readouterr().err
 
 
 def test_scores_of_other_held_out_data_choose_no_checkpoint(base: Path, tmp_path: Path) -> None:
@@ -920,11 +969,9 @@ def test_chunks_share_the_memory_of_their_dataset() -> None:
     assert rows.lengths() == [16] * 6
 
 
-def test_digest_follows_the_rows_and_not_how_they_are_stored(base: Path) -> None:
-    model = encoders.load_masked_lm(base)
-
+def test_digest_follows_the_rows_and_not_how_they_are_stored() -> None:
     def digest(dataset: datasets.Dataset) -> str:
-        return loop._digest(model, batching.Rows(dataset))
+        return identity.digest(batching.Rows(dataset).arrays())
 
     ids, labels = [[5, 6], [7], [8, 9]], [0, 1, 2]
     whole = batching.task_dataset({"input_ids": ids, "labels": labels})

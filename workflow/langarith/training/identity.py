@@ -8,11 +8,64 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from transformers import PreTrainedModel
 
 from langarith.training.batching import Rows, task_dataset
 
 if TYPE_CHECKING:
     from langarith.tasks.shared.base import Features
+
+OTHERS = {
+    "recipe": "another recipe",
+    "seed": "another seed",
+    "weights": "other initial weights",
+    "rows": "other training data",
+    "validation": "other validation data or scoring",
+}
+"""The parts of an identity, and what a checkpoint has of which one is another."""
+
+
+def of_training(
+    model: PreTrainedModel, recipe: Mapping[str, Any], seed: int, rows: Rows, validated_on: str
+) -> dict[str, Any]:
+    """What a training is, as values of JSON: the `recipe` by key, `seed`, and hashes of the rest.
+
+    Args:
+        model: with its initial weights.
+        validated_on: a hash, such as that of :func:`of_held_out_text`.
+    """
+    return {
+        # another number of threads rounds sums in another way, no more than another machine does,
+        # and --cores may already give a job fewer than its recipe names
+        "recipe": {key: value for key, value in recipe.items() if key != "threads"},
+        "seed": seed,
+        "weights": digest(_weights(model)),
+        "rows": digest(rows.arrays()),
+        "validation": validated_on,
+    }
+
+
+def difference(saved: bytes, this: Mapping[str, Any]) -> str | None:
+    """How a checkpoint differs from those of this training: the predicate of a sentence; else None.
+
+    Args:
+        saved: the identity that was written next to the checkpoint, as JSON.
+        this: from :func:`of_training`.
+    """
+    this = json.loads(json.dumps(this))
+    try:
+        other = json.loads(saved)
+    except ValueError:
+        other = None
+    if not isinstance(other, dict) or other.keys() != this.keys():
+        return "is of another version of langarith"
+    named = {part: OTHERS[part] for part in this if other[part] != this[part]}
+    if "recipe" in named:
+        old, new = other["recipe"], this["recipe"]
+        keys = sorted(key for key in old.keys() | new if old.get(key, ...) != new.get(key, ...))
+        named["recipe"] += f" ({', '.join(keys)})"
+    return f"has {', '.join(named.values())}" if named else None
 
 
 def digest(arrays: Iterable[tuple[str, np.ndarray]], settings: Any = None) -> str:
@@ -56,3 +109,10 @@ def _arrays(features: Features) -> Iterator[tuple[str, np.ndarray]]:
     if features.alignment:
         yield "alignment lengths", np.array([len(part) for part in features.alignment])
         yield "alignment", np.concatenate(features.alignment)
+
+
+def _weights(model: PreTrainedModel) -> Iterator[tuple[str, np.ndarray]]:
+    for name, parameter in model.named_parameters():
+        # an unused pooler is initialised at random at every start
+        if ".pooler." not in name:
+            yield name, parameter.detach().cpu().contiguous().view(torch.uint8).numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
@@ -21,10 +19,10 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from langarith.errors import InputError
-from langarith.files import whole, write_json, write_text
+from langarith.files import whole, write_json
 from langarith.models import devices, encoders
 from langarith.progress import Progress, say
-from langarith.training import divergence
+from langarith.training import divergence, identity
 from langarith.training.batching import Order, Rows
 from langarith.training.memory import Before, parts
 from langarith.training.metrics import MetricsLog
@@ -243,24 +241,28 @@ class _Trainer(Trainer):
             self.window.restore(json.loads((folder / _WINDOW).read_text(encoding="utf-8")))
 
 
-def _digest(model: PreTrainedModel, rows: Rows) -> str:
-    """Hash of the initial weights and the rows: a run resumes only if both are the same."""
-    digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        # an unused pooler is initialised at random at every start
-        if ".pooler." not in name:
-            digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    for name, array in rows.arrays():
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def last_checkpoint(folder: Path) -> str | None:
     """The latest checkpoint of a run; each is written whole or not at all."""
     folders = list(folder.glob("checkpoint-*"))
     return str(max(folders, key=lambda path: int(path.name.split("-")[1]))) if folders else None
+
+
+def _checkpoint_of(this: Mapping[str, Any], folder: Path, what: str) -> str | None:
+    """The checkpoint from which a training continues; a folder of another one is deleted.
+
+    Args:
+        this: what the training is, from :func:`identity.of_training`.
+        what: its name, for the line that says why hours of another one are given up.
+    """
+    note, last = folder / _RECIPE, last_checkpoint(folder)
+    differs = identity.difference(note.read_bytes() if note.is_file() else b"", this)
+    if last and differs:
+        step = last.rpartition("-")[2]
+        say(f"    {what}: starts anew, because the checkpoint of step {step} {differs}")
+    if folder.is_dir() and differs:
+        shutil.rmtree(folder)
+    write_json(note, this)
+    return None if differs else last
 
 
 def train(
@@ -285,11 +287,12 @@ def train(
 ) -> Outcome:
     """Train the trainable parameters and load the best checkpoint on held-out data.
 
-    A killed run continues from its last checkpoint when called again with the same recipe, seed,
-    initial weights, training data and validation, to the same weights, bit by bit on a CPU; the
-    checkpoints are removed at the end. With `patience` it ends after that many validations in a row
-    without improvement, which is logged. SIGURG requests a checkpoint at the next step, SIGTERM one
-    before the process ends.
+    A killed run continues from its last checkpoint when called again for the same training
+    (:func:`identity.of_training`), to the same weights, bit by bit on a CPU with as many threads;
+    the checkpoints are removed at the end. For another training it deletes them, says why and
+    starts anew. With `patience` it ends after that many validations in a row without improvement,
+    which is logged. SIGURG requests a checkpoint at the next step, SIGTERM one before the process
+    ends.
 
     Args:
         recipe: the fields of a :class:`langarith.study.recipes.Recipe`.
@@ -298,8 +301,7 @@ def train(
         loss: mean loss of one micro-batch, which is in main memory: over its labelled tokens, or
             over its rows if tokens have no labels.
         validate: held-out values; `metric` names the one that chooses the checkpoint.
-        validated_on: hash of the held-out data and of how they are scored (:mod:`identity`): the
-            best score of another validation chooses no checkpoint of this one.
+        validated_on: hash of the held-out data and of how they are scored (:mod:`identity`).
         checkpoints: a folder for this run only.
         mask: masks the rows of a micro-batch, again in every step (:mod:`masking`).
         order: of the rows; None: all rows in each epoch, shuffled.
@@ -314,19 +316,8 @@ def train(
     rows = Rows(data)
     if recipe["torch_compile"]:
         encoders.compile_encoder(model)
-    identity = json.dumps(
-        {
-            "recipe": dict(recipe),
-            "seed": seed,
-            "start": _digest(model, rows),
-            "validated_on": validated_on,
-        },
-        sort_keys=True,
-    )
-    note = checkpoints / _RECIPE
-    if checkpoints.is_dir() and not (note.is_file() and note.read_text() == identity):
-        shutil.rmtree(checkpoints)
-    write_text(note, identity)
+    this = identity.of_training(model, recipe, seed, rows, validated_on)
+    last = _checkpoint_of(this, checkpoints, what)
     epochs = recipe["epochs"]
     micro = recipe["batch_size"]
     steps_per_epoch = math.ceil(math.ceil(len(rows) / micro) / recipe["accumulation"])
@@ -385,7 +376,6 @@ def train(
         metrics=log,
         what=what,
     )
-    last = last_checkpoint(checkpoints)
     if last:
         say(f"    {what}: continues at step {last.rpartition('-')[2]}")
     model.train()
