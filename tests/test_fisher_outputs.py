@@ -24,7 +24,7 @@ from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import fisher, raw_text
 from langarith.merging.tensors import Tensors
-from langarith.models import encoders
+from langarith.models import encoders, masking
 from langarith.models.adapters import (
     language_config,
     named_parameters,
@@ -37,7 +37,6 @@ from langarith.models.resize import resize
 from langarith.models.weights import read_tensors
 from langarith.planning import costs, disk, work
 from langarith.study import loading
-from langarith.training import masking
 
 fewer = settings(max_examples=30)
 SHAPES = {"down": (3, 4), "up": (4, 3), "bias": (4,)}

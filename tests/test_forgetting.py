@@ -22,7 +22,7 @@ from langarith.errors import InputError
 from langarith.evaluation import choice, outcomes, raw_text
 from langarith.files import write_json
 from langarith.layout import Run
-from langarith.models import encoders
+from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
 from langarith.results import (
@@ -36,7 +36,6 @@ from langarith.results import (
     tables,
 )
 from langarith.study import experiments, grid, loading
-from langarith.training import masking
 
 ROOT = Path(__file__).parents[1]
 QUADRUPLE = "{target: bg, a: es, b: fr, c: ru}"

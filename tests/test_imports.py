@@ -16,8 +16,8 @@ import pytest
 from langarith.jobs.fingerprint import LIBRARY
 
 ORDER = (
-    "errors files operands layout progress jobs data tasks merging study models training "
-    "evaluation results audit publishing cluster planning commands cli __main__"
+    "errors files operands layout progress jobs data tasks merging study models evaluation "
+    "training results audit publishing cluster planning commands cli __main__"
 ).split()
 """A module imports from its own package and from those before it, late imports included."""
 

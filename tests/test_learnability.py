@@ -82,9 +82,8 @@ def test_lambda_matters_in_at_least_half_of_the_cells(selections):
 def test_each_language_is_modelled_best_by_its_own_adapter(results, study, root):
     from langarith.data import streams
     from langarith.merging import tensors
-    from langarith.models import encoders
+    from langarith.models import encoders, masking
     from langarith.models.adapters import load_adapter, named_parameters, read_adapter
-    from langarith.training import masking
 
     seed, recipe = study.seeds[0], study.training.language_adapter
     base = root / study.models["tiny"].path

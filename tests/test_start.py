@@ -20,11 +20,11 @@ from langarith.commands import check
 from langarith.data import base_models
 from langarith.errors import InputError
 from langarith.files import read_json
-from langarith.models import encoders
+from langarith.models import encoders, masking
 from langarith.planning import costs, work
 from langarith.study import file_checks, loading, sources
 from langarith.study.recipes import LanguageModelRecipe
-from langarith.training import batching, loop, masking, metrics, mixing
+from langarith.training import batching, loop, metrics, mixing
 from test_study import changed
 from workspace import options, overlay, run
 

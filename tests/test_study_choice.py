@@ -18,12 +18,11 @@ from langarith import merging
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import choice, raw_text, selection
-from langarith.models import encoders
+from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
 from langarith.results import chosen, gains, intervals, sheets, tables
 from langarith.study import experiments, loading, sources
-from langarith.training import masking
 
 ROOT = Path(__file__).parents[1]
 

@@ -24,12 +24,12 @@ from transformers import PreTrainedModel, TrainerState, set_seed
 import helpers
 from langarith import tasks
 from langarith.errors import InputError
-from langarith.models import encoders, masked_lm
+from langarith.models import encoders, masked_lm, masking
 from langarith.models.adapters import add_initialised, named_parameters, task_config
 from langarith.study.recipes import LanguageModelRecipe
 from langarith.tasks.shared.base import Encoding, Features
 from langarith.tasks.shared.squad import QaExample
-from langarith.training import batching, divergence, identity, loop, masking, memory, metrics
+from langarith.training import batching, divergence, identity, loop, memory, metrics
 
 # Reached where file times are coarse; the checkpoints are then sorted by their number.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable")

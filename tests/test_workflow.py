@@ -365,7 +365,7 @@ def test_editing_the_arithmetic_repeats_the_sweeps_alone(copy):
 
 
 def test_editing_the_training_code_trains_anew(copy):
-    edit(copy / "workflow/langarith/training/masking.py", "MASK_SEED = 0", "MASK_SEED = 1")
+    edit(copy / "workflow/langarith/models/masking.py", "MASK_SEED = 0", "MASK_SEED = 1")
     plan = planned_jobs(copy, *NANO)
     whole = expected(loading.load(copy / "studies/nano.yaml"))
     for rule in ("pretrain_model", "train_language_adapter", "train_task_adapter", "sweep_la"):

@@ -17,8 +17,8 @@ with record.job(snakemake):
     from transformers import set_seed
 
     from langarith.data.streams import read_chunks
-    from langarith.models import devices, encoders
-    from langarith.training import batching, identity, loop, masking, metrics, mixing
+    from langarith.models import devices, encoders, masking
+    from langarith.training import batching, identity, loop, metrics, mixing
 
     spec = snakemake.params.model
     recipe = spec["training"]

@@ -13,9 +13,9 @@ with record.job(snakemake):
     from transformers import set_seed
 
     from langarith.data import streams
-    from langarith.models import devices, encoders
+    from langarith.models import devices, encoders, masking
     from langarith.models.adapters import load_adapter, save_adapter, train_only
-    from langarith.training import batching, identity, loop, masking, metrics
+    from langarith.training import batching, identity, loop, metrics
 
     recipe = snakemake.params.recipe
     language, seed = snakemake.wildcards.language, int(snakemake.wildcards.seed)

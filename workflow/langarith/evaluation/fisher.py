@@ -17,8 +17,8 @@ from langarith.files import whole
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter, named_parameters, train_only
 from langarith.models.masked_lm import masked_logits
+from langarith.models.masking import masked_held_out
 from langarith.progress import Progress
-from langarith.training.masking import masked_held_out
 
 LANGUAGE = "language"
 """Name of the adapter in the model."""

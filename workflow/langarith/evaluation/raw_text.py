@@ -15,11 +15,11 @@ from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
 from langarith.models import devices, encoders
 from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+from langarith.models.masking import masked_validation
 from langarith.models.resize import resize
 from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_value
 from langarith.progress import Progress
-from langarith.training.masking import masked_validation
 
 LANGUAGE = "language"
 """Name of the merged adapter in the model."""

@@ -303,7 +303,7 @@ def train(
         validate: held-out values; `metric` names the one that chooses the checkpoint.
         validated_on: hash of the held-out data and of how they are scored (:mod:`identity`).
         checkpoints: a folder for this run only.
-        mask: masks the rows of a micro-batch, again in every step (:mod:`masking`).
+        mask: masks the rows of a micro-batch, again in every step, as in `models.masking`.
         order: of the rows; None: all rows in each epoch, shuffled.
         save_minutes: time between checkpoints; with 0 there is one after each step.
 
