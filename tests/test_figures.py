@@ -144,7 +144,7 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
         "Seeds: 1, 2. Made up."
     )
     assert figure.axes[0].get_ylabel() == "test score (%)"
-    assert figure.get_figwidth() == figures.TEXT_WIDTH
+    assert figure.get_figwidth() == style.TEXT_WIDTH
 
 
 def test_scores_of_zero_are_stated(table: pd.DataFrame) -> None:
@@ -950,7 +950,7 @@ def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> Non
         if box.overlaps(other)
     ]
     assert not clashes
-    assert drawn.get_tightbbox().width < figures.TEXT_WIDTH + 0.05
+    assert drawn.get_tightbbox().width < style.TEXT_WIDTH + 0.05
     assert drawn.get_figheight() < 9.2  # a page
     models = LARGE["models"][: 2 if name in TWO_MODELS else 1]
     plural = "s" if len(models) > 1 else ""

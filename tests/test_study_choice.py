@@ -168,15 +168,16 @@ def test_gains_name_the_studys_rule_and_tables_find_their_intervals() -> None:
         made_up.cell("es", "en+fr", 1, {0.0: 40.0, 0.5: 49.0, 1.0: 43.0}, chosen=0.5)
     )
     table["point"] = ["" if pd.isna(x) else f"{x:.2f}" for x in table["lambda"]]
-    (gain,) = gains.gains("zero_shot", table, "en", "entropy")
-    assert gain.rule == "entropy"
+    found = gains.gains("zero_shot", table, "en", "entropy")
+    assert [gain.over for gain in found] == ["better proxy", "chosen proxy"]
+    assert {gain.rule for gain in found} == {"entropy"}
     names = {"model": "tiny", "task": "ner", "target": "es", "over": "better proxy", "method": "la"}
     row = names | {"budget": "full", "rule": "entropy", "low": 1.0, "high": 8.0}
-    found = intervals.intervals([pd.DataFrame([row])])
-    caption = made_up.CAPTION | {"seeds": [1], "intervals": found, "choice": "λ was chosen so."}
+    ends = intervals.intervals([pd.DataFrame([row])])
+    caption = made_up.CAPTION | {"seeds": [1], "intervals": ends, "choice": "λ was chosen so."}
     sheet = sheets.zero_shot(table, caption)[0]
     assert "λ was chosen so." in sheet.note
-    assert sheet.rows[0][-1].interval == (1.0, 8.0)
+    assert sheet.rows[0][-2].interval == (1.0, 8.0)
 
 
 # ---------------------------------------------------------------- the losses
