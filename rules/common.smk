@@ -295,7 +295,7 @@ SWEEPS = experiments.sweeps(STUDY)  # method and number of operands of each rule
 def sweep_rule(method, operands):
     """`sweep_la`, or `sweep_la_3` for more than the fewest operands: points depend on both."""
     fewest = merging.get(method).fewest_operands
-    return f"sweep_{method}" if operands == fewest else f"sweep_{method}_{operands}"
+    return f"{layout.SWEEP}{method}" + (f"_{operands}" if operands > fewest else "")
 
 
 def sweep_log(method, operands):

@@ -54,6 +54,14 @@ NAME = r"[A-Za-z0-9._-]+"
 _OPERAND = rf"{LANGUAGE}(?:@[1-9]\d*[kMB]?)?"
 
 
+SWEEP = "sweep_"
+"""The names of rules of sweeps begin so: `sweep_la`, `sweep_ties20`, `sweep_la_3`."""
+
+
+def is_sweep(rule: str) -> bool:
+    return rule.startswith(SWEEP)
+
+
 def operands_pattern(count: int) -> str:
     """The regular expression of so many operands joined by `+`."""
     return r"\+".join([_OPERAND] * count)

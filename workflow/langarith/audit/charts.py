@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langarith.audit.lineage import Job, Lineage
+from langarith.layout import is_sweep
 from langarith.results import palette
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def sweeps(jobs: Sequence[Job]) -> dict[tuple[str, ...], Job]:
     return {
         (method_of(job), *(job.wildcards[key] for key in CELL)): job
         for job in jobs
-        if job.rule.startswith("sweep_")
+        if is_sweep(job.rule)
     }
 
 

@@ -14,6 +14,7 @@ from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.evaluation.selection import get as get_rule
 from langarith.files import read_json
+from langarith.layout import is_sweep
 from langarith.operands import parse_point, point_text
 from langarith.results.names import CELL, MASKED_LM_LOSS
 
@@ -113,7 +114,7 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
     kept = []
     for job in graph.parents(table):
         names = job.wildcards
-        sweep = job.rule.startswith("sweep_")
+        sweep = is_sweep(job.rule)
         if job.rule == CHOOSING:
             agrees = cells.get("selected") == "True"
         elif method == "madx":
@@ -138,7 +139,7 @@ def parents_of_row(graph: Lineage, table: Job, cells: Mapping[str, str]) -> list
 
 def _agrees(graph: Lineage, jobs: Sequence[Job], cells: Mapping[str, str]) -> bool:
     """Whether the sweep behind a row holds the row's value; True if there is no sweep."""
-    sweeps = [job for job in jobs if job.rule.startswith("sweep_")]
+    sweeps = [job for job in jobs if is_sweep(job.rule)]
     if len(sweeps) != 1 or not cells.get("lambda"):
         return True
     selected = selection(graph, sweeps[0])
@@ -270,7 +271,7 @@ def _branches(
 def facts(graph: Lineage, job: Job) -> Iterator[str]:
     """What determines a job's outputs, a line each."""
     record = job.record_data
-    if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
+    if is_sweep(job.rule) and (selected := selection(graph, job)):
         yield choice(selected, graph.selection)
     parameters = {k: v for k, v in job.parameters.items() if k not in HIDDEN}
     if parameters:

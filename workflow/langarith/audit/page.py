@@ -12,6 +12,7 @@ from langarith.audit.explain_file import selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.picture import draw, stages
 from langarith.audit.prov import label, prov
+from langarith.layout import is_sweep
 
 TEMPLATES = Path(__file__).parents[2] / "report"
 
@@ -54,7 +55,7 @@ def page_data(graph: Lineage, jobs: Sequence[Job]) -> dict[str, Any]:
             "inputs": [file(path, at) for path, at in job.inputs.items()],
             "outputs": [file(path, at) for path, at in job.outputs.items()],
         }
-        sweep = selection(graph, job) if job.rule.startswith("sweep_") else {}
+        sweep = selection(graph, job) if is_sweep(job.rule) else {}
         if sweep and not isinstance(sweep["selected"], str):  # several numbers make no curve
             metric = sweep["metric"]
             entry["curve"] = {

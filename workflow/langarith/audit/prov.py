@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langarith.audit.lineage import Job, Lineage
+from langarith.layout import SWEEP, is_sweep
 
 LABELS = {
     "download_hub_file": "files of the hub",
@@ -48,8 +49,9 @@ SOURCES = "made by no job"
 
 def label(rule: str) -> str:
     """What a rule's jobs make."""
-    if rule.startswith("sweep_"):
-        return f"sweeps of {rule.removeprefix('sweep_').upper()}"
+    if is_sweep(rule):
+        method, _, operands = rule.removeprefix(SWEEP).partition("_")
+        return f"sweeps of {method.upper()}" + (f" of {operands} adapters" if operands else "")
     return LABELS.get(rule, rule.replace("_", " "))
 
 

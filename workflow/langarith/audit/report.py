@@ -18,6 +18,7 @@ from langarith.audit.lineage import Job, Lineage
 from langarith.audit.linked import PAGE, Links
 from langarith.audit.page import TEMPLATES
 from langarith.audit.prov import label
+from langarith.layout import is_sweep
 from langarith.progress import duration, size_of
 
 if TYPE_CHECKING:
@@ -356,7 +357,7 @@ def lambda_curves(graph: Lineage) -> list[dict[str, Any]]:
     """A panel per pair of operands and target: the validation curve of each seed, as SVG paths."""
     panels: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for job in graph.jobs:
-        if job.rule.startswith("sweep_") and (selected := selection(graph, job)):
+        if is_sweep(job.rule) and (selected := selection(graph, job)):
             if isinstance(selected["selected"], str):
                 continue  # several numbers make no curve
             keys = ("model", "task", "target", "method", "operands")

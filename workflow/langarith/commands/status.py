@@ -24,6 +24,7 @@ from langarith.cluster.slurm import last_lines
 from langarith.errors import InputError
 from langarith.jobs import gpus
 from langarith.jobs.records import records
+from langarith.layout import is_sweep
 from langarith.planning import plan, speed
 from langarith.progress import aligned, duration
 from langarith.study import loading
@@ -221,7 +222,7 @@ def _rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
 
 def _kind(job: Job) -> str:
     rule = job.planned.rule
-    return "sweeps" if rule.startswith("sweep_") else label(rule)
+    return "sweeps" if is_sweep(rule) else label(rule)
 
 
 def stopped(results: Path) -> Iterator[str]:

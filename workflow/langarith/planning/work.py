@@ -18,6 +18,7 @@ from typing import Any
 
 from langarith import layout, tasks
 from langarith.errors import InputError
+from langarith.layout import is_sweep
 from langarith.operands import parse_operands
 from langarith.planning import costs
 from langarith.planning.speed import Case
@@ -55,7 +56,7 @@ class Work:
 
 def kind(rule: str) -> str:
     """Rules that compute alike: the sweeps of all merge methods are one."""
-    return "sweep" if rule.startswith("sweep_") else rule
+    return "sweep" if is_sweep(rule) else rule
 
 
 KINDS = frozenset(
