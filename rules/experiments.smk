@@ -141,8 +141,9 @@ def task_types(wildcards):
     return {c.task: sources.task_type(STUDY, c.task) for c in cells(wildcards.experiment)}
 
 
-PARALLEL = [name for name, task in STUDY.tasks.items() if task.parallel]
-"""Tasks whose test sets are translations of each other: their examples are drawn together."""
+def parallel(names):
+    """Tasks whose test sets are translations of each other: their examples are drawn together."""
+    return [name for name in names if STUDY.tasks[name].parallel]
 
 
 def compared_experiments():

@@ -106,7 +106,7 @@ rule estimate_gains:
         task_language=STUDY.task_language,
         selection=STUDY.selection,
         types=task_types,
-        parallel=PARALLEL,
+        parallel=lambda wildcards: parallel(task_types(wildcards)),
         code=lambda wildcards: fingerprint(
             "estimate_gains", *map(tasks.part, task_types(wildcards).values())
         ),
@@ -236,7 +236,7 @@ rule compare_with_paper:
         study=STUDY.name,
         task_language=STUDY.task_language,
         types=lambda _: compared_types(),
-        parallel=PARALLEL,
+        parallel=lambda _: parallel(compared_types()),
         paper=PAPER,
         code=lambda _: fingerprint(
             "compare_with_paper", *map(tasks.part, compared_types().values())

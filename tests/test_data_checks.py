@@ -123,6 +123,16 @@ def test_types_that_training_lacks_are_counted_in_a_warning(place: Place) -> Non
     assert "MISC (2), ORG (4)" in warning
 
 
+def test_parallel_test_sets_of_different_sizes_are_warned_of(place: Place) -> None:
+    place.study["tasks"]["ner"]["parallel"] = True
+    (warning,) = place.look().warnings
+    assert str(warning).startswith(
+        "tasks.ner.parallel: test sets have different numbers of examples: 12 (es), 18 (fr); only"
+    )
+    write(place.folder / "ner/fr/test.conll", ner("LOC", "PER", again=6))
+    assert not place.look().warnings
+
+
 def test_warnings_of_one_kind_are_together() -> None:
     beyond = "words are beyond the first 128 subwords; raise 'max_length'"
     found = check.Found(

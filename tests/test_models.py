@@ -29,7 +29,7 @@ from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaClass
 
 import helpers
 from langarith.data import base_models
-from langarith.errors import InputError
+from langarith.errors import InputError, gathered_warnings
 from langarith.layout import TOKENIZER_FILES
 from langarith.merging.tensors import interpolate, write_in_place
 from langarith.models import encoders, ready_made
@@ -421,6 +421,27 @@ def test_an_adapter_of_another_configuration_is_refused(
     ready_made.refuse_mismatched({"a": ready, "b": other}, initial, base, trained=False)
     with pytest.raises(InputError, match="does not fit a "):
         ready_made.refuse_mismatched({"a": ready, "b": initial}, initial, base, trained=False)
+
+
+def test_ready_made_adapters_of_other_initial_weights_are_reported(
+    base: Path, tmp_path: Path
+) -> None:
+    initial = saved_adapter(tmp_path / "initial", base)
+    tensors = load_file(initial / "adapter.safetensors")
+    generator = torch.Generator().manual_seed(3)
+    folders = {"near": tmp_path / "near", "far": tmp_path / "far"}
+    for name, share in (("near", 0.3), ("far", 1.0)):
+        shutil.copytree(initial, folders[name])
+        noise = {
+            key: torch.randn(tensor.shape, generator=generator) * tensor.std(correction=0)
+            for key, tensor in tensors.items()
+        }
+        mixed = {key: (1 - share) * tensors[key] + share * noise[key] for key in tensors}
+        save_file(mixed, folders[name] / "adapter.safetensors")
+    for trained in (True, False):
+        with gathered_warnings() as warnings:
+            ready_made.refuse_mismatched(folders, initial, base, trained=trained)
+        assert [warning.where for warning in warnings] == ["far"]
 
 
 def test_an_adapter_of_another_base_model_is_refused(base: Path, tmp_path: Path) -> None:

@@ -113,13 +113,14 @@ def test_coverage_is_nominal_on_made_data_with_a_known_gain() -> None:
     ("seeds", "ratio", "coverage"),
     [
         (2, 1, 92),
-        (2, 2, 85),
-        (2, 4, 73),
+        (2, 2, 84),
+        (2, 4, 72),
         (3, 1, 93),
         (3, 2, 90),
         (3, 4, 83),
+        (5, 1, 94),
         (5, 2, 93),
-        (5, 4, 90),
+        (5, 4, 89),
     ],
 )
 def test_intervals_are_too_narrow_if_few_seeds_differ_much(
@@ -132,14 +133,14 @@ def test_intervals_are_too_narrow_if_few_seeds_differ_much(
         coverage: percent of the intervals that contain the gain, 0.
     """
     rng = np.random.default_rng(11)
-    resamples, studies = 1000, 3000
+    resamples, studies = statistics.RESAMPLES, 8000
     shares = statistics.seed_weights(seeds, resamples)
     hits = 0
     for _ in range(studies):
         of_seeds = rng.normal() + rng.normal(0, ratio, seeds)
         found = statistics.interval(shares @ of_seeds + rng.normal(0, 1, resamples))
         hits += found.low <= 0 <= found.high
-    assert 100 * hits / studies == pytest.approx(coverage, abs=2)
+    assert 100 * hits / studies == pytest.approx(coverage, abs=1)
 
 
 @pytest.mark.parametrize("others", [1, 2, 4])

@@ -8,6 +8,7 @@ import math
 import signal
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -771,11 +772,15 @@ def test_identity_of_held_out_examples_follows_what_decides_their_scores() -> No
     assert len(found) == len(features)
 
 
-def test_identity_of_held_out_text_follows_chunks_and_masks() -> None:
+def test_identity_of_held_out_text_follows_chunks_and_masks(tiny_tokenizer: Any) -> None:
     chunks = helpers.chunks(4).numpy()
     others = [(chunks, 0.15), (chunks, 0.3), (chunks[:3], 0.15), (chunks.reshape(8, -1), 0.15)]
-    assert len({identity.of_held_out_text(*given) for given in others}) == 4
-    assert identity.of_held_out_text(chunks.copy(), 0.15) == identity.of_held_out_text(chunks, 0.15)
+    hashes = {identity.of_held_out_text(*given, tiny_tokenizer) for given in others}
+    assert identity.of_held_out_text(chunks.copy(), 0.15, tiny_tokenizer) in hashes
+    masks = deepcopy(tiny_tokenizer)
+    masks.mask_token = masks.unk_token
+    hashes.add(identity.of_held_out_text(chunks, 0.15, masks))
+    assert len(hashes) == 5
 
 
 def test_checkpoint_holds_what_is_trained_and_no_pickled_weights(

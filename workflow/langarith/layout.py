@@ -59,6 +59,7 @@ SWEEP = "sweep_"
 
 
 def is_sweep(rule: str) -> bool:
+    """Whether the jobs of a rule are sweeps."""
     return rule.startswith(SWEEP)
 
 

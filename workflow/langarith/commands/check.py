@@ -182,6 +182,7 @@ def _task_data(of: schema.Study, found: Found) -> None:
     progress, done = Progress("reading task data", total, "language"), itertools.count()
     for name in of.tasks:
         trained: Trained | None = None
+        tests: dict[str, int] = {}
         read: list[Path] = []
         for language in sources.task_languages(of, name):
             progress.update(next(done))
@@ -198,9 +199,18 @@ def _task_data(of: schema.Study, found: Found) -> None:
                         task, path, split, reading, trained, f"{name}, {language}", _tokenizers(of)
                     )
                     examples += count
+                    if split == "test" and language in of.tasks[name].targets:
+                        tests[language] = count
                 except InputError as error:
                     found.problems.append(str(error))
         paths += read
+        if of.tasks[name].parallel and len(set(tests.values())) > 1:
+            counts = ", ".join(f"{count:,} ({language})" for language, count in tests.items())
+            warn(
+                f"tasks.{name}.parallel",
+                f"test sets have different numbers of examples: {counts}; only those with equally "
+                "many are resampled together",
+            )
         found.problems += (
             f"tasks.{name}: {second} is a copy of {first}; give each language and split data of "
             "its own"

@@ -113,8 +113,7 @@ def merge(recipe: MergeRecipe) -> MergedAdapter:
     merge_at = method.merger(adapters, origin, seed=recipe.parameters.seed, fishers=fishers)
     tensors = merge_at(recipe.point)
     refuse_other_numbers(tensors, "the merged adapter", "take a smaller λ")
-    named = list(zip(paths, folders, strict=True))
-    warn_of_unrelated(named[1:], named[0])
+    warn_of_unrelated(dict(zip(paths, adapters, strict=True)))
     return MergedAdapter(
         recipe.model_copy(update={"base_model": base, "operands": operands}),
         names,

@@ -25,7 +25,8 @@ UNRELATED = 0.02
 """The cosine of the weights of two adapters below which they hardly had the same initial weights.
 
 Two language adapters of 300 steps from one initialisation have 0.8, an adapter and itself with its
-units in another order 0.005. In adapters of few weights chance alone makes it larger.
+units in another order 0.005. Long trainings, which were not measured, make it smaller; in adapters
+of few weights chance alone makes it larger.
 """
 
 
@@ -156,29 +157,31 @@ def refuse_mismatched(
             )
     if lines:
         raise InputError("\n".join(lines))
-    if trained:
-        warn_of_unrelated(list(folders.items()), (first, initial))
-    else:
-        warn_of_unrelated(list(folders.items())[1:], (first, folders[first]))
+    compared = ({first: initial} if trained else {}) | dict(folders)
+    warn_of_unrelated({name: read_adapter(folder) for name, folder in compared.items()})
 
 
-def warn_of_unrelated(adapters: Iterable[tuple[str, Path]], reference: tuple[str, Path]) -> None:
-    """Warn of adapters that hardly had the initial weights of another one, each by name and folder.
+def warn_of_unrelated(adapters: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+    """Warn of adapters that hardly had the initial weights of the first one.
 
     Language arithmetic needs one θ_pre for all operands, which public adapters seldom state.
+
+    Args:
+        adapters: tensors by parameter, of adapters of one shape, by their names in messages.
     """
-    other, folder = reference
-    weights = _flat(folder)
+    (other, reference), *others = adapters.items()
+    weights = _flat(reference)
     limit = max(UNRELATED, 3 / math.sqrt(len(weights)))  # three standard deviations of chance
-    for name, path in adapters:
-        alike = float(torch.nn.functional.cosine_similarity(_flat(path), weights, dim=0))
+    for name, adapter in others:
+        alike = float(torch.nn.functional.cosine_similarity(_flat(adapter), weights, dim=0))
         if abs(alike) < limit:
             warn(
                 name,
                 f"the cosine of its weights and those of {other} is {alike:.3f}, as of adapters "
-                "with different initial weights; θ_pre does not cancel out in their sum",
+                "with different initial weights; θ_pre may not cancel out in their sum: check that "
+                "both were trained from one initialisation",
             )
 
 
-def _flat(folder: Path) -> torch.Tensor:
-    return torch.cat([tensor.flatten() for tensor in read_adapter(folder).values()]).double()
+def _flat(adapter: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([adapter[name].flatten() for name in sorted(adapter)]).double()

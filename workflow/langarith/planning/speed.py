@@ -1,10 +1,11 @@
 """The speed of this machine on a model of some shape, measured on one layer of it.
 
 Matrix products alone would overestimate the speed of small models, whose time goes into what lies
-between them. So a layer is measured as it is computed in jobs: projections, attention, feed-
-forward, normalisations, adapters, and for trainings the gradients. Operations of adapters are not
-counted, so they make a layer slower: by a few per cent at the width of XLM-R, by a third and more
-in a small model."""
+between them. So a layer is measured as it is computed in jobs: projections, attention,
+feed-forward, normalisations, adapters, and for trainings the gradients. Operations of adapters are
+not counted, so they make a layer slower: by a few per cent at the width of XLM-R, by a third and
+more in a small model.
+"""
 
 from __future__ import annotations
 

@@ -70,9 +70,11 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["half"] = scores(test & (rows["lambda"] == 0.5))
     found["merged"] = scores(test & chosen)
     left, right = (scores(~test & (rows["lambda"] == end)) for end in (1.0, 0.0))
-    ends = (right.reindex(found.index) > left.reindex(found.index)).map({True: 0.0, False: 1.0})
-    found["better_end"] = ends.where(found[["at_left", "at_right"]].notna().all(axis=1))
-    found["at_better_end"] = found["at_left"].where(found["better_end"] != 0, found["at_right"])
+    ends = pd.DataFrame({"left": left, "right": right}).reindex(found.index)
+    both = ends.notna().all(axis=1) & found[["at_left", "at_right"]].notna().all(axis=1)
+    found["better_end"] = (ends["left"] >= ends["right"]).astype(float).where(both)
+    better = found["at_left"].where(found["better_end"] == 1, found["at_right"])
+    found["at_better_end"] = better.where(both)
     return found.reset_index()
 
 
@@ -181,7 +183,6 @@ def low_resource(table: pd.DataFrame) -> pd.DataFrame:
 
 def tokens(budget: str) -> float:
     """A budget in tokens, inf for `full`."""
-
     return float(budget_tokens(budget) or math.inf)
 
 
@@ -296,8 +297,7 @@ def pool_range(means: Iterable[float]) -> float:
 def cosines(table: pd.DataFrame) -> pd.DataFrame:
     """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
 
-    Columns: model, kind (`language` or `task`), left, right, seed, cosine. Each
-    unordered pair has one row.
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair has one row.
     """
     rows = table[table["left"] != table["right"]].copy()
     pairs = zip(rows["left"], rows["right"], strict=True)
@@ -379,9 +379,8 @@ def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.Dat
     and of the best of `others`; `average_gain` and `mean_gain`, see :func:`gains`.
     """
     rows = []
-    for (model, task), found in gains(scores, merged, others).groupby(
-        ["model", "task"], sort=False
-    ):
+    by_task = gains(scores, merged, others).groupby(["model", "task"], sort=False)
+    for (model, task), found in by_task:
         points = found.set_index("target")["gain"]
         each = points.drop([AVERAGE, MEAN_GAIN]).dropna().round(2)
         part = scores[(scores["model"] == model) & (scores["task"] == task)]

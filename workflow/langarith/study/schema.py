@@ -157,7 +157,8 @@ class HubCorpora(_Corpora):
     """Parquet shards of a dataset on the hub, pinned to a revision; {language} in `config`.
 
     With `shard_tokens`, the least number of tokens in any shard, a token budget needs only as many
-    of the first shards as contain it. With `documents` only the first shard is read.
+    of the first shards as contain it and the held-out documents. With `documents` only the first
+    shard is read.
     """
 
     what = "corpora with 'source: hub'"

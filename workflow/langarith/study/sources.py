@@ -145,8 +145,8 @@ def _hub_shards(study: Study, corpora: HubCorpora, language: str, wanted: int | 
         files = files[:1]
     elif wanted is not None and corpora.shard_tokens is not None:
         # the budget comes after the held-out documents
-        wanted += corpora.validation_documents * TOKENS_OF_A_DOCUMENT
-        files = files[: math.ceil(wanted / corpora.shard_tokens)]
+        tokens = wanted + corpora.validation_documents * TOKENS_OF_A_DOCUMENT
+        files = files[: math.ceil(tokens / corpora.shard_tokens)]
     return [hub_file(study, "datasets", corpora.path, corpora.revision, file) for file in files]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith.training.batching import Rows, task_dataset
 
@@ -77,13 +77,17 @@ def digest(arrays: Iterable[tuple[str, np.ndarray]], settings: Any = None) -> st
     return hashed.hexdigest()
 
 
-def of_held_out_text(chunks: np.ndarray, mask_probability: float) -> str:
+def of_held_out_text(
+    chunks: np.ndarray, mask_probability: float, tokenizer: PreTrainedTokenizerFast
+) -> str:
     """Hash of what decides the losses of masked-LM validation, besides the weights.
 
     Args:
         chunks: (rows, length) token ids.
+        tokenizer: which ids it masks, and with what.
     """
-    return digest([("chunks", chunks)], mask_probability)
+    masks = [tokenizer.mask_token_id, tokenizer.all_special_ids, len(tokenizer)]
+    return digest([("chunks", chunks)], [mask_probability, *masks])
 
 
 def of_held_out_examples(

@@ -61,7 +61,7 @@ def train(
             recipe["batch_size"],
             devices.precision(precision, devices.device()),
         ),
-        validated_on=identity.of_held_out_text(chunks.validation, probability),
+        validated_on=identity.of_held_out_text(chunks.validation, probability, tokenizer),
         metric="loss",
         larger_is_better=False,
         seed=seed,
