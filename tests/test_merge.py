@@ -441,17 +441,25 @@ def test_a_card_has_scores_and_intervals_in_the_form_of_the_hub():
     assert found == [
         ("token-classification", "sample/ner", "f1", 60.46),
         ("token-classification", "sample/ner", "f1_strict", 58.0),
-        ("token-classification", "sample/ner", "f1", 1.2),
+        ("token-classification", "sample/ner", "gain", 1.2),
         ("question-answering", "qa", "f1", 40.0),
     ]
     with_gain = output.eval_results[2]
-    assert with_gain.metric_name == "gain over the better single adapter (points, mean of 2 seeds)"
+    assert with_gain.metric_type == "gain"
+    assert with_gain.metric_name == (
+        "gain of f1 over the better single adapter (points, mean of 2 seeds)"
+    )
     assert with_gain.metric_args["interval"] == [0.31, 2.04]
     assert (with_gain.dataset_config, with_gain.dataset_split) == ("es", "test")
     assert with_gain.dataset_revision == COMMIT
     assert (
         "| ner | es | the better single adapter | +1.20 | [+0.31, +2.04] | validation | 2 |" in text
     )
+    of_limited_run = made_card(
+        "en", "fr", evaluation=Evaluation(scores, [gain], data, limited=True)
+    )
+    assert "its scores mean nothing" in of_limited_run
+    assert ModelCard(of_limited_run).data.eval_results is None
 
 
 def test_adapters_of_different_initial_weights_are_reported(here, capsys):

@@ -307,6 +307,8 @@ def _task_lines(task: Task, source: str, scale: Scale) -> Iterator[str]:
         for language, own in task.own.items():
             yield f"      {language}: {json.dumps(own, ensure_ascii=False)}"
     yield f"    targets: [{', '.join(task.targets)}]"
+    if task.kind in ("nli", "qa") and len(task.targets) > 1:
+        yield "    # parallel: true        # if test sets are translations of each other, as XNLI's"
     if examples := scale.examples[task.kind]:
         counts = ", ".join(f"{split}: {count}" for split, count in examples.items())
         yield with_comment(f"    examples: {{{counts}}}", "of each file at most")

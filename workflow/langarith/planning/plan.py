@@ -362,7 +362,10 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
     sources = {part for stage in planned for part in stage.source.split(", ")}
     if any(source.endswith("recorded") and "mean" not in source for source in sources):
-        yield "'recorded': seconds per operation of jobs of the same rule, model and device"
+        yield (
+            "'recorded': seconds per operation of jobs of the same rule, model and device; on CPUs "
+            "those of computing, so that other work on this machine adds to them"
+        )
     if "measured" in sources:
         yield (
             "'measured': the operations that were counted, at the speed of this machine just now, "

@@ -83,6 +83,8 @@ class Evaluation:
     """By task and target."""
     training_data: Sequence[str] = ()
     """Repositories of the hub that the operands were trained on."""
+    limited: bool = False
+    """Whether the study is a limited run, whose scores mean nothing."""
 
 
 def card(
@@ -100,7 +102,7 @@ def card(
         sections: further lines at its end.
     """
     recipe, (base, revision) = merged.recipe, merged.base_model
-    method = merging.get(recipe.method)
+    method, limited = merging.get(recipe.method), evaluation.limited
     metadata = yaml.safe_dump(
         _metadata(merged, folder, evaluation), sort_keys=False, allow_unicode=True, width=1000
     )
@@ -116,6 +118,7 @@ def card(
         f"({method.reference}). The software follows Klimaszewski, Andruszkiewicz and Birch, "
         "*No Train but Gain* (COLING 2025).",
         "",
+        *(["**From a limited run, a test of a study: its scores mean nothing.**", ""] * limited),
         f"- base model: `{base}`{pinned}",
         f"- method: `{recipe.method}`, λ = {point_text(recipe.point)}",
         f"- operands: {', '.join(f'`{name}`' for name in merged.names)}",
@@ -136,7 +139,7 @@ def card(
         "## Recipe",
         "",
         f"`{merge_recipe.NAME}`, from which `langarith merge {merge_recipe.NAME} --to FOLDER` "
-        "makes the same weights:",
+        "makes the same weights of the adapters that it names:",
         "",
         "```yaml",
         merge_recipe.text(recipe).strip(),
@@ -158,7 +161,7 @@ def _metadata(merged: MergedAdapter, folder: str, evaluation: Evaluation) -> dic
     longer = [code.replace("_", "-") for code in codes if code not in plain]
     base = merged.base_model[0]
     on_hub = hub.is_repository(base) and not Path(base).exists()
-    results = _model_index(evaluation)
+    results = [] if evaluation.limited else _model_index(evaluation)
     entries = {
         "language": plain,
         "language_bcp47": longer,
@@ -189,8 +192,9 @@ def _model_index(evaluation: Evaluation) -> list[dict[str, Any]]:
     for gain in evaluation.gains:
         entries.setdefault((gain.task, gain.target), []).append(
             {
-                "type": gain.metric,
-                "name": f"gain over {OVER[gain.over]} (points, mean of {_seeds(gain)})",
+                "type": "gain",
+                "name": f"gain of {gain.metric} over {OVER[gain.over]} "
+                f"(points, mean of {_seeds(gain)})",
                 "value": round(gain.gain, 2),
                 "args": {
                     "interval": [round(gain.low, 2), round(gain.high, 2)],

@@ -56,6 +56,7 @@ def evaluation(graph: Lineage, choice: Choice) -> Evaluation:
         list(_gains(graph, choice)),
         {place: _dataset(graph.study, *place) for place in places},
         [corpora["path"]] if corpora.get("source") == "hub" else [],
+        bool(graph.study.get("limit")),
     )
 
 
