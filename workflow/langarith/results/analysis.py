@@ -126,19 +126,19 @@ def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     """MAD-X and the target's adapter enhanced (4.3): a row per model, task, target and seed.
 
-    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
-    is the task language); test scores `madx` (only the target's adapter), `la_task_language`
-    LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
-    the latter pairs: per model, task and target the pairing with the higher mean, over seeds that
-    have both, of the validation score at the chosen λ; the task language where both are equal; ''
-    if no seed has both.
+    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it is
+    the task language); test scores `madx` (only the target's adapter), `la_task_language` LA_t(en,
+    t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t), with its `lambda`; `better`, the
+    language that the latter pairs: per model, task and target the pairing with the higher mean,
+    over seeds that have both, of the validation score at the chosen λ; the task language where both
+    are equal; '' if no seed has both.
     """
     found = cells(table)
     found = found[(found["method"] == "la") & (found["right"] == found["target"])]
     parts = []
     for (model, task, target), group in found.groupby(["model", "task", "target"], sort=False):
         by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
-        scores = ["validation", "at_right", "merged"]
+        scores = ["validation", "at_right", "merged", "lambda"]
         empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
         english = by_left.pop(task_language, empty)
         related, relative = next(iter(by_left.items()), ("", english))
@@ -149,15 +149,15 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
         comparable = len(both) > 0
         related_wins = both["related"].mean() > both["task_language"].mean()
         better = (related if related_wins else task_language) if comparable else ""
+        pairing = relative if related_wins else english
         part = pd.DataFrame(
             {
                 "related": related,
                 "madx": english["at_right"].combine_first(relative["at_right"]),
                 "la_task_language": english["merged"],
                 "la_related": relative["merged"],
-                "la_better": (
-                    (relative if related_wins else english)["merged"] if comparable else math.nan
-                ),
+                "la_better": pairing["merged"] if comparable else math.nan,
+                "lambda": pairing["lambda"] if comparable else math.nan,
                 "better": better,
             }
         ).reset_index()
