@@ -153,8 +153,8 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 f"Enhancement, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} MAD-X is the adapter of the target t alone. "
                 f"{better} is the pairing that is better on labelled validation data of the "
-                "target, whatever rule chose λ; the next columns have its other language and λ, the "
-                "weight of that one: 0 is MAD-X, 1 the other language's adapter alone. "
+                "target, whatever rule chose λ; the next columns have its other language and λ, "
+                "the weight of that one: 0 is MAD-X, 1 the other language's adapter alone. "
                 f"The gain, in points, is that of {better} over MAD-X.",
                 ("t", "rel", "examples", *methods, f"{source}/rel", "λ", "gain"),
                 [rows, average],
