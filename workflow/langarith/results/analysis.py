@@ -70,9 +70,11 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["half"] = scores(test & (rows["lambda"] == 0.5))
     found["merged"] = scores(test & chosen)
     left, right = (scores(~test & (rows["lambda"] == end)) for end in (1.0, 0.0))
-    ends = (right.reindex(found.index) > left.reindex(found.index)).map({True: 0.0, False: 1.0})
-    found["better_end"] = ends.where(found[["at_left", "at_right"]].notna().all(axis=1))
-    found["at_better_end"] = found["at_left"].where(found["better_end"] != 0, found["at_right"])
+    ends = pd.DataFrame({"left": left, "right": right}).reindex(found.index)
+    both = ends.notna().all(axis=1) & found[["at_left", "at_right"]].notna().all(axis=1)
+    found["better_end"] = (ends["left"] >= ends["right"]).astype(float).where(both)
+    better = found["at_left"].where(found["better_end"] == 1, found["at_right"])
+    found["at_better_end"] = better.where(both)
     return found.reset_index()
 
 
@@ -124,19 +126,19 @@ def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     """MAD-X and the target's adapter enhanced (4.3): a row per model, task, target and seed.
 
-    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it
-    is the task language); test scores `madx` (only the target's adapter), `la_task_language`
-    LA_t(en, t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t); `better`, the language that
-    the latter pairs: per model, task and target the pairing with the higher mean, over seeds that
-    have both, of the validation score at the chosen λ; the task language where both are equal; ''
-    if no seed has both.
+    Columns: model, task, target, seed; `related` (the other language of LA(rel, t), '' where it is
+    the task language); test scores `madx` (only the target's adapter), `la_task_language` LA_t(en,
+    t), `la_related` LA_t(rel, t), `la_better` LA_t(en/rel, t), with its `lambda`; `better`, the
+    language that the latter pairs: per model, task and target the pairing with the higher mean,
+    over seeds that have both, of the validation score at the chosen λ; the task language where both
+    are equal; '' if no seed has both.
     """
     found = cells(table)
     found = found[(found["method"] == "la") & (found["right"] == found["target"])]
     parts = []
     for (model, task, target), group in found.groupby(["model", "task", "target"], sort=False):
         by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
-        scores = ["validation", "at_right", "merged"]
+        scores = ["validation", "at_right", "merged", "lambda"]
         empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
         english = by_left.pop(task_language, empty)
         related, relative = next(iter(by_left.items()), ("", english))
@@ -147,15 +149,15 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
         comparable = len(both) > 0
         related_wins = both["related"].mean() > both["task_language"].mean()
         better = (related if related_wins else task_language) if comparable else ""
+        pairing = relative if related_wins else english
         part = pd.DataFrame(
             {
                 "related": related,
                 "madx": english["at_right"].combine_first(relative["at_right"]),
                 "la_task_language": english["merged"],
                 "la_related": relative["merged"],
-                "la_better": (
-                    (relative if related_wins else english)["merged"] if comparable else math.nan
-                ),
+                "la_better": pairing["merged"] if comparable else math.nan,
+                "lambda": pairing["lambda"] if comparable else math.nan,
                 "better": better,
             }
         ).reset_index()
@@ -181,7 +183,6 @@ def low_resource(table: pd.DataFrame) -> pd.DataFrame:
 
 def tokens(budget: str) -> float:
     """A budget in tokens, inf for `full`."""
-
     return float(budget_tokens(budget) or math.inf)
 
 
@@ -296,8 +297,7 @@ def pool_range(means: Iterable[float]) -> float:
 def cosines(table: pd.DataFrame) -> pd.DataFrame:
     """Cosine of each pair of different vectors (appendix E): a row per model, kind, pair and seed.
 
-    Columns: model, kind (`language` or `task`), left, right, seed, cosine. Each
-    unordered pair has one row.
+    Columns: model, kind (`language` or `task`), left, right, seed, cosine. A pair has one row.
     """
     rows = table[table["left"] != table["right"]].copy()
     pairs = zip(rows["left"], rows["right"], strict=True)
@@ -379,9 +379,8 @@ def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.Dat
     and of the best of `others`; `average_gain` and `mean_gain`, see :func:`gains`.
     """
     rows = []
-    for (model, task), found in gains(scores, merged, others).groupby(
-        ["model", "task"], sort=False
-    ):
+    by_task = gains(scores, merged, others).groupby(["model", "task"], sort=False)
+    for (model, task), found in by_task:
         points = found.set_index("target")["gain"]
         each = points.drop([AVERAGE, MEAN_GAIN]).dropna().round(2)
         part = scores[(scores["model"] == model) & (scores["task"] == task)]

@@ -38,12 +38,12 @@ def estimate(
     parallel: Collection[str] = (),
     resamples: int = statistics.RESAMPLES,
 ) -> pd.DataFrame:
-    """Gains with intervals: a row per gain, and one or two more for all targets together.
+    """Gains with intervals: a row per gain, and one more for the average over all targets.
 
-    The row of the target `AVERAGE` is the gain between averages over targets, over the better proxy
-    on average. A gain over the best of several scores also has a row `MEAN_GAIN`, the mean of the
-    gains over targets, whose best may differ. Neither exists if a target lacks the gain or has
-    other seeds: means over different targets cannot be compared.
+    The average's gain is between averages over targets, over the better proxy on average. There is
+    no average if a target lacks the gain or has other seeds: means over different targets cannot be
+    compared. The mean of the gains over targets has no row: over the better of two equal proxies
+    each gain is too low on average, by as much for many targets, while their mean varies less.
 
     Args:
         cells: `outcomes.parquet` by (model, task, target, method, operands, seed).
@@ -61,7 +61,7 @@ def estimate(
         gain: _resample(gain, cells, read, tasks.get(types[gain.task]), parallel, resamples)
         for gain in sorted(gains, key=lambda gain: (gain.task, gain.target))
     }
-    of_target = {gain: _row(experiment, gain, [estimates[gain]]) for gain in gains}
+    of_target = {gain: _row(experiment, gain, estimates[gain]) for gain in gains}
     for family in dict.fromkeys(gain.family for gain in gains):
         together = [row for gain, row in of_target.items() if gain.family == family]
         for row, p in zip(together, statistics.holm([row["p"] for row in together]), strict=True):
@@ -73,11 +73,8 @@ def estimate(
         of_group = [estimates[gain] for gain in members]
         complete = len(members) == members[0].targets
         if complete and len({e.seeds for e in of_group}) == 1:
-            average = _row(experiment, members[0], [_average(of_group)])
+            average = _row(experiment, members[0], _average(of_group))
             averages.append(average | {"target": analysis.AVERAGE})
-            if len(members[0].others) > 1:
-                mean = _row(experiment, members[0], of_group)
-                averages.append(mean | {"target": analysis.MEAN_GAIN})
     return pd.DataFrame(rows + averages, columns=COLUMNS)
 
 
@@ -156,13 +153,9 @@ def _resample(
     )
 
 
-def _row(experiment: str, gain: Gain, estimates: Sequence[_Estimate]) -> dict[str, Any]:
-    """The row of a gain; of several estimates it has the mean of their gains."""
-    value = float(np.mean([e.gain for e in estimates]))
-    ends = statistics.interval(
-        np.mean([e.gains for e in estimates], axis=0),
-        around=value if any(e.shifted for e in estimates) else None,
-    )
+def _row(experiment: str, gain: Gain, estimated: _Estimate) -> dict[str, Any]:
+    value = estimated.gain
+    ends = statistics.interval(estimated.gains, around=value if estimated.shifted else None)
     places = ("model", "task", "target", "method", "budget", "rule", "over")
     return {
         "experiment": experiment,
@@ -172,9 +165,9 @@ def _row(experiment: str, gain: Gain, estimates: Sequence[_Estimate]) -> dict[st
         "high": ends.high,
         "p": ends.p,
         "p_holm": None,
-        "metric": estimates[0].metric,
-        "examples": sum(e.examples for e in estimates),
-        "seeds": len(estimates[0].seeds),
+        "metric": estimated.metric,
+        "examples": estimated.examples,
+        "seeds": len(estimated.seeds),
     }
 
 

@@ -113,7 +113,9 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
         targets=("target", "nunique"),
         cells=("value", "count"),
     )
-    found = found.reset_index()
+    # of a partial study, the first cells may lack a rule
+    order = {rule: i for i, rule in enumerate(selection.names())}
+    found = found.reset_index().sort_values("rule", key=lambda r: r.map(order), kind="stable")
     places = pd.MultiIndex.from_frame(found[["model", "task"]])
     partial = found["cells"].to_numpy() != wanted.reindex(places).to_numpy()
     found.loc[partial, ["value", "regret", "rank"]] = math.nan

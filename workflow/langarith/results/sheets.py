@@ -124,6 +124,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 examples(runs, table),
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
+                weight(runs, caption),
                 gain(runs, "la_better", ["madx"], caption, target, intervals.MADX),
             )
             for target, runs in by(part, "target", caption["languages"])
@@ -134,6 +135,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 "",
                 examples(part, table),
                 *scores(part, kinds, caption, together=True),
+                "",
                 "",
                 gain(
                     part,
@@ -151,9 +153,10 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 f"Enhancement, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} MAD-X is the adapter of the target t alone. "
                 f"{better} is the pairing that is better on labelled validation data of the "
-                "target, whatever rule chose λ; the column after it names its other language. "
+                "target, whatever rule chose λ; the next columns have its other language and λ, "
+                "the weight of that one: 0 is MAD-X, 1 the other language's adapter alone. "
                 f"The gain, in points, is that of {better} over MAD-X.",
-                ("t", "rel", "examples", *methods, f"{source}/rel", "gain"),
+                ("t", "rel", "examples", *methods, f"{source}/rel", "λ", "gain"),
                 [rows, average],
                 caption,
             )

@@ -37,8 +37,8 @@ class Interval:
     p: float
 
 
-def interval(values: np.ndarray, level: float = LEVEL, *, around: float | None = None) -> Interval:
-    """The percentile interval of a statistic from its value in each resample, shape (resamples,).
+def interval(values: np.ndarray, *, around: float | None = None) -> Interval:
+    """The 95 % percentile interval of a statistic from its values in resamples: (resamples,).
 
     Args:
         around: the statistic of the data. If it is given, the interval is the basic one, which
@@ -48,7 +48,7 @@ def interval(values: np.ndarray, level: float = LEVEL, *, around: float | None =
     """
     if around is not None:
         values = 2 * around - values
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     smaller = min((values <= 0).sum(), (values >= 0).sum())
     return Interval(float(low), float(high), min(1.0, 2 * (1 + int(smaller)) / (len(values) + 1)))

@@ -18,7 +18,7 @@ from langarith.results.figures.lines import lambda_impact, low_resource
 from langarith.results.figures.matrices import relatedness, similarity
 from langarith.results.figures.pool import more_relatives
 from langarith.results.figures.price import label_price
-from langarith.results.figures.style import TEXT_WIDTH, save
+from langarith.results.figures.style import save
 from langarith.results.figures.vectors import analogies, forgotten
 
 DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
@@ -42,4 +42,4 @@ A caption has `study` and `note` (text), `models`, `seeds`, `languages` (lists, 
 figures keep) and `task_language`.
 """
 
-__all__ = ["DRAW", "TEXT_WIDTH", "label_price", "learning_curves", "save", "zero_shot"]
+__all__ = ["DRAW", "label_price", "learning_curves", "save"]
