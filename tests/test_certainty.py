@@ -27,6 +27,7 @@ from langarith.results import (
     statistics,
     tables,
 )
+from langarith.results.names import BETTER_PROXY
 from langarith.results.paper import certainty, reproduction
 from langarith.results.sheet import Number
 
@@ -288,7 +289,7 @@ def test_a_compared_gain_has_the_interval_of_the_table_of_gains(cells: Path) -> 
     paths = layout.cell_paths(map(str, cells.rglob("outcomes.parquet")))
     found = gains.gains("zero_shot", table, "en")
     of_gains = estimates.estimate("zero_shot", found, paths, {"nli": "nli"})
-    over = of_gains["over"] == intervals.BETTER_PROXY
+    over = of_gains["over"] == BETTER_PROXY
     number = stated(
         "greatest_gain", "zero_shot", where={"task": "nli"}, over={"target": ("es", "fr")}
     )

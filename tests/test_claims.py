@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from langarith.results import analysis, render
-from langarith.results.intervals import BETTER_PROXY, DIRECT, LABELS, MADX
+from langarith.results.names import BETTER_PROXY, DIRECT, LABELS, MADX
 from langarith.results.paper import claims, reproduction
 from langarith.results.paper.claims import Finding, judge, verdict
 from made_up import CAPTION

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 import made_up
 from langarith.results import analysis, figures, intervals, palette, sheets, tables
 from langarith.results.figures import dots, style
+from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
 
 CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr"]}
 # From ZERO_SHOT in made_up.py, by hand. Per target and kind, the mean over seeds 1 and 2.
@@ -100,7 +101,7 @@ def test_gain_is_over_the_better_of_the_two_mean_proxies(figure) -> None:
 
 def test_strips_show_gains_with_their_intervals(table: pd.DataFrame) -> None:
     ends = {"es": (2.0, 9.0), "fr": (-1.0, 3.0), analysis.AVERAGE: (0.5, 8.0)}
-    over = intervals.BETTER_PROXY
+    over = BETTER_PROXY
     found = {intervals.key("tiny", "ner", target, over): pair for target, pair in ends.items()}
     drawn = figures.zero_shot(table, CAPTION | {"intervals": found})
     scores, strip = (axis for axis in drawn.axes if axis.get_subplotspec().colspan.start == 0)
@@ -303,7 +304,7 @@ def test_methods_are_rows_sorted_by_their_average_gain() -> None:
         for method, score in scores.items()
         for point in ["0.25,0.75" if method == "layers" else 0.5]
     ]
-    place = intervals.key("tiny", "ner", analysis.AVERAGE, intervals.BETTER_PROXY, method="isoc")
+    place = intervals.key("tiny", "ner", analysis.AVERAGE, BETTER_PROXY, method="isoc")
     caption = CAPTION | {"seeds": [1], "intervals": {place: (-12.0, -8.0)}}
     drawn = figures.DRAW["methods"](made_up.table(cells), caption)
     (axis,) = drawn.axes
@@ -916,9 +917,9 @@ def words(figure) -> list[Text]:
 
 
 OVER = {
-    "zero_shot": intervals.BETTER_PROXY,
-    "enhancement": intervals.MADX,
-    "ties": intervals.BEST_OTHER,
+    "zero_shot": BETTER_PROXY,
+    "enhancement": MADX,
+    "ties": BEST_OTHER,
 }
 
 

@@ -128,6 +128,11 @@ def test_the_grid_needs_nothing_heavy() -> None:
     assert HEAVY & set(run(code).split()) == set()
 
 
+def test_the_command_line_needs_nothing_heavy_to_start() -> None:
+    code = "import sys, langarith.cli; print(*sys.modules)"
+    assert HEAVY & set(run(code).split()) == set()
+
+
 def test_the_grid_is_imported_in_milliseconds() -> None:
     """CPU time, Python's own start included: 0.07 s on busy cores, where numpy alone takes 0.2.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langarith.audit.lineage import Job, Lineage
 from langarith.layout import is_sweep
 from langarith.results import palette
+from langarith.results.names import LABELS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +108,7 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
         if job is None or row["rule"] == "validation" or math.isnan(row["value"]):
             continue
         model, task, target, rule = (str(row[key]) for key in ("model", "task", "target", "rule"))
-        gain = ends.get(intervals.key(model, task, target, intervals.LABELS, rule=rule))
+        gain = ends.get(intervals.key(model, task, target, LABELS, rule=rule))
         title = selection.get(rule).title
         mean = found.setdefault(
             (model, task, rule, target),

@@ -15,15 +15,7 @@ from langarith.audit.lineage import Lineage
 from langarith.audit.number import AVERAGE, Number
 from langarith.evaluation import selection
 from langarith.results import pool
-from langarith.results.intervals import (
-    BEST_OTHER,
-    BETTER_PROXY,
-    CHOSEN_PROXY,
-    DIRECT,
-    LABELS,
-    MADX,
-    START,
-)
+from langarith.results.names import BEST_OTHER, OVER
 
 PAGE = "provenance/index.html"
 """The provenance page, beside the report."""
@@ -182,8 +174,7 @@ def _title(found: Number) -> str:
 
 def _is_method(name: str) -> bool:
     """Whether a gain is over a merge method, not over adapters or a rule."""
-    proxies = (BETTER_PROXY, CHOSEN_PROXY)
-    return name not in ("", *proxies, MADX, DIRECT, BEST_OTHER, LABELS, START, pool.BASE)
+    return name not in ("", *OVER, pool.BASE)
 
 
 def _one(found: Sequence[Number], place: int = 0, places: int = 1) -> Number | None:

@@ -18,7 +18,7 @@ from langarith import merging
 from langarith.data import hub
 from langarith.models import merge_recipe
 from langarith.operands import point_text
-from langarith.results import intervals
+from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, DIRECT, MADX
 
 if TYPE_CHECKING:
     from langarith.models.merged import MergedAdapter
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _CODE = re.compile(r"[a-z]{2,3}")
 
 OVER = {
-    intervals.BETTER_PROXY: "the better single adapter",
-    intervals.CHOSEN_PROXY: "the single adapter that validation chooses",
-    intervals.MADX: "MAD-X",
-    intervals.DIRECT: "the limited adapter",
+    BETTER_PROXY: "the better single adapter",
+    CHOSEN_PROXY: "the single adapter that validation chooses",
+    MADX: "MAD-X",
+    DIRECT: "the limited adapter",
 }
 """What a gain of a table is over, in words."""
 

@@ -22,6 +22,8 @@ from langarith.results.names import AVERAGE
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """Columns that identify a cell of an experiment."""
 
+RUN = ["model", "task", "target", "seed"]
+
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
     """The metric a task is selected on: the first of its rows that have a score."""
@@ -106,21 +108,21 @@ def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
     found = cells(table)
     found = found[found["method"] == "la"]
     names = {"at_left": "task_language", "at_right": "related", "at_better_end": "chosen"}
-    place = ["model", "task", "target", "seed"]
-    found = found.rename(columns=names).merge(without_adapter(table), how="left", on=place)
+    found = found.rename(columns=names).merge(without_adapter(table), how="left", on=RUN)
     keep = ["model", "task", "target", "left", "right", "operands", "seed", "lambda"]
     return found[[*keep, "none", *names.values(), "merged"]]
 
 
 def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores of the task adapter without a language adapter.
+    """Test scores `none` without a language adapter: a row per model, task, target and seed."""
+    rows = _reference(table, "none").drop_duplicates(RUN)
+    return rows[[*RUN, "value"]].rename(columns={"value": "none"})
 
-    A row per model, task, target and seed; columns: those and `none`.
-    """
-    rows = table[(table["method"] == "none") & (table["split"] == "test")]
-    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
-    place = ["model", "task", "target", "seed"]
-    return rows.drop_duplicates(place)[[*place, "value"]].rename(columns={"value": "none"})
+
+def _reference(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The rows of test scores without a merge, of the metric that their task is selected on."""
+    rows = table[(table["method"] == method) & (table["split"] == "test")]
+    return rows[rows["metric"] == rows["task"].map(metrics(table))]
 
 
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
@@ -282,9 +284,8 @@ def methods_and_proxies(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: those, the test scores `PROXIES`, and a column for each method, under its name.
     """
-    place = ["model", "task", "target", "seed"]
-    wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
-    proxies = zero_shot(table).set_index(place)[PROXIES]
+    wide = methods(table).set_index([*RUN, "method"])["merged"].unstack("method")
+    proxies = zero_shot(table).set_index(RUN)[PROXIES]
     return wide.join(proxies).reset_index()
 
 
@@ -363,8 +364,7 @@ def chance(table: pd.DataFrame) -> pd.DataFrame:
     `value`, the mean over seeds. A task has no rows if this score is 0 (NER), or if it has no
     classes (QA).
     """
-    rows = table[(table["method"] == "majority") & (table["split"] == "test")]
-    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
+    rows = _reference(table, "majority")
     means = rows.groupby(["model", "task", "target"], sort=False)["value"].mean().reset_index()
     means = means[means["value"] > 0]
     average = means.groupby(["model", "task"], sort=False)["value"].mean().reset_index()

@@ -14,7 +14,7 @@ import pandas as pd
 
 from langarith.operands import Point, parse_point
 from langarith.results import analogy, analysis, forgetting, pool
-from langarith.results.intervals import (
+from langarith.results.names import (
     BEST_OTHER,
     BETTER_PROXY,
     CHOSEN_PROXY,

@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-BETTER_PROXY, CHOSEN_PROXY, MADX, DIRECT = "better proxy", "chosen proxy", "madx", "direct"
-BEST_OTHER, LABELS = "best other method", "validation"
-START = "initialisation"
-"""Values of the column `over`: what a gain is compared with; may also be another method."""
+from langarith.results.names import LABELS
 
 Intervals = Mapping[tuple[str, ...], tuple[float, float]]
 """Ends of the intervals in points, by `key`."""

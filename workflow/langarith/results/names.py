@@ -8,6 +8,12 @@ CELL = ("model", "task", "target", "method", "operands", "seed")
 AVERAGE = "avg."
 """The value of `target` in rows of the average over targets."""
 
+BETTER_PROXY, CHOSEN_PROXY, MADX, DIRECT = "better proxy", "chosen proxy", "madx", "direct"
+BEST_OTHER, LABELS = "best other method", "validation"
+START = "initialisation"
+OVER = (BETTER_PROXY, CHOSEN_PROXY, MADX, DIRECT, BEST_OTHER, LABELS, START)
+"""Values of the column `over`: what a gain is compared with; may also be another method."""
+
 MASKED_LM_LOSS = "masked_lm_loss"
 """Mean cross-entropy in nats over masked tokens of held-out raw text; its rows have no task."""
 

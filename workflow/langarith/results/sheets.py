@@ -20,6 +20,7 @@ from langarith.results import (
     sheets_pool,
     sheets_vectors,
 )
+from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, DIRECT, LABELS, MADX
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
@@ -53,7 +54,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     source = caption["task_language"]
     proxies = ["task_language", "related"]
     kinds = [*proxies, "merged"]
-    compared = ((proxies, intervals.BETTER_PROXY), (["chosen"], intervals.CHOSEN_PROXY))
+    compared = ((proxies, BETTER_PROXY), (["chosen"], CHOSEN_PROXY))
     adapters = (f"{source} adapter", "related adapter", f"LA({source}, related)")
     sheets = []
     for model, task, part in panels(analysis.zero_shot(table), caption):
@@ -69,10 +70,10 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
-        of_averages, mean_gains = (
-            [gain(part, "merged", one, caption, target, over) for one, over in compared]
-            for target in (analysis.AVERAGE, analysis.MEAN_GAIN)
-        )
+        of_averages = [
+            gain(part, "merged", one, caption, analysis.AVERAGE, over) for one, over in compared
+        ]
+        mean_gain = gain(part, "merged", proxies, caption, analysis.MEAN_GAIN, BETTER_PROXY)
         average: list[Row] = [
             (
                 "average",
@@ -83,7 +84,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 weight(part, caption),
                 *of_averages,
             ),
-            ("mean of gains", *[""] * 7, mean_gains[0], ""),
+            ("mean of gains", *[""] * 7, mean_gain, ""),
         ]
         sheets.append(
             sheet(
@@ -125,7 +126,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
                 weight(runs, caption),
-                gain(runs, "la_better", ["madx"], caption, target, intervals.MADX),
+                gain(runs, "la_better", ["madx"], caption, target, MADX),
             )
             for target, runs in by(part, "target", caption["languages"])
         ]
@@ -143,7 +144,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     ["madx"],
                     caption,
                     analysis.AVERAGE,
-                    intervals.MADX,
+                    MADX,
                     kinds,
                 ),
             )
@@ -177,7 +178,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
                     examples(runs, table),
                     *scores(runs, ["direct", "merged"], caption),
                     weight(runs, caption),
-                    gain(runs, "merged", ["direct"], caption, target, intervals.DIRECT),
+                    gain(runs, "merged", ["direct"], caption, target, DIRECT),
                 )
                 for budget, runs in by(budgets.sort_values("tokens", kind="stable"), "budget")
             ]
@@ -207,7 +208,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
             blocks.append([])
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
-                place = intervals.key(model, task, analysis.AVERAGE, intervals.LABELS, rule=grid)
+                place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=grid)
                 ends = caption.get("intervals", {}).get(place)
                 count = _evaluations(runs["evaluations"])
                 saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])

@@ -10,6 +10,7 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.results import analysis, intervals, label_free
+from langarith.results.names import LABELS
 from langarith.results.sheet import Number, Row, Sheet, missing_cells, panels, sheet, task_title
 
 
@@ -25,12 +26,12 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
         )
         for row in part.to_dict("records"):
             rule = selection.get(row["rule"])
-            place = intervals.key(model, task, analysis.AVERAGE, intervals.LABELS, rule=rule.name)
+            place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=rule.name)
             ends = caption.get("intervals", {}).get(place)
             rows.append(
                 (
                     rule.title,
-                    LABELS[rule.labels],
+                    WORDS[rule.labels],
                     Number(row["value"]),
                     Number(row["regret"], signed=True, interval=ends and (-ends[1], -ends[0])),
                     "" if rule.labels == "test" else Number(row["rank"], digits=1),
@@ -120,7 +121,7 @@ def _as_good(part: pd.DataFrame, rules: pd.DataFrame) -> str:
     return f"Fewest examples that score as well as a rule without labels: {'; '.join(parts)}."
 
 
-LABELS = {
+WORDS = {
     "target": "of the target",
     "other targets": "of other targets",
     "none": "none",

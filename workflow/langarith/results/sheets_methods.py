@@ -9,7 +9,7 @@ import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
-from langarith.results.intervals import BETTER_PROXY
+from langarith.results.names import BETTER_PROXY
 from langarith.results.sheet import (
     Row,
     Sheet,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from langarith.results import analogy, analysis, forgetting, intervals
+from langarith.results import analogy, analysis, forgetting
+from langarith.results.names import BETTER_PROXY, START
 from langarith.results.sheet import (
     MISSING,
     Number,
@@ -116,7 +117,7 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     ["0.00"],
                     caption,
                     target,
-                    intervals.START,
+                    START,
                     method=forgetting.NEGATION,
                 ),
             )
@@ -183,7 +184,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
 
 
 def _gain(runs: pd.DataFrame, caption: Mapping[str, Any], target: str) -> Number:
-    over = intervals.BETTER_PROXY
+    over = BETTER_PROXY
     return gain(runs, "merged", analogy.PROXIES, caption, target, over, method="analogy")
 
 

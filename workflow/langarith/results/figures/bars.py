@@ -26,7 +26,8 @@ from langarith import merging
 from langarith.results import analysis, palette
 from langarith.results.figures import gain_strips, style
 from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
-from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, of_targets
+from langarith.results.intervals import of_targets
+from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
 from langarith.results.palette import method_colour, tint
 
 # groups of bars that fit into a row without overlap of the names below and the digits above them

@@ -18,8 +18,8 @@ from langarith import merging
 from langarith.evaluation import selection
 from langarith.results import analysis, label_free, palette
 from langarith.results.figures import style
-from langarith.results.intervals import BETTER_PROXY, LABELS, Intervals, key
-from langarith.results.names import metric_title
+from langarith.results.intervals import Intervals, key
+from langarith.results.names import BETTER_PROXY, LABELS, metric_title
 
 ROW = 0.27  # inches
 COLUMNS = 3

@@ -21,7 +21,8 @@ from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analogy, analysis, forgetting, palette
 from langarith.results.figures import style
-from langarith.results.intervals import BETTER_PROXY, Intervals, key
+from langarith.results.intervals import Intervals, key
+from langarith.results.names import BETTER_PROXY
 
 # white is no change, orange a greater loss; light enough for letters
 CHANGES = ListedColormap(mpl.colormaps["PuOr_r"](np.linspace(0.22, 0.78, 256)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from langarith.results import analysis
-from langarith.results.intervals import BETTER_PROXY, MADX
+from langarith.results.names import BETTER_PROXY, MADX
 from langarith.results.paper.reproduction import Estimate
 from langarith.results.paper.stated import Stated
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
-from langarith.results.intervals import BETTER_PROXY, DIRECT, LABELS, MADX
+from langarith.results.names import BETTER_PROXY, DIRECT, LABELS, MADX
 from langarith.results.sheet import Number, Row, Sheet, sheet
 
 VERDICTS = ["agrees", "disagrees", "cannot tell", "not run"]
