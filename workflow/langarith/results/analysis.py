@@ -108,21 +108,21 @@ def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
     found = cells(table)
     found = found[found["method"] == "la"]
     names = {"at_left": "task_language", "at_right": "related", "at_better_end": "chosen"}
-    found = found.rename(columns=names).merge(without_adapter(table), how="left", on=RUN)
+    none = reference(table, "none").rename(columns={"score": "none"})
+    found = found.rename(columns=names).merge(none, how="left", on=RUN)
     keep = ["model", "task", "target", "left", "right", "operands", "seed", "lambda"]
     return found[[*keep, "none", *names.values(), "merged"]]
 
 
-def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores `none` without a language adapter: a row per model, task, target and seed."""
-    rows = _reference(table, "none").drop_duplicates(RUN)
-    return rows[[*RUN, "value"]].rename(columns={"value": "none"})
+def reference(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Test scores without a merge, `score`: a row per model, task, target and seed (`RUN`).
 
-
-def _reference(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The rows of test scores without a merge, of the metric that their task is selected on."""
+    Args:
+        method: `none` (no language adapter), `majority` or `madx`.
+    """
     rows = table[(table["method"] == method) & (table["split"] == "test")]
-    return rows[rows["metric"] == rows["task"].map(metrics(table))]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))].drop_duplicates(RUN)
+    return rows[[*RUN, "value"]].rename(columns={"value": "score"})
 
 
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
@@ -355,20 +355,6 @@ def gains(
             for target, value in values.items()
         ]
     return pd.DataFrame(rows, columns=["model", "task", "target", "gain"])
-
-
-def chance(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores of always answering the most frequent class of the training data.
-
-    A row per model, task and target, and one for `AVERAGE` over the targets; columns: those and
-    `value`, the mean over seeds. A task has no rows if this score is 0 (NER), or if it has no
-    classes (QA).
-    """
-    rows = _reference(table, "majority")
-    means = rows.groupby(["model", "task", "target"], sort=False)["value"].mean().reset_index()
-    means = means[means["value"] > 0]
-    average = means.groupby(["model", "task"], sort=False)["value"].mean().reset_index()
-    return pd.concat([means, average.assign(target=AVERAGE)], ignore_index=True)
 
 
 def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.DataFrame:
