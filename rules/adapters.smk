@@ -6,7 +6,7 @@ rule check_adapters:
         "Comparing the ready-made language adapters of {wildcards.model}"
     localrule: True
     input:
-        encoder=lambda wildcards: encoder(wildcards)[:1],
+        encoder=lambda wildcards: encoder(wildcards.model)[:1],
         initial=initial_adapter("language"),
         adapters=lambda wildcards: [
             file
@@ -33,8 +33,8 @@ rule train_language_adapter:
     message:
         "Training the language adapter {wildcards.language}@{wildcards.budget} of {wildcards.model}, seed {wildcards.seed}"
     input:
-        encoder=encoder,
-        tokenizer=tokenizer,
+        encoder=lambda wildcards: encoder(wildcards.model),
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
         initial=initial_adapter("language"),
         tokens=token_streams,
     output:
@@ -69,8 +69,8 @@ rule train_task_adapter:
     message:
         "Training the {wildcards.task} adapter of {wildcards.model}, seed {wildcards.seed}"
     input:
-        encoder=encoder,
-        tokenizer=tokenizer,
+        encoder=lambda wildcards: encoder(wildcards.model),
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
         initial=initial_adapter("task"),
         language_adapter=task_language_adapter,
         train=task_split("train"),
@@ -112,10 +112,10 @@ rule score_task_adapter:
     message:
         "Scoring the ready-made {wildcards.task} adapter of {wildcards.model} on the task language, seed {wildcards.seed}"
     input:
-        encoder=encoder,
-        tokenizer=tokenizer,
+        encoder=lambda wildcards: encoder(wildcards.model),
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
         language_adapter=task_language_adapter,
-        task_adapter=ready_task_adapter,
+        task_adapter=lambda wildcards: ready_task_adapter(wildcards.model, wildcards.task),
         train=task_split("train"),
         validation=task_split("validation"),
         test=task_split("test"),

@@ -2,7 +2,6 @@
 
 import os
 from functools import cache
-from types import SimpleNamespace
 
 from langarith import layout, merging, tasks
 from langarith.data import hub, miniature
@@ -82,24 +81,24 @@ def base_model(name, pretrained, files):
     return [sources.model_file(STUDY, name, file) for file in files]
 
 
-def tokenizer(wildcards):
+def tokenizer(model):
     """Tokenizer files of a model, or of the model that it starts from."""
     # only the model's configuration may name the tokenizer's class
     files = [*TOKENIZER_FILES[:2], "config.json"]
-    return start_files(wildcards, files) or base_model(wildcards.model, TOKENIZER, files)
+    return start_files(model, files) or base_model(model, TOKENIZER, files)
 
 
-def start_files(wildcards, files=ENCODER_FILES):
+def start_files(model, files=ENCODER_FILES):
     """Files of the model that a pretrained one starts from; none if it starts from nothing."""
-    if STUDY.models[wildcards.model].source != "pretrain":
+    if STUDY.models[model].source != "pretrain":
         return []
-    paths = [sources.given_file(STUDY, wildcards.model, file) for file in files]
+    paths = [sources.given_file(STUDY, model, file) for file in files]
     return paths if all(paths) else []
 
 
-def encoder(wildcards):
+def encoder(model):
     """Weights and configuration of a base model."""
-    return base_model(wildcards.model, ENCODER, ENCODER_FILES)
+    return base_model(model, ENCODER, ENCODER_FILES)
 
 
 @cache
@@ -175,10 +174,10 @@ def task_language_adapter(wildcards):
     return language_adapter(wildcards.model, STUDY.task_language, wildcards.seed)
 
 
-def ready_task_adapter(wildcards):
+def ready_task_adapter(model, task):
     """Files of a ready-made task adapter and its head; none if it is trained here."""
     files = [
-        sources.ready_task_adapter(STUDY, wildcards.model, wildcards.task, file)
+        sources.ready_task_adapter(STUDY, model, task, file)
         for file in [*ADAPTER_FILES, *HEAD_FILES]
     ]
     return [file for file in files if file]
@@ -232,8 +231,8 @@ def merge_inputs(wildcards, method):
         for operand in operands
     )
     return {
-        "encoder": encoder(wildcards),
-        "tokenizer": tokenizer(wildcards),
+        "encoder": encoder(wildcards.model),
+        "tokenizer": tokenizer(wildcards.model),
         "operands": [
             file
             for operand in operands

@@ -80,8 +80,8 @@ rule estimate_fisher:
     message:
         "Estimating the Fisher information of {wildcards.language}@{wildcards.budget} of {wildcards.model}, seed {wildcards.seed}"
     input:
-        encoder=encoder,
-        tokenizer=tokenizer,
+        encoder=lambda wildcards: encoder(wildcards.model),
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
         adapter=lambda wildcards: folder_files(
             LANGUAGE_ADAPTER, ADAPTER_FILES, **dict(wildcards.items())
         ),

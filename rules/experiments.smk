@@ -67,56 +67,51 @@ def choice_files(cell):
     return others, [losses_file(cell)] if "raw text" in needs else []
 
 
-def sweeps_of_other_targets(wildcards):
+def sweeps_of_other_targets(experiment):
     """Sweeps of other targets that the choices of an experiment need, without its own."""
-    if "other targets" not in choice.needs(STUDY, wildcards.experiment):
+    if "other targets" not in choice.needs(STUDY, experiment):
         return []
-    own = set(selections(wildcards))
-    others = [file for c in swept_cells(wildcards.experiment) for file in other_targets(c)]
+    own = set(selections(experiment))
+    others = [file for c in swept_cells(experiment) for file in other_targets(c)]
     return existing([file for file in dict.fromkeys(others) if file not in own])
 
 
-def losses_of_cells(wildcards):
+def losses_of_cells(experiment):
     """Masked-LM losses that the choices of an experiment need."""
-    if "raw text" not in choice.needs(STUDY, wildcards.experiment):
+    if "raw text" not in choice.needs(STUDY, experiment):
         return []
-    return existing(list(dict.fromkeys(map(losses_file, swept_cells(wildcards.experiment)))))
+    return existing(list(dict.fromkeys(map(losses_file, swept_cells(experiment)))))
 
 
-def losses_of_texts(wildcards):
+def losses_of_texts(experiment):
     """Masked-LM losses that an experiment reports."""
-    return existing(list(map(losses_file, experiments.texts(STUDY, wildcards.experiment))))
+    return existing(list(map(losses_file, experiments.texts(STUDY, experiment))))
 
 
-def chosen_points(wildcards):
+def chosen_points(experiment):
     """The choices of the study's rule; none if sweeps make these choices themselves."""
-    own = STUDY.selection != "validation" and choice.shows_choice(wildcards.experiment)
-    return [CHOSEN.format(**wildcards)] if own else []
+    own = STUDY.selection != "validation" and choice.shows_choice(experiment)
+    return [CHOSEN.format(experiment=experiment)] if own else []
 
 
-def of_label_free(function):
-    """An input function or parameter of label_free, for rules that only this experiment has."""
-    return lambda _: function(SimpleNamespace(experiment="label_free"))
-
-
-def selections(wildcards):
+def selections(experiment):
     """The chosen lambda and scores of every cell of an experiment."""
-    return [cell_file(cell, "selected.json") for cell in swept_cells(wildcards.experiment)]
+    return [cell_file(cell, "selected.json") for cell in swept_cells(experiment)]
 
 
-def outcomes_of_cells(wildcards):
+def outcomes_of_cells(experiment):
     """The counts of every example of the cells of an experiment."""
-    return [cell_file(cell, "outcomes.parquet") for cell in swept_cells(wildcards.experiment)]
+    return [cell_file(cell, "outcomes.parquet") for cell in swept_cells(experiment)]
 
 
-def gains_table(wildcards):
+def gains_table(experiment):
     """The intervals of the gains of an experiment; none if it has no gains."""
-    return [GAINS.format(**wildcards)] if wildcards.experiment in experiments.GAINS else []
+    return [GAINS.format(experiment=experiment)] if experiment in experiments.GAINS else []
 
 
-def choices_table(wildcards):
+def choices_table(experiment):
     """The table of choices on validation; none if an experiment shows no such choice."""
-    return [CHOICES.format(**wildcards)] if has_choices(wildcards.experiment) else []
+    return [CHOICES.format(experiment=experiment)] if has_choices(experiment) else []
 
 
 def has_choices(experiment):
@@ -125,20 +120,20 @@ def has_choices(experiment):
     return view.choices and (STUDY.selection == "validation" or not choice.shows_choice(experiment))
 
 
-def price_table(wildcards):
+def price_table(experiment):
     """The price of labels, for the table of the rules."""
-    needed = wildcards.experiment == "label_free"
+    needed = experiment == "label_free"
     return [TABLE.format(experiment=LABEL_PRICE)] if needed else []
 
 
-def claims_table(wildcards):
+def claims_table(experiment):
     """The verdicts on the paper's claims, for the table of the paper's numbers."""
-    return [CLAIMS] if wildcards.experiment == "reproduction" else []
+    return [CLAIMS] if experiment == "reproduction" else []
 
 
-def task_types(wildcards):
+def task_types(experiment):
     """The type of each task of an experiment."""
-    return {c.task: sources.task_type(STUDY, c.task) for c in cells(wildcards.experiment)}
+    return {c.task: sources.task_type(STUDY, c.task) for c in cells(experiment)}
 
 
 def parallel(names):
@@ -148,37 +143,35 @@ def parallel(names):
 
 def compared_experiments():
     """Experiments whose scores are compared with the paper's."""
-    wanted = [name for name in ("relatedness", "ties") if name in STUDY.experiments]
-    return [SimpleNamespace(experiment=name) for name in wanted]
+    return [name for name in ("relatedness", "ties") if name in STUDY.experiments]
 
 
 def compared_outcomes(_):
     """The counts behind the scores that are compared with the paper's."""
     return list(
-        dict.fromkeys(path for named in compared_experiments() for path in outcomes_of_cells(named))
+        dict.fromkeys(path for name in compared_experiments() for path in outcomes_of_cells(name))
     )
 
 
 def compared_types():
     """The type of each task whose scores are compared with the paper's."""
     return {
-        task: kind for named in compared_experiments() for task, kind in task_types(named).items()
+        task: kind for name in compared_experiments() for task, kind in task_types(name).items()
     }
 
 
-def missing_cells(wildcards):
+def missing_cells(experiment):
     """Cells that a partial table lacks, each with the log of the job that did not succeed."""
     if not STUDY.allow_missing:
         return []
-    name = wildcards.experiment
     missing = [
         (cell, CELL.removeprefix(f"{R}/evaluation/"), first_metric(cell.task))
-        for cell in cells(name)
-        if not is_swept(cell, name)
+        for cell in cells(experiment)
+        if not is_swept(cell, experiment)
     ]
     missing += [
         (cell, MASKED_LM.removeprefix(f"{R}/"), MASKED_LM_LOSS)
-        for cell in experiments.texts(STUDY, name)
+        for cell in experiments.texts(STUDY, experiment)
         if not os.path.exists(losses_file(cell))
     ]
     return [
@@ -221,14 +214,14 @@ def failed_log(cell):
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
 
 
-def new_points(wildcards):
+def new_points(experiment):
     """Lambdas that a finer grid adds to sweeps that have run.
 
     Snakemake does not rerun a job for a new output that no other job needs, so that without these
     inputs a finer grid would have no effect.
     """
     files = []
-    for cell in cells(wildcards.experiment):
+    for cell in cells(experiment):
         folder = CELL.format(**cell.wildcards)
         names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         if "selected.json" in names and not STUDY.allow_missing:
@@ -240,9 +233,9 @@ def new_points(wildcards):
     return files
 
 
-def task_scores(wildcards):
+def task_scores(experiment):
     """Scores of the task adapters on their own language: a reference row."""
-    runs = from_grid(experiments.runs, wildcards.experiment)
+    runs = from_grid(experiments.runs, experiment)
     return existing([f"{adapter_folder(run)}/task.json" for run in runs if run.kind == "task"])
 
 
@@ -289,12 +282,11 @@ def hub_files(_):
     wanted = []
     for name in STUDY.experiments:
         for run in from_grid(experiments.runs, name):
-            at = SimpleNamespace(model=run.model)
-            wanted += [*encoder(at), *tokenizer(at), *start_files(at)]
+            wanted += [*encoder(run.model), *tokenizer(run.model), *start_files(run.model)]
             if run.kind == "language":
                 wanted += operand_sources(run)
             else:
-                wanted += ready_task_adapter(SimpleNamespace(model=run.model, task=run.name))
+                wanted += ready_task_adapter(run.model, run.name)
         for cell in cells(name):
             wanted += [
                 sources.task_file(STUDY, cell.task, language, split)
@@ -342,19 +334,21 @@ def learning_curves(_):
     return multiext(FIGURE.format(experiment="learning_curves"), ".pdf", ".png")
 
 
-def caption(wildcards):
-    """The caption of a figure or table, with the origin of its numbers."""
-    name = getattr(wildcards, "experiment", None)
-    view = STUDY.experiments.get(name)
-    if name:
-        languages = from_grid(experiments.languages_of, name)
-    else:  # the learning curves
+def caption(experiment=None):
+    """The caption of a figure or table, with the origin of its numbers.
+
+    Without an experiment it is that of the learning curves.
+    """
+    view = STUDY.experiments.get(experiment)
+    if experiment:
+        languages = from_grid(experiments.languages_of, experiment)
+    else:
         trained = {Operand.parse(r.name).language for r in trained_runs() if r.kind == "language"}
         languages = [language for language in STUDY.languages if language in trained]
     own = view.caption if view else None
-    choices = name and experiments.EXPERIMENTS[name].chosen
+    choices = experiment and experiments.EXPERIMENTS[experiment].chosen
     return {
-        "about": experiments.EXPERIMENTS[name].about if name else "",
+        "about": experiments.EXPERIMENTS[experiment].about if experiment else "",
         "study": STUDY.name,
         "choice": f"λ was chosen {selection.get(STUDY.selection).how}." if choices else "",
         "note": STUDY.note,
@@ -378,10 +372,10 @@ def report_parts(_):
     """Caption and missing cells of each experiment, for the report."""
     parts = []
     for name in STUDY.experiments:
-        of = SimpleNamespace(experiment=name)
-        missing = missing_cells(of) if experiments.EXPERIMENTS[name].cells else []
+        missing = missing_cells(name) if experiments.EXPERIMENTS[name].cells else []
         further = [LABEL_PRICE] if name == "label_free" else []
-        parts.append({"name": name, "caption": caption(of), "missing": missing, "further": further})
+        part = {"name": name, "caption": caption(name), "missing": missing, "further": further}
+        parts.append(part)
     return parts
 
 

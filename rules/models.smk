@@ -34,7 +34,7 @@ rule tokenize_shard:
         "Tokenising {wildcards.language}, shard {wildcards.shard}, for {wildcards.model}"
     input:
         shard=raw_shard,
-        tokenizer=tokenizer,
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
     output:
         tokens=TOKENS,
         record=f"{TOKENS}.provenance.json",
@@ -58,8 +58,8 @@ rule pretrain_model:
     message:
         "Pretraining {wildcards.model}"
     input:
-        tokenizer=tokenizer,
-        start=start_files,
+        tokenizer=lambda wildcards: tokenizer(wildcards.model),
+        start=lambda wildcards: start_files(wildcards.model),
         tokens=lambda wildcards: [
             TOKENS.format(model=wildcards.model, language=language, shard=sources.shard_name(path))
             for language in STUDY.models[wildcards.model].languages
@@ -96,7 +96,7 @@ rule initialise_adapters:
     message:
         "Initialising the adapters of {wildcards.model}"
     input:
-        encoder=encoder,
+        encoder=lambda wildcards: encoder(wildcards.model),
     output:
         language=expand(
             f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True
@@ -124,7 +124,7 @@ if STUDY.adapters.language.leave_out:
             initial=expand(
                 f"{INITIAL}/{{file}}", kind="language", file=ADAPTER_FILES, allow_missing=True
             ),
-            encoder=lambda wildcards: encoder(wildcards)[:1],
+            encoder=lambda wildcards: encoder(wildcards.model)[:1],
         output:
             adapter=expand(f"{LEFT_OUT}/{{file}}", file=ADAPTER_FILES, allow_missing=True),
             record=f"{LEFT_OUT}/provenance.json",

@@ -17,18 +17,18 @@ rule tabulate:
         "Tabulating {wildcards.experiment}"
     localrule: True
     input:
-        selected=selections,
-        new_points=new_points,
-        task_scores=task_scores,
-        choices=chosen_points,
-        losses=losses_of_texts,
+        selected=lambda wildcards: selections(wildcards.experiment),
+        new_points=lambda wildcards: new_points(wildcards.experiment),
+        task_scores=lambda wildcards: task_scores(wildcards.experiment),
+        choices=lambda wildcards: chosen_points(wildcards.experiment),
+        losses=lambda wildcards: losses_of_texts(wildcards.experiment),
     output:
         table=TABLE,
         record=f"{TABLE}.provenance.json",
     log:
         f"{LOGS}/tabulate/{{experiment}}.log",
     params:
-        missing=missing_cells,
+        missing=lambda wildcards: missing_cells(wildcards.experiment),
         code=fingerprint("tabulate"),
     wildcard_constraints:
         experiment="|".join(experiments.TABULATED),
@@ -44,9 +44,9 @@ rule choose_lambda:
         "Choosing lambda for {wildcards.experiment}"
     localrule: True
     input:
-        selected=selections,
-        others=sweeps_of_other_targets,
-        losses=losses_of_cells,
+        selected=lambda wildcards: selections(wildcards.experiment),
+        others=lambda wildcards: sweeps_of_other_targets(wildcards.experiment),
+        losses=lambda wildcards: losses_of_cells(wildcards.experiment),
     output:
         table=CHOSEN,
         record=f"{CHOSEN}.provenance.json",
@@ -70,9 +70,9 @@ rule compare_rules:
         "Comparing rules that choose lambda"
     localrule: True
     input:
-        selected=of_label_free(selections),
-        others=of_label_free(sweeps_of_other_targets),
-        losses=of_label_free(losses_of_cells),
+        selected=lambda _: selections("label_free"),
+        others=lambda _: sweeps_of_other_targets("label_free"),
+        losses=lambda _: losses_of_cells("label_free"),
     output:
         table=TABLE.format(experiment="label_free"),
         record=f"{TABLE.format(experiment='label_free')}.provenance.json",
@@ -81,7 +81,7 @@ rule compare_rules:
     params:
         task_language=STUDY.task_language,
         related=lambda _: STUDY.related,
-        missing=of_label_free(missing_cells),
+        missing=lambda _: missing_cells("label_free"),
         rules=RULES,
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
     conda:
@@ -96,7 +96,7 @@ rule estimate_gains:
     localrule: True
     input:
         table=TABLE,
-        outcomes=outcomes_of_cells,
+        outcomes=lambda wildcards: outcomes_of_cells(wildcards.experiment),
     output:
         table=GAINS,
         record=f"{GAINS}.provenance.json",
@@ -105,10 +105,10 @@ rule estimate_gains:
     params:
         task_language=STUDY.task_language,
         selection=STUDY.selection,
-        types=task_types,
-        parallel=lambda wildcards: parallel(task_types(wildcards)),
+        types=lambda wildcards: task_types(wildcards.experiment),
+        parallel=lambda wildcards: parallel(task_types(wildcards.experiment)),
         code=lambda wildcards: fingerprint(
-            "estimate_gains", *map(tasks.part, task_types(wildcards).values())
+            "estimate_gains", *map(tasks.part, task_types(wildcards.experiment).values())
         ),
     wildcard_constraints:
         experiment="|".join(experiments.GAINS),
@@ -123,16 +123,16 @@ rule estimate_choices:
         "Estimating the certainty of the choices of {wildcards.experiment}"
     localrule: True
     input:
-        outcomes=outcomes_of_cells,
+        outcomes=lambda wildcards: outcomes_of_cells(wildcards.experiment),
     output:
         table=CHOICES,
         record=f"{CHOICES}.provenance.json",
     log:
         f"{LOGS}/estimate_choices/{{experiment}}.log",
     params:
-        types=task_types,
+        types=lambda wildcards: task_types(wildcards.experiment),
         code=lambda wildcards: fingerprint(
-            "estimate_choices", *map(tasks.part, task_types(wildcards).values())
+            "estimate_choices", *map(tasks.part, task_types(wildcards.experiment).values())
         ),
     wildcard_constraints:
         experiment="|".join(experiments.CHOICES),
@@ -147,17 +147,17 @@ rule estimate_label_price:
         "Estimating the price of labels of the target"
     localrule: True
     input:
-        outcomes=of_label_free(outcomes_of_cells),
+        outcomes=lambda _: outcomes_of_cells("label_free"),
     output:
         table=TABLE.format(experiment=LABEL_PRICE),
         record=f"{TABLE.format(experiment=LABEL_PRICE)}.provenance.json",
     log:
         f"{LOGS}/estimate_label_price/{STUDY.name}.log",
     params:
-        types=of_label_free(task_types),
+        types=lambda _: task_types("label_free"),
         code=lambda _: fingerprint(
             "estimate_label_price",
-            *map(tasks.part, of_label_free(task_types)(None).values()),
+            *map(tasks.part, task_types("label_free").values()),
         ),
     conda:
         ENVIRONMENT
@@ -253,10 +253,10 @@ rule format_table:
     localrule: True
     input:
         table=TABLE,
-        gains=gains_table,
-        choices=choices_table,
-        price=price_table,
-        claims=claims_table,
+        gains=lambda wildcards: gains_table(wildcards.experiment),
+        choices=lambda wildcards: choices_table(wildcards.experiment),
+        price=lambda wildcards: price_table(wildcards.experiment),
+        claims=lambda wildcards: claims_table(wildcards.experiment),
     output:
         markdown=report(
             f"{R}/tables/{{experiment}}.md",
@@ -268,8 +268,8 @@ rule format_table:
     log:
         f"{LOGS}/format_table/{{experiment}}.log",
     params:
-        caption=caption,
-        missing=missing_cells,
+        caption=lambda wildcards: caption(wildcards.experiment),
+        missing=lambda wildcards: missing_cells(wildcards.experiment),
         paper=PAPER,
         code=fingerprint("format_table"),
     conda:
@@ -284,8 +284,8 @@ rule draw_figure:
     localrule: True
     input:
         table=TABLE,
-        gains=gains_table,
-        choices=choices_table,
+        gains=lambda wildcards: gains_table(wildcards.experiment),
+        choices=lambda wildcards: choices_table(wildcards.experiment),
     output:
         pdf=report(
             f"{FIGURE}.pdf",
@@ -297,7 +297,7 @@ rule draw_figure:
     log:
         f"{LOGS}/draw_figure/{{experiment}}.log",
     params:
-        caption=caption,
+        caption=lambda wildcards: caption(wildcards.experiment),
         code=fingerprint("draw_figure"),
     conda:
         ENVIRONMENT
@@ -322,7 +322,7 @@ rule draw_learning_curves:
     log:
         f"{LOGS}/draw_learning_curves/{STUDY.name}.log",
     params:
-        caption=caption,
+        caption=lambda _: caption(),
         code=fingerprint("draw_learning_curves"),
     conda:
         ENVIRONMENT
@@ -348,7 +348,7 @@ rule draw_label_price:
     log:
         f"{LOGS}/draw_label_price/{STUDY.name}.log",
     params:
-        caption=of_label_free(caption),
+        caption=lambda _: caption("label_free"),
         code=fingerprint("draw_label_price"),
     conda:
         ENVIRONMENT
