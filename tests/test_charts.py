@@ -26,6 +26,18 @@ def cell(operands: str, right: float, merged: float, target: str = "es", seed=1,
     return made_up.cell(target, operands, seed, scores, chosen=0.5, **names)
 
 
+def test_the_score_without_a_language_adapter_is_the_first_bar_of_zero_shot() -> None:
+    row = {"model": "tiny", "task": "ner", "target": "es", "method": "none", "seed": 1}
+    row |= {"split": "test", "metric": "f1", "value": 30.0, "selected": False}
+    row |= {"left": "", "right": "", "operands": "", "budget": "full"}
+    assert output("zero_shot", cell("en+fr", 40, 45), [row]) == [
+        ("es", "no language adapter", 30, ""),
+        ("es", "en adapter", 10, "λ = 1.00"),
+        ("es", "related language's adapter", 40, "λ = 0.00"),
+        ("es", "language arithmetic", 45, "λ = 0.50"),
+    ]
+
+
 def test_bars_of_enhancement_are_those_of_its_figure() -> None:
     assert output("enhancement", cell("en+es", 40, 45), cell("fr+es", 40, 47)) == [
         ("es", "MAD-X (target alone)", 40, "λ = 0.00"),

@@ -90,6 +90,27 @@ def test_an_end_of_lambda_is_no_merging(results):
     assert "λ = 1.00, the en adapter alone, so no merging; chosen on validation" in lines[2]
 
 
+def test_a_score_without_a_language_adapter_names_none(results):
+    table = results / "tables/zero_shot.csv"
+    alone = "zero_shot,tiny,ner,es,none,,,,full,{},,test,False,f1,{},30"
+    rows = [alone.format(seed, score) for seed, score in (("1", 31.0), ("2", 33.0))]
+    table.write_text(table.read_text() + "\n".join(rows) + "\n")
+    lines = explain_number.lines(results, ["what=none"])
+    assert lines[0].startswith("32.00 ± 1.41 test score, no language adapter: zero_shot")
+    assert lines[1].endswith("1: 31.00, 2: 33.00")
+    assert lines[2].endswith("none: the task adapter without a language adapter")
+    assert "en@full" not in lines[3] and "fr@full" not in lines[3]
+
+
+def test_a_gain_over_the_chosen_proxy_says_which_it_is(results):
+    """The English adapter has 44 on validation, the French one 40."""
+    gains = results / "tables/zero_shot_gains.csv"
+    row = "zero_shot,tiny,ner,es,la,full,validation,chosen proxy,6.0,-0.5,8.25\n"
+    gains.write_text(gains.read_text() + row)
+    line = explain_number.lines(results, ["what=gain over chosen proxy"])[0]
+    assert "points, gain over chosen proxy (en): zero_shot" in line
+
+
 def test_the_tree_is_shown_on_request(results, capsys):
     assert not any("└──" in line for line in explain(capsys, "49.00"))
     tree = "\n".join(explain(capsys, "49.00", "--tree"))

@@ -22,7 +22,10 @@ CELL = ("model", "task", "target", "operands", "seed")
 
 @dataclass(frozen=True)
 class Bar:
-    """What one cell says of a bar: a score on test and the point of its sweep that has it."""
+    """What one cell says of a bar: a score on test and the point of its sweep that has it.
+
+    The point is empty for a score without a language adapter.
+    """
 
     group: str
     """The label below: a target, with its budget where there are several."""
@@ -172,7 +175,9 @@ def _bars(
     if experiment == "enhancement":
         rows = analysis.enhancement(table, source).to_dict("records")
         better = {(row["model"], row["task"], row["target"]): row["better"] for row in rows}
-    for record in analysis.cells(table).to_dict("records"):
+    none = analysis.reference(table, "none").rename(columns={"score": "none"})
+    found = analysis.cells(table).merge(none, how="left", on=analysis.RUN)
+    for record in found.to_dict("records"):
         row = {str(column): value for column, value in record.items()}
         target, left, right = row["target"], row["left"], row["right"]
 
@@ -185,18 +190,13 @@ def _bars(
             group: str = target,
             row: Mapping[str, Any] = row,
         ) -> tuple[dict[str, Any], Bar]:
-            ends = {"at_left": "1.00", "at_right": "0.00", "merged": row["point"]}
-            value, point = float(row[score]), f"λ = {ends[score]}"
+            points = {"at_left": "λ = 1.00", "at_right": "λ = 0.00", "none": ""}
+            value, point = float(row[score]), points.get(score, f"λ = {row['point']}")
             chosen = score == "merged"
             return dict(row), Bar(group, kind, legend, name or legend, colour, value, point, chosen)
 
         if experiment in ("zero_shot", "lambda_impact"):
-            if row["method"] == "la":
-                alone = palette.TASK_LANGUAGE, "at_left", f"{left} adapter"
-                yield bar("task_language", f"{left} adapter", *alone)
-                alone = palette.RELATED, "at_right", f"{right} adapter"
-                yield bar("related", "related language's adapter", *alone)
-                yield bar("merged", "language arithmetic", palette.MERGED)
+            yield from _bars_of_proxies(experiment, row, bar)
         elif experiment == "enhancement":
             with_source = left == source
             if with_source:
@@ -224,6 +224,20 @@ def _bars(
             method = row["method"]
             title = merging.get(method).title
             yield bar(method, title, palette.method_colour(method))
+
+
+def _bars_of_proxies(
+    experiment: str, row: Mapping[str, Any], bar: Callable[..., tuple[dict[str, Any], Bar]]
+) -> Iterator[tuple[dict[str, Any], Bar]]:
+    """No adapter, the adapters of the task language and of the related one, and their merge."""
+    if row["method"] != "la":
+        return
+    if experiment == "zero_shot":
+        yield bar("none", "no language adapter", palette.WITHOUT, "none")
+    left, right = f"{row['left']} adapter", f"{row['right']} adapter"
+    yield bar("task_language", left, palette.TASK_LANGUAGE, "at_left", left)
+    yield bar("related", "related language's adapter", palette.RELATED, "at_right", right)
+    yield bar("merged", "language arithmetic", palette.MERGED)
 
 
 def _bar_of_pool(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -93,7 +93,7 @@ def chain(graph: Lineage, number: Number) -> list[tuple[str, str]]:
         if number.interval is None
         else ("seeds", ", ".join(dict.fromkeys(part.seed for part in number.parts))),
         ("λ", _weights(graph, number)),
-        ("adapters", _adapters(graph, jobs)),
+        ("adapters", _adapters(graph, number, jobs)),
         ("data", _data(graph, above)),
         ("code", _code(jobs, above)),
     ]
@@ -110,16 +110,30 @@ def _what(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     total = f"; {sum(examples.values())} test examples" if examples else ""
     panel = number.panel.replace(", points)", ", %)" if number.interval is None else ", points)")
     limited = "; limited run, whose scores mean nothing" if graph.study.get("limit") else ""
-    return f"{kind}, {number.name}: {number.experiment}, {panel}, {group}{total}{limited}"
+    name = number.name + (f" ({_by_target(number.proxies)})" if number.proxies else "")
+    return f"{kind}, {name}: {number.experiment}, {panel}, {group}{total}{limited}"
+
+
+def _by_target(values: Iterable[tuple[str, str]]) -> str:
+    """What each seed has, once where all are equal; with the target where there are several."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for target, value in values:
+        targets[target].append(value)
+    seeds = {
+        target: " ".join(dict.fromkeys(found)) if len({*found}) == 1 else " ".join(found)
+        for target, found in targets.items()
+    }
+    if len(seeds) == 1:
+        return next(iter(seeds.values()))
+    return _few([f"{target} {found}" for target, found in seeds.items()], 12)
 
 
 def _weights(graph: Lineage, number: Number) -> str:
     """The points and how they were chosen; of several targets the points of each."""
-    targets: dict[str, list[str]] = defaultdict(list)
-    for part in number.parts:
-        targets[part.job.wildcards["target"]].append(part.point)
-    if len(targets) > 1:
-        named = [f"{name} {' '.join(dict.fromkeys(found))}" for name, found in targets.items()]
+    if not any(part.point for part in number.parts):
+        return "none: the task adapter without a language adapter"
+    points = [(part.job.wildcards["target"], part.point) for part in number.parts]
+    if len({target for target, _ in points}) > 1:
         how = (
             f"chosen {_how(graph, number)} for each target and seed"
             if number.chosen
@@ -127,7 +141,7 @@ def _weights(graph: Lineage, number: Number) -> str:
         )
         if number.chosen and all(_is_end(part) for part in number.parts):
             how += "; each is one adapter alone, so no merging"
-        return f"{_few(named, 12)}; {how}"
+        return f"{_by_target(points)}; {how}"
     seeds: dict[str, list[str]] = defaultdict(list)
     for part in number.parts:
         seeds[_weight(graph, number, part)].append(part.seed)
@@ -177,13 +191,14 @@ def _weight(graph: Lineage, number: Number, part: Part) -> str:
     return "; ".join(filter(None, [f"{point}; chosen {_how(graph, number)}", said]))
 
 
-def _adapters(graph: Lineage, jobs: Sequence[Job]) -> str:
+def _adapters(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     """Language and task adapters by name, with the hash of their weights where they are few."""
+    merged = any(part.point for part in number.parts)
     found: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
         for parent in graph.parents(job):
             names = parent.wildcards
-            if parent.script == "train_language_adapter":
+            if parent.script == "train_language_adapter" and merged:
                 name = f"{names['language']}@{names['budget']}"
             elif parent.script in ("train_task_adapter", "score_task_adapter"):
                 name = f"task adapter {names['task']}"
@@ -193,7 +208,7 @@ def _adapters(graph: Lineage, jobs: Sequence[Job]) -> str:
             found[name].append(f"seed {names['seed']} {sha[:12]}")
     ready = [
         name
-        for job in jobs
+        for job in (jobs if merged else ())
         for name in job.wildcards.get("operands", "").split("+")
         if name and (name if "@" in name else f"{name}@full") not in found
     ]

@@ -21,7 +21,7 @@ from langarith.audit.charts import method_of
 from langarith.audit.lineage import Job, Lineage
 from langarith.errors import InputError, did_you_mean
 from langarith.operands import point_text
-from langarith.results.names import AVERAGE
+from langarith.results.names import AVERAGE, CHOSEN_PROXY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,10 @@ FIELDS = ("experiment", "model", "task", "target", "method", "operands", "budget
 
 @dataclass(frozen=True)
 class Part:
-    """What one seed adds to a number: the score of a sweep at a point, as text."""
+    """What one seed adds to a number: the score of a sweep at a point, as text.
+
+    The point is empty for a score without a language adapter.
+    """
 
     seed: str
     value: float
@@ -52,6 +55,7 @@ class Number:
     panel: `tiny, NER (F1, %)`. group: a target, with its budget where there are several. kind,
     name: what it is of. chosen: whether a rule chose the points. interval, method, rule, over: of
     a gain, whose parts are those of the merged side, as in :class:`langarith.results.gains.Gain`.
+    proxies: of a gain over the chosen proxy, that of each target and seed, as (target, adapter).
     """
 
     experiment: str
@@ -66,6 +70,7 @@ class Number:
     method: str = ""
     rule: str = ""
     over: str = ""
+    proxies: tuple[tuple[str, str], ...] = ()
 
     @property
     def spread(self) -> float | None:
@@ -222,7 +227,17 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
                 row["method"],
                 rule,
                 over,
+                tuple(proxy for gain in found for proxy in _proxies(gain)),
             )
+
+
+def _proxies(gain: Gain) -> Iterator[tuple[str, str]]:
+    """The proxies that validation chooses, one for each seed; none of other gains."""
+    if gain.over == CHOSEN_PROXY:
+        (proxy,) = gain.others
+        left, right = proxy.operands.split("+")
+        for _, (weight,) in sorted(proxy.points.items()):
+            yield gain.target, left if weight == 1 else right
 
 
 def _place(score: Number) -> tuple[str, str]:

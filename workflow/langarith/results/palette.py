@@ -10,6 +10,7 @@ from langarith import merging
 # there the hatching of bars and the dashes of lines distinguish them.
 TASK_LANGUAGE, RELATED, MERGED = "#56B4E9", "#E69F00", "#004D80"
 TARGET = "#9A4FB5"  # only the target's own adapter
+WITHOUT = "#6B6B6B"  # no language adapter
 OTHERS = (
     *("#009E73", "#CC79A7", "#882255", "#D55E00"),
     *("#F0E442", "#999933", "#8C6D46", "#117733", "#6B6B6B"),
