@@ -13,7 +13,7 @@ def from_grid(function, *arguments):
     try:
         return function(STUDY, *arguments)
     except InputError as error:
-        refuse(error)
+        refuse(f"{STUDY_FILE}: {error}")
 
 
 def cells(experiment):

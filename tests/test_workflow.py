@@ -388,7 +388,7 @@ def test_related_languages_are_proposed_and_accepted(copy):
         copy, "asked", languages=["en", "es", "fr", "it"], tasks=nano["tasks"], related={}
     )
     done = snakemake(copy, "-n", *options(study))
-    assert done.returncode == 1 and "related.it is not set" in done.stdout + done.stderr
+    assert done.returncode == 1 and f"{study}: related.it is not set" in done.stderr
     run(copy, "related_languages", *options(study))
     table = (copy / "results/nano/tables/related_languages.csv").read_text()
     assert table.startswith("target,candidate,shared_family,distance,rank,tie_set,chosen")
