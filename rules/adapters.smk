@@ -42,7 +42,7 @@ rule train_language_adapter:
         metrics=f"{LANGUAGE_ADAPTER}/metrics.jsonl",
         record=f"{LANGUAGE_ADAPTER}/provenance.json",
     log:
-        f"{LOGS}/train_language_adapter/{{model}}-{{language}}@{{budget}}-seed{{seed}}.log",
+        f"{R}/{layout.LANGUAGE_ADAPTER_LOG}",
     params:
         recipe=STUDY.training.language_adapter.model_dump(),
         budget=lambda wildcards: budget_tokens(wildcards.budget),
@@ -86,7 +86,7 @@ rule train_task_adapter:
         metrics=f"{TASK_ADAPTER}/metrics.jsonl",
         record=f"{TASK_ADAPTER}/provenance.json",
     log:
-        f"{LOGS}/train_task_adapter/{{model}}-{{task}}-seed{{seed}}.log",
+        f"{R}/{layout.TASK_ADAPTER_LOG}",
     params:
         recipe=lambda wildcards: sources.task_training(STUDY, wildcards.task).model_dump(),
         reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, STUDY.task_language),

@@ -24,6 +24,8 @@ LEFT_OUT = "adapters/{model}/initial/left_out/language"
 READY_CHECK = "adapters/{model}/ready.json"
 LANGUAGE_ADAPTER = "adapters/{model}/language/{language}@{budget}/seed{seed}"
 TASK_ADAPTER = "adapters/{model}/task/{task}/seed{seed}"
+LANGUAGE_ADAPTER_LOG = "logs/train_language_adapter/{model}-{language}@{budget}-seed{seed}.log"
+TASK_ADAPTER_LOG = "logs/train_task_adapter/{model}-{task}-seed{seed}.log"
 READY_TASK = "adapters/{model}/task/{task}/ready/seed{seed}"
 CELL = "evaluation/{model}/{task}/{target}/{method}/{operands}/seed{seed}"
 MASKED_LM = "masked_lm/{model}/{target}/{method}/{operands}/seed{seed}"
@@ -162,18 +164,17 @@ class Run:
     @property
     def folder(self) -> str:
         """Where its training writes it."""
-        if self.kind == "task":
-            return TASK_ADAPTER.format(model=self.model, task=self.name, seed=self.seed)
-        operand = Operand.parse(self.name)
-        return LANGUAGE_ADAPTER.format(
-            model=self.model, language=operand.language, budget=operand.budget, seed=self.seed
-        )
+        return self._path(TASK_ADAPTER if self.kind == "task" else LANGUAGE_ADAPTER)
 
     @property
     def log(self) -> str:
         """The log of its training."""
+        return self._path(TASK_ADAPTER_LOG if self.kind == "task" else LANGUAGE_ADAPTER_LOG)
+
+    def _path(self, pattern: str) -> str:
         if self.kind == "task":
-            return f"logs/train_task_adapter/{self.model}-{self.name}-seed{self.seed}.log"
+            return pattern.format(model=self.model, task=self.name, seed=self.seed)
         operand = Operand.parse(self.name)
-        name = f"{self.model}-{operand.language}@{operand.budget}-seed{self.seed}"
-        return f"logs/train_language_adapter/{name}.log"
+        return pattern.format(
+            model=self.model, language=operand.language, budget=operand.budget, seed=self.seed
+        )
