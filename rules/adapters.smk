@@ -17,7 +17,7 @@ rule check_adapters:
         check=READY_CHECK,
         record=f"{READY_CHECK}.provenance.json",
     log:
-        f"{LOGS}/check_adapters/{{model}}.log",
+        READY_LOG,
     params:
         languages=lambda wildcards: ready_adapters(wildcards.model),
         trained=lambda wildcards: trains_adapters(wildcards.model),

@@ -11,6 +11,7 @@ from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, point_text
 from langarith.results.names import MASKED_LM_LOSS
+from langarith.results.paper import stated
 from langarith.study import experiments, grid, loading, pool, schema, sources
 
 
@@ -99,6 +100,13 @@ def start_files(model, files=ENCODER_FILES):
 def encoder(model):
     """Weights and configuration of a base model."""
     return base_model(model, ENCODER, ENCODER_FILES)
+
+
+def model_shards(model):
+    """Paths of the raw shards that a base model and its tokenizer learn from; none of a given one."""
+    spec = STUDY.models[model]
+    languages = spec.languages if spec.source == "pretrain" else []
+    return [path for language in languages for path in sources.shards(STUDY, language)]
 
 
 @cache
@@ -306,6 +314,14 @@ def lambdas_of(wildcards):
     """The numbers of a merge's points, and how they are searched."""
     return grid.lambdas(STUDY, wildcards.method, len(wildcards.operands.split("+")))
 
+
+TOKENIZER_LOG = f"{LOGS}/train_tokenizer/{{model}}.log"
+
+MODEL_LOG = f"{LOGS}/pretrain_model/{{model}}.log"
+
+READY_LOG = f"{LOGS}/check_adapters/{{model}}.log"
+
+CHECK_LOG = f"{LOGS}/check_task_data/{{task}}-{{language}}.log"
 
 MASKED_LM_LOG = (
     f"{LOGS}/score_masked_lm/{{model}}-{{target}}-{{method}}-{{operands}}-seed{{seed}}.log"

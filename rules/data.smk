@@ -91,7 +91,7 @@ rule check_task_data:
         check=CHECK,
         record=f"{CHECK}.provenance.json",
     log:
-        f"{LOGS}/check_task_data/{{task}}-{{language}}.log",
+        CHECK_LOG,
     params:
         reading=lambda wildcards: sources.task_reading(STUDY, wildcards.task, wildcards.language),
         files=lambda wildcards: {

@@ -76,6 +76,16 @@ def sweeps_of_other_targets(experiment):
     return existing([file for file in dict.fromkeys(others) if file not in own])
 
 
+def missing_other_targets(experiment):
+    """Cells of other targets, outside an experiment, that a choice needs and that are not swept."""
+    if not STUDY.allow_missing:
+        return []
+    own = cells(experiment)
+    others = dict.fromkeys(other for cell in own for other in from_grid(choice.others)[cell])
+    elsewhere = [cell for cell in others if cell not in own]
+    return [c.wildcards for c in elsewhere if not os.path.exists(cell_file(c, "selected.json"))]
+
+
 def losses_of_cells(experiment):
     """Masked-LM losses that the choices of an experiment need."""
     if "raw text" not in choice.needs(STUDY, experiment):
@@ -141,23 +151,21 @@ def parallel(names):
     return [name for name in names if STUDY.tasks[name].parallel]
 
 
-def compared_experiments():
-    """Experiments whose scores are compared with the paper's."""
-    return [name for name in ("relatedness", "ties") if name in STUDY.experiments]
+def compared_with_paper(quantities=()):
+    """Experiments of the study whose numbers, or some of them, are compared with the paper's."""
+    return [name for name in stated.compared(quantities) if name in STUDY.experiments]
 
 
 def compared_outcomes(_):
     """The counts behind the scores that are compared with the paper's."""
-    return list(
-        dict.fromkeys(path for name in compared_experiments() for path in outcomes_of_cells(name))
-    )
+    files = [p for name in compared_with_paper(stated.SCORES) for p in outcomes_of_cells(name)]
+    return list(dict.fromkeys(files))
 
 
 def compared_types():
     """The type of each task whose scores are compared with the paper's."""
-    return {
-        task: kind for name in compared_experiments() for task, kind in task_types(name).items()
-    }
+    names = compared_with_paper(stated.SCORES)
+    return {task: kind for name in names for task, kind in task_types(name).items()}
 
 
 def missing_cells(experiment):
@@ -191,7 +199,18 @@ def first_metric(task):
 
 
 def failed_log(cell):
-    """The log of the first upstream adapter job without output, or else of the sweep."""
+    """The log of the first job without output of those that a cell needs, or else of the sweep."""
+    if STUDY.models[cell.model].source == "pretrain":
+        for files, log in ((tokenizer, TOKENIZER_LOG), (encoder, MODEL_LOG)):
+            if not all(map(os.path.exists, files(cell.model))):
+                return log.format(model=cell.model)
+    ready = adapter_check(cell.model, *map(str, cell.operands))
+    if ready and not os.path.exists(ready):
+        return READY_LOG.format(model=cell.model)
+    for language in (STUDY.task_language, cell.target) if cell.task else ():
+        check = task_check(cell.task, language)
+        if check and not os.path.exists(check):
+            return CHECK_LOG.format(task=cell.task, language=language)
     for run in experiments.runs_of(STUDY, [cell]):
         ready = sources.is_ready(STUDY, run)
         if ready and run.kind == "language":
@@ -279,20 +298,20 @@ def training_logs(wildcards):
 
 def hub_files(_):
     """Every file of the hub that the study's experiments need."""
+    runs = [run for name in STUDY.experiments for run in from_grid(experiments.runs, name)]
+    datasets = [(cell.task, cell.target) for name in STUDY.experiments for cell in cells(name)]
+    datasets += [(run.name, STUDY.task_language) for run in runs if run.kind == "task"]
     wanted = []
-    for name in STUDY.experiments:
-        for run in from_grid(experiments.runs, name):
-            wanted += [*encoder(run.model), *tokenizer(run.model), *start_files(run.model)]
-            if run.kind == "language":
-                wanted += operand_sources(run)
-            else:
-                wanted += ready_task_adapter(run.model, run.name)
-        for cell in cells(name):
-            wanted += [
-                sources.task_file(STUDY, cell.task, language, split)
-                for language in (cell.target, STUDY.task_language)
-                for split in sources.needed_splits(STUDY, language)
-            ]
+    for model in dict.fromkeys(run.model for run in runs):
+        wanted += [*encoder(model), *tokenizer(model), *start_files(model), *model_shards(model)]
+    for run in dict.fromkeys(runs):
+        if run.kind == "language":
+            wanted += operand_sources(run)
+        else:
+            wanted += ready_task_adapter(run.model, run.name)
+    for task, language in dict.fromkeys(datasets):
+        splits = sources.needed_splits(STUDY, language)
+        wanted += [sources.task_file(STUDY, task, language, split) for split in splits]
     for cell in from_grid(choice.cells_with_losses):
         wanted += sources.held_out_shards(STUDY, cell.target)
     return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
@@ -310,17 +329,19 @@ def experiment_results(name):
     """Files of a named target, as a function, so that only a requested target must be complete."""
     if name not in OFFERED:
         return lambda _: missing_experiment(name)
-    files = multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex")
-    if name in experiments.GAINS:
-        files.append(GAINS.format(experiment=name))
-    if has_choices(name):
-        files.append(CHOICES.format(experiment=name))
-    if experiments.EXPERIMENTS[name].figure:
-        files += multiext(FIGURE.format(experiment=name), ".pdf", ".png")
-    if name == "label_free":
-        files.append(TABLE.format(experiment=LABEL_PRICE))
-        files += multiext(FIGURE.format(experiment=LABEL_PRICE), ".pdf", ".png")
-    return files
+    figures = [name] if experiments.EXPERIMENTS[name].figure else []
+    figures += [LABEL_PRICE] if price_table(name) else []
+    return [
+        *multiext(f"{R}/tables/{name}", ".csv", ".md", ".tex"),
+        *gains_table(name),
+        *choices_table(name),
+        *price_table(name),
+        *(
+            f"{FIGURE.format(experiment=of)}{suffix}"
+            for of in figures
+            for suffix in (".pdf", ".png")
+        ),
+    ]
 
 
 def missing_experiment(name):

@@ -5,16 +5,12 @@ rule train_tokenizer:
     message:
         "Training the tokenizer of {wildcards.model}"
     input:
-        shards=lambda wildcards: [
-            path
-            for language in STUDY.models[wildcards.model].languages
-            for path in sources.shards(STUDY, language)
-        ],
+        shards=lambda wildcards: model_shards(wildcards.model),
     output:
         tokenizer=expand(f"{TOKENIZER}/{{file}}", file=TOKENIZER_FILES, allow_missing=True),
         record=f"{TOKENIZER}/provenance.json",
     log:
-        f"{LOGS}/train_tokenizer/{{model}}.log",
+        TOKENIZER_LOG,
     params:
         vocabulary=lambda wildcards: STUDY.models[wildcards.model].vocabulary,
         max_length=lambda wildcards: STUDY.models[wildcards.model].max_length,
@@ -72,7 +68,7 @@ rule pretrain_model:
         metrics=f"{ENCODER}/metrics.jsonl",
         record=f"{ENCODER}/provenance.json",
     log:
-        f"{LOGS}/pretrain_model/{{model}}.log",
+        MODEL_LOG,
     params:
         model=lambda wildcards: sources.pretraining(STUDY, wildcards.model),
         shards=lambda wildcards: {

@@ -82,6 +82,7 @@ rule compare_rules:
         task_language=STUDY.task_language,
         related=lambda _: STUDY.related,
         missing=lambda _: missing_cells("label_free"),
+        missing_others=lambda _: missing_other_targets("label_free"),
         rules=RULES,
         code=fingerprint("compare_rules", *(f"evaluation.selection.{rule}" for rule in RULES)),
     conda:
@@ -215,11 +216,7 @@ rule compare_with_paper:
         "Comparing this study with the paper's numbers and claims"
     localrule: True
     input:
-        tables=[
-            TABLE.format(experiment=name)
-            for name in STUDY.experiments
-            if experiments.EXPERIMENTS[name].compared
-        ],
+        tables=lambda _: [TABLE.format(experiment=name) for name in compared_with_paper()],
         gains=[
             GAINS.format(experiment=name)
             for name in experiments.CLAIMED

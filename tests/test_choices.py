@@ -199,6 +199,15 @@ def test_transfer_looks_at_the_same_cells_in_label_free_and_in_tables(cells) -> 
     assert not [row for row in label_free.rows(shown, "en", RELATED) if row["rule"] == "transfer"]
 
 
+def test_no_rule_chooses_by_other_targets_where_one_is_missing(cells) -> None:
+    """One outside the experiment, too: its sweep may have failed, with `allow_missing`."""
+    shown = [cell for cell in cells if cell["target"] == "es"]
+    gone, others = [cell for cell in cells if cell["target"] == "de"]
+    rows = label_free.rows(shown, "en", RELATED, others=[others], missing_others=[gone])
+    assert {row["seed"] for row in rows if row["rule"] == "transfer"} == {2}
+    assert {row["seed"] for row in rows if row["rule"] == "entropy"} == {1, 2}
+
+
 def test_averages_of_a_partial_study_keep_the_order_of_the_rules() -> None:
     """The first cell lacks the choice by other targets, as with `allow_missing`."""
     place = {"model": "tiny", "task": "ner", "rank": 1.0, "regret": 0.0, "value": 50.0}

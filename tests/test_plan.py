@@ -426,3 +426,11 @@ def test_checkpoints_elsewhere_are_another_folder(nano, tmp_path):
     found = disk.needed(moved, at_once=100)
     assert set(found) == {Path(nano.results_dir), tmp_path / "scratch"}
     assert found[tmp_path / "scratch"]["checkpoints"] >= 100 * 8 * 4 * 2 * 2 * 32 * 16
+
+
+def test_every_job_before_the_tables_has_its_stage() -> None:
+    """A rule of no stage would be counted among tables, figures and pages."""
+    early = ["check_task_data", "check_adapters", "initialise_adapters", "leave_out_layers"]
+    order = [plan.flow_order(rule)[0] for rule in early]
+    assert order == sorted(order) and order[-1] < plan.flow_order("train_language_adapter")[0]
+    assert plan.flow_order("tabulate")[0] == len(plan.FLOW)

@@ -146,6 +146,24 @@ def test_the_laptop_page_says_how_many_jobs_its_study_has(root, tmp_path):
     assert plan["train_language_adapter"] == 5 and f"{plan['sweep_la']} sweeps of 11 λ" in page
 
 
+@pytest.mark.parametrize(
+    "experiments", ["{zero_shot: {targets: [es]}}", "{similarity: {tasks: [ner]}}"]
+)
+def test_fetch_downloads_what_the_jobs_of_the_study_read(root, tmp_path, experiments):
+    """The text of the base model's other languages, and tasks without a cell, too."""
+    project = copy_project(root, tmp_path / "project")
+    study = ("--configfile", "studies/laptop.yaml", "--config", f"experiments={experiments}")
+    downloads = planned_jobs(project, "all", *study)["download_hub_file"]
+    assert planned_jobs(project, "fetch", *study)["download_hub_file"] == downloads > 0
+
+
+def test_the_comparison_with_the_paper_needs_no_table_that_it_does_not_read(root, tmp_path):
+    project = copy_project(root, tmp_path / "project")
+    plan = planned_jobs(project, "reproduction", "--configfile", "studies/miniature.yaml")
+    assert plan["compare_with_paper"] == 1
+    assert "compare_rules" not in plan and "sweep_soup" not in plan
+
+
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):
     """Without a network. The numbers are derived from the paper in docs/paper_study.md."""
     shutil.copy(root / "config.yaml", copy_project(root, tmp_path / "project"))
@@ -433,6 +451,12 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
     assert "results/nano/logs/train_language_adapter/tiny-fr@full-seed1.log" in output
     # the whole grid comes back without the key
     assert planned_jobs(copy, *NANO)["sweep_la"] >= 1
+
+    # a job far above failed: its log is named, not that of a sweep which never started
+    shutil.rmtree(copy / "results/nano/models/tiny/encoder")
+    run(copy, "zero_shot", *asked)
+    output = (copy / "results/nano/tables/zero_shot.md").read_text()
+    assert "results/nano/logs/pretrain_model/tiny.log" in output
 
 
 # --- a plan before anything is submitted ---

@@ -25,5 +25,6 @@ with record.job(snakemake):
         params.rules,
         losses,
         others,
+        params.missing_others,
     )
     tables.write(rows, Path(snakemake.output.table), label_free.COLUMNS)

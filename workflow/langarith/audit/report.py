@@ -114,7 +114,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         parts=shown,
         chains=links.chains(),
         learning=_picture(graph, "learning_curves"),
-        learning_foot=_foot(graph, "learning_curves", parts[0].caption if parts else {}),
+        learning_foot=_foot(graph, "learning_curves", {"foot": graph.study.get("caption", True)}),
         provenance=PAGE,
         curves=lambda_curves(graph),
         selection=graph.selection,

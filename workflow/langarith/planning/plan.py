@@ -30,11 +30,12 @@ from langarith.study import loading, schema
 FLOW = (
     "download",
     "write_miniature",
-    "check_task_data",
+    "check_",
     "train_tokenizer",
     "tokenize",
     "pretrain",
     "initialise",
+    "leave_out",
     "train_language",
     "train_task",
     "estimate_fisher",

@@ -35,6 +35,7 @@ def rows(
     compared: Sequence[str] = (),
     losses: Iterable[Mapping[str, Any]] = (),
     others: Iterable[Mapping[str, Any]] = (),
+    missing_others: Iterable[Mapping[str, str]] = (),
 ) -> list[dict[str, Any]]:
     """A row per cell and rule.
 
@@ -51,6 +52,8 @@ def rows(
             the results of sweeps.
         losses: contents of `losses.json` of the cells' merges.
         others: contents of `selected.json` of other targets, which the experiment does not include.
+        missing_others: cells of such targets without a result, in a partial grid: rules that need
+            other targets do not choose where one is missing.
     """
     cells = list(cells)
     metrics = {cell["task"]: cell["metric"] for cell in cells}
@@ -58,7 +61,9 @@ def rows(
     swept = read_swept(cells, losses)
     rules = {name: selection.get(name) for name in compared or selection.without_own_jobs()}
     missing = list(missing)
-    incomplete = {selection.group_key(cell, task_language, related) for cell in missing}
+    incomplete = {
+        selection.group_key(cell, task_language, related) for cell in [*missing, *missing_others]
+    }
     among = [*swept, *read_swept(others, ())]
     elsewhere = of_other_targets(swept, among, task_language, related)
     found = []

@@ -138,8 +138,6 @@ class View:
     """Whether it shows the points that the study's `selection` chose."""
     texts: Callable[[Study, str], list[Cell]] | None = None
     """The merges whose masked-LM losses it shows, see :func:`texts`."""
-    compared: bool = True
-    """Whether its table is read when the study is compared with the paper."""
 
 
 _VECTORS = frozenset({"models", "languages", "caption"})
@@ -170,7 +168,6 @@ EXPERIMENTS: dict[str, View] = {
         gains=True,
         choices=True,
         chosen=True,
-        compared=False,
     ),
     "lambda_impact": View(
         "Validation score over lambda; dashed lines are the single adapters, the ends of the "
@@ -220,7 +217,6 @@ EXPERIMENTS: dict[str, View] = {
         _VECTORS | {"tasks"},
         gains=True,
         texts=forgotten_texts,
-        compared=False,
     ),
     "analogy": View(
         "Analogies of language vectors, c + (b − a), for targets without an adapter of their own, "
@@ -228,7 +224,6 @@ EXPERIMENTS: dict[str, View] = {
         analogy,
         frozenset({"models", "tasks", "quadruples", "caption"}),
         gains=True,
-        compared=False,
     ),
     "related_languages": View(
         "Languages that URIEL relates equally closely to each target, the proposal, the study's "
@@ -244,7 +239,6 @@ EXPERIMENTS: dict[str, View] = {
     "sparsity": View(
         "Kernel density of the weights of language vectors (appendix E, Figure 9).",
         keys=_VECTORS | {"layers"},
-        compared=False,
     ),
     "label_free": View(
         "Test score of language arithmetic on the zero-shot pairs with lambda chosen by rules that "
@@ -259,7 +253,6 @@ EXPERIMENTS: dict[str, View] = {
         keys=frozenset(),
         figure=False,
         chosen=True,
-        compared=False,
     ),
 }
 

@@ -14,7 +14,7 @@ import pandas as pd
 from langarith.results import analysis
 from langarith.results.names import BETTER_PROXY, MADX
 from langarith.results.paper.reproduction import Estimate
-from langarith.results.paper.stated import Stated
+from langarith.results.paper.stated import SCORES, Stated
 
 OVER = {"greatest_gain": BETTER_PROXY, "average_gain": MADX}
 """The column `over` of the table of gains, for each quantity that is a gain."""
@@ -24,9 +24,6 @@ SAME = 2e-3
 
 The table of gains is computed from F1 of single answers in half precision, our value from scores in
 full precision."""
-
-SCORES = ("merged", "average")
-"""Quantities that are a score or an average of scores over targets."""
 
 
 def estimate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,16 @@ class Stated:
 def stated() -> tuple[Stated, ...]:
     """Every number of the paper that ours can be compared with, in the order of the file."""
     return tuple(entry for block in _file()["compared"] for entry in _entries(block))
+
+
+SCORES = ("merged", "average")
+"""Quantities that are a score or an average of scores over targets."""
+
+
+def compared(quantities: Collection[str] = ()) -> list[str]:
+    """The experiments whose tables our numbers come from; with `quantities` those of these."""
+    numbers = [n for n in stated() if not quantities or n.quantity in quantities]
+    return list(dict.fromkeys(number.experiment for number in numbers))
 
 
 def related() -> dict[str, str]:
