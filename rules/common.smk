@@ -126,7 +126,7 @@ def token_streams(wildcards):
         TOKENS.format(
             model=wildcards.model, language=wildcards.language, shard=sources.shard_name(path)
         )
-        for path in sources.shards(STUDY, wildcards.language, wildcards.budget)
+        for path in from_grid(sources.shards, wildcards.language, wildcards.budget)
     ]
 
 

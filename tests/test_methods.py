@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +136,42 @@ def test_the_documentation_has_a_row_for_every_method(root: Path, column: str) -
             assert bool(cells[2]) == (method.parameter is not None)
         else:
             assert cells[0] == ("yes" if method.needs_origin else "no")
+
+
+# ---------------------------------------------------------------- the guide's example
+
+
+@pytest.fixture
+def magmax(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[merging.Method]:
+    """The complete example of the guide, as a file of the package."""
+    page = (root / "docs/adding_a_method.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    (tmp_path / "magmax.py").write_text(code, encoding="utf-8")
+    caches = (merging.families, merging.of_pairs, merging.get)
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "__path__", [*merging.__path__, str(tmp_path)])
+        for cache in caches:
+            cache.cache_clear()
+        yield merging.get("magmax")
+    sys.modules.pop("langarith.merging.magmax")
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_the_example_of_the_guide_merges_as_it_says(magmax: merging.Method) -> None:
+    left, right, origin = adapter(1), adapter(2), adapter(3)
+    assert "magmax" in merging.families()
+    for factor in (0.0, 1.0, 1.1):
+        merged = magmax.merger([left, right], origin)((factor,))
+        for name, shape in SHAPES.items():
+            start = array(origin, name)
+            one, two = array(left, name) - start, array(right, name) - start
+            expected = start + factor * np.where(abs(one) >= abs(two), one, two)
+            assert merged[name].shape == shape
+            np.testing.assert_allclose(array(merged, name), expected, rtol=1e-5, atol=1e-6)
+    assert magmax.points([0.5, 1.0], 3) == [(0.5,), (1.0,)]
+    assert magmax.takes(3) and magmax.misfit(-0.5)
+    assert magmax.describe(["en", "fr"], (1.1,)) == "MagMax(en, fr), scaled by 1.10"
 
 
 # ---------------------------------------------------------------- DARE

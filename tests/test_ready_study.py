@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
+import shutil
 import struct
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from langarith import cli
 from langarith.commands import check
 from langarith.data import heads
+from langarith.errors import InputError
 from langarith.operands import Operand
 from langarith.planning import disk, work
 from langarith.study import experiments, loading, sources
-from test_study import LITTLE, changed, read, refusal, write
+from test_study import HUB_CORPORA, LITTLE, REMOVED, changed, read, refusal, write
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 COMMIT = "a" * 40
@@ -190,3 +196,86 @@ def test_keys_of_ready_made_adapters_are_no_parameters_of_base_models(tmp_path: 
     left = {"adapters", "task_adapters"}
     assert given.models["tiny"].model_dump(exclude=left) == plain.model_dump(exclude=left)
     assert sources.ready_adapter(given, "tiny", Operand("fr"), "a")
+
+
+# ---------------------------------------------------------------- raw text that no job reads
+
+
+def rows_missing(tmp_path: Path, **changes: Any) -> list[str]:
+    """The languages that a study with ready-made adapters is refused for: the table lacks qu."""
+    languages = ["en", "es", "qu"]
+    models = {
+        "xlm-r": {
+            "source": "hub",
+            "path": "FacebookAI/xlm-roberta-base",
+            "revision": COMMIT,
+            "adapters": {x: f"AdapterHub/{x}-wiki@{COMMIT}" for x in languages},
+            "task_adapters": {"ner": f"owner/ner@{COMMIT}"},
+        }
+    }
+    task = {"source": "miniature", "examples": {"train": 20, "validation": 10, "test": 10}}
+    data = {
+        "languages": languages,
+        "seeds": [1],
+        "models": models,
+        "corpora": HUB_CORPORA,
+        "tasks": {"ner": task | {"targets": ["qu"]}},
+        "related": {"qu": "es"},
+        "budgets": REMOVED,
+    }
+    path = write(tmp_path / "study.yaml", changed(**(data | changes)))
+    try:
+        problems = check.look(loading.load(path)).problems
+    except InputError as error:
+        problems = str(error).splitlines()
+    assert all("the table of shards has no row for configuration" in line for line in problems), (
+        problems
+    )
+    return [re.findall(r"'20231101\.(\w+)' of", line)[0] for line in problems]
+
+
+def test_text_that_no_job_reads_needs_no_row_in_the_table_of_shards(tmp_path: Path) -> None:
+    assert rows_missing(tmp_path) == []
+    # the target's own adapter, which no job merges
+    of_others = {language: LANGUAGES[language] for language in ("en", "es")}
+    assert rows_missing(tmp_path, **{"models__xlm-r__adapters": of_others}) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"models__xlm-r__adapters": {}, "experiments": {"enhancement": {}}},
+        {"models__xlm-r__adapters": {}, "models__xlm-r__task_adapters": {}, "related": {}},
+        {"budgets": {"qu": ["10k"]}, "experiments": {"zero_shot": {}, "low_resource": {}}},
+        {"selection": "mlm"},
+        {"experiments": {"label_free": {"rules": ["validation", "mlm"]}}},
+        {"models__own": LITTLE["models"]["tiny"] | {"languages": ["en", "qu"]}},
+    ],
+    ids=["own adapter", "related unknown", "budget", "selection", "label_free", "base model"],
+)
+def test_text_that_a_job_reads_needs_a_row(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert rows_missing(tmp_path, **changes) == ["qu"]
+
+
+def test_the_study_of_the_guide_lacks_nothing_but_files(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (root / "docs/no_training.md").read_text(encoding="utf-8")
+    section = page.partition("\n## 3. The study\n\n")[2]
+    block = itertools.takewhile(lambda line: line[:4].strip() == "", section.splitlines(True))
+    monkeypatch.chdir(tmp_path)
+    path = write(Path("ready.yaml"), textwrap.dedent("".join(block)))
+    assert cli.main(["check", str(path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    absent = re.compile(r"ready\.yaml: .*(: adapters/\w+ has no \w+\.\w+; | does not exist; )")
+    assert lines and all(absent.match(line) for line in lines), lines
+    # and with these files nothing is missing
+    shutil.copytree(write_adapter(tmp_path / "any"), "adapters/ner")
+    for language in ("en", "es", "qu"):
+        shutil.copytree("any", f"adapters/{language}")
+    splits = ("train", "validation", "test")
+    for file in (*(f"en/{split}" for split in splits), "qu/validation", "qu/test"):
+        path_of = Path(f"data/ner/{file}.conll")
+        path_of.parent.mkdir(parents=True, exist_ok=True)
+        path_of.write_text("".join(f"{file}{i}\t{tag}\n" for i, tag in enumerate(LABELS)))
+    assert cli.main(["check", str(path)]) == 0, capsys.readouterr().err

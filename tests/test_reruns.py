@@ -1,4 +1,4 @@
-"""An edit reruns what the table in docs/layout.md says, and nothing else.
+"""An edit reruns what the table in docs/reruns.md says, and nothing else.
 
 Most tests compare fingerprints, which takes milliseconds; the last one asks Snakemake about a
 finished study.
@@ -63,21 +63,21 @@ class Row(NamedTuple):
             text = f"{text}\n{self.edit[0]}\n"
         else:
             old, new = self.edit
-            assert old in text, f"docs/layout.md, Reruns: '{old}' is not in {self.file}"
+            assert old in text, f"docs/reruns.md: '{old}' is not in {self.file}"
             text = text.replace(old, new, 1)
         path.write_text(text, encoding="utf-8")
         return path
 
 
 def rows() -> list[Row]:
-    """The rows of the table of edits in docs/layout.md."""
-    lines = (ROOT / "docs/layout.md").read_text(encoding="utf-8").splitlines()
+    """The rows of the table of edits in docs/reruns.md."""
+    lines = (ROOT / "docs/reruns.md").read_text(encoding="utf-8").splitlines()
     cells = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
     start = cells.index(list(HEAD)) + 2
     table = []
     for what, file, edit, again in cells[start : cells.index([""], start)]:
-        assert quoted(edit), f"docs/layout.md, Reruns: the edit of '{what}' is not in backticks"
-        assert quoted(again) or again == "none", f"docs/layout.md, Reruns: {again}"
+        assert quoted(edit), f"docs/reruns.md: the edit of '{what}' is not in backticks"
+        assert quoted(again) or again == "none", f"docs/reruns.md: {again}"
         path = Path("workflow/langarith", *quoted(file))
         table.append(Row(what, path, quoted(edit), quoted(again)))
     return table
@@ -136,9 +136,9 @@ def test_the_table_has_each_kind_of_edit() -> None:
     assert len(ROWS) >= 14
     patterns = {pattern for row in ROWS for pattern in row.jobs}
     useless = [p for p in patterns if not any(fnmatch(job, p) for job in JOBS)]
-    assert useless == [], "docs/layout.md, Reruns, names rules that there are not"
+    assert useless == [], "docs/reruns.md names rules that there are not"
     unnamed = [job for job in JOBS if not any(fnmatch(job, p) for p in patterns)]
-    assert unnamed == [], "docs/layout.md, Reruns, has no edit that moves these"
+    assert unnamed == [], "docs/reruns.md has no edit that moves these"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what.replace("`", ""))

@@ -24,7 +24,7 @@ from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
 from langarith.planning import disk
 from langarith.progress import Progress, size_of
-from langarith.study import experiments, schema, sources
+from langarith.study import experiments, file_checks, schema, sources
 from langarith.tasks.shared.checks import Trained, check_split
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _raw_text(of: schema.Study, found: Found) -> None:
     progress = Progress("reading raw text", len(of.languages), "language")
     for number, language in enumerate(of.languages):
         progress.update(number)
+        if any(file_checks.missing_rows(of, [language])):
+            continue  # no job reads its text, else the study is refused
         corpus = _Corpus(of.corpora.validation_documents, most)
         there = [Path(path) for path in sources.shards(of, language)]
         absent = sum(not path.exists() for path in there)

@@ -11,7 +11,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.evaluation import selection
 from langarith.layout import Cell
 from langarith.operands import join_operands
-from langarith.study import experiments, sources
+from langarith.study import experiments, file_checks, sources
 from langarith.study.schema import Study
 
 
@@ -83,7 +83,7 @@ def others(study: Study) -> dict[Cell, list[Cell]]:
 
 
 def problems(study: Study) -> Iterator[str]:
-    """What is wrong with the rules that a study names, one sentence each."""
+    """What is wrong with the rules that a study names, and with the text that losses need."""
     yield from _compared_rules(study)
     name = study.selection
     offered = [rule for rule in selection.names() if selection.get(rule).how]
@@ -99,6 +99,8 @@ def problems(study: Study) -> Iterator[str]:
         # no related languages yet: they are required once cells are needed
         with suppress(InputError):
             yield from _unfit_cells(study, selection.get(name).needs)
+            with_losses = {cell.target for cell in cells_with_losses(study)}
+            yield from file_checks.missing_rows(study, with_losses)
 
 
 def refuse_unfit(study: Study, file: str) -> None:

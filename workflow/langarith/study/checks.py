@@ -344,6 +344,7 @@ OF_CELLS: Checks = (
     experiment_checks.needs,
     _related_to_task_language,
     *adapter_checks.OF_CELLS,
+    file_checks.shards_on_hub,
 )
 
 OTHERS: Checks = (
@@ -354,7 +355,6 @@ OTHERS: Checks = (
     _files_of_one_language,
     _shard_names,
     _text_column,
-    file_checks.shards_on_hub,
     file_checks.revisions,
     *adapter_checks.CHECKS,
     file_checks.columns,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from langarith import tasks
 from langarith.data import base_models, hub
 from langarith.errors import InputError, did_you_mean
+from langarith.layout import Run
+from langarith.operands import Operand
+from langarith.study import experiments
 from langarith.study.blocks import hub_adapter
 from langarith.study.schema import (
     LANGUAGES,
@@ -23,6 +26,7 @@ from langarith.study.schema import (
 from langarith.study.sources import (
     corpus_files,
     given_folder,
+    is_ready,
     model_lengths,
     needed_splits,
     shard_name,
@@ -42,11 +46,44 @@ def shards_on_hub(study: Study) -> Iterator[str]:
                 "corpora.config: no {language} in it, so all languages would read one text; add it"
             )
         else:
-            for language in study.languages:
-                try:
+            yield from missing_rows(study, _trained_on(study))
+
+
+def missing_rows(study: Study, languages: Collection[str]) -> Iterator[str]:
+    """The languages whose raw text is on the hub and whose shards are not in the table."""
+    corpora = study.corpora
+    if isinstance(corpora, HubCorpora):
+        for language in study.languages:
+            try:
+                if language in languages:
                     hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
-                except InputError as error:
-                    yield f"corpora.config: {error}"
+            except InputError as error:
+                yield f"corpora.config: {error}"
+
+
+def _trained_on(study: Study) -> set[str]:
+    """The languages on whose raw text base models and language adapters are trained.
+
+    While the cells are unknown for lack of related languages: all without a ready-made adapter.
+    """
+    try:
+        runs = [run for name in study.experiments for run in experiments.runs(study, name)]
+    except InputError:
+        runs = [
+            Run(model, "language", language, study.seeds[0])
+            for model in study.models
+            for language in study.languages
+        ]
+    read = {
+        Operand.parse(run.name).language
+        for run in runs
+        if run.kind == "language" and not is_ready(study, run)
+    }
+    for name in {run.model for run in runs}:
+        model = study.models[name]
+        if model.source == "pretrain":
+            read.update(model.languages)
+    return read
 
 
 def revisions(study: Study) -> Iterator[str]:
