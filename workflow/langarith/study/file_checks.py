@@ -52,11 +52,12 @@ def shards_on_hub(study: Study) -> Iterator[str]:
 def missing_rows(study: Study, languages: Collection[str]) -> Iterator[str]:
     """The languages whose raw text is on the hub and whose shards are not in the table."""
     corpora = study.corpora
-    if isinstance(corpora, HubCorpora):
-        for language in study.languages:
+    if not isinstance(corpora, HubCorpora):
+        return
+    for language in study.languages:
+        if language in languages:
             try:
-                if language in languages:
-                    hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
+                hub.shard_count(corpora.path, corpora.config.replace("{language}", language))
             except InputError as error:
                 yield f"corpora.config: {error}"
 
