@@ -3,7 +3,7 @@
 import os
 from functools import cache
 
-from langarith import layout, merging, tasks
+from langarith import adapter_format, layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
 from langarith.evaluation import choice, selection
@@ -39,7 +39,7 @@ ENVIRONMENT = f"{ROOT}/envs/langarith.yaml"
 
 # --- path patterns, which langarith.layout has relative to the results folder ---
 TOKENIZER_FILES, ENCODER_FILES = layout.TOKENIZER_FILES, layout.ENCODER_FILES
-ADAPTER_FILES, HEAD_FILES = layout.ADAPTER_FILES, layout.HEAD_FILES
+ADAPTER_FILES, HEAD_FILES = adapter_format.ADAPTER_FILES, adapter_format.HEAD_FILES
 TOKENIZER = f"{R}/{layout.TOKENIZER}"
 ENCODER = f"{R}/{layout.ENCODER}"
 TOKENS = f"{R}/{layout.TOKENS}"

@@ -19,11 +19,12 @@ from safetensors.torch import save_file
 import helpers
 import made_up
 from langarith import cli, merging
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.audit import lineage
 from langarith.errors import InputError
 from langarith.evaluation.sweep import run_cell
 from langarith.models import encoders
-from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
+from langarith.models.adapters import read_adapter, save_adapter, task_config
 from langarith.operands import Operand, parse_point, point_text
 from langarith.publishing import export, scores
 

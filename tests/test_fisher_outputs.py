@@ -26,6 +26,7 @@ from langarith.evaluation import fisher, raw_text
 from langarith.merging.tensors import Tensors
 from langarith.models import encoders, masking
 from langarith.models.adapters import (
+    LANGUAGE,
     language_config,
     named_parameters,
     read_adapter,
@@ -174,8 +175,8 @@ def test_fisher_by_hand() -> None:
 def trained(base: Path) -> PreTrainedModel:
     """A masked-language model whose language adapter alone has gradients."""
     model = encoders.load_masked_lm(base)
-    helpers.add_adapter(model, fisher.LANGUAGE, 1)
-    train_only(model, fisher.LANGUAGE)
+    helpers.add_adapter(model, LANGUAGE, 1)
+    train_only(model, LANGUAGE)
     return model
 
 
@@ -190,7 +191,7 @@ def test_the_estimate_is_the_mean_of_squared_gradients_of_chunks(trained, tiny_t
 
     torch.manual_seed(masking.MASK_SEED)
     masks = masking.MaskTokens(tiny_tokenizer, mlm_probability=0.3).mask(chunks)
-    parameters = named_parameters(trained, fisher.LANGUAGE)
+    parameters = named_parameters(trained, LANGUAGE)
     expected = {name: torch.zeros_like(p) for name, p in parameters.items()}
     of_all = {name: torch.zeros_like(p) for name, p in parameters.items()}
     trained.eval()
@@ -213,8 +214,8 @@ def test_the_estimate_is_the_mean_of_squared_gradients_of_chunks(trained, tiny_t
 
 def test_dropout_is_off_and_chunks_without_a_mask_count(tmp_path, tiny_tokenizer) -> None:
     model = encoders.load_masked_lm(helpers.make_base(tmp_path / "base", dropout=0.5))
-    helpers.add_adapter(model, fisher.LANGUAGE, 1)
-    train_only(model, fisher.LANGUAGE)
+    helpers.add_adapter(model, LANGUAGE, 1)
+    train_only(model, LANGUAGE)
     model.train()
     rows = helpers.chunks(40, 8).numpy()
     first, again = (

@@ -14,15 +14,12 @@ from langarith.files import write_json
 from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
 from langarith.models import devices, encoders
-from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+from langarith.models.adapters import LANGUAGE, load_adapter, named_parameters, read_adapter
 from langarith.models.masking import masked_validation
 from langarith.models.resize import resize
 from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_value
 from langarith.progress import Progress
-
-LANGUAGE = "language"
-"""Name of the merged adapter in the model."""
 
 
 def losses(

@@ -14,7 +14,6 @@ from langarith import tasks
 from langarith.errors import gathered_warnings
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.scoring import (
-    LANGUAGE,
     EncodedSplit,
     SplitScores,
     checked_split,
@@ -26,7 +25,7 @@ from langarith.merging import Merge, Method
 from langarith.merging.search import Search
 from langarith.merging.tensors import flatten, language_vector, write_in_place
 from langarith.models import encoders
-from langarith.models.adapters import named_parameters, read_adapter
+from langarith.models.adapters import LANGUAGE, named_parameters, read_adapter
 from langarith.models.devices import device
 from langarith.models.resize import resize
 from langarith.models.weights import read_tensors

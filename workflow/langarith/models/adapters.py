@@ -16,14 +16,15 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation, get_activation
 
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES
 from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import read_json, whole_folder
 from langarith.models.masked_lm import lm_head
 from langarith.models.weights import read_tensors
 
-ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
-HEAD_WEIGHTS = "model_head.safetensors"
+LANGUAGE, TASK = "language", "task"
+"""Names in a model of the language adapter that is merged or estimated, and of the task adapter."""
 
 
 def language_config(shape: Mapping[str, Any]) -> SeqBnInvConfig:
@@ -187,7 +188,7 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_
     """Load a saved adapter under the given name, only from safetensors."""
     read_adapter(folder)
     if with_head:
-        read_tensors(Path(folder) / HEAD_WEIGHTS)
+        read_tensors(Path(folder) / HEAD_FILES[1])
     model.load_adapter(
         str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
     )

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from langarith import merging
+from langarith.adapter_format import ADAPTER_FILES, PICKLES
 from langarith.errors import InputError
 from langarith.files import refuse_existing, sha256, whole_folder, write_json, write_text
 from langarith.models import merge_recipe
 from langarith.models.adapters import (
-    ADAPTER_FILES,
     adapter_description,
     current_name,
     read_adapter,
@@ -29,7 +29,7 @@ from langarith.operands import point_text
 from langarith.study.blocks import hub_adapter
 
 CONFIG, WEIGHTS = ADAPTER_FILES
-PICKLE = "pytorch_adapter.bin"
+PICKLE = PICKLES[WEIGHTS]
 
 _DOWNLOADED = re.compile(r"(?:^|/)models/([\w.-]+/[\w.-]+)/([0-9a-f]{40})$")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")

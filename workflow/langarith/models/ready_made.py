@@ -12,10 +12,10 @@ from adapters import AdapterConfig, AutoAdapterModel
 from adapters.utils import ACTIVATION_RENAME
 from transformers import AutoConfig
 
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.data import code_keys
 from langarith.errors import InputError, warn
 from langarith.models.adapters import (
-    ADAPTER_FILES,
     adapter_description,
     named_parameters,
     read_adapter,

@@ -7,19 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from langarith import merging, tasks
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES, PICKLES
 from langarith.data import heads
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import ADAPTER_FILES, HEAD_FILES
 from langarith.study.blocks import hub_adapter
 from langarith.study.experiments import all_cells, cells, subtracted
 from langarith.study.schema import Study
 from langarith.study.sources import layer_count, ready_adapter, task_type
-
-PICKLES = {
-    "adapter.safetensors": "pytorch_adapter.bin",
-    "model_head.safetensors": "pytorch_model_head.bin",
-}
-"""The names of the files of weights in older versions of `adapters`."""
 
 
 def _left_out_layers(study: Study) -> Iterator[str]:
