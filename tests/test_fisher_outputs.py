@@ -23,6 +23,7 @@ from langarith import merging
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import fisher, raw_text
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.merging.tensors import Tensors
 from langarith.models import encoders, masking
 from langarith.models.adapters import (
@@ -456,18 +457,18 @@ def test_masked_lm_losses_of_both_methods_have_single_adapters_at_the_ends(
     base: Path, tmp_path: Path, tiny_tokenizer, method: str
 ) -> None:
     """Inverse of the invertible adapter included: losses are those of language arithmetic."""
-    folders, fishers = [], []
+    folders = []
     for seed, name in ((1, "en"), (2, "fr")):
         model = encoders.load_masked_lm(base)
         helpers.add_adapter(model, name, seed)
         folders.append(tmp_path / name)
         save_adapter(model, name, folders[-1], with_head=False)
-        fishers.append(folders[-1] / "adapter.safetensors")
     tiny_tokenizer.save_pretrained(tmp_path / "tokenizer")
     words = np.random.default_rng(0).choice(helpers.WORDS, (12, 20))
     streams.tokenize_documents(map(" ".join, words), tiny_tokenizer, tmp_path / "shard.arrow")
     found = {}
     for name in ("la", method):
+        fishers: list[Path] = []
         if merging.get(name).needs_fisher:
             fishers = [tmp_path / f"{folder.name}.safetensors" for folder in folders]
             for folder, file in zip(folders, fishers, strict=True):
@@ -480,9 +481,7 @@ def test_masked_lm_losses_of_both_methods_have_single_adapters_at_the_ends(
             tmp_path / name,
             encoder=base,
             tokenizer=tmp_path / "tokenizer",
-            operands=folders,
-            origin=None,
-            fishers=fishers if merging.get(name).needs_fisher else [],
+            merge_files=MergeFiles(folders, fishers=fishers),
             tokens=[tmp_path / "shard.arrow"],
             reading={"validation_documents": 12, "chunk_length": 16, "mask_probability": 0.3},
             batches={"tokens_per_batch": 64, "precision": "fp32"},
