@@ -152,7 +152,7 @@ def _streams(study: schema.Study, missing: Missing) -> Iterator[float]:
     shards = {
         (model, operand.language, path)
         for model, operand in ((m, Operand.parse(text)) for m, text in texts)
-        if not sources.ready_adapter(study, model, operand, "")
+        if not sources.is_ready_operand(study, model, operand)
         for path in sources.shards(study, operand.language, operand.budget)
     }
     shards |= {

@@ -13,7 +13,7 @@ from langarith.errors import InputError, did_you_mean
 from langarith.study.blocks import hub_adapter
 from langarith.study.experiments import all_cells, cells, subtracted
 from langarith.study.schema import Study
-from langarith.study.sources import layer_count, ready_adapter, task_type
+from langarith.study.sources import is_ready_operand, layer_count, task_type
 
 
 def _left_out_layers(study: Study) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _seeds_without_training(study: Study) -> Iterator[str]:
         cell
         for cell in needed
         if cell.task not in study.models[cell.model].task_adapters
-        or not all(ready_adapter(study, cell.model, o, "") for o in cell.operands)
+        or not all(is_ready_operand(study, cell.model, o) for o in cell.operands)
     ]
     if needed and not trained:
         yield (
