@@ -70,7 +70,7 @@ def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Param
     """
     parameters = {}
     for name, parameter in model.named_parameters():
-        plain = _plain_name(name, adapter)
+        plain = plain_name(name, adapter)
         if plain:
             parameters[plain] = parameter
     return dict(sorted(parameters.items()))
@@ -83,7 +83,8 @@ def current_name(name: str) -> str:
     return name
 
 
-def _plain_name(name: str, adapter: str) -> str | None:
+def plain_name(name: str, adapter: str) -> str | None:
+    """A tensor's name without model and adapter; None if it is not a part of the adapter."""
     name = current_name(name)
     match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
     if not match:
@@ -126,7 +127,7 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
         )
     name = adapter_description(folder)["name"]
     current = current_weights(read_tensors(weights), name, weights)
-    tensors = {str(_plain_name(key, name)): value for key, value in current.items()}
+    tensors = {str(plain_name(key, name)): value for key, value in current.items()}
     return {key: value.float() for key, value in sorted(tensors.items())}
 
 
@@ -139,7 +140,7 @@ def current_weights(
         InputError: a tensor is not a part of the adapter.
     """
     tensors = {current_name(old): tensor for old, tensor in weights.items()}
-    plain = {new: _plain_name(new, name) for new in tensors}
+    plain = {new: plain_name(new, name) for new in tensors}
     other = [new for new, found in plain.items() if not found]
     if other or len(set(plain.values())) != len(weights) or not weights:
         subject = f"{other[0]} is" if other else f"{len(weights)} tensors are"
