@@ -420,7 +420,7 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
         # the file alone gives the score again
         assert predictions == scored.predictions
         task = tasks.get(swept.task)
-        assert task.score(predictions, swept.test.examples) == scored.metrics
+        assert task.compute(predictions, swept.test.gold) == scored.metrics
         assert [json.loads(r["gold"]) for r in rows] == [task.gold(e) for e in swept.test.examples]
 
     # so do the counts of each example
