@@ -47,7 +47,7 @@ def our_job(given: harness.Given) -> dict[str, Any]:
     from langarith.evaluation import scoring
     from langarith.merging import tensors
     from langarith.models import encoders
-    from langarith.models.adapters import named_parameters, read_adapter
+    from langarith.models.adapters import LANGUAGE, named_parameters, read_adapter
     from langarith.tasks.shared.base import Encoding
 
     task = tasks.get("ner")
@@ -64,7 +64,7 @@ def our_job(given: harness.Given) -> dict[str, Any]:
     left, right = (read_adapter(folders[name]) for name in (LEFT, RIGHT))
     clock = [time.perf_counter()]
     scores = {}
-    parameters = named_parameters(model, scoring.LANGUAGE)
+    parameters = named_parameters(model, LANGUAGE)
     merge = merging.get("la").merger((left, right))
     for weight in given["ours"]:
         tensors.write_in_place(parameters, merge((weight,)))

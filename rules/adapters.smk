@@ -10,8 +10,8 @@ rule check_adapters:
         initial=initial_adapter("language"),
         adapters=lambda wildcards: [
             file
-            for language in ready_adapters(wildcards.model)
-            for file in language_adapter(wildcards.model, language, STUDY.seeds[0])
+            for operand in ready_operands(wildcards.model)
+            for file in language_adapter(wildcards.model, operand, STUDY.seeds[0])
         ],
     output:
         check=READY_CHECK,
@@ -19,7 +19,7 @@ rule check_adapters:
     log:
         READY_LOG,
     params:
-        languages=lambda wildcards: ready_adapters(wildcards.model),
+        languages=lambda wildcards: [o.language for o in ready_operands(wildcards.model)],
         trained=lambda wildcards: trains_adapters(wildcards.model),
         code=fingerprint("check_adapters"),
     priority: 10  # before hours of training that would be useless if it fails
@@ -77,7 +77,7 @@ rule train_task_adapter:
         validation=task_split("validation"),
         test=task_split("test"),
         checked=lambda wildcards: task_check(wildcards.task, STUDY.task_language),
-        adapters=lambda wildcards: adapter_check(wildcards.model, STUDY.task_language),
+        adapters=lambda wildcards: adapter_check(wildcards.model, TASK_LANGUAGE),
     output:
         adapter=expand(
             f"{TASK_ADAPTER}/{{file}}", file=[*ADAPTER_FILES, *HEAD_FILES], allow_missing=True
@@ -120,7 +120,7 @@ rule score_task_adapter:
         validation=task_split("validation"),
         test=task_split("test"),
         checked=lambda wildcards: task_check(wildcards.task, STUDY.task_language),
-        adapters=lambda wildcards: adapter_check(wildcards.model, STUDY.task_language),
+        adapters=lambda wildcards: adapter_check(wildcards.model, TASK_LANGUAGE),
     output:
         # a copy, so that later jobs are the same as for an adapter that is trained here
         adapter=expand(

@@ -3,13 +3,13 @@
 import os
 from functools import cache
 
-from langarith import layout, merging, tasks
+from langarith import adapter_format, layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
 from langarith.evaluation import choice, selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
-from langarith.operands import Operand, budget_tokens, point_text
+from langarith.operands import Operand, budget_tokens, parse_operands, point_text
 from langarith.results.names import MASKED_LM_LOSS
 from langarith.results.paper import stated
 from langarith.study import experiments, grid, loading, pool, schema, sources
@@ -34,13 +34,14 @@ def load_study():
 
 STUDY = load_study()
 STUDY_FILE = STUDY_FILES[0]
+TASK_LANGUAGE = Operand(STUDY.task_language)
 R = STUDY.results_dir
 CHECKPOINTS = STUDY.checkpoint_dir or f"{R}/checkpoints"
 ENVIRONMENT = f"{ROOT}/envs/langarith.yaml"
 
 # --- path patterns, which langarith.layout has relative to the results folder ---
 TOKENIZER_FILES, ENCODER_FILES = layout.TOKENIZER_FILES, layout.ENCODER_FILES
-ADAPTER_FILES, HEAD_FILES = layout.ADAPTER_FILES, layout.HEAD_FILES
+ADAPTER_FILES, HEAD_FILES = adapter_format.ADAPTER_FILES, adapter_format.HEAD_FILES
 TOKENIZER = f"{R}/{layout.TOKENIZER}"
 ENCODER = f"{R}/{layout.ENCODER}"
 TOKENS = f"{R}/{layout.TOKENS}"
@@ -144,11 +145,9 @@ def initial_adapter(kind):
 
 def language_adapter(model, operand, seed):
     """Files of one language adapter, trained here or ready-made."""
-    operand = Operand.parse(operand)
-    if sources.ready_adapter(STUDY, model, operand, ""):
+    if sources.is_ready_operand(STUDY, model, operand):
         return [sources.ready_adapter(STUDY, model, operand, file) for file in ADAPTER_FILES]
-    folder = adapter_path(LANGUAGE_ADAPTER, model, str(operand), seed)
-    return [f"{folder}/{file}" for file in ADAPTER_FILES]
+    return folder_files(adapter_path(LANGUAGE_ADAPTER, model, operand, seed), ADAPTER_FILES)
 
 
 def operands(model):
@@ -157,15 +156,14 @@ def operands(model):
     return list(dict.fromkeys(operand for cell in cells for operand in cell.operands))
 
 
-def ready_adapters(model):
-    """Languages whose ready-made adapters are merged."""
-    ready = [o for o in operands(model) if sources.ready_adapter(STUDY, model, o, "")]
-    return [operand.language for operand in ready]
+def ready_operands(model):
+    """Ready-made adapters that are merged."""
+    return [o for o in operands(model) if sources.is_ready_operand(STUDY, model, o)]
 
 
 def trains_adapters(model):
     """Whether adapters that are trained here are merged, too."""
-    return len(ready_adapters(model)) < len(operands(model))
+    return len(ready_operands(model)) < len(operands(model))
 
 
 def adapter_check(model, *operands):
@@ -173,13 +171,13 @@ def adapter_check(model, *operands):
 
     Adapters that are trained here need no check.
     """
-    ready = [sources.ready_adapter(STUDY, model, Operand.parse(text), "") for text in operands]
-    return READY_CHECK.format(model=model) if any(ready) else []
+    ready = any(sources.is_ready_operand(STUDY, model, operand) for operand in operands)
+    return READY_CHECK.format(model=model) if ready else []
 
 
 def task_language_adapter(wildcards):
     """The language adapter below a task adapter: the task language's, of the same seed."""
-    return language_adapter(wildcards.model, STUDY.task_language, wildcards.seed)
+    return language_adapter(wildcards.model, TASK_LANGUAGE, wildcards.seed)
 
 
 def ready_task_adapter(model, task):
@@ -232,12 +230,8 @@ def cell_inputs(method):
 
 def merge_inputs(wildcards, method):
     """Files of a merge of language adapters: the operands and the base model."""
-    operands = wildcards.operands.split("+")
-    # adapters that are trained here start from it, so that it exists for every method
-    ready = any(
-        sources.ready_adapter(STUDY, wildcards.model, Operand.parse(operand), "")
-        for operand in operands
-    )
+    operands = parse_operands(wildcards.operands)
+    checked = adapter_check(wildcards.model, *operands)
     return {
         "encoder": encoder(wildcards.model),
         "tokenizer": tokenizer(wildcards.model),
@@ -246,8 +240,9 @@ def merge_inputs(wildcards, method):
             for operand in operands
             for file in language_adapter(wildcards.model, operand, wildcards.seed)
         ],
-        "origin": [] if ready else initial_adapter("language")(wildcards),
-        "adapters": adapter_check(wildcards.model, *operands),
+        # adapters without a check are trained here from it, so that it exists for every method
+        "origin": [] if checked else initial_adapter("language")(wildcards),
+        "adapters": checked,
         "fishers": [
             fisher_file(wildcards.model, operand, wildcards.seed)
             for operand in operands
@@ -276,7 +271,6 @@ def fisher_file(model, operand, seed):
 
 def adapter_path(pattern, model, operand, seed):
     """A pattern of paths with the wildcards of one language adapter."""
-    operand = Operand.parse(operand)
     return pattern.format(model=model, language=operand.language, budget=operand.budget, seed=seed)
 
 
@@ -312,7 +306,7 @@ def sweep_log(method, operands):
 
 def lambdas_of(wildcards):
     """The numbers of a merge's points, and how they are searched."""
-    return grid.lambdas(STUDY, wildcards.method, len(wildcards.operands.split("+")))
+    return grid.lambdas(STUDY, wildcards.method, len(parse_operands(wildcards.operands)))
 
 
 TOKENIZER_LOG = f"{LOGS}/train_tokenizer/{{model}}.log"

@@ -227,7 +227,7 @@ def failed_log(cell):
             if not os.path.exists(cell_file(other, "selected.json")):
                 return failed_log(other)
     if merging.get(cell.method).needs_fisher:
-        for operand in map(str, cell.operands):
+        for operand in cell.operands:
             if not os.path.exists(fisher_file(cell.model, operand, cell.seed)):
                 return adapter_path(FISHER_LOG, cell.model, operand, cell.seed)
     return sweep_log(cell.method, len(cell.operands)).format(**cell.wildcards)
@@ -320,8 +320,8 @@ def hub_files(_):
 def operand_sources(run):
     """Sources of a language adapter: raw shards, or its own files if it is ready-made."""
     operand = Operand.parse(run.name)
-    if sources.ready_adapter(STUDY, run.model, operand, ""):
-        return language_adapter(run.model, run.name, run.seed)
+    if sources.is_ready_operand(STUDY, run.model, operand):
+        return language_adapter(run.model, operand, run.seed)
     return sources.shards(STUDY, operand.language, operand.budget)
 
 

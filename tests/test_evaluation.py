@@ -25,7 +25,13 @@ from langarith.evaluation.batches import buckets, run
 from langarith.evaluation.sweep import sweep, write
 from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
-from langarith.models.adapters import named_parameters, read_adapter, save_adapter, task_config
+from langarith.models.adapters import (
+    LANGUAGE,
+    named_parameters,
+    read_adapter,
+    save_adapter,
+    task_config,
+)
 from langarith.tasks.nli import LABELS
 from langarith.tasks.shared.base import Encoding, Features
 from langarith.tasks.shared.classification import LabelledText
@@ -65,7 +71,7 @@ class Watched(scoring.EncodedSplit):
     """A split that remembers the language adapter of each model that it scored."""
 
     def score(self, model: PreTrainedModel) -> scoring.SplitScores:
-        tensors = named_parameters(model, scoring.LANGUAGE)
+        tensors = named_parameters(model, LANGUAGE)
         self.seen = [*getattr(self, "seen", []), {n: p.clone() for n, p in tensors.items()}]
         return super().score(model)
 
@@ -135,7 +141,7 @@ def test_ends_of_a_sweep_are_the_single_adapters(swept, base: Path, saved: Path)
     for weight, language, tensors in zip((1.0, 0.0), ("en", "es"), swept.ends, strict=True):
         assert same(swept.validation.seen[LAMBDAS.index(weight)], tensors)
         alone = scoring.load_stack(base, saved / language, saved / swept.task)
-        assert same(dict(named_parameters(alone, scoring.LANGUAGE)), tensors)
+        assert same(dict(named_parameters(alone, LANGUAGE)), tensors)
         assert (
             swept.result.scores["validation"][weight,].metrics
             == swept.validation.score(alone).metrics
@@ -166,7 +172,7 @@ def test_lambda_is_chosen_on_validation_and_tested_with_the_ends(swept) -> None:
 def test_reference_without_a_language_adapter_leaves_it_out(swept) -> None:
     predictions = []
     for tensors in swept.ends:
-        parameters = named_parameters(swept.model, scoring.LANGUAGE)
+        parameters = named_parameters(swept.model, LANGUAGE)
         write_in_place(parameters, tensors)
         scoring.use_language_adapter(swept.model, False)
         predictions.append(swept.test.score(swept.model).predictions)
@@ -414,7 +420,7 @@ def test_files_of_a_cell(swept, tmp_path: Path) -> None:
         # the file alone gives the score again
         assert predictions == scored.predictions
         task = tasks.get(swept.task)
-        assert task.score(predictions, swept.test.examples) == scored.metrics
+        assert task.compute(predictions, swept.test.gold) == scored.metrics
         assert [json.loads(r["gold"]) for r in rows] == [task.gold(e) for e in swept.test.examples]
 
     # so do the counts of each example

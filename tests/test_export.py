@@ -19,11 +19,13 @@ from safetensors.torch import save_file
 import helpers
 import made_up
 from langarith import cli, merging
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.audit import lineage
 from langarith.errors import InputError
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.evaluation.sweep import run_cell
 from langarith.models import encoders
-from langarith.models.adapters import ADAPTER_FILES, read_adapter, save_adapter, task_config
+from langarith.models.adapters import read_adapter, save_adapter, task_config
 from langarith.operands import Operand, parse_point, point_text
 from langarith.publishing import export, scores
 
@@ -126,9 +128,11 @@ def study(base, tmp_path_factory) -> Path:
             Path(cell),
             encoder=base,
             tokenizer=Path("tokenizer"),
-            operands=[Path(LANGUAGE.format(language)) for language in languages],
-            origin=Path(initial) if merge.needs_origin else None,
-            fishers=[Path(FISHER.format(n)) for n in languages] if merge.needs_fisher else [],
+            merge_files=MergeFiles(
+                [Path(LANGUAGE.format(language)) for language in languages],
+                Path(initial) if merge.needs_origin else None,
+                [Path(FISHER.format(n)) for n in languages] if merge.needs_fisher else [],
+            ),
             task_adapter=Path(TASK),
             files={split: Path(f"{split}.conll") for split in ("validation", "test")},
             reading={

@@ -23,9 +23,11 @@ from langarith import merging
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import fisher, raw_text
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.merging.tensors import Tensors
 from langarith.models import encoders, masking
 from langarith.models.adapters import (
+    LANGUAGE,
     language_config,
     named_parameters,
     read_adapter,
@@ -174,8 +176,8 @@ def test_fisher_by_hand() -> None:
 def trained(base: Path) -> PreTrainedModel:
     """A masked-language model whose language adapter alone has gradients."""
     model = encoders.load_masked_lm(base)
-    helpers.add_adapter(model, fisher.LANGUAGE, 1)
-    train_only(model, fisher.LANGUAGE)
+    helpers.add_adapter(model, LANGUAGE, 1)
+    train_only(model, LANGUAGE)
     return model
 
 
@@ -190,7 +192,7 @@ def test_the_estimate_is_the_mean_of_squared_gradients_of_chunks(trained, tiny_t
 
     torch.manual_seed(masking.MASK_SEED)
     masks = masking.MaskTokens(tiny_tokenizer, mlm_probability=0.3).mask(chunks)
-    parameters = named_parameters(trained, fisher.LANGUAGE)
+    parameters = named_parameters(trained, LANGUAGE)
     expected = {name: torch.zeros_like(p) for name, p in parameters.items()}
     of_all = {name: torch.zeros_like(p) for name, p in parameters.items()}
     trained.eval()
@@ -213,8 +215,8 @@ def test_the_estimate_is_the_mean_of_squared_gradients_of_chunks(trained, tiny_t
 
 def test_dropout_is_off_and_chunks_without_a_mask_count(tmp_path, tiny_tokenizer) -> None:
     model = encoders.load_masked_lm(helpers.make_base(tmp_path / "base", dropout=0.5))
-    helpers.add_adapter(model, fisher.LANGUAGE, 1)
-    train_only(model, fisher.LANGUAGE)
+    helpers.add_adapter(model, LANGUAGE, 1)
+    train_only(model, LANGUAGE)
     model.train()
     rows = helpers.chunks(40, 8).numpy()
     first, again = (
@@ -455,18 +457,18 @@ def test_masked_lm_losses_of_both_methods_have_single_adapters_at_the_ends(
     base: Path, tmp_path: Path, tiny_tokenizer, method: str
 ) -> None:
     """Inverse of the invertible adapter included: losses are those of language arithmetic."""
-    folders, fishers = [], []
+    folders = []
     for seed, name in ((1, "en"), (2, "fr")):
         model = encoders.load_masked_lm(base)
         helpers.add_adapter(model, name, seed)
         folders.append(tmp_path / name)
         save_adapter(model, name, folders[-1], with_head=False)
-        fishers.append(folders[-1] / "adapter.safetensors")
     tiny_tokenizer.save_pretrained(tmp_path / "tokenizer")
     words = np.random.default_rng(0).choice(helpers.WORDS, (12, 20))
     streams.tokenize_documents(map(" ".join, words), tiny_tokenizer, tmp_path / "shard.arrow")
     found = {}
     for name in ("la", method):
+        fishers: list[Path] = []
         if merging.get(name).needs_fisher:
             fishers = [tmp_path / f"{folder.name}.safetensors" for folder in folders]
             for folder, file in zip(folders, fishers, strict=True):
@@ -479,9 +481,7 @@ def test_masked_lm_losses_of_both_methods_have_single_adapters_at_the_ends(
             tmp_path / name,
             encoder=base,
             tokenizer=tmp_path / "tokenizer",
-            operands=folders,
-            origin=None,
-            fishers=fishers if merging.get(name).needs_fisher else [],
+            merge_files=MergeFiles(folders, fishers=fishers),
             tokens=[tmp_path / "shard.arrow"],
             reading={"validation_documents": 12, "chunk_length": 16, "mask_probability": 0.3},
             batches={"tokens_per_batch": 64, "precision": "fp32"},

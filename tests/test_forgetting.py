@@ -20,6 +20,7 @@ from langarith.audit import explain_file
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import choice, outcomes, raw_text
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.files import write_json
 from langarith.layout import Run
 from langarith.models import encoders, masking
@@ -212,8 +213,7 @@ def test_losses_equal_those_of_the_model_itself(base, tmp_path, tiny_tokenizer) 
         tmp_path / "out",
         encoder=base,
         tokenizer=tmp_path / "tokenizer",
-        operands=folders[1:],
-        origin=folders[0],
+        merge_files=MergeFiles(folders[1:], folders[0]),
         tokens=[tokens],
         reading={"validation_documents": 9, "chunk_length": 16, "mask_probability": 0.3},
         batches={"tokens_per_batch": 64, "precision": "fp32"},

@@ -16,13 +16,13 @@ import pytest
 from langarith.jobs.fingerprint import LIBRARY
 
 ORDER = (
-    "errors files operands layout progress jobs data tasks merging study models evaluation "
-    "training results audit publishing cluster planning commands cli __main__"
+    "errors files operands adapter_format layout progress jobs data tasks merging study models "
+    "evaluation training results audit publishing cluster planning commands cli __main__"
 ).split()
 """A module imports from its own package and from those before it, late imports included."""
 
 HEAVY = {"adapters", "matplotlib", "numpy", "pandas", "pyarrow", "torch", "transformers"}
-LIGHT = ["errors", "files", "operands", "layout", "progress", "jobs", "study"]
+LIGHT = ["errors", "files", "operands", "adapter_format", "layout", "progress", "jobs", "study"]
 """Packages that the Snakefile imports: nothing heavy at the head of their modules."""
 
 LONGEST = 420

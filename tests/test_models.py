@@ -28,13 +28,13 @@ from transformers.activations import NewGELUActivation
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaClassificationHead
 
 import helpers
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.data import base_models
 from langarith.errors import InputError, gathered_warnings
 from langarith.layout import TOKENIZER_FILES
 from langarith.merging.tensors import interpolate, write_in_place
 from langarith.models import encoders, ready_made
 from langarith.models.adapters import (
-    ADAPTER_FILES,
     add_initialised,
     language_config,
     load_adapter,

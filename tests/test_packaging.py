@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 import helpers
 import made_up
 import old_adapters
-from langarith.layout import ADAPTER_FILES
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.models import encoders
 from langarith.models.adapters import save_adapter
 

@@ -23,11 +23,12 @@ from langarith import layout, merging
 from langarith.data import relatedness
 from langarith.errors import InputError
 from langarith.evaluation import outcomes, selection
-from langarith.evaluation.scoring import LANGUAGE, SplitScores
+from langarith.evaluation.scoring import SplitScores
 from langarith.evaluation.sweep import sweep
 from langarith.files import write_json, write_lock
 from langarith.merging.la import weights
 from langarith.models import merge_recipe
+from langarith.models.adapters import LANGUAGE
 from langarith.operands import join_operands
 from langarith.results import (
     analysis,

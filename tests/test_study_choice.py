@@ -18,6 +18,7 @@ from langarith import merging
 from langarith.data import streams
 from langarith.errors import InputError
 from langarith.evaluation import choice, raw_text, selection
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
@@ -205,8 +206,7 @@ def test_losses_equal_an_independent_computation(base, tmp_path, tiny_tokenizer)
         tmp_path / "out",
         encoder=base,
         tokenizer=tmp_path / "tokenizer",
-        operands=folders,
-        origin=None,
+        merge_files=MergeFiles(folders),
         tokens=[tokens],
         reading={"validation_documents": 12, "chunk_length": 16, "mask_probability": 0.3},
         batches={"tokens_per_batch": 64, "precision": "fp32"},

@@ -231,14 +231,13 @@ def test_ner_gold_survives_encoding_and_decoding(tokenizer: Any) -> None:
     examples = random_sentences(50)
     features = encode_ner(examples, tokenizer, max_length=1000)
     assert features.dropped_words == 0
-    assert features.lengths().tolist() == [len(row) for row in features.columns["input_ids"]]
     # Anything may stand where the label is ignored, and padding follows.
     outputs = [
         np.array([3 if x < 0 else x for x in row] + [4] * 3) for row in features.columns["labels"]
     ]
     predictions = NER.decode(features, outputs, examples)
     assert predictions == [NER.gold(example) for example in examples]
-    assert NER.score(predictions, examples) == {"f1": 100.0, "f1_strict": 100.0}
+    assert NER.compute(predictions, predictions) == {"f1": 100.0, "f1_strict": 100.0}
     json.dumps(predictions)
 
 
@@ -255,7 +254,7 @@ def test_only_the_first_subword_is_labelled(tokenizer: Any) -> None:
 def test_truncated_words_are_counted_and_predicted_outside(tokenizer: Any) -> None:
     examples = [sentence(*[("Anna", "B-LOC")] * 40), sentence(("Anna", "B-LOC"))]
     features = encode_ner(examples, tokenizer, max_length=12)
-    assert features.lengths().tolist()[0] == 12
+    assert len(features.columns["input_ids"][0]) == 12
     kept = int((features.alignment[0] >= 0).sum())
     assert 0 < kept < 40
     assert features.dropped_words == 40 - kept
@@ -297,7 +296,7 @@ def test_word_without_subwords_is_predicted_outside(tokenizer: Any) -> None:
     features = encode_ner(examples, bare)
     assert features.alignment[0][1] == -1
     assert features.dropped_words == 0
-    ones = [np.ones(features.lengths()[0], dtype=int)]
+    ones = [np.ones(len(features.columns["input_ids"][0]), dtype=int)]
     assert NER.decode(features, ones, examples) == [["B-LOC", "O", "B-LOC"]]
 
 
@@ -307,7 +306,7 @@ def test_type_unknown_to_training_is_ignored_in_loss_and_missed_in_score(tokeniz
     outputs = [np.array([max(x, 0) for x in row]) for row in features.columns["labels"]]
     predictions = NER.decode(features, outputs, examples)
     assert predictions == [["O", "B-ORG"]]
-    assert NER.score(predictions, examples)["f1"] == pytest.approx(100 * 2 / 3)
+    assert NER.compute(predictions, [NER.gold(examples[0])])["f1"] == pytest.approx(100 * 2 / 3)
 
 
 def test_features_must_match_sentences(tokenizer: Any) -> None:
@@ -398,10 +397,10 @@ def test_nli_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any)
     examples = nli_examples(tmp_path)
     features = NLI.encode(examples, tokenizer, Encoding(20, LABELS, training=True))
     assert set(features.columns) == {"input_ids", "labels"}
-    assert features.lengths().max() == 20
+    assert max(map(len, features.columns["input_ids"])) == 20
     predictions = NLI.decode(features, features.columns["labels"], examples)
     assert predictions == [NLI.gold(example) for example in examples]
-    assert NLI.score(predictions, examples) == {"accuracy": 100.0}
+    assert NLI.compute(predictions, predictions) == {"accuracy": 100.0}
 
 
 def test_segment_ids_are_kept_where_the_tokenizer_makes_them(
@@ -486,7 +485,7 @@ def test_pos_gold_survives_encoding_and_decoding(tmp_path: Path, tokenizer: Any)
     outputs = [[max(label, 0) for label in row] for row in features.columns["labels"]]
     predictions = POS.decode(features, outputs, examples)
     assert predictions == [POS.gold(example) for example in examples]
-    assert POS.score(predictions, examples) == {"accuracy": 100.0}
+    assert POS.compute(predictions, predictions) == {"accuracy": 100.0}
 
 
 def test_words_beyond_the_truncation_are_predicted_x(tokenizer: Any) -> None:
@@ -496,7 +495,7 @@ def test_words_beyond_the_truncation_are_predicted_x(tokenizer: Any) -> None:
     kept = 40 - features.dropped_words
     assert 0 < kept < 40
     assert tags == ["PROPN"] * kept + ["X"] * (40 - kept)
-    assert POS.score([tags], examples) == {"accuracy": 100 * kept / 40}
+    assert POS.compute([tags], [["PROPN"] * 40]) == {"accuracy": 100 * kept / 40}
     assert POS.constant(POS.majority(examples), examples) == [["PROPN"] * 40]
 
 
@@ -605,10 +604,10 @@ def test_classes_survive_encoding_and_decoding(tokenizer: Any, pair: str | None)
     features = CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels, training=True))
     separators = 1 if pair is None else 3
     assert {row.count(2) for row in features.columns["input_ids"]} == {separators}
-    assert features.lengths().max() == 20
+    assert max(map(len, features.columns["input_ids"])) == 20
     predictions = CLASSIFICATION.decode(features, features.columns["labels"], examples)
     assert predictions == [CLASSIFICATION.gold(example) for example in examples]
-    assert CLASSIFICATION.score(predictions, examples) == {"accuracy": 100.0, "macro_f1": 100.0}
+    assert set(CLASSIFICATION.compute(predictions, predictions).values()) == {100.0}
     assert "labels" not in CLASSIFICATION.encode(examples, tokenizer, Encoding(20, labels)).columns
     with pytest.raises(ValueError, match="29 outputs for 30 examples"):
         CLASSIFICATION.decode(features, features.columns["labels"][:29], examples)
@@ -758,7 +757,7 @@ def peaks(features: Any, trained: Any) -> list[np.ndarray]:
     """Logits, padded by two, that are high at the gold positions of the training features."""
     outputs = []
     for length, start, end in zip(
-        features.lengths(),
+        map(len, features.columns["input_ids"]),
         trained.columns["start_positions"],
         trained.columns["end_positions"],
         strict=True,
@@ -774,12 +773,12 @@ def test_qa_gold_survives_windows(tokenizer: Any) -> None:
     features, trained = (encode_qa(examples, tokenizer, training) for training in (False, True))
     assert features.columns["input_ids"] == trained.columns["input_ids"]
     assert len(features) > len(examples)
-    assert features.lengths().max() == 60
+    assert max(map(len, features.columns["input_ids"])) == 60
     assert features.example_index == sorted(features.example_index)
     assert any(start == 0 for start in trained.columns["start_positions"])
     predictions = QA.decode(features, peaks(features, trained), examples)
     assert predictions == [example.answers[0] for example in examples]
-    assert QA.score(predictions, examples)["exact_match"] == 100
+    assert QA.compute(predictions, [QA.gold(e) for e in examples])["exact_match"] == 100
 
 
 def test_answers_are_no_longer_than_the_limit(tokenizer: Any) -> None:
@@ -862,7 +861,8 @@ def test_decoding_equals_the_loop_of_run_qa(tokenizer: Any, ties: bool) -> None:
     examples = qa_examples(40, words=150)
     features = encode_qa(examples, tokenizer, training=False, size=120)
     rng = np.random.default_rng(5)
-    outputs = [rng.normal(size=(2, n)).astype(np.float32) for n in features.lengths()]
+    rows = features.columns["input_ids"]
+    outputs = [rng.normal(size=(2, len(row))).astype(np.float32) for row in rows]
     if ties:
         outputs = [np.sign(logits) for logits in outputs]
     expected, best = [""] * len(examples), [-np.inf] * len(examples)
@@ -880,8 +880,7 @@ def test_decoding_equals_the_loop_of_run_qa(tokenizer: Any, ties: bool) -> None:
 def test_window_without_a_pair_answers_nothing(tokenizer: Any) -> None:
     examples = qa_examples(1, words=3)
     features = encode_qa(examples, tokenizer, training=False)
-    length = features.lengths()[0]
-    logits = np.zeros((2, length), dtype=np.float32)
+    logits = np.zeros((2, len(features.columns["input_ids"][0])), dtype=np.float32)
     logits[:] = -np.inf
     assert QA.decode(features, [logits], examples) == [""]
 

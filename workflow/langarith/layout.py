@@ -43,9 +43,7 @@ FIGURE = "figures/{experiment}"
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 ENCODER_FILES = ("config.json", "model.safetensors")
-ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
 FISHER_FILE = "fisher.safetensors"
-HEAD_FILES = ("head_config.json", "model_head.safetensors")
 
 LANGUAGE = r"[A-Za-z][A-Za-z0-9_-]*"
 """The code of a language: en, zh-Hant, sr_Latn, es-419."""

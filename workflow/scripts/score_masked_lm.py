@@ -13,6 +13,7 @@ with record.job(snakemake):
 
     from langarith import merging
     from langarith.evaluation import raw_text
+    from langarith.evaluation.merge_files import MergeFiles
 
     torch.set_num_threads(snakemake.threads)
     inputs, params = snakemake.input, snakemake.params
@@ -24,9 +25,7 @@ with record.job(snakemake):
         Path(snakemake.output.losses).parent,
         encoder=Path(inputs.encoder[0]).parent,
         tokenizer=Path(inputs.tokenizer[0]).parent,
-        operands=list(dict.fromkeys(Path(file).parent for file in inputs.operands)),
-        origin=Path(inputs.origin[0]).parent if inputs.origin else None,
-        fishers=[Path(file) for file in inputs.fishers],
+        merge_files=MergeFiles.of(inputs.operands, inputs.origin, inputs.fishers),
         tokens=[Path(path) for path in inputs.tokens],
         reading=params.reading,
         batches=params.batches,

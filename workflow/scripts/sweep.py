@@ -12,11 +12,11 @@ with record.job(snakemake, also="lambda=*.json"):
     import torch
 
     from langarith import merging
+    from langarith.evaluation.merge_files import MergeFiles
     from langarith.evaluation.sweep import run_cell
 
     torch.set_num_threads(snakemake.threads)
     inputs, params = snakemake.input, snakemake.params
-    folders = list(dict.fromkeys(Path(file).parent for file in inputs.operands))
     run_cell(
         dict(snakemake.wildcards.items()) | {"method": params.method},
         merging.get(params.method),
@@ -25,9 +25,7 @@ with record.job(snakemake, also="lambda=*.json"):
         Path(snakemake.output.selected).parent,
         encoder=Path(inputs.encoder[0]).parent,
         tokenizer=Path(inputs.tokenizer[0]).parent,
-        operands=folders,
-        origin=Path(inputs.origin[0]).parent if inputs.origin else None,
-        fishers=[Path(file) for file in inputs.fishers],
+        merge_files=MergeFiles.of(inputs.operands, inputs.origin, inputs.fishers),
         task_adapter=Path(inputs.task_adapter[0]).parent,
         files={split: Path(inputs[split]) for split in ("validation", "test")},
         reading=params.reading,

@@ -152,20 +152,20 @@ def _last_line(output: str) -> str:
     return (output.strip().splitlines() or ["no answer"])[-1]
 
 
-def wait_until_ended(name: str, seconds: float = 45, grace: float = 5) -> None:
-    """Wait until the queue has no job of this name, Ctrl-C, or `seconds` have passed.
+def wait_until_ended(name: str) -> None:
+    """Wait until the queue has no job of this name, Ctrl-C, or 45 seconds have passed.
 
     A cancelled job has 30 seconds to end, unless the site has another `KillWait`. Its last line may
-    come after it has left the queue, so the wait ends `grace` seconds later.
+    come after it has left the queue, so the wait ends five seconds later.
     """
     if shutil.which("squeue") is None:
         return
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 45
     with suppress(KeyboardInterrupt):
         while time.monotonic() < end:
             asked = _run(["squeue", "--noheader", "--name", name])
             if asked.returncode == 0 and not asked.stdout.strip():
-                time.sleep(grace)
+                time.sleep(5)
                 return
             time.sleep(1)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langarith import layout, tasks
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES
 from langarith.data import base_models, heads, hub, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
 from langarith.evaluation import choice
@@ -273,16 +274,16 @@ def _base_models(of: schema.Study, found: Found) -> None:
                 problems = base_models.problems(folder, lengths, masked_lm=masked_lm)
             found.problems += [f"models.{name}: {problem}" for problem in problems]
         for language in model.adapters:
-            file = sources.ready_adapter(of, name, Operand(language), "adapter.safetensors")
-            if file and all((Path(file).parent / f).is_file() for f in layout.ADAPTER_FILES):
+            file = sources.ready_adapter(of, name, Operand(language), ADAPTER_FILES[1])
+            if file and all((Path(file).parent / f).is_file() for f in ADAPTER_FILES):
                 adapters.append(Path(file).parent)
                 found.problems += [
                     f"models.{name}.adapters.{language}: {problem}"
                     for problem in base_models.adapter_problems(adapters[-1])
                 ]
         for task in model.task_adapters:
-            file = sources.ready_task_adapter(of, name, task, "adapter.safetensors")
-            files = [*layout.ADAPTER_FILES, *layout.HEAD_FILES]
+            file = sources.ready_task_adapter(of, name, task, ADAPTER_FILES[1])
+            files = [*ADAPTER_FILES, *HEAD_FILES]
             if file and all((Path(file).parent / f).is_file() for f in files):
                 adapters.append(Path(file).parent)
                 found.problems += [
@@ -304,7 +305,7 @@ def _task_adapter_problems(of: schema.Study, name: str, folder: Path) -> Iterato
     except InputError:
         labels = None  # the check of the task's files says what is wrong
     try:
-        base_models.read_shapes(folder / layout.HEAD_FILES[1])
+        base_models.read_shapes(folder / HEAD_FILES[1])
         problem = heads.problem(heads.read(folder), task.head, labels, folder)
     except InputError as error:
         problem = str(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.data import code_keys
 from langarith.data.readers import POINTER
 from langarith.errors import InputError
@@ -87,14 +88,15 @@ def adapter_problems(folder: str | Path) -> Iterator[str]:
     """What is wrong with the files of a ready-made adapter; reads only their headers."""
     folder = Path(folder)
     yield from code_keys.problems(folder)
-    for name in layout.ADAPTER_FILES:
-        if not (folder / name).is_file():
-            yield f"{folder} has no {name}; name an adapter's folder"
+    config, weights = (folder / name for name in ADAPTER_FILES)
+    for file in (config, weights):
+        if not file.is_file():
+            yield f"{folder} has no {file.name}; name an adapter's folder"
             return
     try:
-        read_object(folder / "adapter_config.json")
-        if not read_shapes(folder / "adapter.safetensors"):
-            yield f"{folder / 'adapter.safetensors'} contains no tensor; copy it again"
+        read_object(config)
+        if not read_shapes(weights):
+            yield f"{weights} contains no tensor; copy it again"
     except InputError as error:
         yield str(error)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langarith import layout
+from langarith.adapter_format import HEAD_FILES
 from langarith.data import base_models
 from langarith.errors import InputError
 
@@ -43,7 +43,7 @@ def read(folder: str | Path) -> Head:
     Raises:
         InputError: head_config.json is missing or describes a head that cannot be used.
     """
-    path = Path(folder) / layout.HEAD_FILES[0]
+    path = Path(folder) / HEAD_FILES[0]
     if not path.is_file():
         raise InputError(f"{folder} has no {path.name}; name a task adapter saved with its head")
     described = base_models.read_object(path)
@@ -112,7 +112,7 @@ def _differences(
     elif head.labels is None:
         yield (
             f"{what} does not say what its {head.outputs} outputs mean (label2id in "
-            f"{layout.HEAD_FILES[0]}); write their labels in the order of training: langarith "
+            f"{HEAD_FILES[0]}); write their labels in the order of training: langarith "
             f"convert {folder} --to NEW_FOLDER --labels LABEL LABEL ..."
         )
     elif labels is not None:

@@ -41,7 +41,6 @@ def download(
     file: str,
     destination: Path,
     *,
-    pauses: Sequence[float] = PAUSES,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Download one file of a repository, checked against the size and hash that the hub reports.
@@ -52,7 +51,6 @@ def download(
 
     Args:
         revision: a full commit hash.
-        pauses: seconds before each further attempt after a temporary failure.
         say: called with a line about each such failure.
 
     Raises:
@@ -71,7 +69,7 @@ def download(
     staging = destination.with_name(f".{destination.name}.partial")
     staging.mkdir(parents=True, exist_ok=True)
     what = f"{file} of {repository}"
-    remaining = list(pauses)
+    remaining = list(PAUSES)
     reached, cache = False, None
     while True:
         before = _bytes_below(staging)
@@ -94,7 +92,7 @@ def download(
         except Exception as error:
             pause = _pause(error)
             if _bytes_below(staging) > before:
-                remaining = list(pauses)
+                remaining = list(PAUSES)
             if isinstance(error, _WrongBytesError) or _status(error) == _RANGE_NOT_SATISFIABLE:
                 shutil.rmtree(staging)
                 staging.mkdir()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from langarith.models import devices
 from langarith.models.padding import pad, pad_mask
 
 
@@ -76,7 +77,7 @@ class Batches:
 
 @torch.inference_mode()
 def run(
-    model: PreTrainedModel, batches: Batches, head: str, dtype: str
+    model: PreTrainedModel, batches: Batches, head: str, precision: str
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of a model with its current weights, and their entropies.
 
@@ -90,11 +91,10 @@ def run(
         because the task decides which positions are admissible.
     """
     model.eval()
-    kind = next(model.parameters()).device.type
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
+    on = next(model.parameters()).device
     results: list[tuple[list[int], torch.Tensor, torch.Tensor | None]] = []
     for indices, inputs in batches.batches:
-        with torch.autocast(kind, dtype=half, enabled=half is not None):
+        with devices.autocast(precision, on):
             out = model(**inputs)
         if head == "qa":
             results.append(

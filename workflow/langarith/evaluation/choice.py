@@ -147,5 +147,5 @@ def _unfit_cells(study: Study, needs: frozenset[selection.Need]) -> Iterator[str
 
 def _weighs_vectors(study: Study, cell: Cell) -> bool:
     """Whether a point is the weight of one of two vectors with a known θ_pre."""
-    ready = any(sources.ready_adapter(study, cell.model, o, "") for o in cell.operands)
+    ready = any(sources.is_ready_operand(study, cell.model, o) for o in cell.operands)
     return merging.get(cell.method).ends == (0.0, 1.0) and len(cell.operands) == 2 and not ready

@@ -15,13 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from langarith.data import streams
 from langarith.files import whole
 from langarith.models import devices, encoders
-from langarith.models.adapters import load_adapter, named_parameters, train_only
+from langarith.models.adapters import LANGUAGE, load_adapter, named_parameters, train_only
 from langarith.models.masked_lm import masked_logits
 from langarith.models.masking import masked_held_out
 from langarith.progress import Progress
-
-LANGUAGE = "language"
-"""Name of the adapter in the model."""
 
 
 def estimate(

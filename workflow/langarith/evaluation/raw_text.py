@@ -10,19 +10,16 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith.data import streams
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.files import write_json
 from langarith.merging import Merge, Method
 from langarith.merging.tensors import write_in_place
 from langarith.models import devices, encoders
-from langarith.models.adapters import load_adapter, named_parameters, read_adapter
+from langarith.models.adapters import LANGUAGE, load_adapter, named_parameters
 from langarith.models.masking import masked_validation
 from langarith.models.resize import resize
-from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_value
 from langarith.progress import Progress
-
-LANGUAGE = "language"
-"""Name of the merged adapter in the model."""
 
 
 def losses(
@@ -71,9 +68,7 @@ def run(
     *,
     encoder: Path,
     tokenizer: Path,
-    operands: Sequence[Path],
-    origin: Path | None,
-    fishers: Sequence[Path] = (),
+    merge_files: MergeFiles,
     tokens: Sequence[Path],
     reading: Mapping[str, Any],
     batches: Mapping[str, Any],
@@ -85,16 +80,13 @@ def run(
         values: the numbers of `lambdas.{method}`, which give the points of the method.
         search: `lambdas.{method}.search`. Points that a refined search adds because of labels are
             left out: a rule without labels may not choose them.
-        encoder, tokenizer, operands, origin, fishers: as for `evaluation.sweep.run_cell`.
+        encoder, tokenizer: folders.
         tokens: token streams of the target, in order.
         reading: `validation_documents`, `chunk_length` and `mask_probability`.
         batches: `tokens_per_batch` and `precision`.
     """
-    start = read_adapter(origin) if origin else None
-    adapters = [read_adapter(operand) for operand in operands]
-    importances = [read_tensors(file) for file in fishers]
-    merge = method.merger(adapters, start, devices.device(), int(names["seed"]), importances)
-    points = method.search(values, len(operands), search).first
+    merge, _ = merge_files.read(method, int(names["seed"]))
+    points = method.search(values, len(merge_files.operands), search).first
     chunks = streams.read_held_out(
         tokens,
         validation_documents=reading["validation_documents"],
@@ -104,7 +96,7 @@ def run(
     model = encoders.load_masked_lm(encoder)
     encoders.refuse_unfit(model, loaded, reading["chunk_length"])
     # any adapter of the operands' shape: its weights are overwritten
-    load_adapter(model, operands[0], LANGUAGE, with_head=False)
+    load_adapter(model, merge_files.operands[0], LANGUAGE, with_head=False)
     model.set_active_adapters(LANGUAGE)
     if not method.writable:
         resize(model, LANGUAGE, merge(points[0]))

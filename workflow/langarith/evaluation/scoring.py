@@ -13,11 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from langarith.evaluation.batches import Batches, run
 from langarith.models import devices, encoders
-from langarith.models.adapters import load_adapter
+from langarith.models.adapters import LANGUAGE, TASK, load_adapter
 from langarith.tasks.shared.base import Encoding, Example, Task
 from langarith.tasks.shared.checks import untruncated
-
-LANGUAGE, TASK = "language", "task"
 
 
 @dataclass(frozen=True)

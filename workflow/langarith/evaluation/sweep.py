@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from langarith import tasks
 from langarith.errors import gathered_warnings
 from langarith.evaluation import outcomes, selection
+from langarith.evaluation.merge_files import MergeFiles
 from langarith.evaluation.scoring import (
-    LANGUAGE,
     EncodedSplit,
     SplitScores,
     checked_split,
@@ -24,12 +24,10 @@ from langarith.evaluation.scoring import (
 from langarith.files import whole, write_json
 from langarith.merging import Merge, Method
 from langarith.merging.search import Search
-from langarith.merging.tensors import flatten, language_vector, write_in_place
+from langarith.merging.tensors import write_in_place
 from langarith.models import encoders
-from langarith.models.adapters import named_parameters, read_adapter
-from langarith.models.devices import device
+from langarith.models.adapters import LANGUAGE, named_parameters
 from langarith.models.resize import resize
-from langarith.models.weights import read_tensors
 from langarith.operands import Point, parse_operands, point_text, point_value
 from langarith.progress import Progress
 from langarith.tasks.shared.base import Encoding
@@ -121,9 +119,7 @@ def run_cell(
     *,
     encoder: Path,
     tokenizer: Path,
-    operands: Sequence[Path],
-    origin: Path | None,
-    fishers: Sequence[Path] = (),
+    merge_files: MergeFiles,
     task_adapter: Path,
     files: Mapping[str, Path],
     reading: Mapping[str, Any],
@@ -136,19 +132,12 @@ def run_cell(
         values: the numbers of `lambdas.{method}`, which give the points of the method.
         search: `lambdas.{method}.search`.
         folder: where :func:`write` writes.
-        encoder, tokenizer, operands, origin, task_adapter: folders; `origin` is the common
-            initialisation, None if an operand was trained elsewhere and the method does not need
-            it.
-        fishers: files of the operands' Fisher information, for methods that need it.
+        encoder, tokenizer, task_adapter: folders.
         files: `validation` and `test`.
         reading: what :func:`langarith.study.sources.task_reading` gives.
         batches: `tokens_per_batch` and `precision`.
     """
-    adapters = [read_adapter(operand) for operand in operands]
-    start = read_adapter(origin) if origin else None
-    importances = [read_tensors(file) for file in fishers]
-    merge = method.merger(adapters, start, device(), int(cell["seed"]), importances)
-    norms = [float(flatten(language_vector(a, start)).norm()) for a in adapters] if start else []
+    merge, norms = merge_files.read(method, int(cell["seed"]))
     task = tasks.reader(reading)
     loaded = encoders.load_tokenizer(tokenizer, masked_lm=False)
     trained = json.loads((task_adapter / "task.json").read_text(encoding="utf-8"))
@@ -161,9 +150,9 @@ def run_cell(
             where += f", model {cell['model']}"
             splits.append(checked_split(task, examples, loaded, encoding, where, batches))
     validation, test = splits
-    search_ = method.search(values, len(operands), search)
+    search_ = method.search(values, len(merge_files.operands), search)
     # any adapter of the operands' shape: its weights are overwritten
-    model = load_stack(encoder, operands[0], task_adapter)
+    model = load_stack(encoder, merge_files.operands[0], task_adapter)
     if not method.writable:
         resize(model, LANGUAGE, merge(search_.grid[0]))
     swept = sweep(

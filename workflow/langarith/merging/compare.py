@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from langarith.adapter_format import layer_of
 from langarith.merging.tensors import Tensors, check_same, flatten, language_vector
 
 
@@ -41,9 +41,6 @@ POINTS = 401
 """Of a density."""
 BIN, REACH = 0.1, 8.0
 """Of a kernel, in bandwidths: the width of a bin, and the distance beyond which it is 0."""
-
-
-_LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 Key = tuple[str, str, str, int]
@@ -106,7 +103,7 @@ def density(
                 rows.append(base | {"quantity": "density", "x": math.nan, "value": math.nan})
                 continue
             vector = language_vector(tensors, origins[model, "language"])
-            chosen = {name: t for name, t in vector.items() if _in_layer(name, layer)}
+            chosen = {name: t for name, t in vector.items() if layer in ("all", layer_of(name))}
             if not chosen:
                 raise ValueError(f"layer {layer} of {model} has no adapter weights")
             values = torch.cat([t.flatten() for t in chosen.values()]).double().numpy()
@@ -118,11 +115,6 @@ def density(
                 for x in THRESHOLDS
             ]
     return rows
-
-
-def _in_layer(name: str, layer: int | str) -> bool:
-    match = _LAYER.search(name)
-    return layer == "all" or (match is not None and int(match[1]) == layer)
 
 
 def kernel_density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

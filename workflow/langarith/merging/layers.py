@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from langarith.adapter_format import layer_of
 from langarith.merging import Merge, Method
 from langarith.merging.la import weights
 from langarith.operands import Point, number_text
 
 if TYPE_CHECKING:
     from langarith.merging.tensors import Tensors
-
-_LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
@@ -57,8 +55,8 @@ def prepare(operands: Sequence[Tensors], *, device: Any, **_: Any) -> Merge:
 
 def depth(name: str) -> int:
     """The depth of a tensor by its name: 0 outside the layers, 1 in the lowest layer."""
-    match = _LAYER.search(name)
-    return int(match[1]) + 1 if match else 0
+    layer = layer_of(name)
+    return 0 if layer is None else layer + 1
 
 
 def pairs(values: Sequence[float], operands: int) -> list[Point]:

@@ -16,14 +16,15 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation, get_activation
 
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES
 from langarith.data import code_keys
 from langarith.errors import InputError
 from langarith.files import read_json, whole_folder
 from langarith.models.masked_lm import lm_head
 from langarith.models.weights import read_tensors
 
-ADAPTER_FILES = ("adapter_config.json", "adapter.safetensors")
-HEAD_WEIGHTS = "model_head.safetensors"
+LANGUAGE, TASK = "language", "task"
+"""Names in a model of the language adapter that is merged or estimated, and of the task adapter."""
 
 
 def language_config(shape: Mapping[str, Any]) -> SeqBnInvConfig:
@@ -69,7 +70,7 @@ def named_parameters(model: PreTrainedModel, adapter: str) -> dict[str, nn.Param
     """
     parameters = {}
     for name, parameter in model.named_parameters():
-        plain = _plain_name(name, adapter)
+        plain = plain_name(name, adapter)
         if plain:
             parameters[plain] = parameter
     return dict(sorted(parameters.items()))
@@ -82,7 +83,8 @@ def current_name(name: str) -> str:
     return name
 
 
-def _plain_name(name: str, adapter: str) -> str | None:
+def plain_name(name: str, adapter: str) -> str | None:
+    """A tensor's name without model and adapter; None if it is not a part of the adapter."""
     name = current_name(name)
     match = re.search(rf"\b(adapters|invertible_adapters)\.{re.escape(adapter)}\.", name)
     if not match:
@@ -125,7 +127,7 @@ def read_adapter(folder: str | Path) -> dict[str, torch.Tensor]:
         )
     name = adapter_description(folder)["name"]
     current = current_weights(read_tensors(weights), name, weights)
-    tensors = {str(_plain_name(key, name)): value for key, value in current.items()}
+    tensors = {str(plain_name(key, name)): value for key, value in current.items()}
     return {key: value.float() for key, value in sorted(tensors.items())}
 
 
@@ -138,7 +140,7 @@ def current_weights(
         InputError: a tensor is not a part of the adapter.
     """
     tensors = {current_name(old): tensor for old, tensor in weights.items()}
-    plain = {new: _plain_name(new, name) for new in tensors}
+    plain = {new: plain_name(new, name) for new in tensors}
     other = [new for new, found in plain.items() if not found]
     if other or len(set(plain.values())) != len(weights) or not weights:
         subject = f"{other[0]} is" if other else f"{len(weights)} tensors are"
@@ -187,7 +189,7 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, name: str, *, with_
     """Load a saved adapter under the given name, only from safetensors."""
     read_adapter(folder)
     if with_head:
-        read_tensors(Path(folder) / HEAD_WEIGHTS)
+        read_tensors(Path(folder) / HEAD_FILES[1])
     model.load_adapter(
         str(folder), load_as=name, with_head=with_head, use_safetensors=True, set_active=False
     )

@@ -18,16 +18,14 @@ from adapters.head_utils import STATIC_TO_FLEX_HEAD_MAP, get_head_config_and_ren
 from adapters.models.auto.adapter_model import ADAPTER_MODEL_MAPPING_NAMES
 from safetensors.torch import save_file
 
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES, PICKLES
 from langarith.data import base_models, code_keys, heads
 from langarith.data.readers import POINTER
 from langarith.errors import InputError
 from langarith.files import refuse_existing, sha256, whole_folder, write_json
-from langarith.layout import ADAPTER_FILES, HEAD_FILES
 from langarith.models.adapters import adapter_description, current_weights
 from langarith.models.ready_made import configuration
 from langarith.models.weights import read_tensors, refuse_other_numbers
-
-PICKLES = ("pytorch_adapter.bin", "pytorch_model_head.bin")
 
 Tensors = dict[str, torch.Tensor]
 
@@ -61,7 +59,7 @@ def convert(folder: Path, to: Path, labels: Sequence[str] = ()) -> list[str]:
             f"{folder / ADAPTER_FILES[0]}: model_type '{description.get('model_type')}' is not "
             f"supported; name an adapter of {', '.join(base_models.SUPPORTED.values())}"
         )
-    weights, source = _read(folder, ADAPTER_FILES[1], PICKLES[0])
+    weights, source = _read(folder, ADAPTER_FILES[1])
     tensors = current_weights(weights, description["name"], source)
     config = configuration(folder, tensors)
     if config.architecture is not None:
@@ -88,13 +86,13 @@ def convert(folder: Path, to: Path, labels: Sequence[str] = ()) -> list[str]:
     return lines
 
 
-def _read(folder: Path, safe: str, pickled: str) -> tuple[Tensors, Path]:
+def _read(folder: Path, safe: str) -> tuple[Tensors, Path]:
     """The tensors of a file, and its path: safetensors if it exists, otherwise a pickle."""
     if (folder / safe).is_file():
         return read_tensors(folder / safe), folder / safe
-    path = folder / pickled
+    path = folder / PICKLES[safe]
     if not path.is_file():
-        raise InputError(f"{folder}: it has no {pickled} and no {safe}; copy the whole adapter")
+        raise InputError(f"{folder}: it has no {path.name} and no {safe}; copy the whole adapter")
     return read_pickle(path), path
 
 
@@ -156,7 +154,7 @@ def _head(
     """Description and tensors of the head; None if no task can use it."""
     path = folder / HEAD_FILES[0]
     description = base_models.read_object(path)
-    weights, source = _read(folder, HEAD_FILES[1], PICKLES[1])
+    weights, source = _read(folder, HEAD_FILES[1])
     model_class, name = str(description.get("model_class")), str(adapter["name"])
     if model_class.endswith(heads.FLEXIBLE):
         config = dict(description.get("config") or {})

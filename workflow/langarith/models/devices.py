@@ -48,6 +48,12 @@ def precision(name: str, on: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
+def autocast(precision: str, on: torch.device) -> torch.autocast:
+    """A context that computes in fp32, fp16 or bf16."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(on.type, dtype=half, enabled=half is not None)
+
+
 def to_device(tensor: torch.Tensor, on: torch.device) -> torch.Tensor:
     """Copy to a GPU without waiting for its queue; a tensor for the CPU is not copied."""
     if on.type != "cuda" or tensor.is_cuda:

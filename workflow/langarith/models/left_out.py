@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
 
+from langarith.adapter_format import ADAPTER_FILES, layer_of
 from langarith.errors import InputError
 from langarith.files import whole_folder, write_json
-from langarith.models.adapters import ADAPTER_FILES, adapter_description
+from langarith.models.adapters import adapter_description
 from langarith.models.weights import read_tensors
-
-_LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 def write(folder: Path, to: Path, layers: Sequence[int], count: int) -> None:
@@ -40,7 +38,7 @@ def write(folder: Path, to: Path, layers: Sequence[int], count: int) -> None:
     kept = {
         name: tensor
         for name, tensor in read_tensors(folder / ADAPTER_FILES[1]).items()
-        if not (layer := _LAYER.search(name)) or int(layer[1]) not in layers
+        if layer_of(name) not in layers
     }
     description = adapter_description(folder)
     description["config"] = {**description["config"], "leave_out": list(layers)}

@@ -65,7 +65,7 @@ def masked_validation(
     tokenizer: PreTrainedTokenizerFast,
     probability: float,
     batch_size: int,
-    dtype: str,
+    precision: str,
 ) -> Callable[[], dict[str, float]]:
     """A function that gives `loss`: mean cross-entropy in nats over masked tokens of held-out text.
 
@@ -82,14 +82,13 @@ def masked_validation(
     def validate() -> dict[str, float]:
         model.eval()
         on = next(model.parameters()).device
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
         total, count = torch.zeros((), dtype=torch.float64, device=on), 0
         for start in range(0, len(chunks), batch_size):
             ids = devices.to_device(masked["input_ids"][start : start + batch_size], on)
             labels = masked["labels"][start : start + batch_size]
             masked_count = int((labels != -100).sum())
             if masked_count:
-                with torch.autocast(on.type, dtype=half, enabled=half is not None):
+                with devices.autocast(precision, on):
                     loss = masked_lm.masked_lm_loss(model, ids, labels)
                 total += loss.double() * masked_count
                 count += masked_count

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from langarith import layout, merging
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.data import hub, hub_download
 from langarith.errors import InputError
 from langarith.operands import Point, parse_point, point_text
@@ -265,7 +266,7 @@ def _downloaded(adapter: str, say: Callable[[str], None]) -> str:
     if not hub.is_commit(revision):
         commit = hub_download.resolve("models", repository, revision)
         say(f"{adapter} is commit {commit}, which is written into {NAME} of the merged adapter")
-    for name in layout.ADAPTER_FILES:
+    for name in ADAPTER_FILES:
         path = Path(hub.local_file("models", repository, commit, name))
         if not path.is_file():
             hub_download.download("models", repository, commit, name, path, say=say)
@@ -278,4 +279,4 @@ def folder(adapter: str) -> Path:
     if on_hub is None:
         return Path(adapter)
     repository, commit = on_hub
-    return Path(hub.local_file("models", repository, commit, layout.ADAPTER_FILES[0])).parent
+    return Path(hub.local_file("models", repository, commit, ADAPTER_FILES[0])).parent

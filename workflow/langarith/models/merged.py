@@ -13,15 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from langarith import merging
+from langarith.adapter_format import ADAPTER_FILES, PICKLES
 from langarith.errors import InputError
 from langarith.files import refuse_existing, sha256, whole_folder, write_json, write_text
 from langarith.models import merge_recipe
-from langarith.models.adapters import (
-    ADAPTER_FILES,
-    adapter_description,
-    current_name,
-    read_adapter,
-)
+from langarith.models.adapters import adapter_description, current_name, plain_name, read_adapter
 from langarith.models.merge_recipe import MergeRecipe
 from langarith.models.ready_made import adapter_shape, warn_of_unrelated
 from langarith.models.weights import read_tensors, refuse_other_numbers
@@ -29,7 +25,7 @@ from langarith.operands import point_text
 from langarith.study.blocks import hub_adapter
 
 CONFIG, WEIGHTS = ADAPTER_FILES
-PICKLE = "pytorch_adapter.bin"
+PICKLE = PICKLES[WEIGHTS]
 
 _DOWNLOADED = re.compile(r"(?:^|/)models/([\w.-]+/[\w.-]+)/([0-9a-f]{40})$")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -257,9 +253,7 @@ def _write_adapter(
     with safe_open(like / WEIGHTS, "pt") as file:
         raw_names = [current_name(raw) for raw in file.keys()]  # noqa: SIM118  not a dict
     for raw in raw_names:
-        plain = raw.replace(f"adapters.{old}.", "adapters.")
-        # the library's own names lack the prefix with the model's name
-        key = plain if plain in tensors else plain.partition(".")[2]
+        key = str(plain_name(raw, old))
         if key not in tensors:
             raise InputError(f"there is no tensor for {raw} of {like / WEIGHTS}; merge all of them")
         named[raw.replace(f"adapters.{old}.", f"adapters.{name}.")] = tensors[key].contiguous()

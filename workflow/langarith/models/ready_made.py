@@ -12,14 +12,10 @@ from adapters import AdapterConfig, AutoAdapterModel
 from adapters.utils import ACTIVATION_RENAME
 from transformers import AutoConfig
 
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.data import code_keys
 from langarith.errors import InputError, warn
-from langarith.models.adapters import (
-    ADAPTER_FILES,
-    adapter_description,
-    named_parameters,
-    read_adapter,
-)
+from langarith.models.adapters import adapter_description, named_parameters, read_adapter
 
 UNRELATED = 0.02
 """The cosine of the weights of two adapters below which they hardly had the same initial weights.

@@ -11,9 +11,9 @@ import torch
 from adapters import AutoAdapterModel
 from transformers import AutoConfig, PretrainedConfig
 
+from langarith.adapter_format import HEAD_FILES
 from langarith.data import code_keys, heads
 from langarith.errors import InputError
-from langarith.layout import HEAD_FILES
 from langarith.models.adapters import adapter_description
 from langarith.models.ready_made import config_mismatch
 from langarith.models.weights import read_tensors

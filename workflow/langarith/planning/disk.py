@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from langarith import layout, merging
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.errors import InputError
 from langarith.evaluation import choice
 from langarith.operands import Operand
@@ -110,7 +111,7 @@ def _adapters(study: schema.Study, missing: Missing) -> Iterator[tuple[str, floa
     for run in _runs(study):
         if sources.is_ready(study, run):
             continue
-        if missing(run.folder, layout.ADAPTER_FILES[-1]):
+        if missing(run.folder, ADAPTER_FILES[-1]):
             yield run.kind, _weights(study, run.model, run.kind)
 
 
@@ -151,7 +152,7 @@ def _streams(study: schema.Study, missing: Missing) -> Iterator[float]:
     shards = {
         (model, operand.language, path)
         for model, operand in ((m, Operand.parse(text)) for m, text in texts)
-        if not sources.ready_adapter(study, model, operand, "")
+        if not sources.is_ready_operand(study, model, operand)
         for path in sources.shards(study, operand.language, operand.budget)
     }
     shards |= {

@@ -123,6 +123,8 @@ def measure(case: Case, seconds: float) -> float:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
+    from langarith.models import devices
+
     layers, width, _, vocabulary = case.shape
     head = case.masked / layers * 2 * width * vocabulary
     row = case.passes * case.length * (costs.forward((1, *case.shape[1:]), case.length) + head)
@@ -130,17 +132,17 @@ def measure(case: Case, seconds: float) -> float:
     gpu = torch.cuda.is_available()
     # other work on a busy machine would be counted by any other clock
     clock = time.process_time if case.threads == 1 and not gpu else time.perf_counter
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16, "auto": torch.bfloat16 if gpu else None}
-    dtype = half.get(case.precision)
+    on = torch.device("cuda" if gpu else "cpu")
+    precision = devices.precision(case.precision, on)
     before = torch.get_num_threads()
     torch.set_num_threads(case.threads)
-    layer = _Layer(case, rows, "cuda" if gpu else "cpu")
+    layer = _Layer(case, rows, on)
     times: list[float] = []
     try:
         end = time.perf_counter() + seconds
         while len(times) < 2 or time.perf_counter() < end:
             start = clock()
-            with torch.autocast(layer.device, dtype=dtype, enabled=dtype is not None):
+            with devices.autocast(precision, on):
                 layer.run()
             if gpu:
                 torch.cuda.synchronize()
@@ -154,7 +156,7 @@ def measure(case: Case, seconds: float) -> float:
 class _Layer:
     """One transformer layer, and its share of the head, with random weights and input."""
 
-    def __init__(self, case: Case, rows: int, device: str) -> None:
+    def __init__(self, case: Case, rows: int, device: torch.device) -> None:
         import torch
 
         def weights(out: int, into: int, *, trained: bool = case.passes == 3) -> torch.Tensor:
@@ -162,7 +164,7 @@ class _Layer:
             return drawn.requires_grad_(trained)
 
         layers, width, inner, pieces = case.shape
-        self.device, self.trains = device, case.passes > 1
+        self.trains = case.passes > 1
         self.heads = max(1, width // 64)
         self.input = torch.randn(rows, case.length, width, device=device)
         self.square = [weights(width, width) for _ in range(4)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from langarith import layout, merging
+from langarith.adapter_format import ADAPTER_FILES
 from langarith.audit import lineage
 from langarith.audit.lineage import Job, Lineage
 from langarith.data import hub
@@ -35,7 +36,6 @@ from langarith.study.resolved import which_study
 TRAINED = "train_language_adapter"
 INITIALISED = ("initialise_adapters", "leave_out_layers")
 ESTIMATED = "estimate_fisher"
-WEIGHTS = "adapter.safetensors"
 
 METHOD, RESULTS = "la", Path("results")
 """Defaults of options."""
@@ -204,7 +204,7 @@ def _estimated(graph: Lineage, trained: Job) -> Job:
 
 
 def _folder(graph: Lineage, job: Job, part: str = "") -> Path:
-    weights = next(name for name in job.outputs if name.endswith(f"{part}/{WEIGHTS}"))
+    weights = next(name for name in job.outputs if name.endswith(f"{part}/{ADAPTER_FILES[1]}"))
     return graph.locate(weights).parent
 
 

@@ -7,19 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from langarith import merging, tasks
+from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES, PICKLES
 from langarith.data import heads
 from langarith.errors import InputError, did_you_mean
-from langarith.layout import ADAPTER_FILES, HEAD_FILES
 from langarith.study.blocks import hub_adapter
 from langarith.study.experiments import all_cells, cells, subtracted
 from langarith.study.schema import Study
-from langarith.study.sources import layer_count, ready_adapter, task_type
-
-PICKLES = {
-    "adapter.safetensors": "pytorch_adapter.bin",
-    "model_head.safetensors": "pytorch_model_head.bin",
-}
-"""The names of the files of weights in older versions of `adapters`."""
+from langarith.study.sources import is_ready_operand, layer_count, task_type
 
 
 def _left_out_layers(study: Study) -> Iterator[str]:
@@ -167,7 +161,7 @@ def _seeds_without_training(study: Study) -> Iterator[str]:
         cell
         for cell in needed
         if cell.task not in study.models[cell.model].task_adapters
-        or not all(ready_adapter(study, cell.model, o, "") for o in cell.operands)
+        or not all(is_ready_operand(study, cell.model, o) for o in cell.operands)
     ]
     if needed and not trained:
         yield (

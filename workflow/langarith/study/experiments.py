@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langarith.study.schema import Study
 
 
-def zero_shot(study: Study, name: str = "zero_shot") -> list[Cell]:
+def zero_shot(study: Study, name: str) -> list[Cell]:
     """LA_t(en, rel) for every target (section 4.2): both proxies are the ends of the sweep.
 
     Raises:

@@ -238,15 +238,16 @@ def trains_language_adapters(study: Study, name: str) -> bool:
     )
 
 
-def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
-    """One file of the ready-made adapter that an operand names; None if one is trained.
+def is_ready_operand(study: Study, model: str, operand: Operand) -> bool:
+    """Whether an operand is a ready-made adapter; a token budget always needs a trained one."""
+    return operand.budget == "full" and operand.language in study.models[model].adapters
 
-    A token budget always needs a trained adapter.
-    """
-    place = study.models[model].adapters.get(operand.language)
-    if place is None or operand.budget != "full":
+
+def ready_adapter(study: Study, model: str, operand: Operand, file: str) -> str | None:
+    """One file of the ready-made adapter that an operand names; None if one is trained."""
+    if not is_ready_operand(study, model, operand):
         return None
-    return _at(study, place, file)
+    return _at(study, study.models[model].adapters[operand.language], file)
 
 
 def ready_task_adapter(study: Study, model: str, task: str, file: str) -> str | None:
@@ -259,7 +260,7 @@ def is_ready(study: Study, run: layout.Run) -> bool:
     """Whether an adapter is ready-made, so that it needs no training."""
     if run.kind == "task":
         return run.name in study.models[run.model].task_adapters
-    return ready_adapter(study, run.model, Operand.parse(run.name), "") is not None
+    return is_ready_operand(study, run.model, Operand.parse(run.name))
 
 
 def hub_branches(study: Study) -> dict[str, tuple[hub.Kind, str, str]]:

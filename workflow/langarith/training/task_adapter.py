@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapters import Stack
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast, set_seed
 
@@ -15,7 +14,7 @@ from langarith.errors import gathered_warnings
 from langarith.evaluation import scoring, task_data
 from langarith.files import write_json
 from langarith.models import devices, encoders
-from langarith.models.adapters import load_adapter, save_adapter
+from langarith.models.adapters import LANGUAGE, TASK, load_adapter, save_adapter
 from langarith.tasks.shared.checks import untruncated
 from langarith.training import batching, identity, loop
 from langarith.training.metrics import MetricsLog
@@ -67,12 +66,12 @@ def run(
     seed = int(names["seed"])
     model = encoders.load_encoder(encoder)
     encoders.refuse_unfit(model, loaded, reading["max_length"])
-    load_adapter(model, language_adapter, scoring.LANGUAGE, with_head=False)
-    load_adapter(model, initial, scoring.TASK, with_head=False)
+    load_adapter(model, language_adapter, LANGUAGE, with_head=False)
+    load_adapter(model, initial, TASK, with_head=False)
     set_seed(seed)
-    encoders.add_head(model, scoring.TASK, data.task.head, labels)
-    model.train_adapter(scoring.TASK)
-    model.set_active_adapters(Stack(scoring.LANGUAGE, scoring.TASK))
+    encoders.add_head(model, TASK, data.task.head, labels)
+    model.train_adapter(TASK)
+    scoring.use_language_adapter(model, True)
     model.to(devices.device())
     outcome = loop.train(
         model,
@@ -97,7 +96,7 @@ def run(
         what=f"{names['task']} adapter, seed {seed}",
         group_by_length=True,
     )
-    save_adapter(model, scoring.TASK, folder, with_head=True)
+    save_adapter(model, TASK, folder, with_head=True)
     write_json(
         folder / "task.json",
         scoring.adapter_summary(

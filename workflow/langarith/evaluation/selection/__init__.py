@@ -215,9 +215,4 @@ def nearest(number: float, points: Sequence[Point]) -> Point:
 
     Of equally near points the one with the larger numbers.
     """
-
-    def rank(point: Point) -> tuple[float, Point]:
-        distance = sum(abs(coordinate - number) for coordinate in point)
-        return round(distance, 6), tuple(-number for number in point)
-
-    return min(points, key=rank)
+    return preferred(points, number)[0]

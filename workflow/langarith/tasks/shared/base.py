@@ -70,12 +70,6 @@ class Features:
     def __len__(self) -> int:
         return len(self.example_index)
 
-    def lengths(self) -> np.ndarray:
-        """Number of subwords of each feature, shape (features,)."""
-        import numpy as np
-
-        return np.fromiter(map(len, self.columns["input_ids"]), dtype=np.int64, count=len(self))
-
 
 class Task(ABC, Generic[ExampleT, PredictionT]):
     """A downstream task: its files, its encoding, its metric.
@@ -330,16 +324,10 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def constant(self, answer: str, examples: Sequence[ExampleT]) -> list[PredictionT]:
         """Predictions of a baseline that gives one answer for all examples."""
 
-    def score(
-        self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
-    ) -> dict[str, float]:
-        """Each of `metrics` by `compute`, with examples instead of references."""
-        return self.compute(predictions, [self.gold(example) for example in examples])
-
     def report(
         self, predictions: Sequence[PredictionT], examples: Sequence[ExampleT]
     ) -> dict[str, float]:
-        """The same numbers by `metric`, for results."""
+        """The numbers of `compute` by `metric`, for results."""
         from langarith.tasks.shared.metrics import report
 
         return report(self, predictions, [self.gold(example) for example in examples])
