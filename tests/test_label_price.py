@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import made_up
 from langarith import layout, tasks
 from langarith.evaluation import outcomes, selection
 from langarith.results import figures, label_free, label_price, sheets, tables
+from langarith.results.caption import Beside
 
 # coarse at the left, fine around 0.6: a search refines near the best point
 GRID = [(p,) for p in (0.0, 0.25, 0.5, 0.55, 0.6, 0.65, 0.75, 1.0)]
-CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr", "de"]}
+CAPTION = replace(made_up.CAPTION, languages=["en", "es", "fr", "de"])
 
 
 def made(kind: str, examples: int, rng: np.random.Generator) -> dict[Any, dict[str, np.ndarray]]:
@@ -184,8 +186,8 @@ def test_averages_are_over_all_targets_or_none() -> None:
 
 
 def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> None:
-    caption = CAPTION | {"price": [price_table(40)]}
-    sheet = sheets.SHEETS["label_free"](rule_table(), caption)[-1]
+    beside = Beside(price=price_table(40))
+    sheet = sheets.SHEETS["label_free"](rule_table(), CAPTION, beside)[-1]
     assert sheet.title == "The price of labels, tiny, NER (F1)"
     assert [row[0] for row in sheet.rows] == ["10", "25", "all (40 to 100)"]
     written = [[cell.written() for cell in row[1:]] for row in sheet.rows]
@@ -196,7 +198,7 @@ def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> N
     assert "λ = 0 (right adapter): 10." in sheet.note and "λ = 1 (left adapter): 25;" in sheet.note
     assert "λ = 0.5: all (40 to 100)" in sheet.note
     price = price_table(40).assign(value=lambda table: table["value"] - 8)
-    worse = sheets.SHEETS["label_free"](rule_table(), CAPTION | {"price": [price]})[-1]
+    worse = sheets.SHEETS["label_free"](rule_table(), CAPTION, Beside(price=price))[-1]
     assert "λ = 1 (left adapter): not reached with all labels" in worse.note
 
 
@@ -251,7 +253,7 @@ def test_missing_cells_are_counted_and_leave_no_average(tmp_path: Path) -> None:
     plt.close(drawn)
     (sheet,) = [
         one
-        for one in sheets.SHEETS["label_free"](rules, CAPTION | {"price": [price]})
+        for one in sheets.SHEETS["label_free"](rules, CAPTION, Beside(price=price))
         if one.title.startswith("The price")
     ]
     assert "--: missing." in sheet.note

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,7 @@ import made_up
 from langarith.audit import lineage, report
 from langarith.commands import status
 
-CAPTION = {
-    "about": "Test scores per target.",
-    "study": "little",
-    "note": "A <b>small</b> world.",
-    "models": ["tiny"],
-    "seeds": [1, 2],
-    "languages": ["en", "es", "fr"],
-    "task_language": "en",
-}
+CAPTION = replace(made_up.CAPTION, about="Test scores per target.", note="A <b>small</b> world.")
 LOST = {"model": "tiny", "task": "ner", "target": "de", "method": "la", "operands": "en+fr"}
 LOST |= {"seed": "2", "log": "results/logs/train_language_adapter/fr.log"}
 SHEET = """## Zero-shot, tiny, NER (F1)
@@ -49,7 +42,7 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lineage.Lineage:
     for name in ("zero_shot", "learning_curves"):
         figure.savefig(f"results/figures/{name}.png")
     plt.close(figure)
-    found.study |= {"note": CAPTION["note"], "languages": ["en", "es", "fr"], "seeds": [1, 2]}
+    found.study |= {"note": CAPTION.note, "languages": ["en", "es", "fr"], "seeds": [1, 2]}
     found.study |= {"models": {"tiny": {}}, "task_language": "en"}
     return found
 
@@ -192,10 +185,9 @@ def test_the_page_needs_no_other_file(graph):
 
 def test_notes_stand_once():
     note = "Scores. Study: little. Seeds: 1, 2. A \\<b>small\\</b> world."
-    caption = CAPTION | {"note": "A <b>small</b> world."}
     text = report.without_repeats(
         f"## A\n\n| x |\n| --: |\n| 1 |\n\n{note}\n\n## B\n\n| x |\n| --: |\n| 1 |\n\n{note}\n",
-        caption,
+        CAPTION,
     )
     assert text == "## A\n\n| x |\n| --: |\n| 1 |\n\nScores.\n\n## B\n\n| x |\n| --: |\n| 1 |\n"
 
@@ -205,7 +197,7 @@ def test_a_figure_without_a_foot_has_it_below(graph):
 
     from langarith.results import figures
 
-    caption = CAPTION | {"foot": False}
+    caption = replace(CAPTION, foot=False)
     figure, _ = plt.subplots()
     figure.set_label("How to read it.")
     figures.save(figure, ["results/figures/zero_shot.png"])

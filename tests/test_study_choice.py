@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
 from langarith.results import chosen, gains, intervals, sheets, tables
+from langarith.results.caption import Beside
 from langarith.study import experiments, loading, sources
 
 ROOT = Path(__file__).parents[1]
@@ -174,8 +176,8 @@ def test_gains_name_the_studys_rule_and_tables_find_their_intervals() -> None:
     names = {"model": "tiny", "task": "ner", "target": "es", "over": "better proxy", "method": "la"}
     row = names | {"budget": "full", "rule": "entropy", "low": 1.0, "high": 8.0}
     ends = intervals.intervals([pd.DataFrame([row])])
-    caption = made_up.CAPTION | {"seeds": [1], "intervals": ends, "choice": "λ was chosen so."}
-    sheet = sheets.zero_shot(table, caption)[0]
+    caption = replace(made_up.CAPTION, seeds=[1], choice="λ was chosen so.")
+    sheet = sheets.zero_shot(table, caption, Beside(intervals=ends))[0]
     assert "λ was chosen so." in sheet.note
     assert sheet.rows[0][-2].interval == (1.0, 8.0)
 

@@ -63,11 +63,6 @@ LEVEL = 0.95
 """Share of the choices of λ inside their interval."""
 
 
-def choices(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
-    """The table of choices of an experiment, or None if it has none."""
-    return next(iter(tables), None)
-
-
 def of_cells(found: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table of choices for some cells; no rows if one of the cells has none.
 

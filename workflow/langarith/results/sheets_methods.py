@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.names import BETTER_PROXY
 from langarith.results.sheet import (
     Row,
@@ -16,7 +14,6 @@ from langarith.results.sheet import (
     by,
     examples,
     gain,
-    missing_cells,
     panels,
     point,
     scores,
@@ -25,9 +22,9 @@ from langarith.results.sheet import (
 )
 
 
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Both proxies and every merge method of the study, averaged over targets."""
-    source = caption["task_language"]
+    source = caption.task_language
     chosen = analysis.methods(table)
     sheets = []
     for model, task, runs in panels(analysis.methods_and_proxies(table), caption):
@@ -40,12 +37,12 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             ("related adapter", right, "", "", ""),
         ]
         for (method, part), number in zip(by_method.items(), numbers, strict=True):
-            over = (caption, analysis.AVERAGE)
+            over = (caption, beside, analysis.AVERAGE)
             rows.append(
                 (
                     merging.get(method).title,
                     number,
-                    point(part, caption),
+                    point(part, caption, beside),
                     gain(runs, method, analysis.PROXIES, *over, BETTER_PROXY, kinds, method),
                     "" if method == "la" else gain(runs, "la", [method], *over, method, kinds),
                 )
@@ -64,4 +61,4 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from langarith.operands import parse_point
 from langarith.results import analysis, pool
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.sheet import (
     MISSING,
     Cell,
@@ -19,21 +17,20 @@ from langarith.results.sheet import (
     by,
     gain,
     mean,
-    missing_cells,
     panels,
     sheet,
     task_title,
 )
 
 
-def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Language arithmetic and the average of the task language and k relatives, by target and k."""
-    source = caption["task_language"]
+    source = caption.task_language
     sheets = []
     for model, task, part in panels(pool.scores(table), caption):
         runs, merges = pool.wide(part), pool.names(part)
         blocks: list[list[Row]] = []
-        parts = by(part, "target", caption["languages"])
+        parts = by(part, "target", caption.languages)
         if len(parts) > 1:
             parts.append((analysis.AVERAGE, part))
         for target, of_target in parts:
@@ -58,7 +55,15 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
                         ""
                         if name == pool.BASE
                         else gain(
-                            runs, name, [pool.BASE], caption, target, pool.BASE, together, name
+                            runs,
+                            name,
+                            [pool.BASE],
+                            caption,
+                            beside,
+                            target,
+                            pool.BASE,
+                            together,
+                            name,
                         ),
                     )
                 )
@@ -77,7 +82,7 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
 def _title(name: str, source: str) -> str:

@@ -13,10 +13,9 @@ axis that starts near the lowest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -28,6 +27,7 @@ from matplotlib.patches import Patch
 
 from langarith import merging
 from langarith.results import analysis, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import gain_strips, style
 from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
 from langarith.results.intervals import of_targets
@@ -58,13 +58,13 @@ class Gain:
     """Value of the column `over` of the table of gains."""
 
 
-def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Figures 2 and 6: per target and on average, both proxies and their language arithmetic.
 
     Above each group is the gain: the seed mean of language arithmetic minus that of the better
     proxy, in points. Error bars are one standard deviation over seeds (ddof 1).
     """
-    english = caption["task_language"]
+    english = caption.task_language
     bars = [
         Bar(
             "task_language",
@@ -90,15 +90,15 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     scores = analysis.zero_shot(table)
     pairs = scores[["target", "right"]].drop_duplicates().itertuples(index=False)
     related = f"Related languages: {', '.join(f'{t}: {r}' for t, r in pairs)}. "
-    return _draw(table, scores, bars, gain, caption, related)
+    return _draw(table, scores, bars, gain, caption, beside, related)
 
 
-def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Figures 3 and 7: MAD-X, and the target's adapter enhanced by the one or the other language.
 
     Above each group is the gain of LA(en/rel, t) over MAD-X in seed means, in points.
     """
-    english = caption["task_language"]
+    english = caption.task_language
     bars = [
         Bar("madx", "MAD-X (target alone)", palette.TARGET, ".....", palette.TARGET_MARK),
         Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75), hollow=True),
@@ -107,10 +107,10 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     ]
     scores = analysis.enhancement(table, english)
     gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X", MADX)
-    return _draw(table, scores, bars, gain, caption)
+    return _draw(table, scores, bars, gain, caption, beside)
 
 
-def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def ties(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Table 3 by target: language arithmetic and every other merge method of the table.
 
     Above each group is language arithmetic minus the best of the others, in points.
@@ -131,9 +131,9 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         )
         for i, method in enumerate(others)
     ]
-    la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", palette.MERGED)
+    la = Bar("la", f"language arithmetic ({caption.task_language}, related)", palette.MERGED)
     gain = Gain("la", others, "language arithmetic minus the best other method", BEST_OTHER)
-    return _draw(table, wide.reset_index(), [la, *bars], gain, caption)
+    return _draw(table, wide.reset_index(), [la, *bars], gain, caption, beside)
 
 
 HATCHES = ("", "\\\\\\\\\\", "/////", ".....")
@@ -149,7 +149,8 @@ def _draw(
     scores: pd.DataFrame,
     bars: Sequence[Bar],
     gain: Gain,
-    caption: Mapping[str, Any],
+    caption: Caption,
+    beside: Beside,
     remark: str = "",
 ) -> Figure:
     """A panel per model and task. `remark`: a sentence for the foot."""
@@ -163,7 +164,7 @@ def _draw(
     rows: list[list[Panel]] = []
     model, groups = "", 0
     for title, part in style.panels(means, analysis.metrics(table), caption):
-        targets = style.ordered(part["target"], caption["languages"])
+        targets = style.ordered(part["target"], caption.languages)
         targets.remove(analysis.AVERAGE)
         groups += len(targets) + 1
         if part["model"].iloc[0] != model or groups > MOST_GROUPS:
@@ -176,7 +177,7 @@ def _draw(
                 part.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
-                of_targets(caption.get("intervals", {}), *place, gain.over),
+                of_targets(beside.intervals, *place, gain.over),
                 {line: found.get(place, {}) for line, found in references.items()},
             )
         )
@@ -219,7 +220,8 @@ def _draw(
         style.legend(figure, entries)
         shown = "means over seeds" if scores["seed"].nunique() > 1 else "scores"
         what = f"Points: {shown}; the axes do not start at zero. " if points else ""
-        sure = _about_intervals(caption, strips)
+        strip = ", in the strip below," if strips else ""
+        sure = f" ({SURE}: its 95 % interval{strip} excludes 0)" if beside.intervals else ""
         style.foot(
             figure,
             caption,
@@ -242,12 +244,6 @@ def _all_high(means: pd.DataFrame, without_adapter: Iterable[float]) -> bool:
     spread = means["spread"].fillna(0.0)
     lowest = min([(means["mean"] - spread).min(), *without_adapter])
     return bool(lowest > HIGH * (means["mean"] + spread).max())
-
-
-def _about_intervals(caption: Mapping[str, Any], strips: bool) -> str:
-    if not caption.get("intervals"):
-        return ""
-    return f" ({SURE}: its 95 % interval{', in the strip below,' if strips else ''} excludes 0)"
 
 
 def _about_averages(rows: Sequence[Sequence[Panel]]) -> str:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from langarith import layout
 from langarith.operands import Operand, budget_tokens
+from langarith.results.caption import Caption
 from langarith.results.figures import style
 from langarith.results.names import metric_title
 from langarith.training.metrics import read_metrics
@@ -23,7 +24,7 @@ KINDS = ("base model", "language adapters")
 """Titles of the panels that are not of a task, in their order."""
 
 
-def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
+def learning_curves(logs: Sequence[str], caption: Caption) -> Figure:
     """Validation values over steps: panels of base models and language adapters, one per task.
 
     Base models that were trained here and language adapters have a loss in nats, task adapters
@@ -79,7 +80,7 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
             axis.set_ylabel(chosen[0]["unit"])
             axis.grid(True, color="0.92", linewidth=0.6)
         seeds = "A line per seed. " if len({run["seed"] for run in runs}) > 1 else ""
-        source = caption["task_language"]
+        source = caption.task_language
         style.foot(
             figure,
             caption,
@@ -94,7 +95,7 @@ def _panel(run: Mapping[str, Any]) -> tuple[str, str]:
     return run["model"], run["panel"]
 
 
-def _place(run: Mapping[str, Any], caption: Mapping[str, Any]) -> tuple[float, ...]:
+def _place(run: Mapping[str, Any], caption: Caption) -> tuple[float, ...]:
     """The position of a run: models, kinds, languages and seeds in the study's order."""
 
     def index(values: Sequence[Any], value: Any) -> int:
@@ -102,9 +103,9 @@ def _place(run: Mapping[str, Any], caption: Mapping[str, Any]) -> tuple[float, .
 
     operand = run["operand"]
     return (
-        index(caption["models"], run["model"]),
+        index(caption.models, run["model"]),
         index(KINDS, run["panel"]),
-        index(caption["languages"], operand.language) if operand else 0,
+        index(caption.languages, operand.language) if operand else 0,
         -float(budget_tokens(operand.budget) or math.inf) if operand else 0,  # all text first
         run["seed"] or 0,
     )

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from langarith import merging
 from langarith.evaluation import selection
 from langarith.results import analysis, label_free, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
 from langarith.results.names import BETTER_PROXY, LABELS, metric_title
@@ -27,7 +28,7 @@ AVERAGE: dict[str, Any] = {"color": palette.MERGED, "marker": "o", "markersize":
 TARGET: dict[str, Any] = {"color": "0.65", "marker": "o", "markersize": 3}
 
 
-def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def compare_rules(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Regret in points against the choice on the target's validation data; right of 0 is worse.
 
     Lines are 95 % intervals of a paired bootstrap.
@@ -35,26 +36,27 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     of_targets = table.groupby(["model", "task", "target", "rule"], sort=False)["regret"].mean()
     panels = [
         (model, task, part)
-        for model in style.ordered(table["model"], caption["models"])
+        for model in style.ordered(table["model"], caption.models)
         for task, part in table[table["model"] == model].groupby("task", sort=False)
     ]
     compared = set(table["rule"]) - {"validation"}
     rules = [name for name in selection.names() if name in (compared or {"fixed"})]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
-    intervals: Intervals = caption.get("intervals", {})
     titles = [selection.get(rule).title for rule in rules]
     with mpl.rc_context(style.STYLE):
         figure, axes = _subplots(len(panels), len(rules))
         for axis, (model, task, part) in zip(axes, panels, strict=True):
             for place, rule in enumerate(rules):
-                targets = style.ordered(part["target"], caption["languages"])
+                targets = style.ordered(part["target"], caption.languages)
                 for i, target in enumerate(targets):
                     if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
-                        ends = _negated(intervals, key(model, str(task), target, LABELS, rule=rule))
+                        ends = _negated(
+                            beside.intervals, key(model, str(task), target, LABELS, rule=rule)
+                        )
                         regret = of_targets[model, task, target, rule]
                         _dot(axis, regret, place + _below(i, len(targets)), ends, TARGET)
                 average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
-                ends = _negated(intervals, average)
+                ends = _negated(beside.intervals, average)
                 average_regret = averages.get((model, task, rule), math.nan)
                 _dot(axis, average_regret, place + ABOVE, ends, AVERAGE)
             several = f"{model}, " if table["model"].nunique() > 1 else ""
@@ -105,16 +107,15 @@ def _negated(intervals: Intervals, place: tuple[str, ...]) -> tuple[float, float
     return (-ends[1], -ends[0]) if ends else None
 
 
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Gain in points of every merge method over the better proxy; the best on average is on top.
 
     Both proxies are rows of their own: the better one of a target, or on average, is at 0. Lines
     are 95 % intervals of a paired bootstrap.
     """
     scores = analysis.methods_and_proxies(table)
-    intervals: Intervals = caption.get("intervals", {})
     names = {
-        "task_language": f"{caption['task_language']} adapter",
+        "task_language": f"{caption.task_language} adapter",
         "related": "related adapter",
         **{m: merging.get(m).title for m in dict.fromkeys(analysis.methods(table)["method"])},
     }
@@ -126,7 +127,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         figure, axes = _subplots(len(panels), len(rows))
         for axis, (title, part) in zip(axes, panels, strict=True):
             model, task = map(str, part[["model", "task"]].iloc[0])
-            targets = style.ordered(part["target"], caption["languages"])
+            targets = style.ordered(part["target"], caption.languages)
             for place, kind in enumerate(rows):
                 heights = {
                     target: place + _below(i, len(targets)) for i, target in enumerate(targets)
@@ -135,7 +136,9 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     value = gains[kind].get((model, task, target), math.nan)
                     average = target == analysis.AVERAGE
                     if average or not math.isnan(value):
-                        ends = intervals.get(key(model, task, target, BETTER_PROXY, method=kind))
+                        ends = beside.intervals.get(
+                            key(model, task, target, BETTER_PROXY, method=kind)
+                        )
                         look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
                         _dot(axis, value, y, ends, look if average else TARGET)
             in_points = title.replace(", %)", ", points)")

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 
 # from light to dark, in the same order in grey, and never too dark for letters
@@ -28,7 +29,7 @@ WIDE = {"language": 1.0, "task": 1.3}  # entries of tasks may be negative: a let
 MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds are there"
 
 
-def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Table 1: LA_t(t, l2) for a pool of languages l2; rows are t, columns l2, means over seeds.
 
     Below each mean is one standard deviation over seeds (ddof 1). The shade shows how far a
@@ -41,8 +42,8 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     )
     metrics = analysis.metrics(table)
     panels = style.panels(means, metrics, caption)
-    targets = style.ordered(scores["target"], caption["languages"])
-    pool = style.ordered([*scores["other"], *scores["target"]], caption["languages"])
+    targets = style.ordered(scores["target"], caption.languages)
+    pool = style.ordered([*scores["other"], *scores["target"]], caption.languages)
     # side by side where cells then have space for five digits
     across = len(metrics) if len(pool) * len(metrics) <= 14 else 1
     rows = len(panels) // across
@@ -87,7 +88,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def similarity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Figure 10: cosines between language vectors, and between task vectors for contrast.
 
     Numbers are means over seeds; titles give the largest standard deviation (ddof 1). All matrices
@@ -104,10 +105,10 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     means = analysis.over_seeds(vectors, ["model", "of_a", "left", "right"], ["cosine"])
     apart = means.loc[means["left"] != means["right"], "mean"]
     span = Normalize(min(0.0, apart.min(skipna=True)), max(0.01, apart.max(skipna=True)))
-    models = style.ordered(table["model"], caption["models"])
+    models = style.ordered(table["model"], caption.models)
     kinds = style.ordered(table["kind"], ["language", "task"])
     names = {
-        kind: style.ordered(table.loc[table["kind"] == kind, "left"], caption["languages"])
+        kind: style.ordered(table.loc[table["kind"] == kind, "left"], caption.languages)
         for kind in kinds
     }
     widths = [len(names[kind]) * WIDE[kind] for kind in kinds]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from langarith.results import analysis, pool
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
 from langarith.results.palette import method_colour, method_mark
@@ -30,13 +30,12 @@ ASIDE = 0.08
 """The horizontal distance between the intervals of neighbouring lines at one k."""
 
 
-def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Gain in points over language arithmetic of two, by k, of targets and, darker, on average.
 
     Vertical lines are 95 % intervals of a paired bootstrap. k = 1 is 0 for language arithmetic.
     """
     scores = pool.scores(table)
-    intervals: Intervals = caption.get("intervals", {})
     panels = list(style.panels(scores, analysis.metrics(table), caption))
     rows, columns = style.filled(max(1, len(panels)), COLUMNS)
     several = scores.groupby(["model", "task"])["target"].nunique().max() > 1
@@ -51,7 +50,7 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _panel(axis, part, intervals, caption)
+            _panel(axis, part, beside.intervals, caption)
             axis.set_title(title.replace(", %)", ", points)"), loc="left")
             axis.set_xlabel("k, relatives in the sum")
         for row in axes:
@@ -64,7 +63,7 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         if several:
             entries["one target"] = Line2D([], [], **{**LOOKS["la"], **TARGET})
         style.legend(figure, entries)
-        source = caption["task_language"]
+        source = caption.task_language
         style.foot(
             figure,
             caption,
@@ -77,14 +76,12 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _panel(
-    axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Mapping[str, Any]
-) -> None:
+def _panel(axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Caption) -> None:
     """The lines of one model and task."""
     runs, names = pool.wide(part), pool.names(part)
     model, task = map(str, part[["model", "task"]].iloc[0])
     axis.axhline(0, color="black", linewidth=0.6)
-    targets = style.ordered(part["target"], caption["languages"])
+    targets = style.ordered(part["target"], caption.languages)
     # with one target the average is that target
     lines = [*targets, analysis.AVERAGE] if len(targets) > 1 else targets
     order = [(method, target) for method in LOOKS for target in lines]

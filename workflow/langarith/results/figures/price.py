@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from langarith.evaluation import selection
 from langarith.results import label_free, palette
+from langarith.results.caption import Caption
 from langarith.results.figures import style
 from langarith.results.names import metric_title
 
@@ -33,7 +34,7 @@ SPREAD: dict[str, Any] = {"color": palette.tint(palette.MERGED, 0.85), "linewidt
 RULE: dict[str, Any] = {"color": palette.RELATED, "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
-def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Caption) -> Figure:
     """Points on test against the choice on all labelled examples, over how many there are.
 
     Args:
@@ -44,7 +45,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
     levels = label_free.averages(rules)
     panels = [
         (model, str(task))
-        for model in style.ordered(rules["model"], caption["models"])
+        for model in style.ordered(rules["model"], caption.models)
         for task in rules.loc[rules["model"] == model, "task"].drop_duplicates()
     ]
     columns = min(COLUMNS, len(panels))

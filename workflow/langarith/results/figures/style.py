@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from langarith.files import whole
+from langarith.results.caption import Caption
 from langarith.results.names import metric_title
 from langarith.results.palette import LINES
 
@@ -134,7 +135,7 @@ def spreads(seeds: pd.Series) -> str:
 
 def foot(
     figure: Figure,
-    caption: Mapping[str, Any],
+    caption: Caption,
     drawn: pd.DataFrame,
     *,
     key: str = "",
@@ -142,7 +143,7 @@ def foot(
 ) -> None:
     """State below a figure how to read it, what is missing, and where its numbers come from.
 
-    With `foot: False` in the caption nothing is drawn; the figure's file contains the text in any
+    With `caption.foot` false nothing is drawn; the figure's file contains the text in any
     case (see `save`).
 
     Args:
@@ -150,14 +151,14 @@ def foot(
         key: how to read the figure, as far as its legend does not explain it.
         missing: the missing values and their mark, see `count`.
     """
-    source = [f"Study: {caption['study']}."]
-    for what in ("model", "seed"):
-        names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
+    source = [f"Study: {caption.study}."]
+    for what, order in (("model", caption.models), ("seed", caption.seeds)):
+        names = [str(name) for name in ordered(drawn[what], order)]
         source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
-    key = " ".join(filter(None, [key.strip(), caption.get("choice", "")]))
-    lines = [key, missing, " ".join(source), caption["note"]]
+    key = " ".join(filter(None, [key.strip(), caption.choice]))
+    lines = [key, missing, " ".join(source), caption.note]
     figure.set_label(" ".join(filter(None, lines)))
-    if not caption.get("foot", True):
+    if not caption.foot:
         return
     width = int(figure.get_figwidth() * 19.5)  # letters of 7 points to an inch
     if len(last := " ".join(lines[2:]).strip()) <= width:
@@ -188,13 +189,13 @@ def where_drawn(figure: Figure, marks: Iterable[str], explanation: str) -> str:
 
 
 def panels(
-    scores: pd.DataFrame, metrics: Mapping[str, str], caption: Mapping[str, Any]
+    scores: pd.DataFrame, metrics: Mapping[str, str], caption: Caption
 ) -> list[tuple[str, pd.DataFrame]]:
     """A title and the scores of each model and task, models in the study's order.
 
     The title is `NER (F1, %)`, with the model's name before it where there are several.
     """
-    models = ordered(scores["model"], caption["models"])
+    models = ordered(scores["model"], caption.models)
     found = []
     for model in models:
         for task, metric in metrics.items():

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analogy, analysis, forgetting, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
 from langarith.results.names import BETTER_PROXY
@@ -38,7 +39,7 @@ DOT: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5}
 MARKS = f"by {style.ABSENT}"
 
 
-def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def forgotten(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Heatmaps of the change of the masked-LM loss, and test scores in the negated language.
 
     Heatmaps: a row for each model, and in it one for each λ; if these do not fit into the row,
@@ -47,9 +48,9 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     losses, found = forgetting.losses(table), forgetting.scores(table)
     means = forgetting.changes(losses)
-    languages = style.ordered(forgetting.negated(table), caption["languages"])
-    texts = style.ordered(losses["text"], caption["languages"]) or languages
-    models = style.ordered(table["model"], caption["models"])
+    languages = style.ordered(forgetting.negated(table), caption.languages)
+    texts = style.ordered(losses["text"], caption.languages) or languages
+    models = style.ordered(table["model"], caption.models)
     weights = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
     if len(weights) * len(texts) * WIDE[0] > space:
@@ -57,7 +58,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     wide = min(WIDE[1], space / (max(1, len(weights)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
-    targets = style.ordered(found["target"], caption["languages"])
+    targets = style.ordered(found["target"], caption.languages)
     below = style.filled(len(panels), ACROSS)
     many = len(languages) > FEW
     tall = (
@@ -223,19 +224,18 @@ KINDS = {
 }
 
 
-def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Test scores of each analogy and of both proxies, with the gain over the better one."""
-    source = caption["task_language"]
+    source = caption.task_language
     scores = analogy.scores(table, source)
     panels = style.panels(scores, analysis.metrics(table), caption)
-    targets = style.ordered(scores["target"], caption["languages"])
+    targets = style.ordered(scores["target"], caption.languages)
     formulas = {
         target: analogy.formula(str(runs["operands"].iloc[0]))
         for target, runs in scores.groupby("target")
     }
     shape = style.filled(len(panels), 2)
     tall = shape[0] * (0.6 + 1.2 * ROW[1] * len(targets))
-    intervals: Intervals = caption.get("intervals", {})
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             *shape,
@@ -245,7 +245,7 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             layout="constrained",
         )
         for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _analogy_rows(axis, part, targets, intervals)
+            _analogy_rows(axis, part, targets, beside.intervals)
             _rows(axis, [f"{target} = {formulas[target]}" for target in targets])
             axis.set_title(title, loc="left")
             axis.set_xlabel("test score (%)")
