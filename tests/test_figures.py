@@ -247,8 +247,9 @@ def test_a_metric_without_a_title_is_drawn_under_its_name(tmp_path: Path) -> Non
     assert [axis.get_title() for axis in drawn.axes if axis.get_visible()] == ["TONE (kappa, %)"]
     plt.close(drawn)
     rows = pd.DataFrame({"model": ["tiny"], "task": ["tone"]})
-    ((title, _),) = style.panels(rows, {"tone": "kappa"}, CAPTION)
-    assert title == "TONE (kappa, %)"
+    (panel,) = style.panels(rows, {"tone": "kappa"}, CAPTION)
+    assert panel.title() == "TONE (kappa, %)"
+    assert panel.title("points") == "TONE (kappa, points)"
 
 
 def test_gains_above_an_average_are_those_that_the_table_prints() -> None:

@@ -164,7 +164,7 @@ def test_numbers_of_tables_lead_to_their_chains(path, open_page):
     ):
         assert text in shown
     href = page.get_attribute("aside:target p a", "href")
-    assert href.startswith("provenance/index.html#number=zero_shot%2Ftiny%2C%20NER")
+    assert href.startswith("provenance/index.html#number=zero_shot%2Ftiny%2Fner%2F")
     # the gain is none of the numbers that the page knows: the table leads on
     gain = page.get_attribute("#zero_shot tbody td:nth-child(3) a", "href")
     assert gain.startswith("#n") or gain.endswith("#path=tables/zero_shot.csv")

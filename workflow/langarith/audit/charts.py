@@ -47,7 +47,7 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     The order is that of the study's tables. A cell whose sweep is not among `jobs` has no bar.
     """
     from langarith.results import analysis, tables
-    from langarith.results.names import metric_title
+    from langarith.results.names import task_title
 
     cells = sweeps(jobs)
     source = str(graph.study.get("task_language", ""))
@@ -61,13 +61,15 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
             job = cells.get((row["method"], *(str(row[key]) for key in CELL)))
             if job is None or math.isnan(bar.value):
                 continue
-            title = metric_title(metrics[row["task"]])
-            panel = f"{row['model']}, {row['task'].upper()} ({title}, %)"
+            model, task, metric = row["model"], row["task"], metrics[row["task"]]
             mean = found.setdefault(
-                (experiment, panel, bar.group, bar.kind),
+                (experiment, model, task, bar.group, bar.kind),
                 {
                     "experiment": experiment,
-                    "panel": panel,
+                    "model": model,
+                    "task": task,
+                    "metric": metric,
+                    "panel": f"{model}, {task_title(task, metric, '%')}",
                     **{key: getattr(bar, key) for key in ("group", "kind", "legend", "name")},
                     "colour": bar.colour,
                     "chosen": bar.chosen,
@@ -91,7 +93,7 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     """
     from langarith.evaluation import selection
     from langarith.results import intervals, tables
-    from langarith.results.names import metric_title
+    from langarith.results.names import task_title
 
     made = {
         job.rule: tables.read(graph.locate(name))
@@ -110,14 +112,18 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
         # the regret of the paper's rule is 0: its scores are those of the zero-shot cells
         if job is None or row["rule"] == "validation" or math.isnan(row["value"]):
             continue
-        model, task, target, rule = (str(row[key]) for key in ("model", "task", "target", "rule"))
+        model, task, metric = (str(row[key]) for key in ("model", "task", "metric"))
+        target, rule = str(row["target"]), str(row["rule"])
         gain = ends.get(intervals.key(model, task, target, LABELS, rule=rule))
         title = selection.get(rule).title
         mean = found.setdefault(
             (model, task, rule, target),
             {
                 "experiment": "label_free",
-                "panel": f"{model}, {task.upper()} ({metric_title(str(row['metric']))}, points)",
+                "model": model,
+                "task": task,
+                "metric": metric,
+                "panel": f"{model}, {task_title(task, metric, 'points')}",
                 "group": target,
                 "kind": rule,
                 "legend": title,

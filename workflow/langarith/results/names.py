@@ -30,3 +30,8 @@ METRIC_TITLES = {
 def metric_title(metric: str) -> str:
     """The title of a metric: its entry in `METRIC_TITLES`, or else its own name."""
     return METRIC_TITLES.get(metric, metric)
+
+
+def task_title(task: str, metric: str, unit: str = "") -> str:
+    """A task with its metric, and the unit if there is one: `NER (F1)`, `NER (F1, %)`."""
+    return f"{task.upper()} ({', '.join(filter(None, [metric_title(metric), unit]))})"

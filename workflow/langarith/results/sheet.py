@@ -13,9 +13,8 @@ from typing import Literal
 import pandas as pd
 
 from langarith.operands import parse_point
-from langarith.results import analysis, intervals
+from langarith.results import analysis, intervals, names
 from langarith.results.caption import Beside, Caption
-from langarith.results.names import metric_title
 
 MISSING = "--"
 
@@ -236,5 +235,4 @@ def ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
 
 def task_title(task: str, table: pd.DataFrame) -> str:
     """The task with its metric: `NER (F1)`."""
-    metric = analysis.metrics(table)[task]
-    return f"{task.upper()} ({metric_title(metric)})"
+    return names.task_title(task, analysis.metrics(table)[task])

@@ -29,7 +29,7 @@ from langarith import merging
 from langarith.results import analysis, palette
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import gain_strips, style
-from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
+from langarith.results.figures.bar_panel import SURE, Bar, BarPanel, draw_panel
 from langarith.results.intervals import of_targets
 from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
 from langarith.results.palette import method_colour, tint
@@ -161,20 +161,20 @@ def _draw(
     gains = analysis.gains(scores, gain.merged, gain.others, kinds)
     references = {line: levels(table, line.method) for line in REFERENCES}
     # a row of panels contains one model's tasks, as long as their groups fit
-    rows: list[list[Panel]] = []
+    rows: list[list[BarPanel]] = []
     model, groups = "", 0
-    for title, part in style.panels(means, analysis.metrics(table), caption):
-        targets = style.ordered(part["target"], caption.languages)
+    for of in style.panels(means, analysis.metrics(table), caption):
+        targets = style.ordered(of.rows["target"], caption.languages)
         targets.remove(analysis.AVERAGE)
         groups += len(targets) + 1
-        if part["model"].iloc[0] != model or groups > MOST_GROUPS:
+        if of.model != model or groups > MOST_GROUPS:
             rows.append([])
-            model, groups = part["model"].iloc[0], len(targets) + 1
-        place = (part["model"].iloc[0], part["task"].iloc[0])
+            model, groups = of.model, len(targets) + 1
+        place = (of.model, of.task)
         rows[-1].append(
-            Panel(
-                title,
-                part.set_index(["target", "kind"]),
+            BarPanel(
+                of,
+                of.rows.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
                 of_targets(beside.intervals, *place, gain.over),
@@ -204,7 +204,7 @@ def _draw(
                 axis = sub.add_subplot(grid[0, columns])
                 inches = (style.TEXT_WIDTH - 0.4) / groups
                 drawn |= draw_panel(axis, panel, bars, points, inches)
-                axis.set_title(panel.title, loc="left")
+                axis.set_title(panel.of.title(), loc="left")
                 if strips:
                     axis.tick_params(axis="x", labelbottom=False)
                     strip_axes.append(sub.add_subplot(grid[1, columns], sharex=axis))
@@ -246,14 +246,14 @@ def _all_high(means: pd.DataFrame, without_adapter: Iterable[float]) -> bool:
     return bool(lowest > HIGH * (means["mean"] + spread).max())
 
 
-def _about_averages(rows: Sequence[Sequence[Panel]]) -> str:
+def _about_averages(rows: Sequence[Sequence[BarPanel]]) -> str:
     """A sentence on the gain above the average, and the mean of the gains."""
     models: dict[str, list[str]] = {}
     for panel in (panel for row in rows for panel in row):
         mean = panel.gains[analysis.MEAN_GAIN]
-        model, _, task = panel.title.partition(" (")[0].rpartition(", ")
         if not math.isnan(mean):
-            models.setdefault(model, []).append(f"{task} {style.signed(mean, 1, '+')}")
+            of_model = models.setdefault(panel.of.model if panel.of.several else "", [])
+            of_model.append(f"{panel.of.task.upper()} {style.signed(mean, 1, '+')}")
     parts = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
     mean_gains = f" Mean of the gains over targets: {'; '.join(parts)}." if parts else ""
     return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"

@@ -16,7 +16,7 @@ from langarith import layout
 from langarith.operands import Operand, budget_tokens
 from langarith.results.caption import Caption
 from langarith.results.figures import style
-from langarith.results.names import metric_title
+from langarith.results.names import task_title
 from langarith.training.metrics import read_metrics
 
 MOST_COLUMNS = 4
@@ -120,7 +120,7 @@ def _run(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the metrics log of a base model or an adapter")
     rows = [row for row in read_metrics(path) if any(k.startswith("validation_") for k in row)]
     key = next(k for k in rows[0] if k.startswith("validation_")) if rows else "validation_loss"
-    metric = metric_title(key.removeprefix("validation_"))
+    metric = key.removeprefix("validation_")
     operand = Operand(language["language"], language["budget"]) if language else None
     seed = int(names["seed"]) if "seed" in names else None
     base, adapters = KINDS
@@ -128,7 +128,7 @@ def _run(path: Path) -> dict[str, Any]:
         "model": names["model"],
         "seed": seed,
         "operand": operand,
-        "panel": f"{task['task'].upper()} ({metric}, %)" if task else adapters if operand else base,
+        "panel": task_title(task["task"], metric, "%") if task else adapters if operand else base,
         "name": str(operand) if operand else f"seed {seed}" if task else "all its languages",
         "steps": [row["step"] for row in rows],
         "values": [row[key] for row in rows],

@@ -75,16 +75,16 @@ def low_resource(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> 
             row[0].set_ylabel("test score (%)")
         axes = axes.T if across else axes
         drawn_chance = drawn_full = False
-        for row, (title, part) in zip(axes, panels, strict=True):
-            of = (part["model"].iloc[0], part["task"].iloc[0])
+        for row, panel in zip(axes, panels, strict=True):
+            levels = chance.get((panel.model, panel.task), {})
             for axis, target in zip(row, targets, strict=True):
-                points = part[part["target"] == target]
+                points = panel.rows[panel.rows["target"] == target]
                 if points.empty:
                     axis.remove()
                     continue
                 drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
-                axis.set_title(f"{target}: {title}")
-                drawn_chance |= _chance(axis, chance.get(of, {}).get(target))
+                axis.set_title(f"{target}: {panel.title()}")
+                drawn_chance |= _chance(axis, levels.get(target))
         english = caption.task_language
         labels = ("target's adapter alone", f"language arithmetic (with {english})")
         entries: dict[str, Artist] = {
@@ -212,7 +212,7 @@ def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
     of_cell = dict(iter(analysis.curves(table).groupby(place)))
     choices = beside.choices
     blocks = style.panels(cells, analysis.metrics(table), caption)
-    lines = _packed([part.drop_duplicates(place) for _, part in blocks])
+    lines = _packed([block.rows.drop_duplicates(place) for block in blocks])
     heights = [rows for _, rows, _ in lines]
     panel = 1.15 if choices is None else 1.4  # inches
     with mpl.rc_context(style.STYLE):
@@ -225,8 +225,8 @@ def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
         for band, (members, rows, widths) in zip(bands, lines, strict=True):
             parts = band.subfigures(1, len(members), width_ratios=widths, squeeze=False)[0]
             for sub, member, columns in zip(parts, members, widths, strict=True):
-                title, part = blocks[member]
-                sub.suptitle(title, fontsize=8, x=0.01, ha="left")
+                part = blocks[member].rows
+                sub.suptitle(blocks[member].title(), fontsize=8, x=0.01, ha="left")
                 axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
                 for target in style.ordered(part["target"], caption.languages):
                     for name, one in part[part["target"] == target].groupby(place, sort=False):

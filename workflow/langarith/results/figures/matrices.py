@@ -57,8 +57,8 @@ def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> F
             sharex="col",
             layout="constrained",
         )
-        for axis, (title, part) in zip(axes.flat, panels, strict=True):
-            found = part.set_index(["target", "other"]).to_dict("index")
+        for axis, panel in zip(axes.flat, panels, strict=True):
+            found = panel.rows.set_index(["target", "other"]).to_dict("index")
             values = np.full((len(targets), len(pool)), np.nan)
             for y, target in enumerate(targets):
                 for x, other in enumerate(pool):
@@ -71,7 +71,7 @@ def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> F
                         best = "bold" if entry["below"] == 0.0 else "normal"
                         _write(axis, x, y, text, best)
             _frame(axis, values, targets, pool, span)
-            axis.set_title(title)
+            axis.set_title(panel.title())
         for axis in axes[:, 0]:
             axis.set_ylabel("evaluated on")
         for axis in axes[-1]:

@@ -36,7 +36,7 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
     Vertical lines are 95 % intervals of a paired bootstrap. k = 1 is 0 for language arithmetic.
     """
     scores = pool.scores(table)
-    panels = list(style.panels(scores, analysis.metrics(table), caption))
+    panels = style.panels(scores, analysis.metrics(table), caption)
     rows, columns = style.filled(max(1, len(panels)), COLUMNS)
     several = scores.groupby(["model", "task"])["target"].nunique().max() > 1
     with mpl.rc_context(style.STYLE):
@@ -49,9 +49,9 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
         )
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
-        for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _panel(axis, part, beside.intervals, caption)
-            axis.set_title(title.replace(", %)", ", points)"), loc="left")
+        for axis, panel in zip(axes.flat, panels, strict=False):
+            _draw(axis, panel, beside.intervals, caption)
+            axis.set_title(panel.title("points"), loc="left")
             axis.set_xlabel("k, relatives in the sum")
         for row in axes:
             row[0].set_ylabel("gain over k = 1 (points)")
@@ -76,10 +76,9 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
     return figure
 
 
-def _panel(axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Caption) -> None:
+def _draw(axis: Axes, panel: style.Panel, intervals: Intervals, caption: Caption) -> None:
     """The lines of one model and task."""
-    runs, names = pool.wide(part), pool.names(part)
-    model, task = map(str, part[["model", "task"]].iloc[0])
+    part, runs, names = panel.rows, pool.wide(panel.rows), pool.names(panel.rows)
     axis.axhline(0, color="black", linewidth=0.6)
     targets = style.ordered(part["target"], caption.languages)
     # with one target the average is that target
@@ -99,7 +98,7 @@ def _panel(axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Captio
             zorder=3 if strong else 2,
         )
         for name in gains:
-            ends = intervals.get(key(model, task, target, pool.BASE, method=name))
+            ends = intervals.get(key(panel.model, panel.task, target, pool.BASE, method=name))
             if ends:
                 axis.plot(
                     [pool.relatives_of(name) + shift] * 2,

@@ -17,10 +17,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from langarith.evaluation import selection
-from langarith.results import label_free, palette
+from langarith.results import analysis, label_free, palette
 from langarith.results.caption import Caption
 from langarith.results.figures import style
-from langarith.results.names import metric_title
 
 COLUMNS = 2  # of panels; each has the names of the rules on its right
 HEIGHT = 2.1  # inches, of a panel
@@ -43,11 +42,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Caption) -> F
     """
     averages = label_free.price_averages(price, rules)
     levels = label_free.averages(rules)
-    panels = [
-        (model, str(task))
-        for model in style.ordered(rules["model"], caption.models)
-        for task in rules.loc[rules["model"] == model, "task"].drop_duplicates()
-    ]
+    panels = style.panels(rules, analysis.metrics(rules), caption)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context(style.STYLE):
@@ -58,15 +53,13 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Caption) -> F
             layout="constrained",
             squeeze=False,
         )
-        for axis, (model, task) in zip(axes.flat, panels, strict=False):
+        for axis, panel in zip(axes.flat, panels, strict=False):
             of_task = [
-                frame[(frame["model"] == model) & (frame["task"] == task)]
+                frame[(frame["model"] == panel.model) & (frame["task"] == panel.task)]
                 for frame in (price, averages, levels)
             ]
             _panel(axis, *of_task)
-            several = f"{model}, " if rules["model"].nunique() > 1 else ""
-            metric = rules.loc[rules["task"] == task, "metric"].iloc[0]
-            axis.set_title(f"{several}{task.upper()} ({metric_title(str(metric))})", loc="left")
+            axis.set_title(panel.title(unit=""), loc="left")
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for row in axes:

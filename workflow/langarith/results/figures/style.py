@@ -22,7 +22,7 @@ from matplotlib.patches import Rectangle
 
 from langarith.files import whole
 from langarith.results.caption import Caption
-from langarith.results.names import metric_title
+from langarith.results.names import task_title
 from langarith.results.palette import LINES
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
@@ -188,22 +188,33 @@ def where_drawn(figure: Figure, marks: Iterable[str], explanation: str) -> str:
     return explanation if any(mark in text for mark in marks for text in texts) else ""
 
 
-def panels(
-    scores: pd.DataFrame, metrics: Mapping[str, str], caption: Caption
-) -> list[tuple[str, pd.DataFrame]]:
-    """A title and the scores of each model and task, models in the study's order.
+@dataclass(frozen=True)
+class Panel:
+    """The rows of one model and task."""
 
-    The title is `NER (F1, %)`, with the model's name before it where there are several.
-    """
+    model: str
+    task: str
+    metric: str
+    rows: pd.DataFrame
+    several: bool
+    """Whether the figure has several models, so that titles name them."""
+
+    def title(self, unit: str = "%") -> str:
+        """`NER (F1, %)`, after the model's name where there are several."""
+        model = f"{self.model}, " if self.several else ""
+        return f"{model}{task_title(self.task, self.metric, unit)}"
+
+
+def panels(scores: pd.DataFrame, metrics: Mapping[str, str], caption: Caption) -> list[Panel]:
+    """A panel for each model and task that have rows, models in the study's order."""
     models = ordered(scores["model"], caption.models)
-    found = []
-    for model in models:
-        for task, metric in metrics.items():
-            part = scores[(scores["model"] == model) & (scores["task"] == task)]
-            several = f"{model}, " if len(models) > 1 else ""
-            title = f"{several}{task.upper()} ({metric_title(metric)}, %)"
-            found += [(title, part)] if len(part) else []
-    return found
+    found = [
+        Panel(model, task, metric, of_model[of_model["task"] == task], len(models) > 1)
+        for model in models
+        for of_model in [scores[scores["model"] == model]]
+        for task, metric in metrics.items()
+    ]
+    return [panel for panel in found if len(panel.rows)]
 
 
 def signed(number: float, digits: int, plus: str = "") -> str:

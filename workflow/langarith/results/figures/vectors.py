@@ -89,9 +89,9 @@ def forgotten(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Fig
         bar.outline.set_visible(False)
         rows = lower.subplots(*below, squeeze=False, sharey=True)
         looks = _looks(forgetting.weights(found))
-        for axis, (title, part) in zip(rows.flat, panels, strict=False):
-            _score_rows(axis, part, targets, looks)
-            axis.set_title(title, loc="left")
+        for axis, panel in zip(rows.flat, panels, strict=False):
+            _score_rows(axis, panel.rows, targets, looks)
+            axis.set_title(panel.title(), loc="left")
             axis.set_xlabel("test score (%)")
         _hide(rows, len(panels))
         entries: dict[str, Artist] = {
@@ -244,10 +244,10 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
             sharey=True,
             layout="constrained",
         )
-        for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _analogy_rows(axis, part, targets, beside.intervals)
+        for axis, panel in zip(axes.flat, panels, strict=False):
+            _analogy_rows(axis, panel, targets, beside.intervals)
             _rows(axis, [f"{target} = {formulas[target]}" for target in targets])
-            axis.set_title(title, loc="left")
+            axis.set_title(panel.title(), loc="left")
             axis.set_xlabel("test score (%)")
         _hide(axes, len(panels))
         style.legend(
@@ -271,10 +271,8 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
     return figure
 
 
-def _analogy_rows(
-    axis: Axes, scores: pd.DataFrame, targets: list[str], intervals: Intervals
-) -> None:
-    model, task = map(str, scores[["model", "task"]].iloc[0])
+def _analogy_rows(axis: Axes, panel: style.Panel, targets: list[str], intervals: Intervals) -> None:
+    scores = panel.rows
     means = analysis.over_seeds(scores, ["target"], list(KINDS)).set_index(["target", "kind"])
     gains = analysis.gains(scores, "merged", analogy.PROXIES).set_index("target")["gain"]
     for y, target in enumerate(targets):
@@ -287,7 +285,7 @@ def _analogy_rows(
                 axis.plot(bar, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
             if not math.isnan(value):
                 axis.plot([value], [y], **look, zorder=2.5)
-        ends = intervals.get(key(model, task, target, BETTER_PROXY, method="analogy"))
+        ends = intervals.get(key(panel.model, panel.task, target, BETTER_PROXY, method="analogy"))
         text = style.ABSENT
         if not math.isnan(gains[target]):
             text = style.signed(gains[target], 1, "+")
