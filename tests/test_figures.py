@@ -230,9 +230,7 @@ def test_learning_curves_from_metrics_logs(tmp_path: Path) -> None:
     assert lines[2].get_color() == lines[3].get_color()
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 3
     output = drawn.get_supxlabel().replace("\n", " ")
-    assert (
-        "A line per seed." in output and "on validation data of en, the source language" in output
-    )
+    assert "A line per seed." in output and "on validation data of en, the task language" in output
     plt.close(drawn)
 
 

@@ -50,14 +50,14 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     from langarith.results.names import task_title
 
     cells = sweeps(jobs)
-    source = str(graph.study.get("task_language", ""))
+    task_language = str(graph.study.get("task_language", ""))
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for experiment, name in _tables(graph, jobs):
         if not graph.locate(name).is_file():
             continue
         table = tables.read(graph.locate(name))
         metrics = analysis.metrics(table)
-        for row, bar in _bars(experiment, table, source):
+        for row, bar in _bars(experiment, table, task_language):
             job = cells.get((row["method"], *(str(row[key]) for key in CELL)))
             if job is None or math.isnan(bar.value):
                 continue
@@ -171,7 +171,7 @@ def _tables(graph: Lineage, jobs: Sequence[Job]) -> list[tuple[str, str]]:
 
 
 def _bars(
-    experiment: str, table: pd.DataFrame, source: str
+    experiment: str, table: pd.DataFrame, task_language: str
 ) -> Iterator[tuple[dict[str, Any], Bar]]:
     """What each cell of an experiment says of its bars."""
     from langarith import merging
@@ -179,7 +179,7 @@ def _bars(
 
     better = {}
     if experiment == "enhancement":
-        rows = analysis.enhancement(table, source).to_dict("records")
+        rows = analysis.enhancement(table, task_language).to_dict("records")
         better = {(row["model"], row["task"], row["target"]): row["better"] for row in rows}
     none = analysis.reference(table, "none").rename(columns={"score": "none"})
     found = analysis.cells(table).merge(none, how="left", on=analysis.RUN)
@@ -204,15 +204,16 @@ def _bars(
         if experiment in ("zero_shot", "lambda_impact"):
             yield from _bars_of_proxies(experiment, row, bar)
         elif experiment == "enhancement":
-            with_source = left == source
-            if with_source:
+            with_task_language = left == task_language
+            if with_task_language:
                 yield bar("madx", "MAD-X (target alone)", palette.TARGET, "at_right")
-            kind = "la_task_language" if with_source else "la_related"
-            legend = f"LA({source}, target)" if with_source else "LA(related, target)"
-            colour = palette.tint(palette.MERGED, 0.75 if with_source else 0.45)
+            kind = "la_task_language" if with_task_language else "la_related"
+            other = task_language if with_task_language else "related"
+            legend = f"LA({other}, target)"
+            colour = palette.tint(palette.MERGED, 0.75 if with_task_language else 0.45)
             yield bar(kind, legend, colour, "merged", f"LA({left}, {right})")
             if better.get((row["model"], row["task"], target)) == left:
-                label = f"LA({source}/related, target)"
+                label = f"LA({task_language}/related, target)"
                 yield bar("la_better", label, palette.MERGED, "merged", f"LA({left}, {right})")
         elif experiment == "low_resource":
             group = f"{target}@{row['budget']}"

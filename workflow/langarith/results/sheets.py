@@ -50,11 +50,11 @@ AVERAGE = "The average is that of each seed over its targets; its gain is that o
 
 def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figures 2 and 6 in numbers: both proxies, their language arithmetic, its gain."""
-    source = caption.task_language
+    task_language = caption.task_language
     proxies = ["task_language", "related"]
     kinds = [*proxies, "merged"]
     compared = ((proxies, BETTER_PROXY), (["chosen"], CHOSEN_PROXY))
-    adapters = (f"{source} adapter", "related adapter", f"LA({source}, related)")
+    adapters = (f"{task_language} adapter", "related adapter", f"LA({task_language}, related)")
     sheets = []
     for model, task, part in panels(analysis.zero_shot(table), caption):
         rows: list[Row] = [
@@ -93,9 +93,9 @@ def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
             sheet(
                 f"Zero-shot, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} No adapter: the task adapter without a language "
-                f"adapter. λ weighs {source}. The gain, in points, is over the better of the two "
-                "single adapters on test data; the gain over the chosen one is over that with the "
-                "higher score on validation data.",
+                f"adapter. λ weighs {task_language}. The gain, in points, is over the better of "
+                "the two single adapters on test data; the gain over the chosen one is over that "
+                "with the higher score on validation data.",
                 (
                     "target",
                     "related",
@@ -115,16 +115,16 @@ def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
 
 def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figures 3 and 7 in numbers: the target's own adapter (MAD-X) and its enhancements."""
-    source = caption.task_language
+    task_language = caption.task_language
     kinds = ["madx", "la_task_language", "la_related", "la_better"]
-    better = f"LA({source}/rel, t)"
-    methods = ("MAD-X", f"LA({source}, t)", "LA(rel, t)", better)
+    better = f"LA({task_language}/rel, t)"
+    methods = ("MAD-X", f"LA({task_language}, t)", "LA(rel, t)", better)
     sheets = []
-    for model, task, part in panels(analysis.enhancement(table, source), caption):
+    for model, task, part in panels(analysis.enhancement(table, task_language), caption):
         rows: list[Row] = [
             (
                 target,
-                str(runs["related"].iloc[0]) or source,
+                str(runs["related"].iloc[0]) or task_language,
                 examples(runs, table),
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
@@ -161,7 +161,7 @@ def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING)
                 "target, whatever rule chose λ; the next columns have its other language and λ, "
                 "the weight of that one: 0 is MAD-X, 1 the other language's adapter alone. "
                 f"The gain, in points, is that of {better} over MAD-X.",
-                ("t", "rel", "examples", *methods, f"{source}/rel", "λ", "gain"),
+                ("t", "rel", "examples", *methods, f"{task_language}/rel", "λ", "gain"),
                 [rows, average],
                 caption,
             )
@@ -171,7 +171,7 @@ def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING)
 
 def low_resource(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figure 4 in numbers: adapters of small budgets, alone and with the task language's."""
-    source = caption.task_language
+    task_language = caption.task_language
     sheets = []
     for model, task, part in panels(analysis.low_resource(table), caption):
         blocks: list[list[Row]] = [
@@ -192,8 +192,8 @@ def low_resource(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING
             sheet(
                 f"Low resource, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} Budgets are in tokens of the target t. Direct: the "
-                f"adapter of that budget alone. λ weighs {source}. The gain is in points.",
-                ("t", "budget", "examples", "direct", f"LA(t, {source})", "λ", "gain"),
+                f"adapter of that budget alone. λ weighs {task_language}. The gain is in points.",
+                ("t", "budget", "examples", "direct", f"LA(t, {task_language})", "λ", "gain"),
                 blocks,
                 caption,
             )

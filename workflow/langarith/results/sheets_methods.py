@@ -24,7 +24,6 @@ from langarith.results.sheet import (
 
 def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Both proxies and every merge method of the study, averaged over targets."""
-    source = caption.task_language
     chosen = analysis.methods(table)
     sheets = []
     for model, task, runs in panels(analysis.methods_and_proxies(table), caption):
@@ -33,7 +32,7 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
         kinds = [*analysis.PROXIES, *by_method]
         left, right, *numbers = scores(runs, kinds, caption, together=True)
         rows: list[Row] = [
-            (f"{source} adapter", left, "", "", ""),
+            (f"{caption.task_language} adapter", left, "", "", ""),
             ("related adapter", right, "", "", ""),
         ]
         for (method, part), number in zip(by_method.items(), numbers, strict=True):

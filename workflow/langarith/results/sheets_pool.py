@@ -25,7 +25,7 @@ from langarith.results.sheet import (
 
 def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Language arithmetic and the average of the task language and k relatives, by target and k."""
-    source = caption.task_language
+    task_language = caption.task_language
     sheets = []
     for model, task, part in panels(pool.scores(table), caption):
         runs, merges = pool.wide(part), pool.names(part)
@@ -47,7 +47,7 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
                     (
                         "average" if average else target,
                         str(pool.relatives_of(name)),
-                        _title(name, source),
+                        _title(name, task_language),
                         "" if average else str(chosen["languages"].iloc[0]),
                         _evaluations(chosen),
                         number,
@@ -72,11 +72,11 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
             sheet(
                 f"Pool, {model}, {task_title(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best of a "
-                f"target in bold. k: relatives of the target t besides {source}, nearest first. "
-                "Evaluations: points evaluated on validation to choose the weights, mean over "
-                "cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the operands, "
-                "mean over seeds. The gain, in points, is over language arithmetic of two (LA, "
-                "k = 1).",
+                f"target in bold. k: relatives of the target t besides {task_language}, nearest "
+                "first. Evaluations: points evaluated on validation to choose the weights, mean "
+                "over cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the "
+                "operands, mean over seeds. The gain, in points, is over language arithmetic of "
+                "two (LA, k = 1).",
                 ("t", "k", "merge", "operands", "evaluations", "score", "weights", "gain"),
                 blocks,
                 caption,
@@ -85,9 +85,9 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
     return sheets
 
 
-def _title(name: str, source: str) -> str:
+def _title(name: str, task_language: str) -> str:
     if pool.relatives_of(name) == 0:
-        return f"{source} adapter"
+        return f"{task_language} adapter"
     return "soup" if name.startswith("soup") else "LA"
 
 

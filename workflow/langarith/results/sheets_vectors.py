@@ -134,10 +134,10 @@ def _scores(table: pd.DataFrame, caption: Caption, beside: Beside) -> list[Sheet
 
 def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Each analogy, with the task language's adapter and that of c."""
-    source = caption.task_language
+    task_language = caption.task_language
     kinds = [*analogy.PROXIES, "merged"]
     sheets = []
-    for model, task, part in panels(analogy.scores(table, source), caption):
+    for model, task, part in panels(analogy.scores(table, task_language), caption):
         rows: list[Row] = [
             (
                 target,
@@ -160,12 +160,12 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
                 "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
                 "An analogy c + b − a adds λ times the difference of the vectors of b and a to "
                 "the adapter of c. Examples: of the test split. The gain, in points, is over the "
-                f"better of two single adapters, that of {source} and that of c.",
+                f"better of two single adapters, that of {task_language} and that of c.",
                 (
                     "target",
                     "analogy",
                     "examples",
-                    f"{source} adapter",
+                    f"{task_language} adapter",
                     "c alone",
                     "merged",
                     "λ",

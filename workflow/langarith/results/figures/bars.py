@@ -64,11 +64,11 @@ def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
     Above each group is the gain: the seed mean of language arithmetic minus that of the better
     proxy, in points. Error bars are one standard deviation over seeds (ddof 1).
     """
-    english = caption.task_language
+    task_language = caption.task_language
     bars = [
         Bar(
             "task_language",
-            f"{english} adapter",
+            f"{task_language} adapter",
             palette.TASK_LANGUAGE,
             mark=palette.TASK_LANGUAGE_MARK,
         ),
@@ -79,7 +79,7 @@ def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
             "/////",
             palette.RELATED_MARK,
         ),
-        Bar("merged", f"language arithmetic ({english}, related)", palette.MERGED),
+        Bar("merged", f"language arithmetic ({task_language}, related)", palette.MERGED),
     ]
     gain = Gain(
         "merged",
@@ -98,15 +98,16 @@ def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING)
 
     Above each group is the gain of LA(en/rel, t) over MAD-X in seed means, in points.
     """
-    english = caption.task_language
+    task_language = caption.task_language
+    one, better = f"LA({task_language}, target)", f"LA({task_language}/related, target)"
     bars = [
         Bar("madx", "MAD-X (target alone)", palette.TARGET, ".....", palette.TARGET_MARK),
-        Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75), hollow=True),
+        Bar("la_task_language", one, tint(palette.MERGED, 0.75), hollow=True),
         Bar("la_related", "LA(related, target)", tint(palette.MERGED, 0.45), "/////", "d", True),
-        Bar("la_better", f"LA({english}/related, target)", palette.MERGED),
+        Bar("la_better", better, palette.MERGED),
     ]
-    scores = analysis.enhancement(table, english)
-    gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X", MADX)
+    scores = analysis.enhancement(table, task_language)
+    gain = Gain("la_better", ["madx"], f"gain of {better} over MAD-X", MADX)
     return _draw(table, scores, bars, gain, caption, beside)
 
 

@@ -28,7 +28,7 @@ def learning_curves(logs: Sequence[str], caption: Caption) -> Figure:
     """Validation values over steps: panels of base models and language adapters, one per task.
 
     Base models that were trained here and language adapters have a loss in nats, task adapters
-    their metric on the source language's validation data. There is a line per seed.
+    their metric on the task language's validation data. There is a line per seed.
 
     Args:
         logs: `metrics.jsonl` of runs; the folder names say which run each is.
@@ -80,13 +80,12 @@ def learning_curves(logs: Sequence[str], caption: Caption) -> Figure:
             axis.set_ylabel(chosen[0]["unit"])
             axis.grid(True, color="0.92", linewidth=0.6)
         seeds = "A line per seed. " if len({run["seed"] for run in runs}) > 1 else ""
-        source = caption.task_language
         style.foot(
             figure,
             caption,
             pd.DataFrame([run for run in runs if run["seed"] is not None] or runs),
             key=f"{seeds}Losses: on validation text of each language. Scores of tasks: on "
-            f"validation data of {source}, the source language.",
+            f"validation data of {caption.task_language}, the task language.",
         )
     return figure
 

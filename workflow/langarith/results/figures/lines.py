@@ -85,11 +85,10 @@ def low_resource(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> 
                 drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
                 axis.set_title(f"{target}: {panel.title()}")
                 drawn_chance |= _chance(axis, levels.get(target))
-        english = caption.task_language
-        labels = ("target's adapter alone", f"language arithmetic (with {english})")
+        merged = f"language arithmetic (with {caption.task_language})"
         entries: dict[str, Artist] = {
             label: Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.mark, ms=3)
-            for label, one in zip(labels, SERIES, strict=True)
+            for label, one in zip(("target's adapter alone", merged), SERIES, strict=True)
         }
         if drawn_full:
             entries["to the right: all text"] = Line2D([], [], **ASIDE)

@@ -63,14 +63,14 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
         if several:
             entries["one target"] = Line2D([], [], **{**LOOKS["la"], **TARGET})
         style.legend(figure, entries)
-        source = caption.task_language
+        task_language = caption.task_language
         style.foot(
             figure,
             caption,
             scores,
-            key=f"Gain: points on test over language arithmetic of {source} and the nearest "
-            f"relative, k = 1; k = 0 is the {source} adapter alone. Means over seeds; vertical "
-            "lines are 95 % intervals of a paired bootstrap.",
+            key=f"Gain: points on test over language arithmetic of {task_language} and the "
+            f"nearest relative, k = 1; k = 0 is the {task_language} adapter alone. Means over "
+            "seeds; vertical lines are 95 % intervals of a paired bootstrap.",
             missing=style.count(analysis.missing(table), "cells", "by a gap in a line"),
         )
     return figure

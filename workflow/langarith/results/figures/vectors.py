@@ -226,8 +226,8 @@ KINDS = {
 
 def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Test scores of each analogy and of both proxies, with the gain over the better one."""
-    source = caption.task_language
-    scores = analogy.scores(table, source)
+    task_language = caption.task_language
+    scores = analogy.scores(table, task_language)
     panels = style.panels(scores, analysis.metrics(table), caption)
     targets = style.ordered(scores["target"], caption.languages)
     formulas = {
@@ -253,7 +253,7 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
         style.legend(
             figure,
             {
-                f"{source} adapter": Line2D([], [], **KINDS["task_language"]),
+                f"{task_language} adapter": Line2D([], [], **KINDS["task_language"]),
                 "c alone": Line2D([], [], **KINDS["c_alone"]),
                 "analogy c + b − a": Line2D([], [], **KINDS["merged"]),
             },
