@@ -114,7 +114,7 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
             continue
         model, task, metric = (str(row[key]) for key in ("model", "task", "metric"))
         target, rule = str(row["target"]), str(row["rule"])
-        gain = ends.get(intervals.key(model, task, target, LABELS, rule=rule))
+        place = intervals.key(model, task, target, LABELS, rule=rule)
         title = selection.get(rule).title
         mean = found.setdefault(
             (model, task, rule, target),
@@ -130,7 +130,7 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
                 "name": title,
                 "colour": palette.MERGED,
                 "seeds": [],
-                "interval": [-gain[1], -gain[0]] if gain else None,
+                "interval": intervals.of_regret(ends, place),
             },
         )
         value = {"seed": row["seed"], "value": row["value"], "regret": row["regret"]}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 CELL = ("model", "task", "target", "method", "operands", "seed")
 """Columns that identify a cell."""
 
@@ -25,6 +28,12 @@ METRIC_TITLES = {
     "macro_f1": "macro F1",
 }
 """Titles of the metrics whose own name is not fit for print."""
+
+
+def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
+    """Each value once: those of `order` first, in that order, then the others as they appear."""
+    distinct, listed = dict.fromkeys(values), dict.fromkeys(order)
+    return [v for v in listed if v in distinct] + [v for v in distinct if v not in listed]
 
 
 def metric_title(metric: str) -> str:

@@ -18,6 +18,8 @@ from langarith.results.caption import Beside, Caption
 
 MISSING = "--"
 
+SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
+
 
 @dataclass(frozen=True)
 class Number:
@@ -186,6 +188,11 @@ def examples(runs: pd.DataFrame, table: pd.DataFrame) -> Number:
     return Number(sum(counts.get((m, k, t), math.nan) for m, k, t in places), digits=0)
 
 
+def evaluations(counts: pd.Series) -> Number:
+    """The mean over cells, with a decimal if cells differ, as with a refined search."""
+    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
+
+
 def weight(runs: pd.DataFrame, caption: Caption, beside: Beside) -> Number:
     """The mean of the chosen λ over targets and seeds, with the interval of the choices."""
     of_runs, chosen = runs.dropna(subset=["lambda"]), beside.choices
@@ -222,15 +229,9 @@ def panels(scores: pd.DataFrame, caption: Caption) -> list[tuple[str, str, pd.Da
 def by(
     frame: pd.DataFrame, column: str, order: Sequence[str] = ()
 ) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each value of a column, in the order of :func:`ordered`."""
+    """The rows of each value of a column, in the order of `names.ordered`."""
     parts = {str(value): part for value, part in frame.groupby(column, sort=False)}
-    return [(value, parts[value]) for value in ordered(parts, order)]
-
-
-def ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Each value once: those of `order` first, in that order, then the others as they appear."""
-    distinct = list(dict.fromkeys(values))
-    return [v for v in order if v in distinct] + [v for v in distinct if v not in order]
+    return [(value, parts[value]) for value in names.ordered(parts, order)]
 
 
 def task_title(task: str, table: pd.DataFrame) -> str:

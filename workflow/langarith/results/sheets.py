@@ -24,11 +24,13 @@ from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, DIRECT, LABELS, 
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
+    SCORES,
     Number,
     Row,
     Sheet,
     best,
     by,
+    evaluations,
     examples,
     gain,
     mean,
@@ -38,9 +40,6 @@ from langarith.results.sheet import (
     task_title,
     weight,
 )
-
-SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
-
 
 EXAMPLES = "Examples: of the test split."
 
@@ -213,11 +212,10 @@ def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
                 place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=grid)
-                ends = beside.intervals.get(place)
-                count = _evaluations(runs["evaluations"])
-                saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
+                count = evaluations(runs["evaluations"])
+                saved = evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
-                cost = replace(cost, interval=ends and (-ends[1], -ends[0]))
+                cost = replace(cost, interval=intervals.of_regret(beside.intervals, place))
                 name = "all" if task == "all" else task.upper()
                 blocks[-1].append((name, examples(runs, table), grid, cost, worst, count, saved))
         sheets.append(
@@ -233,11 +231,6 @@ def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
             )
         )
     return [*sheets, *sheets_choices.choices(table, caption, beside)]
-
-
-def _evaluations(counts: pd.Series) -> Number:
-    """The mean over cells, with a decimal if cells differ, as with a refined search."""
-    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
 def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> list[Sheet]:

@@ -28,13 +28,13 @@ def compare_rules(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
         for row in part.to_dict("records"):
             rule = selection.get(row["rule"])
             place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=rule.name)
-            ends = beside.intervals.get(place)
+            interval = intervals.of_regret(beside.intervals, place)
             rows.append(
                 (
                     rule.title,
                     WORDS[rule.labels],
                     Number(row["value"]),
-                    Number(row["regret"], signed=True, interval=ends and (-ends[1], -ends[0])),
+                    Number(row["regret"], signed=True, interval=interval),
                     "" if rule.labels == "test" else Number(row["rank"], digits=1),
                 )
             )

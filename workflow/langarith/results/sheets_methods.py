@@ -9,6 +9,7 @@ from langarith.results import analysis
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.names import BETTER_PROXY
 from langarith.results.sheet import (
+    SCORES,
     Row,
     Sheet,
     by,
@@ -50,8 +51,7 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
         sheets.append(
             sheet(
                 f"Merge methods, {model}, {task_title(task, table)}",
-                "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
-                f"Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
+                f"{SCORES} Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
                 f"Test examples of all targets: {examples(runs, table).written()}. The gain is "
                 "over the better proxy on average, the last column is LA minus the method, both in "
                 "points.",

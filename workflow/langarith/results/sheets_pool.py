@@ -10,11 +10,11 @@ from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.sheet import (
     MISSING,
     Cell,
-    Number,
     Row,
     Sheet,
     best,
     by,
+    evaluations,
     gain,
     mean,
     panels,
@@ -49,7 +49,7 @@ def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHI
                         str(pool.relatives_of(name)),
                         _title(name, task_language),
                         "" if average else str(chosen["languages"].iloc[0]),
-                        _evaluations(chosen),
+                        evaluations(chosen["evaluations"]),
                         number,
                         "" if average else _weights(chosen),
                         ""
@@ -89,11 +89,6 @@ def _title(name: str, task_language: str) -> str:
     if pool.relatives_of(name) == 0:
         return f"{task_language} adapter"
     return "soup" if name.startswith("soup") else "LA"
-
-
-def _evaluations(chosen: pd.DataFrame) -> Number:
-    counts = chosen["evaluations"].dropna()
-    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
 def _weights(chosen: pd.DataFrame) -> Cell:

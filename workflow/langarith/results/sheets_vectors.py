@@ -9,9 +9,10 @@ import pandas as pd
 
 from langarith.results import analogy, analysis, forgetting
 from langarith.results.caption import NOTHING, Beside, Caption
-from langarith.results.names import BETTER_PROXY, START
+from langarith.results.names import BETTER_PROXY, START, ordered
 from langarith.results.sheet import (
     MISSING,
+    SCORES,
     Number,
     Row,
     Sheet,
@@ -19,7 +20,6 @@ from langarith.results.sheet import (
     examples,
     gain,
     mean,
-    ordered,
     panels,
     point,
     scores,
@@ -157,10 +157,9 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
         sheets.append(
             sheet(
                 f"Analogies, {model}, {task_title(task, table)}",
-                "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
-                "An analogy c + b − a adds λ times the difference of the vectors of b and a to "
-                "the adapter of c. Examples: of the test split. The gain, in points, is over the "
-                f"better of two single adapters, that of {task_language} and that of c.",
+                f"{SCORES} An analogy c + b − a adds λ times the difference of the vectors of b "
+                "and a to the adapter of c. Examples: of the test split. The gain, in points, is "
+                f"over the better of two single adapters, that of {task_language} and that of c.",
                 (
                     "target",
                     "analogy",

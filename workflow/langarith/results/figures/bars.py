@@ -31,7 +31,7 @@ from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import gain_strips, style
 from langarith.results.figures.bar_panel import SURE, Bar, BarPanel, draw_panel
 from langarith.results.intervals import of_targets
-from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
+from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX, ordered
 from langarith.results.palette import method_colour, tint
 from langarith.results.references import levels
 
@@ -165,7 +165,7 @@ def _draw(
     rows: list[list[BarPanel]] = []
     model, groups = "", 0
     for of in style.panels(means, analysis.metrics(table), caption):
-        targets = style.ordered(of.rows["target"], caption.languages)
+        targets = ordered(of.rows["target"], caption.languages)
         targets.remove(analysis.AVERAGE)
         groups += len(targets) + 1
         if of.model != model or groups > MOST_GROUPS:

@@ -19,8 +19,8 @@ from langarith.evaluation import selection
 from langarith.results import analysis, label_free, palette
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
-from langarith.results.intervals import Intervals, key
-from langarith.results.names import BETTER_PROXY, LABELS
+from langarith.results.intervals import key, of_regret
+from langarith.results.names import BETTER_PROXY, LABELS, ordered
 
 ROW = 0.27  # inches
 COLUMNS = 3
@@ -44,16 +44,15 @@ def compare_rules(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
         for axis, panel in zip(axes, panels, strict=True):
             model, task = panel.model, panel.task
             for place, rule in enumerate(rules):
-                targets = style.ordered(panel.rows["target"], caption.languages)
+                targets = ordered(panel.rows["target"], caption.languages)
                 for i, target in enumerate(targets):
-                    if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
-                        ends = _negated(
-                            beside.intervals, key(model, task, target, LABELS, rule=rule)
-                        )
-                        regret = of_targets[model, task, target, rule]
+                    regret = of_targets.get((model, task, target, rule), math.nan)
+                    if not math.isnan(regret):
+                        gain = key(model, task, target, LABELS, rule=rule)
+                        ends = of_regret(beside.intervals, gain)
                         _dot(axis, regret, place + _below(i, len(targets)), ends, TARGET)
                 average = key(model, task, analysis.AVERAGE, LABELS, rule=rule)
-                ends = _negated(beside.intervals, average)
+                ends = of_regret(beside.intervals, average)
                 average_regret = averages.get((model, task, rule), math.nan)
                 _dot(axis, average_regret, place + ABOVE, ends, AVERAGE)
             _label(axis, panel.title("points"), titles, "regret (points)")
@@ -95,12 +94,6 @@ def _cells(table: pd.DataFrame) -> int:
     return len(table[table["rule"] == "validation"])
 
 
-def _negated(intervals: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
-    """The interval of a regret, which is that of a gain with the other sign."""
-    ends = intervals.get(place)
-    return (-ends[1], -ends[0]) if ends else None
-
-
 def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Gain in points of every merge method over the better proxy; the best on average is on top.
 
@@ -121,7 +114,7 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
         figure, axes = _subplots(len(panels), len(rows))
         for axis, panel in zip(axes, panels, strict=True):
             model, task = panel.model, panel.task
-            targets = style.ordered(panel.rows["target"], caption.languages)
+            targets = ordered(panel.rows["target"], caption.languages)
             for place, kind in enumerate(rows):
                 heights = {
                     target: place + _below(i, len(targets)) for i, target in enumerate(targets)
@@ -130,9 +123,8 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
                     value = gains[kind].get((model, task, target), math.nan)
                     average = target == analysis.AVERAGE
                     if average or not math.isnan(value):
-                        ends = beside.intervals.get(
-                            key(model, task, target, BETTER_PROXY, method=kind)
-                        )
+                        gain = key(model, task, target, BETTER_PROXY, method=kind)
+                        ends = beside.intervals.get(gain)
                         look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
                         _dot(axis, value, y, ends, look if average else TARGET)
             _label(axis, panel.title("points"), [names[kind] for kind in rows], "gain (points)")

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from langarith.results import analysis, intervals, palette, references
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
+from langarith.results.names import ordered
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
@@ -54,7 +55,7 @@ def low_resource(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> 
     chance = references.levels(table, style.CHANCE.method)
     place = ["model", "task", "target", "budget", "tokens"]
     means = analysis.over_seeds(scores, place, ["direct", "merged"])
-    targets = style.ordered(scores["target"], caption.languages)
+    targets = ordered(scores["target"], caption.languages)
     panels = style.panels(means, analysis.metrics(table), caption)
     # ticks are as far apart in one panel as in another
     ticks = [max(2, scores.loc[scores["target"] == t, "budget"].nunique()) for t in targets]
@@ -227,7 +228,7 @@ def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHIN
                 part = blocks[member].rows
                 sub.suptitle(blocks[member].title(), fontsize=8, x=0.01, ha="left")
                 axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
-                for target in style.ordered(part["target"], caption.languages):
+                for target in ordered(part["target"], caption.languages):
                     for name, one in part[part["target"] == target].groupby(place, sort=False):
                         axis = next(axes)
                         _curve(axis, of_cell.get(name), one)

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from langarith.results import analysis
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
+from langarith.results.names import ordered
 
 # from light to dark, in the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
@@ -42,8 +43,8 @@ def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> F
     )
     metrics = analysis.metrics(table)
     panels = style.panels(means, metrics, caption)
-    targets = style.ordered(scores["target"], caption.languages)
-    pool = style.ordered([*scores["other"], *scores["target"]], caption.languages)
+    targets = ordered(scores["target"], caption.languages)
+    pool = ordered([*scores["other"], *scores["target"]], caption.languages)
     # side by side where cells then have space for five digits
     across = len(metrics) if len(pool) * len(metrics) <= 14 else 1
     rows = len(panels) // across
@@ -105,11 +106,10 @@ def similarity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Fi
     means = analysis.over_seeds(vectors, ["model", "of_a", "left", "right"], ["cosine"])
     apart = means.loc[means["left"] != means["right"], "mean"]
     span = Normalize(min(0.0, apart.min(skipna=True)), max(0.01, apart.max(skipna=True)))
-    models = style.ordered(table["model"], caption.models)
-    kinds = style.ordered(table["kind"], ["language", "task"])
+    models = ordered(table["model"], caption.models)
+    kinds = ordered(table["kind"], ["language", "task"])
     names = {
-        kind: style.ordered(table.loc[table["kind"] == kind, "left"], caption.languages)
-        for kind in kinds
+        kind: ordered(table.loc[table["kind"] == kind, "left"], caption.languages) for kind in kinds
     }
     widths = [len(names[kind]) * WIDE[kind] for kind in kinds]
     wide = min(WIDEST, (style.TEXT_WIDTH - 1.5) / sum(widths))  # inches, of an entry of languages

@@ -16,6 +16,7 @@ from langarith.results import analysis, pool
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
+from langarith.results.names import ordered
 from langarith.results.palette import method_colour, method_mark
 
 COLUMNS = 3
@@ -80,7 +81,7 @@ def _draw(axis: Axes, panel: style.Panel, intervals: Intervals, caption: Caption
     """The lines of one model and task."""
     part, runs, names = panel.rows, pool.wide(panel.rows), pool.names(panel.rows)
     axis.axhline(0, color="black", linewidth=0.6)
-    targets = style.ordered(part["target"], caption.languages)
+    targets = ordered(part["target"], caption.languages)
     # with one target the average is that target
     lines = [*targets, analysis.AVERAGE] if len(targets) > 1 else targets
     order = [(method, target) for method in LOOKS for target in lines]

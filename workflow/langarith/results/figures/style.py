@@ -22,7 +22,7 @@ from matplotlib.patches import Rectangle
 
 from langarith.files import whole
 from langarith.results.caption import Caption
-from langarith.results.names import task_title
+from langarith.results.names import ordered, task_title
 from langarith.results.palette import LINES
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
@@ -103,12 +103,6 @@ class Reference:
 
 CHANCE = Reference("majority", "most frequent class", (1, 1.2))
 NO_ADAPTER = Reference("none", "no language adapter", (4, 1.5))
-
-
-def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
-    """The distinct values in the study's order; those that it does not list come last."""
-    distinct, listed = dict.fromkeys(values), dict.fromkeys(order)
-    return [v for v in listed if v in distinct] + [v for v in distinct if v not in listed]
 
 
 def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:

@@ -23,7 +23,7 @@ from langarith.results import analogy, analysis, forgetting, palette
 from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
-from langarith.results.names import BETTER_PROXY
+from langarith.results.names import BETTER_PROXY, ordered
 
 # white is no change, orange a greater loss; light enough for letters
 CHANGES = ListedColormap(mpl.colormaps["PuOr_r"](np.linspace(0.22, 0.78, 256)))
@@ -48,9 +48,9 @@ def forgotten(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Fig
     """
     losses, found = forgetting.losses(table), forgetting.scores(table)
     means = forgetting.changes(losses)
-    languages = style.ordered(forgetting.negated(table), caption.languages)
-    texts = style.ordered(losses["text"], caption.languages) or languages
-    models = style.ordered(table["model"], caption.models)
+    languages = ordered(forgetting.negated(table), caption.languages)
+    texts = ordered(losses["text"], caption.languages) or languages
+    models = ordered(table["model"], caption.models)
     weights = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
     if len(weights) * len(texts) * WIDE[0] > space:
@@ -58,7 +58,7 @@ def forgotten(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Fig
     wide = min(WIDE[1], space / (max(1, len(weights)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
-    targets = style.ordered(found["target"], caption.languages)
+    targets = ordered(found["target"], caption.languages)
     below = style.filled(len(panels), ACROSS)
     many = len(languages) > FEW
     tall = (
@@ -229,7 +229,7 @@ def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -
     task_language = caption.task_language
     scores = analogy.scores(table, task_language)
     panels = style.panels(scores, analysis.metrics(table), caption)
-    targets = style.ordered(scores["target"], caption.languages)
+    targets = ordered(scores["target"], caption.languages)
     formulas = {
         target: analogy.formula(str(runs["operands"].iloc[0]))
         for target, runs in scores.groupby("target")
