@@ -15,7 +15,7 @@ import pytest
 import made_up
 from langarith import layout, tasks
 from langarith.evaluation import outcomes, selection
-from langarith.results import figures, label_free, label_price, sheets, tables
+from langarith.results import choices, figures, label_free, label_price, sheets, tables
 from langarith.results.caption import Beside
 
 # coarse at the left, fine around 0.6: a search refines near the best point
@@ -105,10 +105,13 @@ def test_all_examples_choose_what_the_whole_validation_data_choose(kind: str) ->
     }
     drawn = label_price.draws(60, "any", 50)
     metric = task.metrics[0]
-    points, picks = label_price.choices(rounded, task.scores, metric, 0.5, drawn, [20, 60])
+    (points, some), (_, whole) = (
+        choices.choices(rounded, task.scores, metric, 0.5, label_price.weights(drawn, size, 60))
+        for size in (20, 60)
+    )
     curve = {point: task.total(of, 60)[metric] for point, of in rounded.items()}
-    assert {points[pick] for pick in picks[1]} == {selection.select(curve, 0.5)}
-    assert len(set(picks[0])) > 1
+    assert {points[pick] for pick in whole} == {selection.select(curve, 0.5)}
+    assert len(set(some)) > 1
 
 
 def test_subsets_are_nested_drawn_without_replacement_and_the_same_again() -> None:
