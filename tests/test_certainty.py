@@ -18,7 +18,7 @@ from langarith.evaluation import outcomes, selection
 from langarith.files import write_json
 from langarith.results import (
     analysis,
-    choices,
+    choice_certainty,
     estimates,
     figures,
     gains,
@@ -73,7 +73,7 @@ def test_shares_are_those_of_a_plain_loop(name: str) -> None:
         }
         scores = {point: score[task.metrics[0]] for point, score in curve.items()}
         chosen.append(selection.select(scores, neutral))
-    found = choices.choice_shares(made, task.scores, task.metrics[0], neutral, weights)
+    found = choice_certainty.choice_shares(made, task.scores, task.metrics[0], neutral, weights)
     assert found == {point: chosen.count(point) / 150 for point in GRID}
     # of two equal points the one nearer to the middle takes all
     assert found[0.0,] == 0 and sum(found.values()) == pytest.approx(1)
@@ -83,7 +83,7 @@ def test_a_point_that_is_best_in_every_example_has_share_1() -> None:
     made = {point: {"correct": np.zeros(30)} for point in GRID}
     made[0.2,] = {"correct": np.ones(30)}
     weights = statistics.example_weights(30, "x", 100)
-    found = choices.choice_shares(made, NLI.scores, "accuracy", 0.5, weights)
+    found = choice_certainty.choice_shares(made, NLI.scores, "accuracy", 0.5, weights)
     assert found == {point: float(point == (0.2,)) for point in GRID}
 
 
@@ -93,7 +93,7 @@ def test_resamples_may_have_fewer_examples_than_there_are() -> None:
     found = statistics.resampled_scores(NLI.scores, "accuracy", list(made.values()), weights)
     assert found.tolist() == [[100, 100], [100, 50]]
     # equal scores: the larger of two points that are equally near to 0.5
-    assert choices.choice_shares(made, NLI.scores, "accuracy", 0.5, weights) == {
+    assert choice_certainty.choice_shares(made, NLI.scores, "accuracy", 0.5, weights) == {
         (0.0,): 0.5,
         (1.0,): 0.5,
     }
@@ -223,9 +223,9 @@ def table_of(cells: Path, experiment: str, wanted: set[str]) -> pd.DataFrame:
 
 def test_the_table_of_choices_has_a_row_per_cell_and_point(cells: Path, tmp_path: Path) -> None:
     paths = layout.cell_paths(map(str, sorted(cells.rglob("outcomes.parquet"))))
-    rows = choices.rows("zero_shot", paths, {"nli": "nli"})
-    assert set(rows[0]) == set(choices.COLUMNS)
-    tables.write(rows, tmp_path / "choices.csv", choices.COLUMNS)
+    rows = choice_certainty.rows("zero_shot", paths, {"nli": "nli"})
+    assert set(rows[0]) == set(choice_certainty.COLUMNS)
+    tables.write(rows, tmp_path / "choices.csv", choice_certainty.COLUMNS)
     found = tables.read(tmp_path / "choices.csv")
     assert len(found) == len(paths) * len(SHARES)
     sums = found.groupby(["target", "operands", "seed"])["share"].sum()

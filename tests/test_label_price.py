@@ -15,7 +15,7 @@ import pytest
 import made_up
 from langarith import layout, tasks
 from langarith.evaluation import outcomes, selection
-from langarith.results import choices, figures, label_free, label_price, sheets, tables
+from langarith.results import choice_certainty, figures, label_free, label_price, sheets, tables
 from langarith.results.caption import Beside
 
 # coarse at the left, fine around 0.6: a search refines near the best point
@@ -106,8 +106,8 @@ def test_all_examples_choose_what_the_whole_validation_data_choose(kind: str) ->
     drawn = label_price.draws(60, "any", 50)
     metric = task.metrics[0]
     (points, some), (_, whole) = (
-        choices.choices(rounded, task.scores, metric, 0.5, label_price.weights(drawn, size, 60))
-        for size in (20, 60)
+        choice_certainty.choices(rounded, task.scores, metric, 0.5, weights)
+        for weights in (label_price.weights(drawn, size, 60) for size in (20, 60))
     )
     curve = {point: task.total(of, 60)[metric] for point, of in rounded.items()}
     assert {points[pick] for pick in whole} == {selection.select(curve, 0.5)}

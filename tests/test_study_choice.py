@@ -22,7 +22,7 @@ from langarith.evaluation import choice, raw_text, selection
 from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
-from langarith.results import chosen, gains, intervals, sheets, tables
+from langarith.results import choice_of_study, gains, intervals, sheets, tables
 from langarith.results.caption import Beside
 from langarith.study import experiments, loading, sources
 
@@ -124,13 +124,13 @@ def test_other_targets_have_the_like_in_the_place_of_a_cell(tmp_path) -> None:
 
 
 def chosen_by(cells, rule: str, losses=()) -> list[dict]:
-    swept = chosen.read_swept(cells, losses)
-    return chosen.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
+    swept = choice_of_study.read_swept(cells, losses)
+    return choice_of_study.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
 
 
 def test_tables_mark_the_choice_of_the_studys_rule(cells, tmp_path) -> None:
     path = tmp_path / "zero_shot_chosen.csv"
-    tables.write(chosen_by(cells, "entropy"), path, chosen.COLUMNS)
+    tables.write(chosen_by(cells, "entropy"), path, choice_of_study.COLUMNS)
     extra = {
         "left": "en",
         "right": "fr",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.operands import point_value
-from langarith.results.chosen import of_other_targets, read_swept
+from langarith.results.choice_of_study import of_other_targets, read_swept
 
 COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,"

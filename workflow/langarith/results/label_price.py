@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from langarith.evaluation import selection
-from langarith.results import choices
+from langarith.results import choice_certainty
 from langarith.results.cell_counts import Place, read_cell_counts
 from langarith.results.label_free import NEAR, SIZES, SUBSETS
 
@@ -82,7 +82,7 @@ def rows(
         near = np.abs(grid - grid[whole]).max(axis=1) <= NEAR + 1e-9
         of_cell = []
         for size in (size for size in SIZES if size < cell.examples):
-            _, chosen = choices.choices(
+            _, chosen = choice_certainty.choices(
                 cell.validation,
                 cell.task.scores,
                 cell.metric,

@@ -137,7 +137,7 @@ class View:
     gains: bool = False
     """Whether it has gains, see `results.gains`."""
     choices: bool = False
-    """Whether it shows chosen λ, whose certainty `results.choices` estimates."""
+    """Whether it shows chosen λ, whose certainty `results.choice_certainty` estimates."""
     chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
     texts: Callable[[Study, str], list[Cell]] | None = None
