@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -168,14 +169,10 @@ POINTER: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5}
 POINTER |= {"shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
+def _apart(heights: Sequence[float]) -> np.ndarray:
     """Ascending heights, 0 to 1, moved as little as possible to be `APART` (least squares)."""
-    blocks: list[tuple[float, int]] = []
-    for i, height in enumerate(heights):
-        blocks.append((height - i * APART, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (first, n), (second, m) = blocks[-2:]
-            blocks[-2:] = [((first * n + second * m) / (n + m), n + m)]
-    highest = 1 - (len(heights) - 1) * APART
-    moved = [min(max(height, 0.0), highest) for height, count in blocks for _ in range(count)]
-    return [height + i * APART for i, height in enumerate(moved)]
+    from scipy.optimize import isotonic_regression
+
+    steps = APART * np.arange(len(heights))
+    moved = isotonic_regression(np.asarray(heights) - steps).x
+    return np.clip(moved, 0, 1 - steps.max(initial=0)) + steps
