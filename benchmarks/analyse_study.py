@@ -29,7 +29,15 @@ import harness
 from langarith import layout, merging, tasks
 from langarith.evaluation import outcomes, selection
 from langarith.operands import Point, point_value
-from langarith.results import choices, estimates, gains, label_free, label_price, statistics, tables
+from langarith.results import (
+    choice_certainty,
+    estimates,
+    gains,
+    label_free,
+    label_price,
+    statistics,
+    tables,
+)
 from langarith.study import experiments, grid, loading, schema, sources
 
 RESULTS = "results"
@@ -157,7 +165,7 @@ def ours(given: harness.Given) -> dict[str, Any]:
     # every cell, although experiments show the choice of the zero-shot cells, budgets and TIES
     every = [layout.CELL.format(**cell.wildcards) for cell in experiments.all_cells(study)]
     paths = layout.cell_paths(f"{folder}/{cell}/outcomes.parquet" for cell in every)
-    choices.rows("all", paths, types)
+    choice_certainty.rows("all", paths, types)
     timed("choices", since)
     place, gain = given["place"], made["zero_shot"]
     model, task, target = place[:3]

@@ -356,9 +356,9 @@ def learning_curves(_):
 
 
 def caption(experiment=None):
-    """The caption of a figure or table, with the origin of its numbers.
+    """The fields of `langarith.results.caption.Caption` for a figure or table.
 
-    Without an experiment it is that of the learning curves.
+    Without an experiment they are those of the learning curves.
     """
     view = STUDY.experiments.get(experiment)
     if experiment:

@@ -18,18 +18,18 @@ from langarith.files import write_json
 from langarith.jobs.fingerprint import fingerprint
 from langarith.jobs.record import describe
 from langarith.results import label_free, tables
+from langarith.results.caption import Caption
 from langarith.results.names import MASKED_LM_LOSS
 
 METRICS = {"ner": ("f1", "f1_strict"), "nli": ("accuracy",), "qa": ("f1", "exact_match")}
-CAPTION: dict[str, Any] = {
-    "study": "little",
-    "note": "Made up.",
-    "models": ["tiny"],
-    "seeds": [1, 2],
-    "task_language": "en",
-    "languages": ["en", "es", "fr", "de", "sw"],
-    "missing": [],
-}
+CAPTION = Caption(
+    study="little",
+    note="Made up.",
+    models=["tiny"],
+    seeds=[1, 2],
+    task_language="en",
+    languages=["en", "es", "fr", "de", "sw"],
+)
 
 
 def metrics(task: str, score: float) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from langarith.evaluation import outcomes, selection
 from langarith.files import write_json
 from langarith.results import (
     analysis,
-    choices,
+    choice_certainty,
     estimates,
     figures,
     gains,
@@ -27,6 +28,7 @@ from langarith.results import (
     statistics,
     tables,
 )
+from langarith.results.caption import Beside
 from langarith.results.names import BETTER_PROXY
 from langarith.results.paper import certainty, reproduction
 from langarith.results.sheet import Number
@@ -71,7 +73,7 @@ def test_shares_are_those_of_a_plain_loop(name: str) -> None:
         }
         scores = {point: score[task.metrics[0]] for point, score in curve.items()}
         chosen.append(selection.select(scores, neutral))
-    found = choices.choice_shares(made, task.scores, task.metrics[0], neutral, weights)
+    found = choice_certainty.choice_shares(made, task.scores, task.metrics[0], neutral, weights)
     assert found == {point: chosen.count(point) / 150 for point in GRID}
     # of two equal points the one nearer to the middle takes all
     assert found[0.0,] == 0 and sum(found.values()) == pytest.approx(1)
@@ -81,7 +83,7 @@ def test_a_point_that_is_best_in_every_example_has_share_1() -> None:
     made = {point: {"correct": np.zeros(30)} for point in GRID}
     made[0.2,] = {"correct": np.ones(30)}
     weights = statistics.example_weights(30, "x", 100)
-    found = choices.choice_shares(made, NLI.scores, "accuracy", 0.5, weights)
+    found = choice_certainty.choice_shares(made, NLI.scores, "accuracy", 0.5, weights)
     assert found == {point: float(point == (0.2,)) for point in GRID}
 
 
@@ -91,7 +93,7 @@ def test_resamples_may_have_fewer_examples_than_there_are() -> None:
     found = statistics.resampled_scores(NLI.scores, "accuracy", list(made.values()), weights)
     assert found.tolist() == [[100, 100], [100, 50]]
     # equal scores: the larger of two points that are equally near to 0.5
-    assert choices.choice_shares(made, NLI.scores, "accuracy", 0.5, weights) == {
+    assert choice_certainty.choice_shares(made, NLI.scores, "accuracy", 0.5, weights) == {
         (0.0,): 0.5,
         (1.0,): 0.5,
     }
@@ -138,8 +140,8 @@ def test_lambda_has_its_interval_where_it_is_printed() -> None:
     curve = {0.0: 40.0, 0.5: 50.0, 1.0: 44.0}
     cells = [made_up.cell(t, "en+fr", s, curve, chosen=0.5) for t in ("es", "de") for s in (1, 2)]
     table = chosen({"es": [{0.0: 0.1, 0.5: 0.9}] * 2, "de": [{0.5: 1.0, 1.0: 0.0}] * 2})
-    caption = made_up.CAPTION | {"choices": table}
-    (made,) = sheets.zero_shot(made_up.table(cells), caption)
+    beside = Beside(choices=table)
+    (made,) = sheets.zero_shot(made_up.table(cells), made_up.CAPTION, beside)
     text = render.markdown([made])
     assert "| 0.50 [0.00, 0.50] |" in text and "| 0.50 [0.50, 0.50] |" in text
     assert "| average |  | 20 |" in text and "| 0.50 [0.25, 0.50] |" in text
@@ -147,7 +149,7 @@ def test_lambda_has_its_interval_where_it_is_printed() -> None:
     assert "after a gain" not in made.note
     # without the choices of a cell there is no interval
     (made,) = sheets.zero_shot(
-        made_up.table(cells), caption | {"choices": table[table["seed"] == 1]}
+        made_up.table(cells), made_up.CAPTION, Beside(choices=table[table["seed"] == 1])
     )
     assert "[" not in render.markdown([made])
 
@@ -157,7 +159,7 @@ def test_choices_have_a_table_of_their_own() -> None:
     cells = [made_up.cell("es", "en+fr", 1, curve, chosen=0.5)]
     cells += [made_up.cell("es", "en+fr", 2, curve, chosen=0.0)]
     table = chosen({"es": [{0.0: 0.1, 0.5: 0.9}, {0.0: 0.5, 0.5: 0.5}]})
-    made = sheets.lambda_impact(made_up.table(cells), made_up.CAPTION | {"choices": table})
+    made = sheets.lambda_impact(made_up.table(cells), made_up.CAPTION, Beside(choices=table))
     assert made[-1].title == "Choice of λ, tiny"
     assert "| NER (F1) | es | en, fr | 20 | 0.25 [0.00, 0.50] | 70 |" in render.markdown(made)
 
@@ -169,7 +171,7 @@ def test_the_figure_draws_the_shares_of_the_table(complete: bool) -> None:
     shares = [{0.0: 0.0, 0.4: 0.2, 0.5: 0.8, 1.0: 0.0}, {0.0: 0.1, 0.4: 0.4, 0.5: 0.5, 1.0: 0.0}]
     table = chosen({"es": shares[: 2 if complete else 1]})
     drawn = figures.DRAW["lambda_impact"](
-        made_up.table(cells), made_up.CAPTION | {"choices": table}
+        made_up.table(cells), made_up.CAPTION, Beside(choices=table)
     )
     (axis,) = drawn.axes
     (strip,) = axis.child_axes
@@ -221,9 +223,9 @@ def table_of(cells: Path, experiment: str, wanted: set[str]) -> pd.DataFrame:
 
 def test_the_table_of_choices_has_a_row_per_cell_and_point(cells: Path, tmp_path: Path) -> None:
     paths = layout.cell_paths(map(str, sorted(cells.rglob("outcomes.parquet"))))
-    rows = choices.rows("zero_shot", paths, {"nli": "nli"})
-    assert set(rows[0]) == set(choices.COLUMNS)
-    tables.write(rows, tmp_path / "choices.csv", choices.COLUMNS)
+    rows = choice_certainty.rows("zero_shot", paths, {"nli": "nli"})
+    assert set(rows[0]) == set(choice_certainty.COLUMNS)
+    tables.write(rows, tmp_path / "choices.csv", choice_certainty.COLUMNS)
     found = tables.read(tmp_path / "choices.csv")
     assert len(found) == len(paths) * len(SHARES)
     sums = found.groupby(["target", "operands", "seed"])["share"].sum()
@@ -251,8 +253,8 @@ def test_every_printed_gain_has_the_interval_of_the_table_of_gains(
     found = gains.gains(experiment, table, "en")
     paths = layout.cell_paths(map(str, cells.rglob("outcomes.parquet")))
     of_gains = estimates.estimate(experiment, found, paths, {"nli": "nli"})
-    caption = made_up.CAPTION | {"intervals": intervals.intervals([of_gains])}
-    (made,) = sheets.SHEETS[experiment](table, caption)
+    beside = Beside(intervals=intervals.intervals([of_gains]))
+    (made,) = sheets.SHEETS[experiment](table, made_up.CAPTION, beside)
     by_target = of_gains.set_index(of_gains["target"].replace({analysis.AVERAGE: "average"}))
     rows_of_table = [row for row in made.rows if row[0] != "mean of gains"]
     assert set(by_target.index) == {str(row[0]) for row in rows_of_table}
@@ -336,7 +338,7 @@ def test_compared_numbers_are_printed_with_interval_and_examples() -> None:
     row |= {"paper": 1.0, "ours": 1.5, "sd": 0.2, "low": 0.4, "high": 2.6, "seeds": 3}
     row |= {"examples": 900, "verdict": "above", "note": ""}
     found = pd.DataFrame([row, row | {"low": None, "high": None, "examples": None}])
-    caption = made_up.CAPTION | {"study": reproduction.STUDY, "models": ["mbert"]}
+    caption = replace(made_up.CAPTION, study=reproduction.STUDY, models=["mbert"])
     made = reproduction.sheets(found, caption)
     text = render.markdown(made)
     assert "| a gain | mbert | 1 | 1.50 ± 0.20 [0.40, 2.60] | 3 | 900 | above |" in text

@@ -104,7 +104,7 @@ def test_dots_are_the_regrets_of_rules_with_their_intervals(rules: lineage.Linea
     }  # no other target
     right = found["right"]
     assert (right["group"], right["name"]) == ("es", "λ = 0 (right adapter)")
-    assert (right["mean"], right["regret"], right["interval"]) == (39, 10, [4, 15])
+    assert (right["mean"], right["regret"], right["interval"]) == (39, 10, (4, 15))
     assert [seed["point"] for seed in right["seeds"]] == ["λ = 0.00"] * 2
     sweeps = [rules.jobs[seed["job"]] for seed in right["seeds"]]
     assert [(job.rule, job.wildcards["seed"]) for job in sweeps] == [

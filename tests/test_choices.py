@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from langarith import layout, merging
 from langarith.evaluation import outcomes, selection
 from langarith.evaluation.selection import CellScores
-from langarith.results import chosen, estimates, gains, label_free, statistics, tables
+from langarith.results import choice_of_study, estimates, gains, label_free, statistics, tables
 
 RELATED = {"es": "fr", "de": "fr"}
 GRID = [(round(0.05 * i, 2),) for i in range(21)]
@@ -194,7 +194,7 @@ def test_transfer_looks_at_the_same_cells_in_label_free_and_in_tables(cells) -> 
     rows = label_free.rows(shown, "en", RELATED, others=others)
     found = {row["seed"]: row["lambda"] for row in rows if row["rule"] == "transfer"}
     swept = [CellScores.read(cell) for cell in shown], [CellScores.read(cell) for cell in others]
-    of_tables = chosen.rows("zero_shot", "transfer", *swept, "en", RELATED)
+    of_tables = choice_of_study.rows("zero_shot", "transfer", *swept, "en", RELATED)
     assert found == {row["seed"]: row["lambda"] for row in of_tables} and len(found) == 2
     assert not [row for row in label_free.rows(shown, "en", RELATED) if row["rule"] == "transfer"]
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from langarith.results import analysis, render
+from langarith.results.caption import Beside
 from langarith.results.names import BETTER_PROXY, DIRECT, LABELS, MADX
 from langarith.results.paper import claims, reproduction
 from langarith.results.paper.claims import Finding, judge, verdict
@@ -139,7 +140,7 @@ def test_cosines_are_compared_by_the_range_over_pairs():
 def test_the_sheet_of_reproduction_begins_with_the_claims_of_any_study():
     table = judge({"zero_shot": gains(gain(2, 1, 3, BETTER_PROXY))}, {})
     compared = reproduction.compare({}, "little")
-    made = reproduction.sheets(compared, CAPTION | {"claims": [table]})
+    made = reproduction.sheets(compared, CAPTION, Beside(claims=table))
     text = render.markdown(made)
     assert made[0].title == "Claims of the paper, tiny"
     assert "| NER |  | +2.00 [+1.00, +3.00] | agrees |" in text

@@ -4,6 +4,7 @@ what is missing, small experiments, and files that repeat."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,10 +16,11 @@ from matplotlib.text import Text
 
 import made_up
 from langarith.results import analysis, figures, intervals, palette, sheets, tables
+from langarith.results.caption import Beside, Caption
 from langarith.results.figures import dots, style
 from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
 
-CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr"]}
+CAPTION = replace(made_up.CAPTION, languages=["en", "es", "fr"])
 # From ZERO_SHOT in made_up.py, by hand. Per target and kind, the mean over seeds 1 and 2.
 MEANS = {
     "ner": {"es": (46.0, 41.0, 53.0), "fr": (32.0, 62.0, 63.0), "avg.": (39.0, 51.5, 58.0)},
@@ -103,7 +105,7 @@ def test_strips_show_gains_with_their_intervals(table: pd.DataFrame) -> None:
     ends = {"es": (2.0, 9.0), "fr": (-1.0, 3.0), analysis.AVERAGE: (0.5, 8.0)}
     over = BETTER_PROXY
     found = {intervals.key("tiny", "ner", target, over): pair for target, pair in ends.items()}
-    drawn = figures.zero_shot(table, CAPTION | {"intervals": found})
+    drawn = figures.zero_shot(table, CAPTION, Beside(intervals=found))
     scores, strip = (axis for axis in drawn.axes if axis.get_subplotspec().colspan.start == 0)
     zero, *lines = strip.get_lines()
     assert list(zero.get_ydata()) == [0, 0]
@@ -159,7 +161,7 @@ def test_scores_of_zero_are_stated(table: pd.DataFrame) -> None:
 
 
 def test_one_seed_has_no_spread(table: pd.DataFrame) -> None:
-    drawn = figures.zero_shot(table[table["seed"] == 1], CAPTION | {"seeds": [1]})
+    drawn = figures.zero_shot(table[table["seed"] == 1], replace(CAPTION, seeds=[1]))
     assert [text.get_text() for text in drawn.axes[0].texts] == ["+6.0", "0.0", "+5.0"]
     plt.close(drawn)
 
@@ -228,9 +230,7 @@ def test_learning_curves_from_metrics_logs(tmp_path: Path) -> None:
     assert lines[2].get_color() == lines[3].get_color()
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 3
     output = drawn.get_supxlabel().replace("\n", " ")
-    assert (
-        "A line per seed." in output and "on validation data of en, the source language" in output
-    )
+    assert "A line per seed." in output and "on validation data of en, the task language" in output
     plt.close(drawn)
 
 
@@ -245,8 +245,9 @@ def test_a_metric_without_a_title_is_drawn_under_its_name(tmp_path: Path) -> Non
     assert [axis.get_title() for axis in drawn.axes if axis.get_visible()] == ["TONE (kappa, %)"]
     plt.close(drawn)
     rows = pd.DataFrame({"model": ["tiny"], "task": ["tone"]})
-    ((title, _),) = style.panels(rows, {"tone": "kappa"}, CAPTION)
-    assert title == "TONE (kappa, %)"
+    (panel,) = style.panels(rows, {"tone": "kappa"}, CAPTION)
+    assert panel.title() == "TONE (kappa, %)"
+    assert panel.title("points") == "TONE (kappa, points)"
 
 
 def test_gains_above_an_average_are_those_that_the_table_prints() -> None:
@@ -257,7 +258,7 @@ def test_gains_above_an_average_are_those_that_the_table_prints() -> None:
         for seed in (1, 2)
     ]
     table = made_up.table(cells)
-    drawn = figures.zero_shot(table, CAPTION | {"languages": ["en", "es", "de", "sw"]})
+    drawn = figures.zero_shot(table, replace(CAPTION, languages=["en", "es", "de", "sw"]))
     output = [text.get_text() for text in drawn.axes[0].texts]
     assert output == ["+10.0", "+4.0", "0.0", "+8.0"]  # no sign before a rounded zero
     assert "Mean of the gains over targets: NER +4.7." in drawn.get_label()
@@ -274,7 +275,7 @@ def test_ties_have_one_sign_in_figure_and_table() -> None:
         for method, value in merged.items()
         for i, target in enumerate(("es", "fr"))
     )
-    caption = CAPTION | {"seeds": [1]}
+    caption = replace(CAPTION, seeds=[1])
     drawn = figures.DRAW["ties"](table, caption)
     assert [text.get_text() for text in drawn.axes[0].texts] == ["−1.5", "−1.5", "−1.5"]
     assert "language arithmetic minus the best other method" in drawn.get_label()
@@ -306,8 +307,8 @@ def test_methods_are_rows_sorted_by_their_average_gain() -> None:
         for point in ["0.25,0.75" if method == "layers" else 0.5]
     ]
     place = intervals.key("tiny", "ner", analysis.AVERAGE, BETTER_PROXY, method="isoc")
-    caption = CAPTION | {"seeds": [1], "intervals": {place: (-12.0, -8.0)}}
-    drawn = figures.DRAW["methods"](made_up.table(cells), caption)
+    beside = Beside(intervals={place: (-12.0, -8.0)})
+    drawn = figures.DRAW["methods"](made_up.table(cells), replace(CAPTION, seeds=[1]), beside)
     (axis,) = drawn.axes
     rows = [label.get_text() for label in axis.get_yticklabels()]
     assert rows == ["LA by layers", "LA", "en adapter", "related adapter", "Iso-C"]
@@ -374,7 +375,7 @@ def test_an_average_without_every_target_has_no_line(table: pd.DataFrame) -> Non
 def test_a_figure_without_a_foot_keeps_its_text_in_the_file(table: pd.DataFrame, tmp_path) -> None:
     from PIL import Image
 
-    drawn = figures.zero_shot(table, CAPTION | {"foot": False})
+    drawn = figures.zero_shot(table, replace(CAPTION, foot=False))
     assert drawn.get_supxlabel() == ""
     figures.save(drawn, [tmp_path / "a.png"])
     assert "Study: little." in Image.open(tmp_path / "a.png").info["Description"]
@@ -384,7 +385,7 @@ def test_a_figure_without_a_foot_keeps_its_text_in_the_file(table: pd.DataFrame,
 def test_a_small_experiment_fills_the_width(targets: list[str]) -> None:
     table = made_up.table(sweep("ner", t, "en", "de", 1, scores(40, 50, 44)) for t in targets)
     for name in ("zero_shot", "lambda_impact"):
-        drawn = figures.DRAW[name](table, CAPTION | {"seeds": [1]})
+        drawn = figures.DRAW[name](table, replace(CAPTION, seeds=[1]))
         drawn.draw_without_rendering()
         right = max(axis.get_window_extent().x1 for axis in drawn.axes)
         assert right > 0.9 * drawn.bbox.width
@@ -532,7 +533,7 @@ def test_relatedness_matrix_has_means_spreads_and_dashes() -> None:
         for (target, other), pair in values.items()
         for seed, value in zip((1, 2), pair, strict=True)
     ]
-    caption = CAPTION | {"languages": ["en", "es", "fr", "ca"]}
+    caption = replace(CAPTION, languages=["en", "es", "fr", "ca"])
     drawn = figures.DRAW["relatedness"](made_up.table(cells), caption)
     axis = drawn.axes[0]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["es", "fr", "ca"]
@@ -785,21 +786,21 @@ def test_missing_densities_are_named_in_the_legend() -> None:
 # --- every figure, large and small --------------------------------------------------------------
 
 THIRTEEN = "ar bg de el es fr hi ru sw tr ur vi zh".split()
-LARGE = {
-    "study": "large",
-    "note": "Made up, so that nothing here can be taken for a result by anybody at all.",
-    "models": ["xlm-roberta-base", "mbert"],
-    "seeds": [42, 51, 99],
-    "task_language": "en",
-    "languages": ["en", *THIRTEEN, "as", "ca", "it", "pt", "ro"],
-}
+LARGE = Caption(
+    study="large",
+    note="Made up, so that nothing here can be taken for a result by anybody at all.",
+    models=["xlm-roberta-base", "mbert"],
+    seeds=[42, 51, 99],
+    task_language="en",
+    languages=["en", *THIRTEEN, "as", "ca", "it", "pt", "ro"],
+)
 COVERED = {"ner": THIRTEEN, "nli": THIRTEEN, "qa": "ar de el es hi ru tr vi zh".split()}
 GRID = [round(0.05 * i, 2) for i in range(21)]
 
 
 def large(name: str, *, missing: int = 0) -> pd.DataFrame:
     """A table of the paper's size with made-up scores; every `missing`-th cell is missing."""
-    seeds, count = LARGE["seeds"], 0
+    seeds, count = LARGE.seeds, 0
 
     def cell(task, target, left, right, seed, **kind):
         nonlocal count
@@ -812,12 +813,10 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
     def related(target):
         return "es" if target != "es" else "fr"
 
-    one = [
-        (model, t, target) for model in LARGE["models"] for t in COVERED for target in COVERED[t]
-    ]
-    first = [place for place in one if place[0] == LARGE["models"][0]]
+    one = [(model, t, target) for model in LARGE.models for t in COVERED for target in COVERED[t]]
+    first = [place for place in one if place[0] == LARGE.models[0]]
     if name == "forgetting":
-        return made_up.forgotten(["en", *THIRTEEN], LARGE["models"][0], seeds, missing)
+        return made_up.forgotten(["en", *THIRTEEN], LARGE.models[0], seeds, missing)
     if name == "analogy":
         cells = [
             made_up.cell(t, operands, s, {0.0: 40 + s, 1.0: 43.5}, chosen=1.0, task=task, method=m)
@@ -828,7 +827,7 @@ def large(name: str, *, missing: int = 0) -> pd.DataFrame:
             for m, operands in (("analogy", "ru+bg+de"), ("la", "en+de"))
             for s in seeds
         ]
-        cells = [[row | {"model": LARGE["models"][0]} for row in rows] for rows in cells]
+        cells = [[row | {"model": LARGE.models[0]} for row in rows] for rows in cells]
     elif name in ("zero_shot", "lambda_impact", "label_free"):
         places = one if name == "zero_shot" else first
         cells = [
@@ -890,7 +889,7 @@ def large_vectors(name: str, *, missing: int = 0) -> pd.DataFrame:
                 {(a, b): pair for a in names[kind] for b in names[kind]},
                 model=model,
             )
-            for model in LARGE["models"]
+            for model in LARGE.models
             for kind, pair in (("language", (0.22, 0.24)), ("task", (0.02, -0.04)))
         ]
         table = pd.concat(parts, ignore_index=True)
@@ -901,10 +900,10 @@ def large_vectors(name: str, *, missing: int = 0) -> pd.DataFrame:
         return table
     rows = [
         row | {"model": model}
-        for model in LARGE["models"]
+        for model in LARGE.models
         for i, language in enumerate(THIRTEEN)
         for layer in (0, 5, 11)
-        for seed in LARGE["seeds"]
+        for seed in LARGE.seeds
         for row in density(
             language, seed, None if missing and i % missing == 0 else 9 + i, 0.1, layer
         )
@@ -943,7 +942,7 @@ def large_intervals(name: str) -> dict:
     """Intervals of the gains of figures that show them in strips."""
     return {
         intervals.key(model, task, target, OVER[name]): (-1.5, 4.0)
-        for model in LARGE["models"]
+        for model in LARGE.models
         for task, targets in COVERED.items()
         for target in [*targets, analysis.AVERAGE]
         if name in OVER
@@ -953,8 +952,8 @@ def large_intervals(name: str) -> dict:
 @pytest.mark.parametrize("missing", [0, 5], ids=["whole", "partial"])
 @pytest.mark.parametrize("name", figures.DRAW)
 def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> None:
-    caption = LARGE | {"intervals": large_intervals(name)}
-    drawn = figures.DRAW[name](tables_of(name, missing=missing), caption)
+    beside = Beside(intervals=large_intervals(name))
+    drawn = figures.DRAW[name](tables_of(name, missing=missing), LARGE, beside)
     output = words(drawn)
     assert min(text.get_fontsize() for text in output) >= 7
     # mathematics has smaller letters than its text
@@ -969,7 +968,7 @@ def test_figures_of_the_paper_s_size_are_legible(name: str, missing: int) -> Non
     assert not clashes
     assert drawn.get_tightbbox().width < style.TEXT_WIDTH + 0.05
     assert drawn.get_figheight() < 9.2  # a page
-    models = LARGE["models"][: 2 if name in TWO_MODELS else 1]
+    models = LARGE.models[: 2 if name in TWO_MODELS else 1]
     plural = "s" if len(models) > 1 else ""
     assert f"Study: large. Model{plural}: {', '.join(models)}. Seed" in foot(drawn)
     assert foot(drawn).endswith("by anybody at all.")
@@ -1005,7 +1004,7 @@ def test_an_experiment_of_a_single_cell_is_drawn(name: str, state: str, tmp_path
         table = pd.DataFrame(density("es", 1, None if gone else 5, 0.1))
     written = []
     for again in ("first",) if gone else ("first", "second"):
-        drawn = figures.DRAW[name](table, CAPTION | {"seeds": [1]})
+        drawn = figures.DRAW[name](table, replace(CAPTION, seeds=[1]))
         assert "Seed: 1." in foot(drawn)
         assert ("missing (marked" in foot(drawn)) == gone
         paths = [tmp_path / f"{again}.{suffix}" for suffix in ("pdf", "png")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +37,7 @@ from langarith.results import (
     sheets,
     tables,
 )
+from langarith.results.caption import Beside
 from langarith.study import experiments, grid, loading
 
 ROOT = Path(__file__).parents[1]
@@ -301,7 +303,7 @@ def test_what_is_lost_is_measured_at_the_lambda_furthest_from_0() -> None:
 
 def test_the_table_of_forgetting_by_hand() -> None:
     ends = {("tiny", "ner", "es", "initialisation", "full", "", "negation"): (-12.0, -8.0)}
-    made = sheets.SHEETS["forgetting"](forgotten(), made_up.CAPTION | {"intervals": ends})
+    made = sheets.SHEETS["forgetting"](forgotten(), made_up.CAPTION, Beside(intervals=ends))
     losses, scores = made
     assert losses.header == ("λ", "subtracted", "en", "es", "fr")
     lines = [[c if isinstance(c, str) else c.written() for c in row] for row in losses.rows]
@@ -319,7 +321,7 @@ def test_a_missing_language_is_marked() -> None:
     table = made_up.forgotten(["es", "fr"], "tiny", [1], missing=2)
     scores = forgetting.scores(table)
     assert scores[scores["target"] == "es"][["0.00", "1.00"]].isna().all(axis=None)
-    drawn = figures.DRAW["forgetting"](table, made_up.CAPTION | {"seeds": [1]})
+    drawn = figures.DRAW["forgetting"](table, replace(made_up.CAPTION, seeds=[1]))
     shown = [t.get_text() for axis in drawn.axes for t in axis.texts]
     # two entries for each λ, and a row of dots
     assert shown.count("n/a") == 5 and "1 of 2 cells is missing" in drawn.get_label()
@@ -375,13 +377,13 @@ def test_an_analogy_is_compared_with_the_better_of_both_adapters() -> None:
     assert (source.method, source.operands, source.points[1]) == ("la", "en+sw", (1.0,))
     assert gain.rule == ""  # λ = 1 is no choice
     place = intervals.key("tiny", "ner", "es", "better proxy", method="analogy")
-    caption = made_up.CAPTION | {"intervals": {place: (1.5, 9.5)}}
-    (sheet,) = sheets.SHEETS["analogy"](of_analogy(), caption)
+    beside = Beside(intervals={place: (1.5, 9.5)})
+    (sheet,) = sheets.SHEETS["analogy"](of_analogy(), made_up.CAPTION, beside)
     cells = [c if isinstance(c, str) else c.written() + c.brackets() for c in sheet.rows[0]]
     assert cells == [
         "es", "sw + de − fr", "10", "42.00", "40.00", "47.50", "1.00", "+5.50 [+1.50, +9.50]"
     ]  # fmt: skip
-    drawn = figures.DRAW["analogy"](of_analogy(), caption)
+    drawn = figures.DRAW["analogy"](of_analogy(), made_up.CAPTION, beside)
     assert [t.get_text() for t in drawn.axes[0].get_yticklabels()] == ["es = sw + de − fr"]
     assert [t.get_text() for t in drawn.axes[0].texts] == ["+5.5 [+1.5, +9.5]"]
     plt.close(drawn)
@@ -430,7 +432,7 @@ def test_without_a_finished_cell_there_is_no_gain_of_forgetting() -> None:
 def test_one_heatmap_shows_the_lambda_of_the_gains() -> None:
     languages = ("en", "es", "fr", "de", "ru", "bg", "tr", "el", "sw")
     table = made_up.forgotten(languages, "tiny", [1], weights=(-1.0, 0.0, 1.0))
-    caption = made_up.CAPTION | {"seeds": [1], "languages": list(languages)}
+    caption = replace(made_up.CAPTION, seeds=[1], languages=list(languages))
     drawn = figures.DRAW["forgetting"](table, caption)
     assert [title for axis in drawn.axes if (title := axis.get_title())] == ["λ = 1.00"]
     assert {gain.merged.points[1] for gain in gains.gains("forgetting", table, "en")} == {(1.0,)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import pytest
 import made_up
 from langarith import layout, tasks
 from langarith.evaluation import outcomes, selection
-from langarith.results import figures, label_free, label_price, sheets, tables
+from langarith.results import choice_certainty, figures, label_free, label_price, sheets, tables
+from langarith.results.caption import Beside
 
 # coarse at the left, fine around 0.6: a search refines near the best point
 GRID = [(p,) for p in (0.0, 0.25, 0.5, 0.55, 0.6, 0.65, 0.75, 1.0)]
-CAPTION = made_up.CAPTION | {"languages": ["en", "es", "fr", "de"]}
+CAPTION = replace(made_up.CAPTION, languages=["en", "es", "fr", "de"])
 
 
 def made(kind: str, examples: int, rng: np.random.Generator) -> dict[Any, dict[str, np.ndarray]]:
@@ -103,10 +105,13 @@ def test_all_examples_choose_what_the_whole_validation_data_choose(kind: str) ->
     }
     drawn = label_price.draws(60, "any", 50)
     metric = task.metrics[0]
-    points, picks = label_price.choices(rounded, task.scores, metric, 0.5, drawn, [20, 60])
+    (points, some), (_, whole) = (
+        choice_certainty.choices(rounded, task.scores, metric, 0.5, weights)
+        for weights in (label_price.weights(drawn, size, 60) for size in (20, 60))
+    )
     curve = {point: task.total(of, 60)[metric] for point, of in rounded.items()}
-    assert {points[pick] for pick in picks[1]} == {selection.select(curve, 0.5)}
-    assert len(set(picks[0])) > 1
+    assert {points[pick] for pick in whole} == {selection.select(curve, 0.5)}
+    assert len(set(some)) > 1
 
 
 def test_subsets_are_nested_drawn_without_replacement_and_the_same_again() -> None:
@@ -184,8 +189,8 @@ def test_averages_are_over_all_targets_or_none() -> None:
 
 
 def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> None:
-    caption = CAPTION | {"price": [price_table(40)]}
-    sheet = sheets.SHEETS["label_free"](rule_table(), caption)[-1]
+    beside = Beside(price=price_table(40))
+    sheet = sheets.SHEETS["label_free"](rule_table(), CAPTION, beside)[-1]
     assert sheet.title == "The price of labels, tiny, NER (F1)"
     assert [row[0] for row in sheet.rows] == ["10", "25", "all (40 to 100)"]
     written = [[cell.written() for cell in row[1:]] for row in sheet.rows]
@@ -196,7 +201,7 @@ def test_the_sheet_names_sizes_that_are_left_out_and_what_rules_are_worth() -> N
     assert "λ = 0 (right adapter): 10." in sheet.note and "λ = 1 (left adapter): 25;" in sheet.note
     assert "λ = 0.5: all (40 to 100)" in sheet.note
     price = price_table(40).assign(value=lambda table: table["value"] - 8)
-    worse = sheets.SHEETS["label_free"](rule_table(), CAPTION | {"price": [price]})[-1]
+    worse = sheets.SHEETS["label_free"](rule_table(), CAPTION, Beside(price=price))[-1]
     assert "λ = 1 (left adapter): not reached with all labels" in worse.note
 
 
@@ -251,7 +256,7 @@ def test_missing_cells_are_counted_and_leave_no_average(tmp_path: Path) -> None:
     plt.close(drawn)
     (sheet,) = [
         one
-        for one in sheets.SHEETS["label_free"](rules, CAPTION | {"price": [price]})
+        for one in sheets.SHEETS["label_free"](rules, CAPTION, Beside(price=price))
         if one.title.startswith("The price")
     ]
     assert "--: missing." in sheet.note

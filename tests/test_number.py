@@ -167,7 +167,7 @@ def test_an_average_is_over_targets_that_every_seed_has():
         parts = tuple(
             number.Part(str(seed), value, point, None) for seed, value in enumerate(values, 1)
         )
-        return number.Number("x", "tiny, NER (F1, %)", target, "merged", "LA", 0.0, parts, True)
+        return number.Number("x", *PLACE, target, "merged", "LA", 0.0, parts, True)
 
     (average,) = number._averages([score("es", 40, 42), score("fr", 50, 56)])
     assert (average.group, average.value) == ("avg.", 47.0)
@@ -240,17 +240,17 @@ def test_gains_of_coarse_grids_have_the_points_of_the_coarse_choice(results):
 def gain(method: str, over: str, value: float, **fields) -> number.Number:
     ends = (value - 1, value + 1)
     return number.Number(
-        "methods", PANEL.replace("%", "points"), "avg.", "gain", f"gain over {over}", value, PART,
-        True, ends, method, "validation", over, **fields,
+        "methods", *PLACE, "avg.", "gain", f"gain over {over}", value, PART, True,
+        ends, method, "validation", over, **fields,
     )  # fmt: skip
 
 
 def score(name: str, value: float, point: str, group: str = "avg.") -> number.Number:
     parts = tuple(replace(part, point=point) for part in PART)
-    return number.Number("methods", PANEL, group, name, name, value, parts, True)
+    return number.Number("methods", *PLACE, group, name, name, value, parts, True)
 
 
-PANEL = "tiny, NER (F1, %)"
+PLACE = ("tiny", "ner", "f1")
 JOB = lineage.Job("", {"rule": "sweep_la", "wildcards": {"model": "tiny", "task": "ner"}})
 PART = (number.Part("1", 40.0, "0.50", JOB),)
 

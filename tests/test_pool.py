@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +43,7 @@ from langarith.results import (
     statistics,
     tables,
 )
+from langarith.results.caption import Beside
 from langarith.study import experiments, grid, loading
 from langarith.study.schema import Study
 
@@ -463,8 +465,8 @@ def printed(sheet) -> list[list[str]]:
 
 def test_the_table_has_score_gain_evaluations_and_weights() -> None:
     place = intervals.key("tiny", "ner", "es", pool.BASE, method="la_3")
-    caption = made_up.CAPTION | {"intervals": {place: (1.0, 5.0)}}
-    (sheet,) = sheets.SHEETS["pool"](made(), caption)
+    beside = Beside(intervals={place: (1.0, 5.0)})
+    (sheet,) = sheets.SHEETS["pool"](made(), made_up.CAPTION, beside)
     rows = printed(sheet)
     assert rows[:5] == [
         ["es", "0", "en adapter", "en", "0", "44.00", "1.00", "-6.00"],
@@ -482,7 +484,7 @@ def test_the_table_has_score_gain_evaluations_and_weights() -> None:
 
 def test_a_missing_cell_is_marked_and_leaves_no_average() -> None:
     rows = [*cells_of("es", 1), *cells_of("sw", 1)[::2], made_up.gone("sw", "en+fr+de", 1)]
-    caption = made_up.CAPTION | {"seeds": [1]}
+    caption = replace(made_up.CAPTION, seeds=[1])
     (sheet,) = sheets.SHEETS["pool"](made_up.table(rows), caption)
     found = {(row[0], row[1], row[2]): row for row in printed(sheet)}
     assert found["sw", "2", "LA"][4:] == ["--", "--", "--", "--"]
@@ -494,8 +496,8 @@ def test_a_missing_cell_is_marked_and_leaves_no_average() -> None:
 
 def test_the_figure_has_a_line_per_target_and_the_average_stronger() -> None:
     place = intervals.key("tiny", "ner", analysis.AVERAGE, pool.BASE, method="la_3")
-    caption = made_up.CAPTION | {"intervals": {place: (2.0, 6.0)}}
-    drawn = figures.DRAW["pool"](made(), caption)
+    beside = Beside(intervals={place: (2.0, 6.0)})
+    drawn = figures.DRAW["pool"](made(), made_up.CAPTION, beside)
     (axis,) = [axis for axis in drawn.axes if axis.get_visible()]
     lines = [line for line in axis.lines if len(line.get_xdata()) == 3]
     assert [list(np.round(line.get_ydata(), 6)) for line in lines] == [

@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ XLMR = "xlm-roberta-base"
 LANGUAGES = "ar bg de el es fr hi ru sw tr ur vi zh".split()
 XQUAD = [language for language in LANGUAGES if language not in {"bg", "fr", "sw", "ur"}]
 NUMBERS = {number.id: number for number in stated.stated()}
-PAPER_CAPTION = CAPTION | {"study": STUDY, "models": [XLMR, "mbert"]}
+PAPER_CAPTION = replace(CAPTION, study=STUDY, models=[XLMR, "mbert"])
 
 
 def one(tables: dict[str, pd.DataFrame], name: str, model: str = XLMR) -> dict[str, Any]:
@@ -362,7 +363,7 @@ def test_sheets_of_the_comparison(through_a_file: bool) -> None:
 
 
 def test_sheets_of_another_study_show_nothing_of_ours() -> None:
-    caption = CAPTION | {"models": ["xlm-roberta-base"]}
+    caption = replace(CAPTION, models=["xlm-roberta-base"])
     made = reproduction.sheets(compare({}, "little"), caption)
     assert made[0].header == ("in", "not comparable")
     text = render.markdown(made)

@@ -18,20 +18,9 @@ from langarith.results import analysis, label_free, searches, sheets
 from langarith.results.figures import DRAW
 from langarith.study import grid, loading, schema
 from langarith.study.experiments import all_cells
-from made_up import cell, table
+from made_up import CAPTION, cell, table
 
 LA = merging.get("la")
-CAPTION = {
-    "about": "",
-    "study": "made up",
-    "note": "",
-    "models": ["tiny"],
-    "seeds": [1, 2],
-    "task_language": "en",
-    "languages": ["en", "es", "fr"],
-    "foot": True,
-    "missing": [],
-}
 
 
 def values(start: float, stop: float, step: float) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import made_up
 from langarith.results import render, sheet, sheets
-from langarith.results.sheet import Number, Sheet
+from langarith.results.sheet import Number, Sheet, missing_cells
 from made_up import CAPTION, cell, gone, table
 
 GONE = {"cell": "tiny/ner/fr/la/en+es/seed2", "log": "results/logs/sweep_la/tiny-ner-fr.log"}
@@ -62,7 +63,7 @@ def test_a_metric_without_a_title_is_printed_under_its_name(zero_shot: pd.DataFr
 
 
 def test_zero_shot_as_a_reader_sees_it(zero_shot: pd.DataFrame) -> None:
-    text = render.markdown(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
+    text = render.markdown([*sheets.zero_shot(zero_shot, CAPTION), *missing_cells([GONE])])
     # seed 1 has en 37, related 50, LA 56 over two targets; 2 lacks fr, so it has no average
     assert text == (
         "## Zero-shot, tiny, NER (F1)\n\n"
@@ -115,7 +116,7 @@ def test_seed_that_failed_as_a_whole_is_noticed(zero_shot: pd.DataFrame) -> None
     (made,) = sheets.zero_shot(first, CAPTION)
     numbers = [number for row in made.rows for number in row[3:] if isinstance(number, Number)]
     assert all(number.partial for number in numbers)
-    (made,) = sheets.zero_shot(first, CAPTION | {"seeds": [1]})
+    (made,) = sheets.zero_shot(first, replace(CAPTION, seeds=[1]))
     assert texts(made)[0] == [
         *("es", "fr", "10", "20.00", "44.00", "40.00", "**50.00**", "0.50", "+6.00", "+10.00")
     ]
@@ -129,7 +130,7 @@ def test_models_tasks_and_languages_keep_the_order_of_the_study() -> None:
         for target in ("zu", "sw", "es")  # zu is no language of the study: it comes last
         for seed in (1, 2)
     ]
-    made = sheets.zero_shot(table(cells), CAPTION | {"models": ["tiny", "small"]})
+    made = sheets.zero_shot(table(cells), replace(CAPTION, models=["tiny", "small"]))
     assert [one.title for one in made] == [
         "Zero-shot, tiny, QA (F1)",
         "Zero-shot, tiny, NER (F1)",
@@ -156,7 +157,7 @@ def test_enhancement_names_the_pairing() -> None:
                 enhanced("es", "fr", 1, 50, 47),
             ]
         ),
-        CAPTION | {"seeds": [1]},
+        replace(CAPTION, seeds=[1]),
     )
     assert texts(made[0]) == [
         ["es", "fr", "10", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "0.50", "+12.00"],
@@ -175,7 +176,7 @@ def test_enhancement_with_a_pairing_missing_has_no_average() -> None:
                 gone("fr", "es+fr", 1),
             ]
         ),
-        CAPTION | {"seeds": [1]},
+        replace(CAPTION, seeds=[1]),
     )
     assert texts(made[0]) == [
         ["es", "fr", "10", "30.00", "40.00", "**42.00**", "**42.00**", "fr", "0.50", "+12.00"],
@@ -226,7 +227,7 @@ def test_low_resource_has_budgets_in_the_order_of_their_size() -> None:
             ("fr", "fr@10k", 11),
         ]
     ]
-    (made,) = sheets.low_resource(table(cells), CAPTION | {"seeds": [1]})
+    (made,) = sheets.low_resource(table(cells), replace(CAPTION, seeds=[1]))
     assert texts(made) == [
         ["fr", "10k", "10", "10.00", "**11.00**", "0.50", "+1.00"],
         ["sw", "10k", "10", "10.00", "**12.00**", "0.50", "+2.00"],
@@ -279,7 +280,7 @@ def test_relatedness_is_table_1() -> None:
                 gone("es", "it+es", 1),
             ]
         ),
-        CAPTION | {"seeds": [1]},
+        replace(CAPTION, seeds=[1]),
     )
     assert made[0].header == ("task", "t", "examples", "es", "fr", "it", "range")
     assert texts(made[0]) == [
@@ -325,7 +326,7 @@ def test_ties_are_averaged_over_seeds_that_all_methods_have_whole() -> None:
         ["TIES (top-K% 20)", "52.00 †", "+8.00 †"],
         ["TIES (top-K% 80)", "57.00 †", "+3.00 †"],
     ]
-    (made,) = sheets.ties(table([*cells, score("de", "ties20", 61)]), CAPTION | {"seeds": [1]})
+    (made,) = sheets.ties(table([*cells, score("de", "ties20", 61)]), replace(CAPTION, seeds=[1]))
     assert texts(made) == [
         ["LA", "**65.00**", "0.50", ""],
         ["TIES (top-K% 20)", "56.50", "1.20", "+8.50"],
@@ -482,7 +483,7 @@ def test_latex_is_a_booktabs_table() -> None:
 
 
 def test_latex_leaves_logs_to_a_comment(zero_shot: pd.DataFrame) -> None:
-    tex = render.latex(sheets.zero_shot(zero_shot, CAPTION | {"missing": [GONE]}))
+    tex = render.latex([*sheets.zero_shot(zero_shot, CAPTION), *missing_cells([GONE])])
     tail = tex.split("\\end{table}\n")[-1].strip().splitlines()
     assert tail[-1] == f"% {GONE['cell']}: {GONE['log']}"
     assert all(line.startswith("% ") for line in tail)
@@ -633,10 +634,8 @@ def test_every_experiment_can_be_printed(experiment: str) -> None:
     assert [len(found) for found in tables] == [len(one.rows) + 1 for one in made]
 
 
-@pytest.mark.parametrize(
-    "experiment", [name for name in sheets.SHEETS if name != "related_languages"]
-)
-def test_every_experiment_names_its_missing_cells(experiment: str) -> None:
-    made = sheets.SHEETS[experiment](some_tables()[experiment], CAPTION | {"missing": [GONE]})
-    assert made[-1].title == "Missing cells"
-    assert made[-1].rows == ((GONE["cell"], GONE["log"]),)
+def test_missing_cells_are_named_with_their_logs() -> None:
+    (made,) = missing_cells([GONE])
+    assert made.title == "Missing cells"
+    assert made.rows == ((GONE["cell"], GONE["log"]),)
+    assert missing_cells([]) == []

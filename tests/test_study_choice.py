@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from langarith.evaluation.merge_files import MergeFiles
 from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
 from langarith.planning import costs, disk, work
-from langarith.results import chosen, gains, intervals, sheets, tables
+from langarith.results import choice_of_study, gains, intervals, sheets, tables
+from langarith.results.caption import Beside
 from langarith.study import experiments, loading, sources
 
 ROOT = Path(__file__).parents[1]
@@ -123,13 +125,13 @@ def test_other_targets_have_the_like_in_the_place_of_a_cell(tmp_path) -> None:
 
 
 def chosen_by(cells, rule: str, losses=()) -> list[dict]:
-    swept = chosen.read_swept(cells, losses)
-    return chosen.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
+    swept = choice_of_study.read_swept(cells, losses)
+    return choice_of_study.rows("zero_shot", rule, swept, [], "en", {"es": "fr", "de": "fr"})
 
 
 def test_tables_mark_the_choice_of_the_studys_rule(cells, tmp_path) -> None:
     path = tmp_path / "zero_shot_chosen.csv"
-    tables.write(chosen_by(cells, "entropy"), path, chosen.COLUMNS)
+    tables.write(chosen_by(cells, "entropy"), path, choice_of_study.COLUMNS)
     extra = {
         "left": "en",
         "right": "fr",
@@ -175,8 +177,8 @@ def test_gains_name_the_studys_rule_and_tables_find_their_intervals() -> None:
     names = {"model": "tiny", "task": "ner", "target": "es", "over": "better proxy", "method": "la"}
     row = names | {"budget": "full", "rule": "entropy", "low": 1.0, "high": 8.0}
     ends = intervals.intervals([pd.DataFrame([row])])
-    caption = made_up.CAPTION | {"seeds": [1], "intervals": ends, "choice": "λ was chosen so."}
-    sheet = sheets.zero_shot(table, caption)[0]
+    caption = replace(made_up.CAPTION, seeds=[1], choice="λ was chosen so.")
+    sheet = sheets.zero_shot(table, caption, Beside(intervals=ends))[0]
     assert "λ was chosen so." in sheet.note
     assert sheet.rows[0][-2].interval == (1.0, 8.0)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import chosen, tables
+    from langarith.results import choice_of_study, tables
 
     inputs, params = snakemake.input, snakemake.params
     selected, others, losses = (
         [json.loads(Path(path).read_text("utf-8")) for path in paths]
         for paths in (inputs.selected, inputs.others, inputs.losses)
     )
-    rows = chosen.rows(
+    rows = choice_of_study.rows(
         snakemake.wildcards.experiment,
         params.rule,
-        chosen.read_swept(selected, losses),
-        chosen.read_swept(others, losses),
+        choice_of_study.read_swept(selected, losses),
+        choice_of_study.read_swept(others, losses),
         params.task_language,
         params.related,
     )
-    tables.write(rows, Path(snakemake.output.table), chosen.COLUMNS)
+    tables.write(rows, Path(snakemake.output.table), choice_of_study.COLUMNS)

@@ -9,14 +9,12 @@ from pathlib import Path
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import figures, intervals, tables
+    from langarith.results import figures, tables
+    from langarith.results.caption import Beside, Caption
 
     draw = figures.DRAW[snakemake.wildcards.experiment]
-    gains = [tables.read(Path(path)) for path in snakemake.input.gains]
-    choices = [tables.read(Path(path)) for path in snakemake.input.choices]
-    caption = snakemake.params.caption | {
-        "intervals": intervals.intervals(gains),
-        "choices": intervals.choices(choices),
-    }
-    figure = draw(tables.read(Path(snakemake.input.table)), caption)
+    kinds = (snakemake.input.gains, snakemake.input.choices)
+    beside = Beside.of(*([tables.read(Path(path)) for path in paths] for paths in kinds))
+    caption = Caption(**snakemake.params.caption)
+    figure = draw(tables.read(Path(snakemake.input.table)), caption, beside)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -10,7 +10,8 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     from langarith.results import figures, tables
+    from langarith.results.caption import Caption
 
     price, rules = (tables.read(Path(snakemake.input[name])) for name in ("price", "rules"))
-    figure = figures.label_price(price, rules, snakemake.params.caption)
+    figure = figures.label_price(price, rules, Caption(**snakemake.params.caption))
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -8,6 +8,8 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     from langarith.results import figures
+    from langarith.results.caption import Caption
 
-    figure = figures.learning_curves(list(snakemake.input.logs), snakemake.params.caption)
+    caption = Caption(**snakemake.params.caption)
+    figure = figures.learning_curves(list(snakemake.input.logs), caption)
     figures.save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -10,11 +10,11 @@ from langarith.jobs import record
 
 with record.job(snakemake):
     from langarith import layout
-    from langarith.results import choices, tables
+    from langarith.results import choice_certainty, tables
 
-    rows = choices.rows(
+    rows = choice_certainty.rows(
         snakemake.wildcards.experiment,
         layout.cell_paths(snakemake.input.outcomes),
         snakemake.params.types,
     )
-    tables.write(rows, Path(snakemake.output.table), choices.COLUMNS)
+    tables.write(rows, Path(snakemake.output.table), choice_certainty.COLUMNS)

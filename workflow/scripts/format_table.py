@@ -10,20 +10,17 @@ from langarith.files import write_text
 from langarith.jobs import record
 
 with record.job(snakemake):
-    from langarith.results import intervals, render, sheets, tables
+    from langarith.results import render, sheets, tables
+    from langarith.results.caption import Beside, Caption
     from langarith.results.paper import reproduction
+    from langarith.results.sheet import missing_cells
 
+    inputs, params = snakemake.input, snakemake.params
     makers = sheets.SHEETS | {"reproduction": reproduction.sheets}
     make = makers[snakemake.wildcards.experiment]
-    gains = [tables.read(Path(path)) for path in snakemake.input.gains]
-    choices = [tables.read(Path(path)) for path in snakemake.input.choices]
-    caption = snakemake.params.caption | {
-        "missing": snakemake.params.missing,
-        "intervals": intervals.intervals(gains),
-        "choices": intervals.choices(choices),
-        "price": [tables.read(Path(path)) for path in snakemake.input.price],
-        "claims": [tables.read(Path(path)) for path in snakemake.input.claims],
-    }
-    formatted = make(tables.read(Path(snakemake.input.table)), caption)
-    write_text(snakemake.output.markdown, render.markdown(formatted))
-    write_text(snakemake.output.latex, render.latex(formatted))
+    kinds = (inputs.gains, inputs.choices, inputs.price, inputs.claims)
+    beside = Beside.of(*([tables.read(Path(path)) for path in paths] for paths in kinds))
+    made = make(tables.read(Path(inputs.table)), Caption(**params.caption), beside)
+    made += missing_cells(params.missing)
+    write_text(snakemake.output.markdown, render.markdown(made))
+    write_text(snakemake.output.latex, render.latex(made))

@@ -47,27 +47,29 @@ def bars(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     The order is that of the study's tables. A cell whose sweep is not among `jobs` has no bar.
     """
     from langarith.results import analysis, tables
-    from langarith.results.names import metric_title
+    from langarith.results.names import task_title
 
     cells = sweeps(jobs)
-    source = str(graph.study.get("task_language", ""))
+    task_language = str(graph.study.get("task_language", ""))
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for experiment, name in _tables(graph, jobs):
         if not graph.locate(name).is_file():
             continue
         table = tables.read(graph.locate(name))
         metrics = analysis.metrics(table)
-        for row, bar in _bars(experiment, table, source):
+        for row, bar in _bars(experiment, table, task_language):
             job = cells.get((row["method"], *(str(row[key]) for key in CELL)))
             if job is None or math.isnan(bar.value):
                 continue
-            title = metric_title(metrics[row["task"]])
-            panel = f"{row['model']}, {row['task'].upper()} ({title}, %)"
+            model, task, metric = row["model"], row["task"], metrics[row["task"]]
             mean = found.setdefault(
-                (experiment, panel, bar.group, bar.kind),
+                (experiment, model, task, bar.group, bar.kind),
                 {
                     "experiment": experiment,
-                    "panel": panel,
+                    "model": model,
+                    "task": task,
+                    "metric": metric,
+                    "panel": f"{model}, {task_title(task, metric, '%')}",
                     **{key: getattr(bar, key) for key in ("group", "kind", "legend", "name")},
                     "colour": bar.colour,
                     "chosen": bar.chosen,
@@ -91,7 +93,7 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
     """
     from langarith.evaluation import selection
     from langarith.results import intervals, tables
-    from langarith.results.names import metric_title
+    from langarith.results.names import task_title
 
     made = {
         job.rule: tables.read(graph.locate(name))
@@ -110,21 +112,25 @@ def dots(graph: Lineage, jobs: Sequence[Job], number: Mapping[Job, int]) -> list
         # the regret of the paper's rule is 0: its scores are those of the zero-shot cells
         if job is None or row["rule"] == "validation" or math.isnan(row["value"]):
             continue
-        model, task, target, rule = (str(row[key]) for key in ("model", "task", "target", "rule"))
-        gain = ends.get(intervals.key(model, task, target, LABELS, rule=rule))
+        model, task, metric = (str(row[key]) for key in ("model", "task", "metric"))
+        target, rule = str(row["target"]), str(row["rule"])
+        place = intervals.key(model, task, target, LABELS, rule=rule)
         title = selection.get(rule).title
         mean = found.setdefault(
             (model, task, rule, target),
             {
                 "experiment": "label_free",
-                "panel": f"{model}, {task.upper()} ({metric_title(str(row['metric']))}, points)",
+                "model": model,
+                "task": task,
+                "metric": metric,
+                "panel": f"{model}, {task_title(task, metric, 'points')}",
                 "group": target,
                 "kind": rule,
                 "legend": title,
                 "name": title,
                 "colour": palette.MERGED,
                 "seeds": [],
-                "interval": [-gain[1], -gain[0]] if gain else None,
+                "interval": intervals.of_regret(ends, place),
             },
         )
         value = {"seed": row["seed"], "value": row["value"], "regret": row["regret"]}
@@ -165,7 +171,7 @@ def _tables(graph: Lineage, jobs: Sequence[Job]) -> list[tuple[str, str]]:
 
 
 def _bars(
-    experiment: str, table: pd.DataFrame, source: str
+    experiment: str, table: pd.DataFrame, task_language: str
 ) -> Iterator[tuple[dict[str, Any], Bar]]:
     """What each cell of an experiment says of its bars."""
     from langarith import merging
@@ -173,7 +179,7 @@ def _bars(
 
     better = {}
     if experiment == "enhancement":
-        rows = analysis.enhancement(table, source).to_dict("records")
+        rows = analysis.enhancement(table, task_language).to_dict("records")
         better = {(row["model"], row["task"], row["target"]): row["better"] for row in rows}
     none = analysis.reference(table, "none").rename(columns={"score": "none"})
     found = analysis.cells(table).merge(none, how="left", on=analysis.RUN)
@@ -198,15 +204,16 @@ def _bars(
         if experiment in ("zero_shot", "lambda_impact"):
             yield from _bars_of_proxies(experiment, row, bar)
         elif experiment == "enhancement":
-            with_source = left == source
-            if with_source:
+            with_task_language = left == task_language
+            if with_task_language:
                 yield bar("madx", "MAD-X (target alone)", palette.TARGET, "at_right")
-            kind = "la_task_language" if with_source else "la_related"
-            legend = f"LA({source}, target)" if with_source else "LA(related, target)"
-            colour = palette.tint(palette.MERGED, 0.75 if with_source else 0.45)
+            kind = "la_task_language" if with_task_language else "la_related"
+            other = task_language if with_task_language else "related"
+            legend = f"LA({other}, target)"
+            colour = palette.tint(palette.MERGED, 0.75 if with_task_language else 0.45)
             yield bar(kind, legend, colour, "merged", f"LA({left}, {right})")
             if better.get((row["model"], row["task"], target)) == left:
-                label = f"LA({source}/related, target)"
+                label = f"LA({task_language}/related, target)"
                 yield bar("la_better", label, palette.MERGED, "merged", f"LA({left}, {right})")
         elif experiment == "low_resource":
             group = f"{target}@{row['budget']}"

@@ -22,7 +22,7 @@ from langarith.audit.number import (
 )
 from langarith.errors import InputError
 from langarith.operands import parse_point, point_text
-from langarith.results.names import AVERAGE
+from langarith.results.names import AVERAGE, task_title
 
 SHOWN = 20
 """Candidates that are listed."""
@@ -108,10 +108,10 @@ def _what(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     kind = "points" if number.interval is not None else "test score"
     group = number.group.replace(AVERAGE, f"average over {len(examples)} targets")
     total = f"; {sum(examples.values())} test examples" if examples else ""
-    panel = number.panel.replace(", points)", ", %)" if number.interval is None else ", points)")
+    task = task_title(number.task, number.metric, "%" if number.interval is None else "points")
     limited = "; limited run, whose scores mean nothing" if graph.study.get("limit") else ""
     name = number.name + (f" ({_by_target(number.proxies)})" if number.proxies else "")
-    return f"{kind}, {name}: {number.experiment}, {panel}, {group}{total}{limited}"
+    return f"{kind}, {name}: {number.experiment}, {number.model}, {task}, {group}{total}{limited}"
 
 
 def _by_target(values: Iterable[tuple[str, str]]) -> str:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
-from typing import Any
 from urllib.parse import quote
 
 from langarith import merging
@@ -15,7 +14,7 @@ from langarith.audit.lineage import Lineage
 from langarith.audit.number import AVERAGE, Number
 from langarith.evaluation import selection
 from langarith.results import pool
-from langarith.results.names import BEST_OTHER, OVER
+from langarith.results.names import BEST_OTHER, OVER, task_title
 
 PAGE = "provenance/index.html"
 """The provenance page, beside the report."""
@@ -75,7 +74,7 @@ class Links:
             found
             for found in self.numbers
             if found.experiment == experiment
-            and title.endswith(re.sub(r", (%|points)\)$", ")", found.panel))
+            and title.endswith(f"{found.model}, {task_title(found.task, found.metric)}")
         ]
         columns = [_text(cell) for cell in re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.S)]
         return re.sub(
@@ -118,17 +117,16 @@ class Links:
         """The address of the chain of a headline's number, '' where the text is none.
 
         Args:
+            task: as the headline names it, in capitals.
             kinds: what the number can be, as `Number.kind`.
         """
         if not DECIMAL.match(text):
             return ""
-        start = f"{model}, {task} ("
         own = [
             found
             for found in self.numbers
-            if found.experiment == experiment
+            if (found.experiment, found.model, found.task.upper()) == (experiment, model, task)
             and found.kind in kinds
-            and found.panel.startswith(start)
         ]
         found = _one(number.printed_as(_averages(own), text))
         return self.link(found) if found else f"{PAGE}#path=tables/{experiment}.csv"
@@ -192,6 +190,6 @@ def _one(found: Sequence[Number], place: int = 0, places: int = 1) -> Number | N
 def page_of(found: Number) -> str:
     """Where the provenance page shows a number, or the scores that it is made of."""
     if found.interval is None and not found.group.startswith(AVERAGE):
-        names: Sequence[Any] = (found.experiment, found.panel, found.group, found.kind)
+        names = (found.experiment, found.model, found.task, found.group, found.kind)
         return f"{PAGE}#number={quote('/'.join(names), safe='')}"
     return f"{PAGE}#path=tables/{found.experiment}.csv"

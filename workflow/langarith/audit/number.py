@@ -12,7 +12,7 @@ import shlex
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langarith import layout
@@ -52,14 +52,16 @@ class Part:
 class Number:
     """A score in percent or a gain in points, as tables and figures show it.
 
-    panel: `tiny, NER (F1, %)`. group: a target, with its budget where there are several. kind,
+    metric: of the task. group: a target, with its budget where there are several. kind,
     name: what it is of. chosen: whether a rule chose the points. interval, method, rule, over: of
     a gain, whose parts are those of the merged side, as in :class:`langarith.results.gains.Gain`.
     proxies: of a gain over the chosen proxy, that of each target and seed, as (target, adapter).
     """
 
     experiment: str
-    panel: str
+    model: str
+    task: str
+    metric: str
     group: str
     kind: str
     name: str
@@ -94,8 +96,8 @@ class Number:
 
     def field(self, name: str) -> set[str]:
         """The words that say a field of the number."""
-        if name == "experiment":
-            return {self.experiment}
+        if name in ("experiment", "model", "task"):
+            return {getattr(self, name)}
         if name == "what":
             return {self.kind, self.name}
         if name == "method":
@@ -152,7 +154,9 @@ def _of_bar(graph: Lineage, bar: Mapping[str, Any]) -> Number:
     )
     return Number(
         bar["experiment"],
-        bar["panel"],
+        bar["model"],
+        bar["task"],
+        bar["metric"],
         bar["group"],
         bar["kind"],
         bar["name"],
@@ -167,15 +171,15 @@ def _averages(scores: Iterable[Number]) -> Iterator[Number]:
     kinds: dict[tuple[str, ...], list[Number]] = defaultdict(list)
     for score in scores:
         budget = score.group[len(score.group.partition("@")[0]) :]
-        kinds[score.experiment, score.panel, score.kind, budget].append(score)
-    for (experiment, panel, kind, budget), members in kinds.items():
+        kinds[score.experiment, score.model, score.task, score.kind, budget].append(score)
+    for (*_, budget), members in kinds.items():
         parts = tuple(part for score in members for part in score.parts)
         if len(members) > 1 and len(set(Counter(part.seed for part in parts).values())) == 1:
             mean = statistics.fmean(part.value for part in parts)
             first, group = members[0], f"{AVERAGE}{budget}"
             same = {score.name for score in members} == {first.name}
             name = first.name if same else first.kind.replace("_", " ")
-            yield Number(experiment, panel, group, kind, name, mean, parts, first.chosen)
+            yield replace(first, group=group, name=name, value=mean, parts=parts)
 
 
 def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterator[Number]:
@@ -198,7 +202,7 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
             stated[(target, *gain.group)].append(gain)
     parts = _parts_of_gains(graph, table)
     own = [score for score in scores if score.experiment == experiment and score.parts]
-    panels = {_place(score): score.panel.replace(", %)", ", points)") for score in own}
+    metrics = {(score.model, score.task): score.metric for score in own}
     groups = {score.group for score in own}
     # the adapter alone and the averages of `pool` are compared as they are
     names = {key[3] for key in stated} if experiment == "pool" else set()
@@ -211,12 +215,13 @@ def _gains(graph: Lineage, experiment: str, scores: Sequence[Number]) -> Iterato
             complete = made and len(made) == sum(len(gain.merged.points) for gain in found)
             # an average over one target is that target's
             repeated = row["target"] == AVERAGE and len(found) == 1
-            if not complete or repeated or not row["gain"] or place not in panels:
+            if not complete or repeated or not row["gain"] or place not in metrics:
                 continue
             group = f"{row['target']}@{row['budget']}"
             yield Number(
                 experiment,
-                panels[place],
+                *place,
+                metrics[place],
                 group if group in groups else row["target"],
                 "gain",
                 _name_of_gain(experiment, rule, over),
@@ -238,11 +243,6 @@ def _proxies(gain: Gain) -> Iterator[tuple[str, str]]:
         left, right = proxy.operands.split("+")
         for _, (weight,) in sorted(proxy.points.items()):
             yield gain.target, left if weight == 1 else right
-
-
-def _place(score: Number) -> tuple[str, str]:
-    names = score.parts[0].job.wildcards
-    return names["model"], names["task"]
 
 
 def _name_of_gain(experiment: str, rule: str, over: str) -> str:

@@ -20,6 +20,7 @@ from langarith.audit.page import TEMPLATES
 from langarith.audit.prov import label
 from langarith.layout import is_sweep
 from langarith.progress import duration, size_of
+from langarith.results.caption import Caption
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
 class Part:
     """An experiment on the page.
 
-    `caption` is the caption of its figures, see `caption` in rules/experiments.smk; `missing` are
-    the cells that a partial grid lacks, each with the log of the job that did not succeed;
-    `further` are names of figures and tables that it has beside its own.
+    `missing` are the cells that a partial grid lacks, each with the log of the job that did not
+    succeed; `further` are names of figures and tables that it has beside its own.
     """
 
     name: str
-    caption: Mapping[str, Any]
+    caption: Caption
     missing: Sequence[Mapping[str, str]] = ()
     further: Sequence[str] = ()
 
@@ -114,7 +114,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         parts=shown,
         chains=links.chains(),
         learning=_picture(graph, "learning_curves"),
-        learning_foot=_foot(graph, "learning_curves", {"foot": graph.study.get("caption", True)}),
+        learning_foot=_foot(graph, "learning_curves", bool(graph.study.get("caption", True))),
         provenance=PAGE,
         curves=lambda_curves(graph),
         selection=graph.selection,
@@ -159,7 +159,7 @@ def result(graph: Lineage, part: Part) -> Result | None:
         scores, sides = analysis.zero_shot(table), ("merged", ["task_language", "related"])
         pairs = scores
     else:
-        scores = analysis.enhancement(table, part.caption["task_language"])
+        scores = analysis.enhancement(table, part.caption.task_language)
         sides = ("la_better", ["madx"])
         # its pairings: the cells of the better other language with the target
         named = scores[["model", "task", "target", "seed", "better"]]
@@ -214,7 +214,7 @@ def _shown(graph: Lineage, part: Part, links: Links) -> dict[str, Any]:
         "caption": part.caption,
         "missing": part.missing,
         "pictures": [
-            {"data": picture, "foot": _foot(graph, name, part.caption)}
+            {"data": picture, "foot": _foot(graph, name, part.caption.foot)}
             for name in (part.name, *part.further)
             if (picture := _picture(graph, name))
         ],
@@ -252,14 +252,13 @@ def _file(graph: Lineage, name: str, suffix: str) -> dict[str, str]:
     return {"name": path.name, "path": str(path), "size": size_of(size), "href": whole}
 
 
-def without_repeats(markdown: str, caption: Mapping[str, Any]) -> str:
+def without_repeats(markdown: str, caption: Caption) -> str:
     """The tables of an experiment, each note once and without what the whole page says."""
     from langarith.results.render import escaped
-    from langarith.results.sheet import source
 
     seen, kept = set(), []
     for paragraph in markdown.strip().split("\n\n"):
-        said = paragraph.strip().removesuffix(escaped(source(caption))).strip()
+        said = paragraph.strip().removesuffix(escaped(caption.of_study())).strip()
         if said.startswith(("#", "|")) or said not in seen:
             kept.append(said)
             seen.add(said)
@@ -288,10 +287,10 @@ def _data_url(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _foot(graph: Lineage, name: str, caption: Mapping[str, Any]) -> str:
-    """The note below a figure that has none of its own, from its file."""
+def _foot(graph: Lineage, name: str, drawn: bool) -> str:
+    """The note of a figure, from its file, where it is not drawn in the figure itself."""
     path = graph.results / f"figures/{name}.png"
-    if caption.get("foot", True) or not path.is_file():
+    if drawn or not path.is_file():
         return ""
     from PIL import Image
 
@@ -408,5 +407,6 @@ def _panel(cell: tuple[str, ...], sweeps: Sequence[dict[str, Any]], rule: str) -
 def parts_of(parameters: Iterable[Mapping[str, Any]]) -> list[Part]:
     """The parts as a rule gives them in its parameters."""
     return [
-        Part(part["name"], part["caption"], part["missing"], part["further"]) for part in parameters
+        Part(part["name"], Caption(**part["caption"]), part["missing"], part["further"])
+        for part in parameters
     ]

@@ -20,8 +20,8 @@ def scores(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
     place = ["model", "task", "target", "seed"]
     cells = analysis.cells(table)
     merged = cells[cells["method"] == "analogy"].rename(columns={"at_right": "c_alone"})
-    source = cells[cells["method"] == "la"].set_index(place)["at_left"].rename("task_language")
-    merged = merged.join(source, on=place)
+    proxy = cells[cells["method"] == "la"].set_index(place)["at_left"].rename("task_language")
+    merged = merged.join(proxy, on=place)
     same = merged["right"] == task_language
     merged.loc[same, "task_language"] = merged.loc[same, "c_alone"]
     columns = [*place, "operands", "lambda", "point", *PROXIES, "merged"]

@@ -142,22 +142,22 @@ def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
         by_left = {str(left): rows.set_index("seed") for left, rows in group.groupby("left")}
         scores = ["validation", "at_right", "merged", "lambda"]
         empty = group.drop_duplicates("seed").set_index("seed")[scores] * math.nan
-        english = by_left.pop(task_language, empty)
-        related, relative = next(iter(by_left.items()), ("", english))
+        of_task_language = by_left.pop(task_language, empty)
+        related, of_related = next(iter(by_left.items()), ("", of_task_language))
         # only seeds with both pairings count; without such a seed neither is the better one
         both = pd.DataFrame(
-            {"task_language": english["validation"], "related": relative["validation"]}
+            {"task_language": of_task_language["validation"], "related": of_related["validation"]}
         ).dropna()
         comparable = len(both) > 0
         related_wins = both["related"].mean() > both["task_language"].mean()
         better = (related if related_wins else task_language) if comparable else ""
-        pairing = relative if related_wins else english
+        pairing = of_related if related_wins else of_task_language
         part = pd.DataFrame(
             {
                 "related": related,
-                "madx": english["at_right"].combine_first(relative["at_right"]),
-                "la_task_language": english["merged"],
-                "la_related": relative["merged"],
+                "madx": of_task_language["at_right"].combine_first(of_related["at_right"]),
+                "la_task_language": of_task_language["merged"],
+                "la_related": of_related["merged"],
                 "la_better": pairing["merged"] if comparable else math.nan,
                 "lambda": pairing["lambda"] if comparable else math.nan,
                 "better": better,

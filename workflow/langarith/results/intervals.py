@@ -45,6 +45,12 @@ def intervals(tables: Iterable[pd.DataFrame]) -> Intervals:
     return found
 
 
+def of_regret(gains: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
+    """The interval of a regret, which is that of the gain at a place with the other sign."""
+    ends = gains.get(place)
+    return (-ends[1], -ends[0]) if ends else None
+
+
 def of_targets(
     found: Intervals, model: str, task: str, over: str
 ) -> dict[str, tuple[float, float]]:
@@ -61,11 +67,6 @@ CELL = ["model", "task", "target", "method", "operands", "budget", "seed"]
 
 LEVEL = 0.95
 """Share of the choices of λ inside their interval."""
-
-
-def choices(tables: Iterable[pd.DataFrame]) -> pd.DataFrame | None:
-    """The table of choices of an experiment, or None if it has none."""
-    return next(iter(tables), None)
 
 
 def of_cells(found: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

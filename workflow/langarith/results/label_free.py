@@ -10,7 +10,7 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.operands import point_value
-from langarith.results.chosen import of_other_targets, read_swept
+from langarith.results.choice_of_study import of_other_targets, read_swept
 
 COLUMNS = (
     "experiment,model,task,target,method,operands,seed,rule,labels,lambda,metric,value,regret,"
@@ -74,7 +74,7 @@ def rows(
         chosen = {name: rule.choose(cell, usable) for name, rule in rules.items()}
         points = {name: point for name, point in chosen.items() if point is not None}
         scores = {name: cell.test[point] for name, point in points.items()}
-        ranked = [score for name, score in scores.items() if name != "oracle"]
+        ranks = pd.Series(scores).drop("oracle", errors="ignore").rank(ascending=False)
         for name, score in scores.items():
             found.append(
                 {
@@ -91,7 +91,7 @@ def rows(
                     "metric": metrics[cell.task],
                     "value": score,
                     "regret": scores["validation"] - score,
-                    "rank": None if name == "oracle" else _rank(score, ranked),
+                    "rank": ranks.get(name),
                     "examples": examples[cell.task, cell.target],
                 }
             )
@@ -165,10 +165,3 @@ def price_averages(price: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     )
     found = found[found["cells"] == whole_cells]
     return found.sort_values("labelled", kind="stable", na_position="last", ignore_index=True)
-
-
-def _rank(score: float, scores: Sequence[float]) -> float:
-    """1 is the best; equal scores share the mean of their ranks."""
-    better = sum(other > score for other in scores)
-    equal = sum(other == score for other in scores)
-    return 1 + better + (equal - 1) / 2

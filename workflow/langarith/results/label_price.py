@@ -7,7 +7,7 @@ for a user who annotates n sentences. Only `outcomes.parquet` of the cells is re
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from langarith.evaluation import selection
-from langarith.evaluation.outcomes import Counts, Scores
-from langarith.operands import Point
+from langarith.results import choice_certainty
 from langarith.results.cell_counts import Place, read_cell_counts
 from langarith.results.label_free import NEAR, SIZES, SUBSETS
 
@@ -40,47 +39,15 @@ def draws(examples: int, name: str, subsets: int = SUBSETS) -> np.ndarray:
     return np.stack(drawn)
 
 
-def choices(
-    validation: Mapping[Point, Counts],
-    scores: Scores,
-    metric: str,
-    neutral: float,
-    drawn: np.ndarray,
-    sizes: Sequence[int],
-) -> tuple[list[Point], np.ndarray]:
-    """The choices of the paper's rule on each subset of each size.
+def weights(drawn: np.ndarray, size: int, examples: int) -> np.ndarray:
+    """How often each subset of a size has each example, 0 or 1, as `statistics.example_weights`.
 
     Args:
-        validation: by point the counts of all validation examples, see `outcomes.read`.
-        scores: `Task.scores`.
-        metric: the metric that chooses.
-        neutral: the number that is preferred where scores are equal, see `selection.neutral`.
-        drawn: as `draws`, shape (resamples, at least the largest size).
-        sizes: ascending.
-
-    Returns:
-        The points, and the positions of the choices in them, shape (sizes, resamples).
+        drawn: as `draws`.
     """
-    points = selection.preferred(validation, neutral)
-    names = list(dict.fromkeys(name for counts in validation.values() for name in counts))
-    absent = np.zeros(len(next(iter(validation[points[0]].values()))), dtype=np.uint8)
-    table = np.stack(
-        [validation[point].get(name, absent) for point in points for name in names], axis=1
-    )
-    # sums of whole numbers and of half-precision shares are exact in double precision: equal sums
-    # stay equal, so that ties are decided as in a sweep
-    sums = np.zeros((len(drawn), table.shape[1]))
-    picks, start = [], 0
-    for size in sizes:
-        sums += table[drawn[:, start:size]].sum(axis=1, dtype=float)
-        start = size
-        by_point = sums.reshape(len(drawn), len(points), len(names))
-        totals = scores(
-            {name: by_point[..., i] for i, name in enumerate(names)} | {"examples": size}
-        )
-        # argmax takes the first of equal scores, which is the preferred point
-        picks.append(np.asarray(totals[metric]).argmax(axis=1))
-    return points, np.array(picks).reshape(len(sizes), len(drawn))
+    found = np.zeros((len(drawn), examples), dtype=np.float32)
+    np.put_along_axis(found, drawn[:, :size], 1, axis=1)
+    return found
 
 
 def rows(
@@ -101,11 +68,8 @@ def rows(
     """
     by_place = {}
     for place, cell in read_cell_counts(cells, types):
-        sizes = [size for size in SIZES if size < cell.examples]
         drawn = draws(cell.examples, "{task} {target}".format(**cell.names), subsets)
-        points, picks = choices(
-            cell.validation, cell.task.scores, cell.metric, cell.neutral, drawn, sizes
-        )
+        points = selection.preferred(cell.validation, cell.neutral)
         scores = np.array(
             [cell.task.total(cell.test[point], cell.tested)[cell.metric] for point in points]
         )
@@ -116,15 +80,23 @@ def rows(
         whole = points.index(selection.select(curve, cell.neutral))
         grid = np.array(points)
         near = np.abs(grid - grid[whole]).max(axis=1) <= NEAR + 1e-9
-        of_cell = [
-            {
-                "labelled": size,
-                "value": float(scores[chosen].mean()),
-                "sd": float(scores[chosen].std(ddof=1)),
-                "near": float(near[chosen].mean()),
-            }
-            for size, chosen in zip(sizes, picks, strict=True)
-        ]
+        of_cell = []
+        for size in (size for size in SIZES if size < cell.examples):
+            _, chosen = choice_certainty.choices(
+                cell.validation,
+                cell.task.scores,
+                cell.metric,
+                cell.neutral,
+                weights(drawn, size, cell.examples),
+            )
+            of_cell.append(
+                {
+                    "labelled": size,
+                    "value": float(scores[chosen].mean()),
+                    "sd": float(scores[chosen].std(ddof=1)),
+                    "near": float(near[chosen].mean()),
+                }
+            )
         of_cell.append(
             {"labelled": cell.examples, "value": float(scores[whole]), "sd": 0.0, "near": 1.0}
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 CELL = ("model", "task", "target", "method", "operands", "seed")
 """Columns that identify a cell."""
 
@@ -27,6 +30,17 @@ METRIC_TITLES = {
 """Titles of the metrics whose own name is not fit for print."""
 
 
+def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
+    """Each value once: those of `order` first, in that order, then the others as they appear."""
+    distinct, listed = dict.fromkeys(values), dict.fromkeys(order)
+    return [v for v in listed if v in distinct] + [v for v in distinct if v not in listed]
+
+
 def metric_title(metric: str) -> str:
     """The title of a metric: its entry in `METRIC_TITLES`, or else its own name."""
     return METRIC_TITLES.get(metric, metric)
+
+
+def task_title(task: str, metric: str, unit: str = "") -> str:
+    """A task with its metric, and the unit if there is one: `NER (F1)`, `NER (F1, %)`."""
+    return f"{task.upper()} ({', '.join(filter(None, [metric_title(metric), unit]))})"

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from langarith.operands import parse_point
-from langarith.results import analysis, intervals
-from langarith.results.names import metric_title
+from langarith.results import analysis, intervals, names
+from langarith.results.caption import Beside, Caption
 
 MISSING = "--"
+
+SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def sheet(
     note: str,
     header: Sequence[str],
     blocks: Iterable[Iterable[Row]],
-    caption: Mapping[str, Any],
+    caption: Caption,
 ) -> Sheet:
     """A sheet whose note also names the study and explains the marks in the sheet."""
     parts = tuple(tuple(block) for block in blocks)
@@ -111,31 +113,23 @@ def sheet(
     absent = MISSING in cells or any(isinstance(cell, Number) and cell.missing for cell in cells)
     notes = (
         note,
-        caption.get("choice", ""),
+        caption.choice,
         f"{MISSING}: missing." if absent else "",
         "†: of fewer runs than the study has." if any(n.partial for n in numbers) else "",
         *(text for kind, text in INTERVALS.items() if kind in measures),
-        source(caption),
+        caption.of_study(),
     )
     return Sheet(title, " ".join(filter(None, notes)), tuple(header), tuple(filter(None, parts)))
 
 
-def source(caption: Mapping[str, Any]) -> str:
-    """The end of every note: the study that the numbers are from."""
-    seeds = ", ".join(map(str, caption["seeds"]))
-    return " ".join(filter(None, [f"Study: {caption['study']}. Seeds: {seeds}.", caption["note"]]))
-
-
-def missing_cells(caption: Mapping[str, Any]) -> list[Sheet]:
+def missing_cells(cells: Iterable[Mapping[str, str]]) -> list[Sheet]:
     """A sheet that names each missing cell and its log, if there are any."""
-    rows = tuple((str(cell["cell"]), str(cell["log"])) for cell in caption["missing"])
+    rows = tuple((cell["cell"], cell["log"]) for cell in cells)
     note = "These cells of the study have no result; their logs say why."
     return [Sheet("Missing cells", note, ("cell", "log"), (rows,), aside=True)] if rows else []
 
 
-def mean(
-    runs: pd.DataFrame, kind: str, caption: Mapping[str, Any], of: Sequence[str] = ()
-) -> Number:
+def mean(runs: pd.DataFrame, kind: str, caption: Caption, of: Sequence[str] = ()) -> Number:
     """The mean over seeds, of the averages over targets if `runs` has several.
 
     `of`: the kinds of score that a run must have to count; by default only `kind`.
@@ -143,14 +137,14 @@ def mean(
     averages = analysis.seed_averages(runs, of or [kind])[kind]
     complete = len(runs.dropna(subset=list(of or [kind])))
     # missing runs are rows without scores; a seed that failed as a whole may have no rows at all
-    wanted = runs.groupby("seed").size().max() * len(caption["seeds"])
+    wanted = runs.groupby("seed").size().max() * len(caption.seeds)
     return Number(float(averages.mean()), float(averages.std(ddof=1)), partial=complete < wanted)
 
 
 def scores(
     runs: pd.DataFrame,
     kinds: Sequence[str],
-    caption: Mapping[str, Any],
+    caption: Caption,
     *,
     together: bool = False,
 ) -> list[Number]:
@@ -162,7 +156,8 @@ def gain(
     runs: pd.DataFrame,
     merged: str,
     others: Sequence[str],
-    caption: Mapping[str, Any],
+    caption: Caption,
+    beside: Beside,
     target: str,
     over: str,
     of: Sequence[str] = (),
@@ -182,7 +177,7 @@ def gain(
         float(gains[target]),
         signed=True,
         partial=whole.partial,
-        interval=caption.get("intervals", {}).get(place),
+        interval=beside.intervals.get(place),
     )
 
 
@@ -193,10 +188,14 @@ def examples(runs: pd.DataFrame, table: pd.DataFrame) -> Number:
     return Number(sum(counts.get((m, k, t), math.nan) for m, k, t in places), digits=0)
 
 
-def weight(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Number:
+def evaluations(counts: pd.Series) -> Number:
+    """The mean over cells, with a decimal if cells differ, as with a refined search."""
+    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
+
+
+def weight(runs: pd.DataFrame, caption: Caption, beside: Beside) -> Number:
     """The mean of the chosen λ over targets and seeds, with the interval of the choices."""
-    chosen = caption.get("choices")
-    of_runs = runs.dropna(subset=["lambda"])
+    of_runs, chosen = runs.dropna(subset=["lambda"]), beside.choices
     ends = None if chosen is None else intervals.central(intervals.of_cells(chosen, of_runs))
     number = mean(runs, "lambda", caption)
     return replace(number, spread=math.nan, interval=ends, measure="choice")
@@ -211,18 +210,18 @@ def best(numbers: Sequence[Number]) -> list[Number]:
     ]
 
 
-def point(runs: pd.DataFrame, caption: Mapping[str, Any]) -> Cell:
+def point(runs: pd.DataFrame, caption: Caption, beside: Beside) -> Cell:
     """Like :func:`weight`; if points have several numbers, a text with the mean of each."""
     numbers = [parse_point(text) for text in runs["point"] if isinstance(text, str) and text]
     if not numbers or len(numbers[0]) == 1:
-        return weight(runs, caption)
+        return weight(runs, caption, beside)
     return ", ".join(f"{sum(of_runs) / len(numbers):.2f}" for of_runs in zip(*numbers, strict=True))
 
 
-def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, str, pd.DataFrame]]:
+def panels(scores: pd.DataFrame, caption: Caption) -> list[tuple[str, str, pd.DataFrame]]:
     return [
         (model, task, part)
-        for model, of_model in by(scores, "model", caption["models"])
+        for model, of_model in by(scores, "model", caption.models)
         for task, part in by(of_model, "task")
     ]
 
@@ -230,18 +229,11 @@ def panels(scores: pd.DataFrame, caption: Mapping[str, Any]) -> list[tuple[str, 
 def by(
     frame: pd.DataFrame, column: str, order: Sequence[str] = ()
 ) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each value of a column, in the order of :func:`ordered`."""
+    """The rows of each value of a column, in the order of `names.ordered`."""
     parts = {str(value): part for value, part in frame.groupby(column, sort=False)}
-    return [(value, parts[value]) for value in ordered(parts, order)]
-
-
-def ordered(values: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Each value once: those of `order` first, in that order, then the others as they appear."""
-    distinct = list(dict.fromkeys(values))
-    return [v for v in order if v in distinct] + [v for v in distinct if v not in order]
+    return [(value, parts[value]) for value in names.ordered(parts, order)]
 
 
 def task_title(task: str, table: pd.DataFrame) -> str:
     """The task with its metric: `NER (F1)`."""
-    metric = analysis.metrics(table)[task]
-    return f"{task.upper()} ({metric_title(metric)})"
+    return names.task_title(task, analysis.metrics(table)[task])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -20,19 +19,21 @@ from langarith.results import (
     sheets_pool,
     sheets_vectors,
 )
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, DIRECT, LABELS, MADX
 from langarith.results.paper import stated
 from langarith.results.sheet import (
     MISSING,
+    SCORES,
     Number,
     Row,
     Sheet,
     best,
     by,
+    evaluations,
     examples,
     gain,
     mean,
-    missing_cells,
     panels,
     scores,
     sheet,
@@ -40,22 +41,19 @@ from langarith.results.sheet import (
     weight,
 )
 
-SCORES = "Test scores in percent, mean ± standard deviation over seeds; the best in bold."
-
-
 EXAMPLES = "Examples: of the test split."
 
 
 AVERAGE = "The average is that of each seed over its targets; its gain is that of the averages."
 
 
-def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figures 2 and 6 in numbers: both proxies, their language arithmetic, its gain."""
-    source = caption["task_language"]
+    task_language = caption.task_language
     proxies = ["task_language", "related"]
     kinds = [*proxies, "merged"]
     compared = ((proxies, BETTER_PROXY), (["chosen"], CHOSEN_PROXY))
-    adapters = (f"{source} adapter", "related adapter", f"LA({source}, related)")
+    adapters = (f"{task_language} adapter", "related adapter", f"LA({task_language}, related)")
     sheets = []
     for model, task, part in panels(analysis.zero_shot(table), caption):
         rows: list[Row] = [
@@ -65,15 +63,19 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 examples(runs, table),
                 mean(runs, "none", caption),
                 *scores(runs, kinds, caption),
-                weight(runs, caption),
-                *(gain(runs, "merged", one, caption, target, over) for one, over in compared),
+                weight(runs, caption, beside),
+                *(
+                    gain(runs, "merged", one, caption, beside, target, over)
+                    for one, over in compared
+                ),
             )
-            for target, runs in by(part, "target", caption["languages"])
+            for target, runs in by(part, "target", caption.languages)
         ]
         of_averages = [
-            gain(part, "merged", one, caption, analysis.AVERAGE, over) for one, over in compared
+            gain(part, "merged", one, caption, beside, analysis.AVERAGE, over)
+            for one, over in compared
         ]
-        mean_gain = gain(part, "merged", proxies, caption, analysis.MEAN_GAIN, BETTER_PROXY)
+        mean_gain = gain(part, "merged", proxies, caption, beside, analysis.MEAN_GAIN, BETTER_PROXY)
         average: list[Row] = [
             (
                 "average",
@@ -81,7 +83,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 examples(part, table),
                 mean(part, "none", caption),
                 *scores(part, kinds, caption, together=True),
-                weight(part, caption),
+                weight(part, caption, beside),
                 *of_averages,
             ),
             ("mean of gains", *[""] * 7, mean_gain, ""),
@@ -90,9 +92,9 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             sheet(
                 f"Zero-shot, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} {AVERAGE} No adapter: the task adapter without a language "
-                f"adapter. λ weighs {source}. The gain, in points, is over the better of the two "
-                "single adapters on test data; the gain over the chosen one is over that with the "
-                "higher score on validation data.",
+                f"adapter. λ weighs {task_language}. The gain, in points, is over the better of "
+                "the two single adapters on test data; the gain over the chosen one is over that "
+                "with the higher score on validation data.",
                 (
                     "target",
                     "related",
@@ -107,28 +109,28 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figures 3 and 7 in numbers: the target's own adapter (MAD-X) and its enhancements."""
-    source = caption["task_language"]
+    task_language = caption.task_language
     kinds = ["madx", "la_task_language", "la_related", "la_better"]
-    better = f"LA({source}/rel, t)"
-    methods = ("MAD-X", f"LA({source}, t)", "LA(rel, t)", better)
+    better = f"LA({task_language}/rel, t)"
+    methods = ("MAD-X", f"LA({task_language}, t)", "LA(rel, t)", better)
     sheets = []
-    for model, task, part in panels(analysis.enhancement(table, source), caption):
+    for model, task, part in panels(analysis.enhancement(table, task_language), caption):
         rows: list[Row] = [
             (
                 target,
-                str(runs["related"].iloc[0]) or source,
+                str(runs["related"].iloc[0]) or task_language,
                 examples(runs, table),
                 *scores(runs, kinds, caption),
                 str(runs["better"].iloc[0]) or MISSING,
-                weight(runs, caption),
-                gain(runs, "la_better", ["madx"], caption, target, MADX),
+                weight(runs, caption, beside),
+                gain(runs, "la_better", ["madx"], caption, beside, target, MADX),
             )
-            for target, runs in by(part, "target", caption["languages"])
+            for target, runs in by(part, "target", caption.languages)
         ]
         average: list[Row] = [
             (
@@ -143,6 +145,7 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     "la_better",
                     ["madx"],
                     caption,
+                    beside,
                     analysis.AVERAGE,
                     MADX,
                     kinds,
@@ -157,17 +160,17 @@ def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 "target, whatever rule chose λ; the next columns have its other language and λ, "
                 "the weight of that one: 0 is MAD-X, 1 the other language's adapter alone. "
                 f"The gain, in points, is that of {better} over MAD-X.",
-                ("t", "rel", "examples", *methods, f"{source}/rel", "λ", "gain"),
+                ("t", "rel", "examples", *methods, f"{task_language}/rel", "λ", "gain"),
                 [rows, average],
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def low_resource(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Figure 4 in numbers: adapters of small budgets, alone and with the task language's."""
-    source = caption["task_language"]
+    task_language = caption.task_language
     sheets = []
     for model, task, part in panels(analysis.low_resource(table), caption):
         blocks: list[list[Row]] = [
@@ -177,30 +180,30 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]
                     budget,
                     examples(runs, table),
                     *scores(runs, ["direct", "merged"], caption),
-                    weight(runs, caption),
-                    gain(runs, "merged", ["direct"], caption, target, DIRECT),
+                    weight(runs, caption, beside),
+                    gain(runs, "merged", ["direct"], caption, beside, target, DIRECT),
                 )
                 for budget, runs in by(budgets.sort_values("tokens", kind="stable"), "budget")
             ]
-            for target, budgets in by(part, "target", caption["languages"])
+            for target, budgets in by(part, "target", caption.languages)
         ]
         sheets.append(
             sheet(
                 f"Low resource, {model}, {task_title(task, table)}",
                 f"{SCORES} {EXAMPLES} Budgets are in tokens of the target t. Direct: the "
-                f"adapter of that budget alone. λ weighs {source}. The gain is in points.",
-                ("t", "budget", "examples", "direct", f"LA(t, {source})", "λ", "gain"),
+                f"adapter of that budget alone. λ weighs {task_language}. The gain is in points.",
+                ("t", "budget", "examples", "direct", f"LA(t, {task_language})", "λ", "gain"),
                 blocks,
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Section 5.1 in numbers: what a coarser grid of λ costs on test, and what it saves."""
     sheets = []
-    for model, of_model in by(analysis.regret(table), "model", caption["models"]):
+    for model, of_model in by(analysis.regret(table), "model", caption.models):
         parts = list(by(of_model, "task"))
         parts += [("all", of_model)] if len(parts) > 1 else []
         blocks: list[list[Row]] = []
@@ -209,11 +212,10 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
             for grid, runs in by(part, "grid"):
                 cost = mean(runs, "regret", caption)
                 place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=grid)
-                ends = caption.get("intervals", {}).get(place)
-                count = _evaluations(runs["evaluations"])
-                saved = _evaluations(runs["full_evaluations"] - runs["evaluations"])
+                count = evaluations(runs["evaluations"])
+                saved = evaluations(runs["full_evaluations"] - runs["evaluations"])
                 worst = replace(cost, value=float(runs["regret"].max()), spread=math.nan)
-                cost = replace(cost, interval=ends and (-ends[1], -ends[0]))
+                cost = replace(cost, interval=intervals.of_regret(beside.intervals, place))
                 name = "all" if task == "all" else task.upper()
                 blocks[-1].append((name, examples(runs, table), grid, cost, worst, count, saved))
         sheets.append(
@@ -228,23 +230,18 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                 caption,
             )
         )
-    return [*sheets, *sheets_choices.choices(table, caption), *missing_cells(caption)]
+    return [*sheets, *sheets_choices.choices(table, caption, beside)]
 
 
-def _evaluations(counts: pd.Series) -> Number:
-    """The mean over cells, with a decimal if cells differ, as with a refined search."""
-    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
-
-
-def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> list[Sheet]:
     """Table 1: the target's adapter with each of a pool of related languages."""
     sheets = []
-    for model, of_model in by(analysis.relatedness(table), "model", caption["models"]):
-        pool = [other for other, _ in by(of_model, "other", caption["languages"])]
+    for model, of_model in by(analysis.relatedness(table), "model", caption.models):
+        pool = [other for other, _ in by(of_model, "other", caption.languages)]
         blocks: list[list[Row]] = []
         for task, part in by(of_model, "task"):
             blocks.append([])
-            for target, of_target in by(part, "target", caption["languages"]):
+            for target, of_target in by(part, "target", caption.languages):
                 runs = dict(by(of_target, "other"))
                 numbers = best([mean(runs[other], "merged", caption) for other in runs])
                 by_other = dict(zip(runs, numbers, strict=True))
@@ -265,10 +262,10 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def ties(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Table 3: language arithmetic and TIES-Merging, averaged over targets."""
     sheets = []
     for model, task, part in panels(analysis.methods(table), caption):
@@ -281,10 +278,10 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             (
                 merging.get(method).title,
                 number,
-                weight(by_method[method], caption),
+                weight(by_method[method], caption, beside),
                 ""
                 if method == "la" or "la" not in names
-                else gain(runs, "la", [method], caption, analysis.AVERAGE, method, names),
+                else gain(runs, "la", [method], caption, beside, analysis.AVERAGE, method, names),
             )
             for method, number in zip(names, numbers, strict=True)
         ]
@@ -299,7 +296,7 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
 def _targets(part: pd.DataFrame) -> str:
@@ -307,7 +304,7 @@ def _targets(part: pd.DataFrame) -> str:
     return f"{count} target{'s' if count != 1 else ''}"
 
 
-def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def related_languages(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> list[Sheet]:
     """Table 2: languages that URIEL cannot distinguish, its proposal, and the choices."""
     of_paper = stated.related()
 
@@ -315,7 +312,7 @@ def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[S
         return [str(code) for code in ranked["candidate"][ranked[column].astype(str) == "True"]]
 
     rows: list[Row] = []
-    for target, candidates in by(table, "target", caption["languages"]):
+    for target, candidates in by(table, "target", caption.languages):
         ranked = candidates.sort_values("rank")
         tied = marked(ranked, "tie_set")
         rows.append(
@@ -340,7 +337,7 @@ def related_languages(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[S
     ]
 
 
-SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
+SHEETS: dict[str, Callable[[pd.DataFrame, Caption, Beside], list[Sheet]]] = {
     "zero_shot": zero_shot,
     "enhancement": enhancement,
     "low_resource": low_resource,
@@ -356,9 +353,4 @@ SHEETS: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], list[Sheet]]] = {
     "forgetting": sheets_vectors.forgotten,
     "analogy": sheets_vectors.analogies,
 }
-"""The function that makes the sheets of an experiment from its tidy table and a caption.
-
-The caption has `study`, `note`, `models`, `seeds`, `task_language`, `languages` (the study's order,
-which all sheets keep), `missing`, a list of `{"cell": ..., "log": ...}`, and, if the experiment
-has gains, `intervals` (:func:`langarith.results.intervals.intervals`).
-"""
+"""The function that makes the sheets of an experiment, from its tidy table."""

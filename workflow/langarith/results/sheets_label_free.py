@@ -10,12 +10,13 @@ import pandas as pd
 
 from langarith.evaluation import selection
 from langarith.results import analysis, intervals, label_free
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.names import LABELS
-from langarith.results.sheet import Number, Row, Sheet, missing_cells, panels, sheet, task_title
+from langarith.results.sheet import Number, Row, Sheet, panels, sheet, task_title
 
 
-def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
-    """Rules that choose λ, averaged over targets; the price of labels, if the caption has it."""
+def compare_rules(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
+    """Rules that choose λ, averaged over targets; the price of labels, if it is known."""
     sheets = []
     averages = label_free.averages(table)
     for model, task, part in panels(averages, caption):
@@ -27,13 +28,13 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
         for row in part.to_dict("records"):
             rule = selection.get(row["rule"])
             place = intervals.key(model, task, analysis.AVERAGE, LABELS, rule=rule.name)
-            ends = caption.get("intervals", {}).get(place)
+            interval = intervals.of_regret(beside.intervals, place)
             rows.append(
                 (
                     rule.title,
                     WORDS[rule.labels],
                     Number(row["value"]),
-                    Number(row["regret"], signed=True, interval=ends and (-ends[1], -ends[0])),
+                    Number(row["regret"], signed=True, interval=interval),
                     "" if rule.labels == "test" else Number(row["rank"], digits=1),
                 )
             )
@@ -50,13 +51,13 @@ def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet
                 caption,
             )
         )
-    for price in caption.get("price", ()):
-        sheets += _price(price, table, averages, caption)
-    return [*sheets, *missing_cells(caption)]
+    if beside.price is not None:
+        sheets += _price(beside.price, table, averages, caption)
+    return sheets
 
 
 def _price(
-    price: pd.DataFrame, table: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, Any]
+    price: pd.DataFrame, table: pd.DataFrame, rules: pd.DataFrame, caption: Caption
 ) -> list[Sheet]:
     """λ chosen on a number of labelled examples of the target, averaged over targets."""
     sheets = []

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.names import BETTER_PROXY
 from langarith.results.sheet import (
+    SCORES,
     Row,
     Sheet,
     by,
     examples,
     gain,
-    missing_cells,
     panels,
     point,
     scores,
@@ -25,9 +23,8 @@ from langarith.results.sheet import (
 )
 
 
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Both proxies and every merge method of the study, averaged over targets."""
-    source = caption["task_language"]
     chosen = analysis.methods(table)
     sheets = []
     for model, task, runs in panels(analysis.methods_and_proxies(table), caption):
@@ -36,16 +33,16 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         kinds = [*analysis.PROXIES, *by_method]
         left, right, *numbers = scores(runs, kinds, caption, together=True)
         rows: list[Row] = [
-            (f"{source} adapter", left, "", "", ""),
+            (f"{caption.task_language} adapter", left, "", "", ""),
             ("related adapter", right, "", "", ""),
         ]
         for (method, part), number in zip(by_method.items(), numbers, strict=True):
-            over = (caption, analysis.AVERAGE)
+            over = (caption, beside, analysis.AVERAGE)
             rows.append(
                 (
                     merging.get(method).title,
                     number,
-                    point(part, caption),
+                    point(part, caption, beside),
                     gain(runs, method, analysis.PROXIES, *over, BETTER_PROXY, kinds, method),
                     "" if method == "la" else gain(runs, "la", [method], *over, method, kinds),
                 )
@@ -54,8 +51,7 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
         sheets.append(
             sheet(
                 f"Merge methods, {model}, {task_title(task, table)}",
-                "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
-                f"Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
+                f"{SCORES} Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
                 f"Test examples of all targets: {examples(runs, table).written()}. The gain is "
                 "over the better proxy on average, the last column is LA minus the method, both in "
                 "points.",
@@ -64,4 +60,4 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from langarith.operands import parse_point
 from langarith.results import analysis, pool
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.sheet import (
     MISSING,
     Cell,
-    Number,
     Row,
     Sheet,
     best,
     by,
+    evaluations,
     gain,
     mean,
-    missing_cells,
     panels,
     sheet,
     task_title,
 )
 
 
-def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Language arithmetic and the average of the task language and k relatives, by target and k."""
-    source = caption["task_language"]
+    task_language = caption.task_language
     sheets = []
     for model, task, part in panels(pool.scores(table), caption):
         runs, merges = pool.wide(part), pool.names(part)
         blocks: list[list[Row]] = []
-        parts = by(part, "target", caption["languages"])
+        parts = by(part, "target", caption.languages)
         if len(parts) > 1:
             parts.append((analysis.AVERAGE, part))
         for target, of_target in parts:
@@ -50,15 +47,23 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
                     (
                         "average" if average else target,
                         str(pool.relatives_of(name)),
-                        _title(name, source),
+                        _title(name, task_language),
                         "" if average else str(chosen["languages"].iloc[0]),
-                        _evaluations(chosen),
+                        evaluations(chosen["evaluations"]),
                         number,
                         "" if average else _weights(chosen),
                         ""
                         if name == pool.BASE
                         else gain(
-                            runs, name, [pool.BASE], caption, target, pool.BASE, together, name
+                            runs,
+                            name,
+                            [pool.BASE],
+                            caption,
+                            beside,
+                            target,
+                            pool.BASE,
+                            together,
+                            name,
                         ),
                     )
                 )
@@ -67,28 +72,23 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Shee
             sheet(
                 f"Pool, {model}, {task_title(task, table)}",
                 "Test scores in percent, mean ± standard deviation over seeds; the best of a "
-                f"target in bold. k: relatives of the target t besides {source}, nearest first. "
-                "Evaluations: points evaluated on validation to choose the weights, mean over "
-                "cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the operands, "
-                "mean over seeds. The gain, in points, is over language arithmetic of two (LA, "
-                "k = 1).",
+                f"target in bold. k: relatives of the target t besides {task_language}, nearest "
+                "first. Evaluations: points evaluated on validation to choose the weights, mean "
+                "over cells; 0 where nothing is chosen. Soup: equal weights. Weights: of the "
+                "operands, mean over seeds. The gain, in points, is over language arithmetic of "
+                "two (LA, k = 1).",
                 ("t", "k", "merge", "operands", "evaluations", "score", "weights", "gain"),
                 blocks,
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def _title(name: str, source: str) -> str:
+def _title(name: str, task_language: str) -> str:
     if pool.relatives_of(name) == 0:
-        return f"{source} adapter"
+        return f"{task_language} adapter"
     return "soup" if name.startswith("soup") else "LA"
-
-
-def _evaluations(chosen: pd.DataFrame) -> Number:
-    counts = chosen["evaluations"].dropna()
-    return Number(float(counts.mean()), digits=0 if counts.nunique() < 2 else 1)
 
 
 def _weights(chosen: pd.DataFrame) -> Cell:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from langarith.results import analogy, analysis, forgetting
-from langarith.results.names import BETTER_PROXY, START
+from langarith.results.caption import NOTHING, Beside, Caption
+from langarith.results.names import BETTER_PROXY, START, ordered
 from langarith.results.sheet import (
     MISSING,
+    SCORES,
     Number,
     Row,
     Sheet,
@@ -20,8 +20,6 @@ from langarith.results.sheet import (
     examples,
     gain,
     mean,
-    missing_cells,
-    ordered,
     panels,
     point,
     scores,
@@ -30,20 +28,16 @@ from langarith.results.sheet import (
 )
 
 
-def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def forgotten(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Changes of masked-LM losses of each text, and test scores in the negated language."""
-    return [
-        *_losses(table, caption),
-        *_scores(table, caption),
-        *missing_cells(caption),
-    ]
+    return [*_losses(table, caption), *_scores(table, caption, beside)]
 
 
-def _losses(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def _losses(table: pd.DataFrame, caption: Caption) -> list[Sheet]:
     sheets = []
-    negated = ordered(forgetting.negated(table), caption["languages"])
-    for model, of_model in by(forgetting.losses(table), "model", caption["models"]):
-        texts = ordered(of_model["text"], caption["languages"])
+    negated = ordered(forgetting.negated(table), caption.languages)
+    for model, of_model in by(forgetting.losses(table), "model", caption.models):
+        texts = ordered(of_model["text"], caption.languages)
         start = of_model[of_model["lambda"] == 0.0]
         blocks: list[list[Row]] = [
             [
@@ -88,18 +82,18 @@ def _losses(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     return sheets
 
 
-def _mean(runs: pd.DataFrame, kind: str, caption: Mapping[str, Any]) -> Number:
+def _mean(runs: pd.DataFrame, kind: str, caption: Caption) -> Number:
     """The mean over seeds; at λ = 0 every negated language has the same loss of a text."""
     each = runs.groupby("seed")[kind].mean()
     return Number(
         float(each.mean()),
         digits=3,
         signed=kind == "change",
-        partial=len(each) < len(caption["seeds"]),
+        partial=len(each) < len(caption.seeds),
     )
 
 
-def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def _scores(table: pd.DataFrame, caption: Caption, beside: Beside) -> list[Sheet]:
     sheets = []
     found = forgetting.scores(table)
     weights = forgetting.weights(found)
@@ -116,12 +110,13 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                     last,
                     ["0.00"],
                     caption,
+                    beside,
                     target,
                     START,
                     method=forgetting.NEGATION,
                 ),
             )
-            for target, runs in by(part, "target", caption["languages"])
+            for target, runs in by(part, "target", caption.languages)
         ]
         sheets.append(
             sheet(
@@ -137,40 +132,39 @@ def _scores(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
     return sheets
 
 
-def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """Each analogy, with the task language's adapter and that of c."""
-    source = caption["task_language"]
+    task_language = caption.task_language
     kinds = [*analogy.PROXIES, "merged"]
     sheets = []
-    for model, task, part in panels(analogy.scores(table, source), caption):
+    for model, task, part in panels(analogy.scores(table, task_language), caption):
         rows: list[Row] = [
             (
                 target,
                 analogy.formula(str(runs["operands"].iloc[0])),
                 examples(runs, table),
                 *scores(runs, kinds, caption),
-                _without_interval(point(runs, caption)),
-                _gain(runs, caption, target),
+                _without_interval(point(runs, caption, beside)),
+                _gain(runs, caption, beside, target),
             )
-            for target, runs in by(part, "target", caption["languages"])
+            for target, runs in by(part, "target", caption.languages)
         ]
         blocks = [rows]
         if len(rows) > 1:
             numbers = scores(part, kinds, caption, together=True)
-            gain_of_averages = _gain(part, caption, analysis.AVERAGE)
+            gain_of_averages = _gain(part, caption, beside, analysis.AVERAGE)
             blocks.append([("average", "", examples(part, table), *numbers, "", gain_of_averages)])
         sheets.append(
             sheet(
                 f"Analogies, {model}, {task_title(task, table)}",
-                "Test scores in percent, mean ± standard deviation over seeds; the best in bold. "
-                "An analogy c + b − a adds λ times the difference of the vectors of b and a to "
-                "the adapter of c. Examples: of the test split. The gain, in points, is over the "
-                f"better of two single adapters, that of {source} and that of c.",
+                f"{SCORES} An analogy c + b − a adds λ times the difference of the vectors of b "
+                "and a to the adapter of c. Examples: of the test split. The gain, in points, is "
+                f"over the better of two single adapters, that of {task_language} and that of c.",
                 (
                     "target",
                     "analogy",
                     "examples",
-                    f"{source} adapter",
+                    f"{task_language} adapter",
                     "c alone",
                     "merged",
                     "λ",
@@ -180,12 +174,12 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets
 
 
-def _gain(runs: pd.DataFrame, caption: Mapping[str, Any], target: str) -> Number:
+def _gain(runs: pd.DataFrame, caption: Caption, beside: Beside, target: str) -> Number:
     over = BETTER_PROXY
-    return gain(runs, "merged", analogy.PROXIES, caption, target, over, method="analogy")
+    return gain(runs, "merged", analogy.PROXIES, caption, beside, target, over, method="analogy")
 
 
 def _without_interval(weight: Number | str) -> Number | str:
@@ -193,13 +187,13 @@ def _without_interval(weight: Number | str) -> Number | str:
     return replace(weight, interval=None) if isinstance(weight, Number) else weight
 
 
-def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def similarity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> list[Sheet]:
     """Figure 10: cosines of all pairs of language vectors, and of task vectors for contrast."""
     sheets: list[Sheet] = []
     extremes: list[Row] = []
-    for model, of_model in by(analysis.cosines(table), "model", caption["models"]):
+    for model, of_model in by(analysis.cosines(table), "model", caption.models):
         for kind, part in by(of_model, "kind"):
-            names = ordered([*part["left"], *part["right"]], caption["languages"])
+            names = ordered([*part["left"], *part["right"]], caption.languages)
             pairs = {
                 frozenset({str(left), str(right)}): mean(runs, "cosine", caption)
                 for (left, right), runs in part.groupby(["left", "right"], sort=False)
@@ -244,18 +238,17 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
             [extremes],
             caption,
         ),
-        *missing_cells(caption),
     ]
 
 
-def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def sparsity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> list[Sheet]:
     """Figure 9 in numbers: the share of a language vector's weights below each threshold."""
     shares = table[table["quantity"] == "share_below"].assign(percent=100 * table["value"])
     thresholds = sorted(shares["x"].dropna().unique())
     sheets = []
-    for model, of_model in by(shares, "model", caption["models"]):
+    for model, of_model in by(shares, "model", caption.models):
         blocks: list[list[Row]] = []
-        for language, of_language in by(of_model, "language", caption["languages"]):
+        for language, of_language in by(of_model, "language", caption.languages):
             blocks.append([])
             for layer, part in by(of_language, "layer"):
                 numbers = [
@@ -273,4 +266,4 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*sheets, *missing_cells(caption)]
+    return sheets

@@ -23,30 +23,34 @@ def zero_shot(study: Study, name: str) -> list[Cell]:
     Raises:
         InputError: a target without a related language, as in all functions that need one.
     """
-    english = Operand(study.task_language)
-    return cells_of(study, name, lambda target: [("la", (english, related_operand(study, target)))])
+    task_language = Operand(study.task_language)
+    return cells_of(
+        study, name, lambda target: [("la", (task_language, related_operand(study, target)))]
+    )
 
 
 def enhancement(study: Study, name: str) -> list[Cell]:
     """LA_t(en, t) and LA_t(rel, t) (section 4.3): MAD-X, only the target, is one of their ends."""
-    english = Operand(study.task_language)
+    task_language = Operand(study.task_language)
     return cells_of(
         study,
         name,
         lambda target: [
-            ("la", (other, Operand(target))) for other in (english, related_operand(study, target))
+            ("la", (other, Operand(target)))
+            for other in (task_language, related_operand(study, target))
         ],
     )
 
 
 def low_resource(study: Study, name: str) -> list[Cell]:
     """LA_t(t@budget, en) for every budget of a target (section 4.4), in canonical order."""
-    english = Operand(study.task_language)
+    task_language = Operand(study.task_language)
     return cells_of(
         study,
         name,
         lambda target: [
-            ("la", (english, Operand(target, budget))) for budget in study.budgets.get(target, ())
+            ("la", (task_language, Operand(target, budget)))
+            for budget in study.budgets.get(target, ())
         ],
     )
 
@@ -70,12 +74,12 @@ def methods(study: Study, name: str) -> list[Cell]:
 
 
 def _compare(study: Study, name: str, others: list[str]) -> list[Cell]:
-    source = Operand(study.task_language)
+    task_language = Operand(study.task_language)
     return cells_of(
         study,
         name,
         lambda target: [
-            (method, (source, related_operand(study, target))) for method in ("la", *others)
+            (method, (task_language, related_operand(study, target))) for method in ("la", *others)
         ],
     )
 
@@ -133,7 +137,7 @@ class View:
     gains: bool = False
     """Whether it has gains, see `results.gains`."""
     choices: bool = False
-    """Whether it shows chosen λ, whose certainty `results.choices` estimates."""
+    """Whether it shows chosen λ, whose certainty `results.choice_certainty` estimates."""
     chosen: bool = False
     """Whether it shows the points that the study's `selection` chose."""
     texts: Callable[[Study, str], list[Cell]] | None = None

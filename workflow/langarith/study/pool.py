@@ -42,10 +42,10 @@ def cells(study: Study, name: str) -> list[Cell]:
     Raises:
         InputError: a target with fewer relatives.
     """
-    source, most = Operand(study.task_language), size(study)
+    task_language, most = Operand(study.task_language), size(study)
 
     def merges(target: str) -> Iterator[Merge]:
-        operands = (source, *relatives(study, target, most))
+        operands = (task_language, *relatives(study, target, most))
         for count in range(2, most + 2):
             yield "la", operands[:count]
             if count > 2:

@@ -4,12 +4,12 @@ No figure defines a number: all numbers come from the table or from `analysis`. 
 marked in the figure and counted in its foot.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from langarith.results.caption import Beside, Caption
 from langarith.results.figures.bars import enhancement, ties, zero_shot
 from langarith.results.figures.curves import learning_curves
 from langarith.results.figures.density import sparsity
@@ -21,7 +21,7 @@ from langarith.results.figures.price import label_price
 from langarith.results.figures.style import save
 from langarith.results.figures.vectors import analogies, forgotten
 
-DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
+DRAW: dict[str, Callable[[pd.DataFrame, Caption, Beside], Figure]] = {
     "zero_shot": zero_shot,
     "enhancement": enhancement,
     "low_resource": low_resource,
@@ -36,10 +36,6 @@ DRAW: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
     "forgetting": forgotten,
     "analogy": analogies,
 }
-"""The function that draws each experiment from its tidy table and the caption of the study.
-
-A caption has `study` and `note` (text), `models`, `seeds`, `languages` (lists, in the order that
-figures keep) and `task_language`.
-"""
+"""The function that draws an experiment, from its tidy table."""
 
 __all__ = ["DRAW", "label_price", "learning_curves", "save"]

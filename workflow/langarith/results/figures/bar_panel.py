@@ -46,10 +46,10 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Panel:
+class BarPanel:
     """One model and task: means indexed by target and kind, gains by target."""
 
-    title: str
+    of: style.Panel
     means: pd.DataFrame
     groups: Sequence[str]
     gains: Mapping[str, float]
@@ -104,7 +104,7 @@ def _write_gains(
 
 
 def draw_panel(
-    axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inches: float
+    axis: Axes, panel: BarPanel, bars: Sequence[Bar], points: bool, inches: float
 ) -> set[style.Reference]:
     """Draw bars or points of one model and task; return the references that are in view.
 

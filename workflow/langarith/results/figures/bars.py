@@ -13,10 +13,9 @@ axis that starts near the lowest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -28,10 +27,11 @@ from matplotlib.patches import Patch
 
 from langarith import merging
 from langarith.results import analysis, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import gain_strips, style
-from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
+from langarith.results.figures.bar_panel import SURE, Bar, BarPanel, draw_panel
 from langarith.results.intervals import of_targets
-from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX
+from langarith.results.names import BEST_OTHER, BETTER_PROXY, MADX, ordered
 from langarith.results.palette import method_colour, tint
 from langarith.results.references import levels
 
@@ -58,17 +58,17 @@ class Gain:
     """Value of the column `over` of the table of gains."""
 
 
-def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def zero_shot(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Figures 2 and 6: per target and on average, both proxies and their language arithmetic.
 
     Above each group is the gain: the seed mean of language arithmetic minus that of the better
     proxy, in points. Error bars are one standard deviation over seeds (ddof 1).
     """
-    english = caption["task_language"]
+    task_language = caption.task_language
     bars = [
         Bar(
             "task_language",
-            f"{english} adapter",
+            f"{task_language} adapter",
             palette.TASK_LANGUAGE,
             mark=palette.TASK_LANGUAGE_MARK,
         ),
@@ -79,7 +79,7 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             "/////",
             palette.RELATED_MARK,
         ),
-        Bar("merged", f"language arithmetic ({english}, related)", palette.MERGED),
+        Bar("merged", f"language arithmetic ({task_language}, related)", palette.MERGED),
     ]
     gain = Gain(
         "merged",
@@ -90,27 +90,28 @@ def zero_shot(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     scores = analysis.zero_shot(table)
     pairs = scores[["target", "right"]].drop_duplicates().itertuples(index=False)
     related = f"Related languages: {', '.join(f'{t}: {r}' for t, r in pairs)}. "
-    return _draw(table, scores, bars, gain, caption, related)
+    return _draw(table, scores, bars, gain, caption, beside, related)
 
 
-def enhancement(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def enhancement(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Figures 3 and 7: MAD-X, and the target's adapter enhanced by the one or the other language.
 
     Above each group is the gain of LA(en/rel, t) over MAD-X in seed means, in points.
     """
-    english = caption["task_language"]
+    task_language = caption.task_language
+    one, better = f"LA({task_language}, target)", f"LA({task_language}/related, target)"
     bars = [
         Bar("madx", "MAD-X (target alone)", palette.TARGET, ".....", palette.TARGET_MARK),
-        Bar("la_task_language", f"LA({english}, target)", tint(palette.MERGED, 0.75), hollow=True),
+        Bar("la_task_language", one, tint(palette.MERGED, 0.75), hollow=True),
         Bar("la_related", "LA(related, target)", tint(palette.MERGED, 0.45), "/////", "d", True),
-        Bar("la_better", f"LA({english}/related, target)", palette.MERGED),
+        Bar("la_better", better, palette.MERGED),
     ]
-    scores = analysis.enhancement(table, english)
-    gain = Gain("la_better", ["madx"], f"gain of LA({english}/related, target) over MAD-X", MADX)
-    return _draw(table, scores, bars, gain, caption)
+    scores = analysis.enhancement(table, task_language)
+    gain = Gain("la_better", ["madx"], f"gain of {better} over MAD-X", MADX)
+    return _draw(table, scores, bars, gain, caption, beside)
 
 
-def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def ties(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Table 3 by target: language arithmetic and every other merge method of the table.
 
     Above each group is language arithmetic minus the best of the others, in points.
@@ -131,9 +132,9 @@ def ties(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         )
         for i, method in enumerate(others)
     ]
-    la = Bar("la", f"language arithmetic ({caption['task_language']}, related)", palette.MERGED)
+    la = Bar("la", f"language arithmetic ({caption.task_language}, related)", palette.MERGED)
     gain = Gain("la", others, "language arithmetic minus the best other method", BEST_OTHER)
-    return _draw(table, wide.reset_index(), [la, *bars], gain, caption)
+    return _draw(table, wide.reset_index(), [la, *bars], gain, caption, beside)
 
 
 HATCHES = ("", "\\\\\\\\\\", "/////", ".....")
@@ -149,7 +150,8 @@ def _draw(
     scores: pd.DataFrame,
     bars: Sequence[Bar],
     gain: Gain,
-    caption: Mapping[str, Any],
+    caption: Caption,
+    beside: Beside,
     remark: str = "",
 ) -> Figure:
     """A panel per model and task. `remark`: a sentence for the foot."""
@@ -160,23 +162,23 @@ def _draw(
     gains = analysis.gains(scores, gain.merged, gain.others, kinds)
     references = {line: levels(table, line.method) for line in REFERENCES}
     # a row of panels contains one model's tasks, as long as their groups fit
-    rows: list[list[Panel]] = []
+    rows: list[list[BarPanel]] = []
     model, groups = "", 0
-    for title, part in style.panels(means, analysis.metrics(table), caption):
-        targets = style.ordered(part["target"], caption["languages"])
+    for of in style.panels(means, analysis.metrics(table), caption):
+        targets = ordered(of.rows["target"], caption.languages)
         targets.remove(analysis.AVERAGE)
         groups += len(targets) + 1
-        if part["model"].iloc[0] != model or groups > MOST_GROUPS:
+        if of.model != model or groups > MOST_GROUPS:
             rows.append([])
-            model, groups = part["model"].iloc[0], len(targets) + 1
-        place = (part["model"].iloc[0], part["task"].iloc[0])
+            model, groups = of.model, len(targets) + 1
+        place = (of.model, of.task)
         rows[-1].append(
-            Panel(
-                title,
-                part.set_index(["target", "kind"]),
+            BarPanel(
+                of,
+                of.rows.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
-                of_targets(caption.get("intervals", {}), *place, gain.over),
+                of_targets(beside.intervals, *place, gain.over),
                 {line: found.get(place, {}) for line, found in references.items()},
             )
         )
@@ -203,7 +205,7 @@ def _draw(
                 axis = sub.add_subplot(grid[0, columns])
                 inches = (style.TEXT_WIDTH - 0.4) / groups
                 drawn |= draw_panel(axis, panel, bars, points, inches)
-                axis.set_title(panel.title, loc="left")
+                axis.set_title(panel.of.title(), loc="left")
                 if strips:
                     axis.tick_params(axis="x", labelbottom=False)
                     strip_axes.append(sub.add_subplot(grid[1, columns], sharex=axis))
@@ -219,7 +221,8 @@ def _draw(
         style.legend(figure, entries)
         shown = "means over seeds" if scores["seed"].nunique() > 1 else "scores"
         what = f"Points: {shown}; the axes do not start at zero. " if points else ""
-        sure = _about_intervals(caption, strips)
+        strip = ", in the strip below," if strips else ""
+        sure = f" ({SURE}: its 95 % interval{strip} excludes 0)" if beside.intervals else ""
         style.foot(
             figure,
             caption,
@@ -244,20 +247,14 @@ def _all_high(means: pd.DataFrame, without_adapter: Iterable[float]) -> bool:
     return bool(lowest > HIGH * (means["mean"] + spread).max())
 
 
-def _about_intervals(caption: Mapping[str, Any], strips: bool) -> str:
-    if not caption.get("intervals"):
-        return ""
-    return f" ({SURE}: its 95 % interval{', in the strip below,' if strips else ''} excludes 0)"
-
-
-def _about_averages(rows: Sequence[Sequence[Panel]]) -> str:
+def _about_averages(rows: Sequence[Sequence[BarPanel]]) -> str:
     """A sentence on the gain above the average, and the mean of the gains."""
     models: dict[str, list[str]] = {}
     for panel in (panel for row in rows for panel in row):
         mean = panel.gains[analysis.MEAN_GAIN]
-        model, _, task = panel.title.partition(" (")[0].rpartition(", ")
         if not math.isnan(mean):
-            models.setdefault(model, []).append(f"{task} {style.signed(mean, 1, '+')}")
+            of_model = models.setdefault(panel.of.model if panel.of.several else "", [])
+            of_model.append(f"{panel.of.task.upper()} {style.signed(mean, 1, '+')}")
     parts = [": ".join(filter(None, [model, ", ".join(tasks)])) for model, tasks in models.items()]
     mean_gains = f" Mean of the gains over targets: {'; '.join(parts)}." if parts else ""
     return f"Above {analysis.AVERAGE}: the gain of the averages.{mean_gains}"

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from langarith import layout
 from langarith.operands import Operand, budget_tokens
+from langarith.results.caption import Caption
 from langarith.results.figures import style
-from langarith.results.names import metric_title
+from langarith.results.names import task_title
 from langarith.training.metrics import read_metrics
 
 MOST_COLUMNS = 4
@@ -23,11 +24,11 @@ KINDS = ("base model", "language adapters")
 """Titles of the panels that are not of a task, in their order."""
 
 
-def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
+def learning_curves(logs: Sequence[str], caption: Caption) -> Figure:
     """Validation values over steps: panels of base models and language adapters, one per task.
 
     Base models that were trained here and language adapters have a loss in nats, task adapters
-    their metric on the source language's validation data. There is a line per seed.
+    their metric on the task language's validation data. There is a line per seed.
 
     Args:
         logs: `metrics.jsonl` of runs; the folder names say which run each is.
@@ -79,13 +80,12 @@ def learning_curves(logs: Sequence[str], caption: Mapping[str, Any]) -> Figure:
             axis.set_ylabel(chosen[0]["unit"])
             axis.grid(True, color="0.92", linewidth=0.6)
         seeds = "A line per seed. " if len({run["seed"] for run in runs}) > 1 else ""
-        source = caption["task_language"]
         style.foot(
             figure,
             caption,
             pd.DataFrame([run for run in runs if run["seed"] is not None] or runs),
             key=f"{seeds}Losses: on validation text of each language. Scores of tasks: on "
-            f"validation data of {source}, the source language.",
+            f"validation data of {caption.task_language}, the task language.",
         )
     return figure
 
@@ -94,7 +94,7 @@ def _panel(run: Mapping[str, Any]) -> tuple[str, str]:
     return run["model"], run["panel"]
 
 
-def _place(run: Mapping[str, Any], caption: Mapping[str, Any]) -> tuple[float, ...]:
+def _place(run: Mapping[str, Any], caption: Caption) -> tuple[float, ...]:
     """The position of a run: models, kinds, languages and seeds in the study's order."""
 
     def index(values: Sequence[Any], value: Any) -> int:
@@ -102,9 +102,9 @@ def _place(run: Mapping[str, Any], caption: Mapping[str, Any]) -> tuple[float, .
 
     operand = run["operand"]
     return (
-        index(caption["models"], run["model"]),
+        index(caption.models, run["model"]),
         index(KINDS, run["panel"]),
-        index(caption["languages"], operand.language) if operand else 0,
+        index(caption.languages, operand.language) if operand else 0,
         -float(budget_tokens(operand.budget) or math.inf) if operand else 0,  # all text first
         run["seed"] or 0,
     )
@@ -119,7 +119,7 @@ def _run(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the metrics log of a base model or an adapter")
     rows = [row for row in read_metrics(path) if any(k.startswith("validation_") for k in row)]
     key = next(k for k in rows[0] if k.startswith("validation_")) if rows else "validation_loss"
-    metric = metric_title(key.removeprefix("validation_"))
+    metric = key.removeprefix("validation_")
     operand = Operand(language["language"], language["budget"]) if language else None
     seed = int(names["seed"]) if "seed" in names else None
     base, adapters = KINDS
@@ -127,7 +127,7 @@ def _run(path: Path) -> dict[str, Any]:
         "model": names["model"],
         "seed": seed,
         "operand": operand,
-        "panel": f"{task['task'].upper()} ({metric}, %)" if task else adapters if operand else base,
+        "panel": task_title(task["task"], metric, "%") if task else adapters if operand else base,
         "name": str(operand) if operand else f"seed {seed}" if task else "all its languages",
         "steps": [row["step"] for row in rows],
         "values": [row[key] for row in rows],

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
+from langarith.results.names import ordered
 
 PRINTED = 3  # thresholds whose shares are printed in a panel
 TAIL = 0.002  # the axis ends where all densities are below this share of the highest
@@ -22,7 +24,7 @@ TAIL = 0.002  # the axis ends where all densities are below this share of the hi
 HEADROOM = 1.5  # height of the axis over the peak, with space for these shares
 
 
-def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def sparsity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Figure 9: density of the weights of language vectors, a panel per model and layer.
 
     A panel has a line per language and seed, and states the share of weights below the smallest
@@ -34,8 +36,8 @@ def sparsity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             value the estimate there; `share_below`: x is a threshold, value the share, 0 to 1, of
             weights of smaller magnitude), x, value.
     """
-    models = style.ordered(table["model"], caption["models"])
-    languages = style.ordered(table["language"], caption["languages"])
+    models = ordered(table["model"], caption.models)
+    languages = ordered(table["language"], caption.languages)
     layers = list(dict.fromkeys(table["layer"]))
     names = [_layer(layer) for layer in layers]
     split = len(languages) > 1  # a panel for each layer, lines are languages

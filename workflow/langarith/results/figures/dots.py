@@ -17,9 +17,10 @@ from matplotlib.lines import Line2D
 from langarith import merging
 from langarith.evaluation import selection
 from langarith.results import analysis, label_free, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
-from langarith.results.intervals import Intervals, key
-from langarith.results.names import BETTER_PROXY, LABELS, metric_title
+from langarith.results.intervals import key, of_regret
+from langarith.results.names import BETTER_PROXY, LABELS, ordered
 
 ROW = 0.27  # inches
 COLUMNS = 3
@@ -27,40 +28,34 @@ AVERAGE: dict[str, Any] = {"color": palette.MERGED, "marker": "o", "markersize":
 TARGET: dict[str, Any] = {"color": "0.65", "marker": "o", "markersize": 3}
 
 
-def compare_rules(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def compare_rules(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Regret in points against the choice on the target's validation data; right of 0 is worse.
 
     Lines are 95 % intervals of a paired bootstrap.
     """
     of_targets = table.groupby(["model", "task", "target", "rule"], sort=False)["regret"].mean()
-    panels = [
-        (model, task, part)
-        for model in style.ordered(table["model"], caption["models"])
-        for task, part in table[table["model"] == model].groupby("task", sort=False)
-    ]
+    panels = style.panels(table, analysis.metrics(table), caption)
     compared = set(table["rule"]) - {"validation"}
     rules = [name for name in selection.names() if name in (compared or {"fixed"})]
     averages = label_free.averages(table).set_index(["model", "task", "rule"])["regret"]
-    intervals: Intervals = caption.get("intervals", {})
     titles = [selection.get(rule).title for rule in rules]
     with mpl.rc_context(style.STYLE):
         figure, axes = _subplots(len(panels), len(rules))
-        for axis, (model, task, part) in zip(axes, panels, strict=True):
+        for axis, panel in zip(axes, panels, strict=True):
+            model, task = panel.model, panel.task
             for place, rule in enumerate(rules):
-                targets = style.ordered(part["target"], caption["languages"])
+                targets = ordered(panel.rows["target"], caption.languages)
                 for i, target in enumerate(targets):
-                    if not math.isnan(of_targets.get((model, task, target, rule), math.nan)):
-                        ends = _negated(intervals, key(model, str(task), target, LABELS, rule=rule))
-                        regret = of_targets[model, task, target, rule]
+                    regret = of_targets.get((model, task, target, rule), math.nan)
+                    if not math.isnan(regret):
+                        gain = key(model, task, target, LABELS, rule=rule)
+                        ends = of_regret(beside.intervals, gain)
                         _dot(axis, regret, place + _below(i, len(targets)), ends, TARGET)
-                average = key(model, str(task), analysis.AVERAGE, LABELS, rule=rule)
-                ends = _negated(intervals, average)
+                average = key(model, task, analysis.AVERAGE, LABELS, rule=rule)
+                ends = of_regret(beside.intervals, average)
                 average_regret = averages.get((model, task, rule), math.nan)
                 _dot(axis, average_regret, place + ABOVE, ends, AVERAGE)
-            several = f"{model}, " if table["model"].nunique() > 1 else ""
-            metric = metric_title(str(part["metric"].iloc[0]))
-            title = f"{several}{str(task).upper()} ({metric}, points)"
-            _label(axis, title, titles, "regret (points)")
+            _label(axis, panel.title("points"), titles, "regret (points)")
         absent = table["value"].isna()
         entries: dict[str, Artist] = {
             "average over targets": Line2D([], [], **AVERAGE),
@@ -99,34 +94,27 @@ def _cells(table: pd.DataFrame) -> int:
     return len(table[table["rule"] == "validation"])
 
 
-def _negated(intervals: Intervals, place: tuple[str, ...]) -> tuple[float, float] | None:
-    """The interval of a regret, which is that of a gain with the other sign."""
-    ends = intervals.get(place)
-    return (-ends[1], -ends[0]) if ends else None
-
-
-def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Gain in points of every merge method over the better proxy; the best on average is on top.
 
     Both proxies are rows of their own: the better one of a target, or on average, is at 0. Lines
     are 95 % intervals of a paired bootstrap.
     """
     scores = analysis.methods_and_proxies(table)
-    intervals: Intervals = caption.get("intervals", {})
     names = {
-        "task_language": f"{caption['task_language']} adapter",
+        "task_language": f"{caption.task_language} adapter",
         "related": "related adapter",
         **{m: merging.get(m).title for m in dict.fromkeys(analysis.methods(table)["method"])},
     }
     gains = {kind: _over_better_proxy(scores, kind) for kind in names}
     averages = {kind: of_kind.xs(analysis.AVERAGE, level=2) for kind, of_kind in gains.items()}
     rows = sorted(names, key=lambda kind: -averages[kind].fillna(-math.inf).mean())
-    panels = list(style.panels(scores, analysis.metrics(table), caption))
+    panels = style.panels(scores, analysis.metrics(table), caption)
     with mpl.rc_context(style.STYLE):
         figure, axes = _subplots(len(panels), len(rows))
-        for axis, (title, part) in zip(axes, panels, strict=True):
-            model, task = map(str, part[["model", "task"]].iloc[0])
-            targets = style.ordered(part["target"], caption["languages"])
+        for axis, panel in zip(axes, panels, strict=True):
+            model, task = panel.model, panel.task
+            targets = ordered(panel.rows["target"], caption.languages)
             for place, kind in enumerate(rows):
                 heights = {
                     target: place + _below(i, len(targets)) for i, target in enumerate(targets)
@@ -135,11 +123,11 @@ def methods(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     value = gains[kind].get((model, task, target), math.nan)
                     average = target == analysis.AVERAGE
                     if average or not math.isnan(value):
-                        ends = intervals.get(key(model, task, target, BETTER_PROXY, method=kind))
+                        gain = key(model, task, target, BETTER_PROXY, method=kind)
+                        ends = beside.intervals.get(gain)
                         look = {**AVERAGE, "color": LOOKS.get(kind, palette.MERGED)}
                         _dot(axis, value, y, ends, look if average else TARGET)
-            in_points = title.replace(", %)", ", points)")
-            _label(axis, in_points, [names[kind] for kind in rows], "gain (points)")
+            _label(axis, panel.title("points"), [names[kind] for kind in rows], "gain (points)")
         entries: dict[str, Artist] = {
             "merge, average over targets": Line2D([], [], **{**AVERAGE, "linestyle": ""}),
             "one target": Line2D([], [], **{**TARGET, "linestyle": ""}),

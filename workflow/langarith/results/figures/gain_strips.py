@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import palette
-from langarith.results.figures.bar_panel import Panel
+from langarith.results.figures.bar_panel import BarPanel
 
 HEIGHT = 0.85
 """Inches of a strip with the names of the groups below it."""
@@ -18,7 +18,7 @@ MARGIN = 0.12
 """Space above and below the intervals, as a share of their range."""
 
 
-def draw(axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
+def draw(axes: Sequence[Axes], panels: Sequence[BarPanel]) -> None:
     """Draw the gains of a row of panels, in points, on one scale.
 
     An interval that excludes 0 has a filled point, any other a hollow one. A missing gain is left
@@ -52,7 +52,7 @@ def draw(axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
     axes[0].set_ylabel("gain (points)")
 
 
-def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
+def _limits(panels: Sequence[BarPanel]) -> tuple[float, float]:
     """The range of all gains and intervals, and 0."""
     values = [0.0]
     for panel in panels:

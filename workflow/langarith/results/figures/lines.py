@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
@@ -17,7 +17,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analysis, intervals, palette, references
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
+from langarith.results.names import ordered
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
 CHOICE |= {"markerfacecolor": "white", "markeredgewidth": 0.8}
@@ -42,7 +44,7 @@ SERIES = (
 )
 
 
-def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def low_resource(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Figure 4: a target's adapter over its token budget, alone and under language arithmetic.
 
     Error bars are one standard deviation over seeds (ddof 1). `full`, all text, has no place on a
@@ -53,7 +55,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     chance = references.levels(table, style.CHANCE.method)
     place = ["model", "task", "target", "budget", "tokens"]
     means = analysis.over_seeds(scores, place, ["direct", "merged"])
-    targets = style.ordered(scores["target"], caption["languages"])
+    targets = ordered(scores["target"], caption.languages)
     panels = style.panels(means, analysis.metrics(table), caption)
     # ticks are as far apart in one panel as in another
     ticks = [max(2, scores.loc[scores["target"] == t, "budget"].nunique()) for t in targets]
@@ -74,21 +76,20 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             row[0].set_ylabel("test score (%)")
         axes = axes.T if across else axes
         drawn_chance = drawn_full = False
-        for row, (title, part) in zip(axes, panels, strict=True):
-            of = (part["model"].iloc[0], part["task"].iloc[0])
+        for row, panel in zip(axes, panels, strict=True):
+            levels = chance.get((panel.model, panel.task), {})
             for axis, target in zip(row, targets, strict=True):
-                points = part[part["target"] == target]
+                points = panel.rows[panel.rows["target"] == target]
                 if points.empty:
                     axis.remove()
                     continue
                 drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
-                axis.set_title(f"{target}: {title}")
-                drawn_chance |= _chance(axis, chance.get(of, {}).get(target))
-        english = caption["task_language"]
-        labels = ("target's adapter alone", f"language arithmetic (with {english})")
+                axis.set_title(f"{target}: {panel.title()}")
+                drawn_chance |= _chance(axis, levels.get(target))
+        merged = f"language arithmetic (with {caption.task_language})"
         entries: dict[str, Artist] = {
             label: Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.mark, ms=3)
-            for label, one in zip(labels, SERIES, strict=True)
+            for label, one in zip(("target's adapter alone", merged), SERIES, strict=True)
         }
         if drawn_full:
             entries["to the right: all text"] = Line2D([], [], **ASIDE)
@@ -196,22 +197,22 @@ def _note(
     )
 
 
-def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def lambda_impact(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Figures 5 and 8: the validation score over lambda, a small panel per task and target.
 
     The thick line is the mean over seeds, thin lines are seeds; dashed lines are the two single
     adapters, the ends of the mean; circles, on the lines of their seeds, are the lambdas that these
     chose. The dotted line is the test score of the most frequent class, if it is in view. Bars
-    below a curve are from the table of choices, if the caption has it as `choices`.
+    below a curve are from the table of choices, if there is one.
     """
     chance = references.levels(table, style.CHANCE.method)
     cells = analysis.cells(table)
     cells = cells[cells["method"] == "la"]
     place = ["model", "task", "target", "left", "right"]
     of_cell = dict(iter(analysis.curves(table).groupby(place)))
-    choices = caption.get("choices")
+    choices = beside.choices
     blocks = style.panels(cells, analysis.metrics(table), caption)
-    lines = _packed([part.drop_duplicates(place) for _, part in blocks])
+    lines = _packed([block.rows.drop_duplicates(place) for block in blocks])
     heights = [rows for _, rows, _ in lines]
     panel = 1.15 if choices is None else 1.4  # inches
     with mpl.rc_context(style.STYLE):
@@ -224,10 +225,10 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         for band, (members, rows, widths) in zip(bands, lines, strict=True):
             parts = band.subfigures(1, len(members), width_ratios=widths, squeeze=False)[0]
             for sub, member, columns in zip(parts, members, widths, strict=True):
-                title, part = blocks[member]
-                sub.suptitle(title, fontsize=8, x=0.01, ha="left")
+                part = blocks[member].rows
+                sub.suptitle(blocks[member].title(), fontsize=8, x=0.01, ha="left")
                 axes = iter(sub.subplots(rows, columns, squeeze=False).flat)
-                for target in style.ordered(part["target"], caption["languages"]):
+                for target in ordered(part["target"], caption.languages):
                     for name, one in part[part["target"] == target].groupby(place, sort=False):
                         axis = next(axes)
                         _curve(axis, of_cell.get(name), one)
@@ -249,7 +250,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         entries: dict[str, Artist] = {
             "language arithmetic": Line2D([], [], color=palette.MERGED),
             **({"a seed": Line2D([], [], **SEED)} if several else {}),
-            f"{caption['task_language']} alone (λ = 1)": Line2D(
+            f"{caption.task_language} alone (λ = 1)": Line2D(
                 [], [], color=palette.TASK_LANGUAGE, linestyle="--"
             ),
             "related alone (λ = 0)": Line2D([], [], color=palette.RELATED, linestyle="-."),

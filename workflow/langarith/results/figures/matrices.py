@@ -17,7 +17,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
+from langarith.results.names import ordered
 
 # from light to dark, in the same order in grey, and never too dark for letters
 SHADES = ListedColormap(mpl.colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
@@ -28,7 +30,7 @@ WIDE = {"language": 1.0, "task": 1.3}  # entries of tasks may be negative: a let
 MARKS = f"by hatching and {style.ABSENT}; {style.PARTLY} where only some seeds are there"
 
 
-def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def relatedness(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Table 1: LA_t(t, l2) for a pool of languages l2; rows are t, columns l2, means over seeds.
 
     Below each mean is one standard deviation over seeds (ddof 1). The shade shows how far a
@@ -41,8 +43,8 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     )
     metrics = analysis.metrics(table)
     panels = style.panels(means, metrics, caption)
-    targets = style.ordered(scores["target"], caption["languages"])
-    pool = style.ordered([*scores["other"], *scores["target"]], caption["languages"])
+    targets = ordered(scores["target"], caption.languages)
+    pool = ordered([*scores["other"], *scores["target"]], caption.languages)
     # side by side where cells then have space for five digits
     across = len(metrics) if len(pool) * len(metrics) <= 14 else 1
     rows = len(panels) // across
@@ -56,8 +58,8 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             sharex="col",
             layout="constrained",
         )
-        for axis, (title, part) in zip(axes.flat, panels, strict=True):
-            found = part.set_index(["target", "other"]).to_dict("index")
+        for axis, panel in zip(axes.flat, panels, strict=True):
+            found = panel.rows.set_index(["target", "other"]).to_dict("index")
             values = np.full((len(targets), len(pool)), np.nan)
             for y, target in enumerate(targets):
                 for x, other in enumerate(pool):
@@ -70,7 +72,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                         best = "bold" if entry["below"] == 0.0 else "normal"
                         _write(axis, x, y, text, best)
             _frame(axis, values, targets, pool, span)
-            axis.set_title(title)
+            axis.set_title(panel.title())
         for axis in axes[:, 0]:
             axis.set_ylabel("evaluated on")
         for axis in axes[-1]:
@@ -87,7 +89,7 @@ def relatedness(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def similarity(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Figure 10: cosines between language vectors, and between task vectors for contrast.
 
     Numbers are means over seeds; titles give the largest standard deviation (ddof 1). All matrices
@@ -104,11 +106,10 @@ def similarity(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     means = analysis.over_seeds(vectors, ["model", "of_a", "left", "right"], ["cosine"])
     apart = means.loc[means["left"] != means["right"], "mean"]
     span = Normalize(min(0.0, apart.min(skipna=True)), max(0.01, apart.max(skipna=True)))
-    models = style.ordered(table["model"], caption["models"])
-    kinds = style.ordered(table["kind"], ["language", "task"])
+    models = ordered(table["model"], caption.models)
+    kinds = ordered(table["kind"], ["language", "task"])
     names = {
-        kind: style.ordered(table.loc[table["kind"] == kind, "left"], caption["languages"])
-        for kind in kinds
+        kind: ordered(table.loc[table["kind"] == kind, "left"], caption.languages) for kind in kinds
     }
     widths = [len(names[kind]) * WIDE[kind] for kind in kinds]
     wide = min(WIDEST, (style.TEXT_WIDTH - 1.5) / sum(widths))  # inches, of an entry of languages

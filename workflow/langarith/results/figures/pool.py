@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -14,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from langarith.results import analysis, pool
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
+from langarith.results.names import ordered
 from langarith.results.palette import method_colour, method_mark
 
 COLUMNS = 3
@@ -30,14 +31,13 @@ ASIDE = 0.08
 """The horizontal distance between the intervals of neighbouring lines at one k."""
 
 
-def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def more_relatives(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Gain in points over language arithmetic of two, by k, of targets and, darker, on average.
 
     Vertical lines are 95 % intervals of a paired bootstrap. k = 1 is 0 for language arithmetic.
     """
     scores = pool.scores(table)
-    intervals: Intervals = caption.get("intervals", {})
-    panels = list(style.panels(scores, analysis.metrics(table), caption))
+    panels = style.panels(scores, analysis.metrics(table), caption)
     rows, columns = style.filled(max(1, len(panels)), COLUMNS)
     several = scores.groupby(["model", "task"])["target"].nunique().max() > 1
     with mpl.rc_context(style.STYLE):
@@ -50,9 +50,9 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         )
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
-        for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _panel(axis, part, intervals, caption)
-            axis.set_title(title.replace(", %)", ", points)"), loc="left")
+        for axis, panel in zip(axes.flat, panels, strict=False):
+            _draw(axis, panel, beside.intervals, caption)
+            axis.set_title(panel.title("points"), loc="left")
             axis.set_xlabel("k, relatives in the sum")
         for row in axes:
             row[0].set_ylabel("gain over k = 1 (points)")
@@ -64,27 +64,24 @@ def more_relatives(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         if several:
             entries["one target"] = Line2D([], [], **{**LOOKS["la"], **TARGET})
         style.legend(figure, entries)
-        source = caption["task_language"]
+        task_language = caption.task_language
         style.foot(
             figure,
             caption,
             scores,
-            key=f"Gain: points on test over language arithmetic of {source} and the nearest "
-            f"relative, k = 1; k = 0 is the {source} adapter alone. Means over seeds; vertical "
-            "lines are 95 % intervals of a paired bootstrap.",
+            key=f"Gain: points on test over language arithmetic of {task_language} and the "
+            f"nearest relative, k = 1; k = 0 is the {task_language} adapter alone. Means over "
+            "seeds; vertical lines are 95 % intervals of a paired bootstrap.",
             missing=style.count(analysis.missing(table), "cells", "by a gap in a line"),
         )
     return figure
 
 
-def _panel(
-    axis: Axes, part: pd.DataFrame, intervals: Intervals, caption: Mapping[str, Any]
-) -> None:
+def _draw(axis: Axes, panel: style.Panel, intervals: Intervals, caption: Caption) -> None:
     """The lines of one model and task."""
-    runs, names = pool.wide(part), pool.names(part)
-    model, task = map(str, part[["model", "task"]].iloc[0])
+    part, runs, names = panel.rows, pool.wide(panel.rows), pool.names(panel.rows)
     axis.axhline(0, color="black", linewidth=0.6)
-    targets = style.ordered(part["target"], caption["languages"])
+    targets = ordered(part["target"], caption.languages)
     # with one target the average is that target
     lines = [*targets, analysis.AVERAGE] if len(targets) > 1 else targets
     order = [(method, target) for method in LOOKS for target in lines]
@@ -102,7 +99,7 @@ def _panel(
             zorder=3 if strong else 2,
         )
         for name in gains:
-            ends = intervals.get(key(model, task, target, pool.BASE, method=name))
+            ends = intervals.get(key(panel.model, panel.task, target, pool.BASE, method=name))
             if ends:
                 axis.plot(
                     [pool.relatives_of(name) + shift] * 2,

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -17,9 +18,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from langarith.evaluation import selection
-from langarith.results import label_free, palette
+from langarith.results import analysis, label_free, palette
+from langarith.results.caption import Caption
 from langarith.results.figures import style
-from langarith.results.names import metric_title
 
 COLUMNS = 2  # of panels; each has the names of the rules on its right
 HEIGHT = 2.1  # inches, of a panel
@@ -33,7 +34,7 @@ SPREAD: dict[str, Any] = {"color": palette.tint(palette.MERGED, 0.85), "linewidt
 RULE: dict[str, Any] = {"color": palette.RELATED, "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
-def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Caption) -> Figure:
     """Points on test against the choice on all labelled examples, over how many there are.
 
     Args:
@@ -42,11 +43,7 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
     """
     averages = label_free.price_averages(price, rules)
     levels = label_free.averages(rules)
-    panels = [
-        (model, str(task))
-        for model in style.ordered(rules["model"], caption["models"])
-        for task in rules.loc[rules["model"] == model, "task"].drop_duplicates()
-    ]
+    panels = style.panels(rules, analysis.metrics(rules), caption)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context(style.STYLE):
@@ -57,15 +54,13 @@ def label_price(price: pd.DataFrame, rules: pd.DataFrame, caption: Mapping[str, 
             layout="constrained",
             squeeze=False,
         )
-        for axis, (model, task) in zip(axes.flat, panels, strict=False):
+        for axis, panel in zip(axes.flat, panels, strict=False):
             of_task = [
-                frame[(frame["model"] == model) & (frame["task"] == task)]
+                frame[(frame["model"] == panel.model) & (frame["task"] == panel.task)]
                 for frame in (price, averages, levels)
             ]
             _panel(axis, *of_task)
-            several = f"{model}, " if rules["model"].nunique() > 1 else ""
-            metric = rules.loc[rules["task"] == task, "metric"].iloc[0]
-            axis.set_title(f"{several}{task.upper()} ({metric_title(str(metric))})", loc="left")
+            axis.set_title(panel.title(unit=""), loc="left")
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for row in axes:
@@ -174,14 +169,10 @@ POINTER: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5}
 POINTER |= {"shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
+def _apart(heights: Sequence[float]) -> np.ndarray:
     """Ascending heights, 0 to 1, moved as little as possible to be `APART` (least squares)."""
-    blocks: list[tuple[float, int]] = []
-    for i, height in enumerate(heights):
-        blocks.append((height - i * APART, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (first, n), (second, m) = blocks[-2:]
-            blocks[-2:] = [((first * n + second * m) / (n + m), n + m)]
-    highest = 1 - (len(heights) - 1) * APART
-    moved = [min(max(height, 0.0), highest) for height, count in blocks for _ in range(count)]
-    return [height + i * APART for i, height in enumerate(moved)]
+    from scipy.optimize import isotonic_regression
+
+    steps = APART * np.arange(len(heights))
+    moved = isotonic_regression(np.asarray(heights) - steps).x
+    return np.clip(moved, 0, 1 - steps.max(initial=0)) + steps

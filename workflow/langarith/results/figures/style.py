@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from langarith.files import whole
-from langarith.results.names import metric_title
+from langarith.results.caption import Caption
+from langarith.results.names import ordered, task_title
 from langarith.results.palette import LINES
 
 TEXT_WIDTH = 6.3  # inches: the text width of an A4 or letter article in one column
@@ -104,12 +105,6 @@ CHANCE = Reference("majority", "most frequent class", (1, 1.2))
 NO_ADAPTER = Reference("none", "no language adapter", (4, 1.5))
 
 
-def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
-    """The distinct values in the study's order; those that it does not list come last."""
-    distinct, listed = dict.fromkeys(values), dict.fromkeys(order)
-    return [v for v in listed if v in distinct] + [v for v in distinct if v not in listed]
-
-
 def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """One legend for all panels, above them, in as few lines as the width allows."""
     longest = max(map(len, entries), default=0)
@@ -134,7 +129,7 @@ def spreads(seeds: pd.Series) -> str:
 
 def foot(
     figure: Figure,
-    caption: Mapping[str, Any],
+    caption: Caption,
     drawn: pd.DataFrame,
     *,
     key: str = "",
@@ -142,7 +137,7 @@ def foot(
 ) -> None:
     """State below a figure how to read it, what is missing, and where its numbers come from.
 
-    With `foot: False` in the caption nothing is drawn; the figure's file contains the text in any
+    With `caption.foot` false nothing is drawn; the figure's file contains the text in any
     case (see `save`).
 
     Args:
@@ -150,14 +145,14 @@ def foot(
         key: how to read the figure, as far as its legend does not explain it.
         missing: the missing values and their mark, see `count`.
     """
-    source = [f"Study: {caption['study']}."]
-    for what in ("model", "seed"):
-        names = [str(name) for name in ordered(drawn[what], caption[f"{what}s"])]
+    source = [f"Study: {caption.study}."]
+    for what, order in (("model", caption.models), ("seed", caption.seeds)):
+        names = [str(name) for name in ordered(drawn[what], order)]
         source.append(f"{what.title()}{'s' if len(names) > 1 else ''}: {', '.join(names)}.")
-    key = " ".join(filter(None, [key.strip(), caption.get("choice", "")]))
-    lines = [key, missing, " ".join(source), caption["note"]]
+    key = " ".join(filter(None, [key.strip(), caption.choice]))
+    lines = [key, missing, " ".join(source), caption.note]
     figure.set_label(" ".join(filter(None, lines)))
-    if not caption.get("foot", True):
+    if not caption.foot:
         return
     width = int(figure.get_figwidth() * 19.5)  # letters of 7 points to an inch
     if len(last := " ".join(lines[2:]).strip()) <= width:
@@ -187,22 +182,33 @@ def where_drawn(figure: Figure, marks: Iterable[str], explanation: str) -> str:
     return explanation if any(mark in text for mark in marks for text in texts) else ""
 
 
-def panels(
-    scores: pd.DataFrame, metrics: Mapping[str, str], caption: Mapping[str, Any]
-) -> list[tuple[str, pd.DataFrame]]:
-    """A title and the scores of each model and task, models in the study's order.
+@dataclass(frozen=True)
+class Panel:
+    """The rows of one model and task."""
 
-    The title is `NER (F1, %)`, with the model's name before it where there are several.
-    """
-    models = ordered(scores["model"], caption["models"])
-    found = []
-    for model in models:
-        for task, metric in metrics.items():
-            part = scores[(scores["model"] == model) & (scores["task"] == task)]
-            several = f"{model}, " if len(models) > 1 else ""
-            title = f"{several}{task.upper()} ({metric_title(metric)}, %)"
-            found += [(title, part)] if len(part) else []
-    return found
+    model: str
+    task: str
+    metric: str
+    rows: pd.DataFrame
+    several: bool
+    """Whether the figure has several models, so that titles name them."""
+
+    def title(self, unit: str = "%") -> str:
+        """`NER (F1, %)`, after the model's name where there are several."""
+        model = f"{self.model}, " if self.several else ""
+        return f"{model}{task_title(self.task, self.metric, unit)}"
+
+
+def panels(scores: pd.DataFrame, metrics: Mapping[str, str], caption: Caption) -> list[Panel]:
+    """A panel for each model and task that have rows, models in the study's order."""
+    models = ordered(scores["model"], caption.models)
+    found = [
+        Panel(model, task, metric, of_model[of_model["task"] == task], len(models) > 1)
+        for model in models
+        for of_model in [scores[scores["model"] == model]]
+        for task, metric in metrics.items()
+    ]
+    return [panel for panel in found if len(panel.rows)]
 
 
 def signed(number: float, digits: int, plus: str = "") -> str:

@@ -20,9 +20,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from langarith.results import analogy, analysis, forgetting, palette
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.figures import style
 from langarith.results.intervals import Intervals, key
-from langarith.results.names import BETTER_PROXY
+from langarith.results.names import BETTER_PROXY, ordered
 
 # white is no change, orange a greater loss; light enough for letters
 CHANGES = ListedColormap(mpl.colormaps["PuOr_r"](np.linspace(0.22, 0.78, 256)))
@@ -38,7 +39,7 @@ DOT: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.5}
 MARKS = f"by {style.ABSENT}"
 
 
-def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def forgotten(table: pd.DataFrame, caption: Caption, _: Beside = NOTHING) -> Figure:
     """Heatmaps of the change of the masked-LM loss, and test scores in the negated language.
 
     Heatmaps: a row for each model, and in it one for each λ; if these do not fit into the row,
@@ -47,9 +48,9 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     """
     losses, found = forgetting.losses(table), forgetting.scores(table)
     means = forgetting.changes(losses)
-    languages = style.ordered(forgetting.negated(table), caption["languages"])
-    texts = style.ordered(losses["text"], caption["languages"]) or languages
-    models = style.ordered(table["model"], caption["models"])
+    languages = ordered(forgetting.negated(table), caption.languages)
+    texts = ordered(losses["text"], caption.languages) or languages
+    models = ordered(table["model"], caption.models)
     weights = sorted(means["lambda"].unique())
     space = style.TEXT_WIDTH - 1.1
     if len(weights) * len(texts) * WIDE[0] > space:
@@ -57,7 +58,7 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     wide = min(WIDE[1], space / (max(1, len(weights)) * max(1, len(texts))))  # inches, of an entry
     metrics = analysis.metrics(forgetting.scored(table))
     panels = style.panels(found, metrics, caption)
-    targets = style.ordered(found["target"], caption["languages"])
+    targets = ordered(found["target"], caption.languages)
     below = style.filled(len(panels), ACROSS)
     many = len(languages) > FEW
     tall = (
@@ -88,9 +89,9 @@ def forgotten(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         bar.outline.set_visible(False)
         rows = lower.subplots(*below, squeeze=False, sharey=True)
         looks = _looks(forgetting.weights(found))
-        for axis, (title, part) in zip(rows.flat, panels, strict=False):
-            _score_rows(axis, part, targets, looks)
-            axis.set_title(title, loc="left")
+        for axis, panel in zip(rows.flat, panels, strict=False):
+            _score_rows(axis, panel.rows, targets, looks)
+            axis.set_title(panel.title(), loc="left")
             axis.set_xlabel("test score (%)")
         _hide(rows, len(panels))
         entries: dict[str, Artist] = {
@@ -223,19 +224,18 @@ KINDS = {
 }
 
 
-def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
+def analogies(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> Figure:
     """Test scores of each analogy and of both proxies, with the gain over the better one."""
-    source = caption["task_language"]
-    scores = analogy.scores(table, source)
+    task_language = caption.task_language
+    scores = analogy.scores(table, task_language)
     panels = style.panels(scores, analysis.metrics(table), caption)
-    targets = style.ordered(scores["target"], caption["languages"])
+    targets = ordered(scores["target"], caption.languages)
     formulas = {
         target: analogy.formula(str(runs["operands"].iloc[0]))
         for target, runs in scores.groupby("target")
     }
     shape = style.filled(len(panels), 2)
     tall = shape[0] * (0.6 + 1.2 * ROW[1] * len(targets))
-    intervals: Intervals = caption.get("intervals", {})
     with mpl.rc_context(style.STYLE):
         figure, axes = plt.subplots(
             *shape,
@@ -244,16 +244,16 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             sharey=True,
             layout="constrained",
         )
-        for axis, (title, part) in zip(axes.flat, panels, strict=False):
-            _analogy_rows(axis, part, targets, intervals)
+        for axis, panel in zip(axes.flat, panels, strict=False):
+            _analogy_rows(axis, panel, targets, beside.intervals)
             _rows(axis, [f"{target} = {formulas[target]}" for target in targets])
-            axis.set_title(title, loc="left")
+            axis.set_title(panel.title(), loc="left")
             axis.set_xlabel("test score (%)")
         _hide(axes, len(panels))
         style.legend(
             figure,
             {
-                f"{source} adapter": Line2D([], [], **KINDS["task_language"]),
+                f"{task_language} adapter": Line2D([], [], **KINDS["task_language"]),
                 "c alone": Line2D([], [], **KINDS["c_alone"]),
                 "analogy c + b − a": Line2D([], [], **KINDS["merged"]),
             },
@@ -271,10 +271,8 @@ def analogies(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _analogy_rows(
-    axis: Axes, scores: pd.DataFrame, targets: list[str], intervals: Intervals
-) -> None:
-    model, task = map(str, scores[["model", "task"]].iloc[0])
+def _analogy_rows(axis: Axes, panel: style.Panel, targets: list[str], intervals: Intervals) -> None:
+    scores = panel.rows
     means = analysis.over_seeds(scores, ["target"], list(KINDS)).set_index(["target", "kind"])
     gains = analysis.gains(scores, "merged", analogy.PROXIES).set_index("target")["gain"]
     for y, target in enumerate(targets):
@@ -287,7 +285,7 @@ def _analogy_rows(
                 axis.plot(bar, [y, y], color=look["color"], linewidth=0.9, zorder=1.5)
             if not math.isnan(value):
                 axis.plot([value], [y], **look, zorder=2.5)
-        ends = intervals.get(key(model, task, target, BETTER_PROXY, method="analogy"))
+        ends = intervals.get(key(panel.model, panel.task, target, BETTER_PROXY, method="analogy"))
         text = style.ABSENT
         if not math.isnan(gains[target]):
             text = style.signed(gains[target], 1, "+")

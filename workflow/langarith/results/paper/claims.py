@@ -15,6 +15,7 @@ import pandas as pd
 
 from langarith import merging
 from langarith.results import analysis
+from langarith.results.caption import Caption
 from langarith.results.names import BETTER_PROXY, DIRECT, LABELS, MADX
 from langarith.results.sheet import Number, Row, Sheet, sheet
 
@@ -238,11 +239,11 @@ CLAIMS: Sequence[Claim] = (
 # --- the sheets ---------------------------------------------------------------------------------
 
 
-def sheets(judged: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def sheets(judged: pd.DataFrame, caption: Caption) -> list[Sheet]:
     """The rows of `judge`: a sheet per model; claims that have not run are in the first sheet."""
     judged = judged.fillna({"model": "", "task": "", "of": ""})
     tables: list[Sheet] = []
-    for model in [name for name in caption["models"] if name in set(judged["model"])] or [""]:
+    for model in [name for name in caption.models if name in set(judged["model"])] or [""]:
         of_model = judged["model"] == model
         rows = judged[of_model if tables else of_model | (judged["verdict"] == "not run")]
         tables.append(

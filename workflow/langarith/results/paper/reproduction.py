@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from langarith.results import analysis
+from langarith.results.caption import NOTHING, Beside, Caption
 from langarith.results.paper import claims, stated
 from langarith.results.paper.stated import Stated
-from langarith.results.sheet import MISSING, Number, Row, Sheet, missing_cells, sheet
+from langarith.results.sheet import MISSING, Number, Row, Sheet, sheet
 
 STUDY = "no-train-but-gain"
 """The study whose numbers can be compared with the paper's: config.yaml."""
@@ -219,25 +220,21 @@ _QUANTITIES: dict[str, Quantity] = {
 # --- the sheets ---------------------------------------------------------------------------------
 
 
-def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
+def sheets(compared: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> list[Sheet]:
     """The paper's claims, a count of verdicts on its numbers, and a sheet for each of its parts.
 
     For a study without any of the paper's models there is one sentence instead of the numbers.
-    The claims are `caption["claims"]`: one table of `claims.judge`, or none.
-
     `compared` may be read from its CSV file with plain `pandas.read_csv`.
     """
-    of_claims = [
-        each for judged in caption.get("claims", ()) for each in claims.sheets(judged, caption)
-    ]
+    of_claims = [] if beside.claims is None else claims.sheets(beside.claims, caption)
     models = {number.model for number in stated.stated() if number.model}
-    if not models & set(caption["models"]) and set(compared["verdict"]) == {"not comparable"}:
+    if not models & set(caption.models) and set(compared["verdict"]) == {"not comparable"}:
         note = (
             "None of the models of this study is one of the paper's "
             f"({', '.join(sorted(models))}): the {len(compared)} numbers that the paper states are "
             "not compared with it."
         )
-        return [*of_claims, sheet("Reproduction", note, (), [], caption), *missing_cells(caption)]
+        return [*of_claims, sheet("Reproduction", note, (), [], caption)]
     compared = compared.fillna({"model": "", "note": ""})
     parts = compared["source"].where(compared["source"].map(_in_print), "text")
     verdicts = [name for name in VERDICTS if name in set(compared["verdict"])]
@@ -284,7 +281,7 @@ def sheets(compared: pd.DataFrame, caption: Mapping[str, Any]) -> list[Sheet]:
                 caption,
             )
         )
-    return [*of_claims, *tables, *missing_cells(caption)]
+    return [*of_claims, *tables]
 
 
 def _in_print(source: str) -> bool:
