@@ -6,7 +6,7 @@ from functools import cache
 from langarith import adapter_format, layout, merging, tasks
 from langarith.data import hub, miniature
 from langarith.errors import InputError
-from langarith.evaluation import choice, selection
+from langarith.evaluation import rules_of_study, selection
 from langarith.files import sha256
 from langarith.jobs.fingerprint import fingerprint
 from langarith.operands import Operand, budget_tokens, parse_operands, point_text
@@ -26,7 +26,7 @@ def load_study():
         study = loading.load_for_run(STUDY_FILES[0], STUDY_OVERRIDES)
         if study.corpora.source == "miniature":
             miniature.refuse_unknown([*study.languages, *study.corpora.translations])
-        choice.refuse_unfit(study, STUDY_FILES[0])
+        rules_of_study.refuse_unfit(study, STUDY_FILES[0])
     except InputError as error:
         refuse(error)
     return study

@@ -40,7 +40,7 @@ def existing(paths):
 def is_swept(cell, experiment):
     """Whether all files exist that the rows of a cell in an experiment's table are made from."""
     files = [cell_file(cell, name) for name in ("selected.json", "outcomes.parquet")]
-    if choice.shows_choice(experiment):
+    if rules_of_study.shows_choice(experiment):
         files += [file for part in choice_files(cell) for file in part]
     return all(map(os.path.exists, files))
 
@@ -53,7 +53,7 @@ def swept_cells(experiment):
 # --- the choice of lambda by the study's `selection`, computed from files after the sweeps ---
 def other_targets(cell):
     """Sweeps of other targets in the place of a cell, see `selection.group_key`."""
-    return [cell_file(other, "selected.json") for other in from_grid(choice.others)[cell]]
+    return [cell_file(other, "selected.json") for other in from_grid(rules_of_study.others)[cell]]
 
 
 def losses_file(cell):
@@ -69,7 +69,7 @@ def choice_files(cell):
 
 def sweeps_of_other_targets(experiment):
     """Sweeps of other targets that the choices of an experiment need, without its own."""
-    if "other targets" not in choice.needs(STUDY, experiment):
+    if "other targets" not in rules_of_study.needs(STUDY, experiment):
         return []
     own = set(selections(experiment))
     others = [file for c in swept_cells(experiment) for file in other_targets(c)]
@@ -81,14 +81,16 @@ def missing_other_targets(experiment):
     if not STUDY.allow_missing:
         return []
     own = cells(experiment)
-    others = dict.fromkeys(other for cell in own for other in from_grid(choice.others)[cell])
+    others = dict.fromkeys(
+        other for cell in own for other in from_grid(rules_of_study.others)[cell]
+    )
     elsewhere = [cell for cell in others if cell not in own]
     return [c.wildcards for c in elsewhere if not os.path.exists(cell_file(c, "selected.json"))]
 
 
 def losses_of_cells(experiment):
     """Masked-LM losses that the choices of an experiment need."""
-    if "raw text" not in choice.needs(STUDY, experiment):
+    if "raw text" not in rules_of_study.needs(STUDY, experiment):
         return []
     return existing(list(dict.fromkeys(map(losses_file, swept_cells(experiment)))))
 
@@ -100,7 +102,7 @@ def losses_of_texts(experiment):
 
 def chosen_points(experiment):
     """The choices of the study's rule; none if sweeps make these choices themselves."""
-    own = STUDY.selection != "validation" and choice.shows_choice(experiment)
+    own = STUDY.selection != "validation" and rules_of_study.shows_choice(experiment)
     return [CHOSEN.format(experiment=experiment)] if own else []
 
 
@@ -127,7 +129,9 @@ def choices_table(experiment):
 def has_choices(experiment):
     """Whether an experiment has a table of choices, which are those of the rule `validation`."""
     view = experiments.EXPERIMENTS[experiment]
-    return view.choices and (STUDY.selection == "validation" or not choice.shows_choice(experiment))
+    return view.choices and (
+        STUDY.selection == "validation" or not rules_of_study.shows_choice(experiment)
+    )
 
 
 def price_table(experiment):
@@ -223,7 +227,7 @@ def failed_log(cell):
     if os.path.exists(cell_file(cell, "selected.json")):
         if not all(map(os.path.exists, choice_files(cell)[1])):
             return MASKED_LM_LOG.format(**cell.wildcards)
-        for other in from_grid(choice.others)[cell]:
+        for other in from_grid(rules_of_study.others)[cell]:
             if not os.path.exists(cell_file(other, "selected.json")):
                 return failed_log(other)
     if merging.get(cell.method).needs_fisher:
@@ -312,7 +316,7 @@ def hub_files(_):
     for task, language in dict.fromkeys(datasets):
         splits = sources.needed_splits(STUDY, language)
         wanted += [sources.task_file(STUDY, task, language, split) for split in splits]
-    for cell in from_grid(choice.cells_with_losses):
+    for cell in from_grid(rules_of_study.cells_with_losses):
         wanted += sources.held_out_shards(STUDY, cell.target)
     return sorted({path for path in wanted if path.startswith(f"{hub.FOLDER}/")})
 

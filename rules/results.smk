@@ -5,7 +5,7 @@
 PAPER = sha256(f"{ROOT}/workflow/langarith/results/paper/numbers.yaml")[:16]
 
 # The rules that label_free compares. A new rule is a new file and needs no other change.
-RULES = choice.compared_rules(STUDY)
+RULES = rules_of_study.compared_rules(STUDY)
 
 
 wildcard_constraints:
@@ -58,7 +58,7 @@ rule choose_lambda:
         related=lambda _: STUDY.related,
         code=fingerprint("choose_lambda", f"evaluation.selection.{STUDY.selection}"),
     wildcard_constraints:
-        experiment="|".join(filter(choice.shows_choice, experiments.EXPERIMENTS)),
+        experiment="|".join(filter(rules_of_study.shows_choice, experiments.EXPERIMENTS)),
     conda:
         ENVIRONMENT
     script:

@@ -20,7 +20,7 @@ from langarith import merging
 from langarith.audit import explain_file
 from langarith.data import streams
 from langarith.errors import InputError
-from langarith.evaluation import choice, outcomes, raw_text
+from langarith.evaluation import outcomes, raw_text, rules_of_study
 from langarith.evaluation.merge_files import MergeFiles
 from langarith.files import write_json
 from langarith.layout import Run
@@ -91,7 +91,7 @@ def test_each_language_is_subtracted_for_its_own_score_and_for_every_text(tmp_pa
 
 def test_losses_of_texts_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     mine = study(tmp_path, "experiments: {forgetting: {languages: [es, ru], tasks: [ner]}}")
-    found = choice.cells_with_losses(mine)
+    found = rules_of_study.cells_with_losses(mine)
     assert found == experiments.texts(mine, "forgetting")
     written = disk.needed(mine)[Path(mine.results_dir)]
     assert written["masked-LM losses"] == disk.LOSSES * 2 * 2 * 2
@@ -101,7 +101,7 @@ def test_losses_of_texts_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     assert planned.operations == pytest.approx(need.seconds * costs.RATE)
     # a study without it has none, and plans no sweep of its method
     other = study(tmp_path, "experiments: {ties: {}}")
-    assert experiments.texts(other, "forgetting") == [] == choice.cells_with_losses(other)
+    assert experiments.texts(other, "forgetting") == [] == rules_of_study.cells_with_losses(other)
     assert "negation" not in other.lambdas
 
 

@@ -18,7 +18,7 @@ import test_choices
 from langarith import merging
 from langarith.data import streams
 from langarith.errors import InputError
-from langarith.evaluation import choice, raw_text, selection
+from langarith.evaluation import raw_text, rules_of_study, selection
 from langarith.evaluation.merge_files import MergeFiles
 from langarith.models import encoders, masking
 from langarith.models.adapters import named_parameters, read_adapter, save_adapter
@@ -76,23 +76,25 @@ def study(folder: Path, text: str):
 )
 def test_rules_that_cannot_choose_are_refused_in_a_sentence(tmp_path, text, sentence) -> None:
     mine = study(tmp_path, text)
-    assert any(sentence in problem for problem in choice.problems(mine)), [*choice.problems(mine)]
+    assert any(sentence in problem for problem in rules_of_study.problems(mine)), [
+        *rules_of_study.problems(mine)
+    ]
     with pytest.raises(InputError, match=r"mine.yaml: "):
-        choice.refuse_unfit(mine, "mine.yaml")
+        rules_of_study.refuse_unfit(mine, "mine.yaml")
 
 
 @pytest.mark.parametrize("rule", ["validation", "transfer", "entropy", "norm", "fixed", "mlm"])
 def test_each_rule_that_chooses_in_earnest_may_be_named(tmp_path, rule) -> None:
     text = f"selection: {rule}\nexperiments: {{zero_shot: {{}}, enhancement: {{}}}}"
-    assert list(choice.problems(study(tmp_path, text))) == []
+    assert list(rules_of_study.problems(study(tmp_path, text))) == []
 
 
 def test_losses_are_computed_only_where_a_study_asks(tmp_path) -> None:
     plain = study(tmp_path, "experiments: {zero_shot: {}, label_free: {}, ties: {}}")
-    assert choice.cells_with_losses(plain) == []
-    assert "mlm" not in choice.compared_rules(plain)
+    assert rules_of_study.cells_with_losses(plain) == []
+    assert "mlm" not in rules_of_study.compared_rules(plain)
     asked = study(tmp_path, "experiments: {ties: {}, label_free: {rules: [validation, mlm]}}")
-    found = choice.cells_with_losses(asked)
+    found = rules_of_study.cells_with_losses(asked)
     # once for all tasks, of the experiment that asks alone
     merges = {
         (c.model, c.target, c.operands, c.seed) for c in experiments.cells(asked, "label_free")
@@ -100,14 +102,14 @@ def test_losses_are_computed_only_where_a_study_asks(tmp_path) -> None:
     assert len(found) == len(merges) < len(experiments.cells(asked, "label_free"))
     assert {c.method for c in found} == {"la"}
     everywhere = study(tmp_path, "selection: mlm\nexperiments: {ties: {}, label_free: {}}")
-    assert {c.method for c in choice.cells_with_losses(everywhere)} > {"la"}
-    assert choice.compared_rules(everywhere) == selection.names()
+    assert {c.method for c in rules_of_study.cells_with_losses(everywhere)} > {"la"}
+    assert rules_of_study.compared_rules(everywhere) == selection.names()
 
 
 def test_other_targets_have_the_like_in_the_place_of_a_cell(tmp_path) -> None:
     mine = study(tmp_path, "experiments: {zero_shot: {}, enhancement: {}}")
     near = mine.related
-    for cell, others in choice.others(mine).items():
+    for cell, others in rules_of_study.others(mine).items():
         assert others
         for other in others:
             assert (cell.task, cell.method, cell.seed) == (other.task, other.method, other.seed)
@@ -245,7 +247,7 @@ def test_held_out_documents_that_fill_a_shard_need_no_other(tmp_path) -> None:
 
 def test_losses_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     asked = study(tmp_path, "experiments: {label_free: {rules: [validation, mlm]}}")
-    cell = choice.cells_with_losses(asked)[0]
+    cell = rules_of_study.cells_with_losses(asked)[0]
     path = f"{tmp_path}/r/masked_lm/tiny/{cell.target}/la/en+{cell.right}/seed1/provenance.json"
     planned = work.Counter(asked).planned("score_masked_lm", path)
     need = costs.Needs(asked).masked_lm(cell.model, cell.target, "la", 2)
@@ -261,4 +263,4 @@ def test_losses_are_in_the_cost_model_and_the_plan(tmp_path) -> None:
     more = costs.Needs(longer).masked_lm(cell.model, cell.target, "la", 2)
     assert more.seconds == pytest.approx(need.seconds * 21 / points)
     written = disk.needed(asked)[Path(asked.results_dir)]
-    assert written["masked-LM losses"] == disk.LOSSES * len(choice.cells_with_losses(asked))
+    assert written["masked-LM losses"] == disk.LOSSES * len(rules_of_study.cells_with_losses(asked))

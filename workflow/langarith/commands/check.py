@@ -20,7 +20,7 @@ from langarith import layout, tasks
 from langarith.adapter_format import ADAPTER_FILES, HEAD_FILES
 from langarith.data import base_models, heads, hub, readers
 from langarith.errors import InputError, InputWarning, gathered_warnings, warn
-from langarith.evaluation import choice
+from langarith.evaluation import rules_of_study
 from langarith.files import copies
 from langarith.operands import Operand, budget_tokens
 from langarith.planning import disk
@@ -315,7 +315,7 @@ def _task_adapter_problems(of: schema.Study, name: str, folder: Path) -> Iterato
 
 def _rules(of: schema.Study, found: Found) -> None:
     """Whether the rules that the study names can choose λ."""
-    found.problems += choice.problems(of)
+    found.problems += rules_of_study.problems(of)
 
 
 def _disk(of: schema.Study, found: Found) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from langarith import layout, merging
 from langarith.adapter_format import ADAPTER_FILES
 from langarith.errors import InputError
-from langarith.evaluation import choice
+from langarith.evaluation import rules_of_study
 from langarith.operands import Operand
 from langarith.planning import costs
 from langarith.progress import size_of
@@ -189,7 +189,7 @@ def _all_cells(study: schema.Study) -> list[layout.Cell]:
 
 def _cells_with_losses(study: schema.Study) -> list[layout.Cell]:
     try:
-        return choice.cells_with_losses(study)
+        return rules_of_study.cells_with_losses(study)
     except InputError:
         return []
 
