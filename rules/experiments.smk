@@ -160,6 +160,13 @@ def compared_with_paper(quantities=()):
     return [name for name in stated.compared(quantities) if name in STUDY.experiments]
 
 
+def claimed_experiments():
+    """Experiments of the study whose gains decide on the paper's claims."""
+    # of `methods` only the comparison with TIES-Merging counts, which `ties` has, too
+    left_out = {"methods"} if "ties" in STUDY.experiments else set()
+    return [n for n in experiments.CLAIMED if n in STUDY.experiments and n not in left_out]
+
+
 def compared_outcomes(_):
     """The counts behind the scores that are compared with the paper's."""
     files = [p for name in compared_with_paper(stated.SCORES) for p in outcomes_of_cells(name)]
@@ -203,12 +210,18 @@ def first_metric(task):
 
 
 def failed_log(cell):
-    """The log of the first job without output of those that a cell needs, or else of the sweep."""
+    """The log of the job without output that a cell needs first, or else of the sweep.
+
+    The base model, checks, adapters and their Fisher information are looked at, in this order.
+    """
     if STUDY.models[cell.model].source == "pretrain":
-        for files, log in ((tokenizer, TOKENIZER_LOG), (encoder, MODEL_LOG)):
+        # a model that starts from another one has the tokenizer of that one
+        tokenizers = [] if start_files(cell.model) else [(tokenizer, TOKENIZER_LOG)]
+        for files, log in (*tokenizers, (encoder, MODEL_LOG)):
             if not all(map(os.path.exists, files(cell.model))):
                 return log.format(model=cell.model)
-    ready = adapter_check(cell.model, *map(str, cell.operands))
+    below_task = [TASK_LANGUAGE] if cell.task else []
+    ready = adapter_check(cell.model, *cell.operands, *below_task)
     if ready and not os.path.exists(ready):
         return READY_LOG.format(model=cell.model)
     for language in (STUDY.task_language, cell.target) if cell.task else ():

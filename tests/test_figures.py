@@ -364,6 +364,15 @@ def test_a_class_that_scores_nothing_has_no_line(table: pd.DataFrame) -> None:
     plt.close(drawn)
 
 
+def test_a_score_of_0_without_a_language_adapter_is_shown(table: pd.DataFrame) -> None:
+    """On bars, since 0 is below half of the others."""
+    zero = table.assign(value=table["value"].mask(table["method"] == "none", 0.0))
+    drawn = figures.zero_shot(zero, CAPTION)
+    assert (0.0, 0.0) in reference_lines(*drawn.axes)
+    assert drawn.axes[0].get_ylim()[0] == 0
+    plt.close(drawn)
+
+
 def test_an_average_without_every_target_has_no_line(table: pd.DataFrame) -> None:
     references = table["method"].isin(["none", "majority"])
     lacking = table[~(references & (table["target"] == "es"))]

@@ -108,7 +108,7 @@ def test_each_language_is_modelled_best_by_its_own_adapter(results, study, root)
             tokenizer,
             recipe.mask_probability,
             batch_size=32,
-            dtype="fp32",
+            precision="fp32",
         )
         for language in study.languages
     }

@@ -159,9 +159,11 @@ def test_fetch_downloads_what_the_jobs_of_the_study_read(root, tmp_path, experim
 
 def test_the_comparison_with_the_paper_needs_no_table_that_it_does_not_read(root, tmp_path):
     project = copy_project(root, tmp_path / "project")
-    plan = planned_jobs(project, "reproduction", "--configfile", "studies/miniature.yaml")
+    wanted = "experiments={zero_shot: {}, ties: {}, methods: {}, label_free: {}, reproduction: {}}"
+    study = ("--configfile", "studies/miniature.yaml", "--config", wanted)
+    plan = planned_jobs(project, "reproduction", *study)
     assert plan["compare_with_paper"] == 1
-    assert "compare_rules" not in plan and "sweep_soup" not in plan
+    assert plan["tabulate"] == plan["estimate_gains"] == 2 and "compare_rules" not in plan
 
 
 def test_the_papers_study_plans_what_the_paper_says(root, tmp_path):

@@ -52,7 +52,7 @@ def estimate(
 
     Returns:
         Columns: `COLUMNS`. `gain`, `low` and `high` in points. `p_holm` is adjusted over the
-        targets and budgets of a model and task, NaN for averages. `examples` and `seeds` are the
+        targets and budgets of a `Gain.family`, NaN for averages. `examples` and `seeds` are the
         numbers of them that the gain is computed from.
     """
     # gains of one target after another: they share the drawn examples

@@ -12,8 +12,8 @@ from langarith.results import analysis
 def levels(table: pd.DataFrame, method: str) -> Mapping[tuple[str, str], Mapping[str, float]]:
     """Means over seeds of a reference's test scores, of each target and of `analysis.AVERAGE`.
 
-    The average takes the seeds that have every target; without such a seed there is none. Scores of
-    0 are left out: always answering the most frequent class scores 0 in NER and QA.
+    The average takes the seeds that have every target; without such a seed there is none.
+    `majority` is left out where it scores 0: it does so in NER, and QA has no classes.
 
     Args:
         method: `none` (no language adapter) or `majority` (always the most frequent class of the
@@ -28,6 +28,6 @@ def levels(table: pd.DataFrame, method: str) -> Mapping[tuple[str, str], Mapping
     for (model, task), part in scores.groupby(["model", "task"], sort=False):
         means = part.groupby("target", sort=False)["score"].mean()
         means[analysis.AVERAGE] = analysis.seed_averages(part, ["score"])["score"].mean()
-        above = {str(target): float(value) for target, value in means.items() if value > 0}
-        found[str(model), str(task)] = above
+        shown = means >= 0 if method == "none" else means > 0  # none is NaN
+        found[str(model), str(task)] = {str(k): float(v) for k, v in means[shown].items()}
     return found

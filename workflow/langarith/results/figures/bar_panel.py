@@ -141,7 +141,7 @@ def draw_panel(
                 _above(axis, style.PARTLY, middle, end, 0)
         for reference, levels in panel.references.items():
             level = levels.get(target, math.nan)
-            if level > floor:
+            if level >= floor:
                 reference.draw(axis, level, x - 0.47, x + 0.47)
                 ends.append(level)
                 drawn.add(reference)
