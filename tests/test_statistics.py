@@ -164,6 +164,16 @@ def entity_f1(sums: Mapping[str, Any]) -> Any:
     return 200 * sums["f1 correct"] / (sums["f1 predicted"] + sums["f1 gold"])
 
 
+def test_a_rounding_error_is_no_gain() -> None:
+    """60.6 - 60.05 and its mirror image differ from 0.55 and 0 in the last bits."""
+    gain = (60.0 + 61.2) / 2 - (60.1 + 60.0) / 2
+    values = np.full(1000, 2 * gain - 1e-14)
+    values[:100] = gain
+    found = statistics.interval(values, around=gain)
+    assert (found.low, found.high) == (0.0, pytest.approx(gain))
+    assert found.p == 1.0  # 900 of 1000 are 0, on both sides
+
+
 def test_p_is_small_for_a_gain_and_large_for_none() -> None:
     rng = np.random.default_rng(0)
     assert statistics.interval(rng.normal(5, 1, 2000)).p == pytest.approx(2 / 2001)
