@@ -134,6 +134,7 @@ def test_figure_says_what_it_shows_and_where_from(figure) -> None:
         "en adapter",
         "related language's adapter",
         "language arithmetic (en, related)",
+        "no language adapter",
         "most frequent class",
     ]
     foot = figure.get_supxlabel().replace("\n", " ")
@@ -338,19 +339,34 @@ def test_a_method_has_one_colour_and_mark_whatever_a_figure_shows(monkeypatch) -
     assert palette.method_colour("la") == palette.MERGED
 
 
-def test_the_most_frequent_class_is_a_line_where_there_are_classes(figure) -> None:
-    """It is in the table as a reference on test; in NER of 10 made up, in NLI of 10, too."""
-    for axis in figure.axes:
-        lines = [line for line in axis.get_lines() if line.get_color() == style.CHANCE["color"]]
-        assert {tuple(line.get_ydata()) for line in lines} == {(10.0, 10.0)}
-        assert len(lines) == len(axis.get_xticks())
+def reference_lines(*axes) -> list[tuple[float, ...]]:
+    """Heights of the lines of scores without a merge, over some panels."""
+    colour = style.CHANCE.look["color"]
+    lines = [line for axis in axes for line in axis.get_lines()]
+    return [tuple(line.get_ydata()) for line in lines if line.get_color() == colour]
+
+
+def test_scores_without_a_merge_are_lines_across_every_group(figure) -> None:
+    """In the made up table 20 without a language adapter, 10 for the most frequent class."""
+    groups = sum(len(axis.get_xticks()) for axis in figure.axes)
+    assert (
+        sorted(reference_lines(*figure.axes)) == [(10.0, 10.0)] * groups + [(20.0, 20.0)] * groups
+    )
 
 
 def test_a_class_that_scores_nothing_has_no_line(table: pd.DataFrame) -> None:
     zero = table.assign(value=table["value"].mask(table["method"] == "majority", 0.0))
     drawn = figures.zero_shot(zero, CAPTION)
-    assert not any(line.get_color() == "0.35" for axis in drawn.axes for line in axis.get_lines())
-    assert len(drawn.legends[0].get_texts()) == 3
+    assert {*reference_lines(*drawn.axes)} == {(20.0, 20.0)}
+    assert len(drawn.legends[0].get_texts()) == 4
+    plt.close(drawn)
+
+
+def test_an_average_without_every_target_has_no_line(table: pd.DataFrame) -> None:
+    references = table["method"].isin(["none", "majority"])
+    lacking = table[~(references & (table["target"] == "es"))]
+    drawn = figures.zero_shot(lacking, CAPTION)
+    assert sorted(reference_lines(drawn.axes[0])) == [(10.0, 10.0), (20.0, 20.0)]  # of fr alone
     plt.close(drawn)
 
 

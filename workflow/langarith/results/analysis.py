@@ -22,6 +22,8 @@ from langarith.results.names import AVERAGE
 PLACE = ["model", "task", "target", "method", "left", "right", "operands", "budget", "seed"]
 """Columns that identify a cell of an experiment."""
 
+RUN = ["model", "task", "target", "seed"]
+
 
 def selection_metric(task_rows: pd.DataFrame) -> str:
     """The metric a task is selected on: the first of its rows that have a score."""
@@ -106,21 +108,21 @@ def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
     found = cells(table)
     found = found[found["method"] == "la"]
     names = {"at_left": "task_language", "at_right": "related", "at_better_end": "chosen"}
-    place = ["model", "task", "target", "seed"]
-    found = found.rename(columns=names).merge(without_adapter(table), how="left", on=place)
+    none = reference(table, "none").rename(columns={"score": "none"})
+    found = found.rename(columns=names).merge(none, how="left", on=RUN)
     keep = ["model", "task", "target", "left", "right", "operands", "seed", "lambda"]
     return found[[*keep, "none", *names.values(), "merged"]]
 
 
-def without_adapter(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores of the task adapter without a language adapter.
+def reference(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Test scores without a merge, `score`: a row per model, task, target and seed (`RUN`).
 
-    A row per model, task, target and seed; columns: those and `none`.
+    Args:
+        method: `none` (no language adapter), `majority` or `madx`.
     """
-    rows = table[(table["method"] == "none") & (table["split"] == "test")]
-    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
-    place = ["model", "task", "target", "seed"]
-    return rows.drop_duplicates(place)[[*place, "value"]].rename(columns={"value": "none"})
+    rows = table[(table["method"] == method) & (table["split"] == "test")]
+    rows = rows[rows["metric"] == rows["task"].map(metrics(table))].drop_duplicates(RUN)
+    return rows[[*RUN, "value"]].rename(columns={"value": "score"})
 
 
 def enhancement(table: pd.DataFrame, task_language: str) -> pd.DataFrame:
@@ -354,21 +356,6 @@ def gains(
             for target, value in values.items()
         ]
     return pd.DataFrame(rows, columns=["model", "task", "target", "gain"])
-
-
-def chance(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores of always answering the most frequent class of the training data.
-
-    A row per model, task and target, and one for `AVERAGE` over the targets; columns: those and
-    `value`, the mean over seeds. A task has no rows if this score is 0 (NER), or if it has no
-    classes (QA).
-    """
-    rows = table[(table["method"] == "majority") & (table["split"] == "test")]
-    rows = rows[rows["metric"] == rows["task"].map(metrics(table))]
-    means = rows.groupby(["model", "task", "target"], sort=False)["value"].mean().reset_index()
-    means = means[means["value"] > 0]
-    average = means.groupby(["model", "task"], sort=False)["value"].mean().reset_index()
-    return pd.concat([means, average.assign(target=AVERAGE)], ignore_index=True)
 
 
 def headline(scores: pd.DataFrame, merged: str, others: Sequence[str]) -> pd.DataFrame:

@@ -47,7 +47,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """One model and task: means indexed by target and kind, gains and chance by target."""
+    """One model and task: means indexed by target and kind, gains by target."""
 
     title: str
     means: pd.DataFrame
@@ -55,7 +55,8 @@ class Panel:
     gains: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     """Ends of the interval of each gain, by target."""
-    chance: Mapping[str, float]
+    references: Mapping[style.Reference, Mapping[str, float]]
+    """Scores without a merge, drawn as lines, by target."""
 
     @property
     def places(self) -> list[float]:
@@ -102,13 +103,16 @@ def _write_gains(
     axis.set_ylim(floor, floor + height / (1 - margin))
 
 
-def draw_panel(axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inches: float) -> bool:
-    """Draw bars or points of one model and task; return whether a line of chance was drawn.
+def draw_panel(
+    axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inches: float
+) -> set[style.Reference]:
+    """Draw bars or points of one model and task; return the references that are in view.
 
     `inches`: the width of a group.
     """
     spread = panel.means["spread"].fillna(0.0)
-    lowest = (panel.means["mean"] - spread).min()
+    without_adapter = panel.references.get(style.NO_ADAPTER, {})
+    lowest = min([(panel.means["mean"] - spread).min(), *without_adapter.values()])
     top = (panel.means["mean"] + spread).max()
     all_zero = top == 0.0
     axis.set_title("all scores are 0" if all_zero else "", loc="right", fontsize=style.SMALL)
@@ -118,7 +122,8 @@ def draw_panel(axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inch
     stub = floor + STUB * (top - floor)
     width = min(BARS_WIDTH / len(bars), WIDEST_BAR / inches)
     places = panel.places
-    gains, chance = [], False
+    gains: list[str] = []
+    drawn: set[style.Reference] = set()
     highest: list[tuple[float, Any, int]] = []
     for x, target in zip(places, panel.groups, strict=True):
         group = panel.means.loc[target]
@@ -134,11 +139,12 @@ def draw_panel(axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inch
             ends.append(end)
             if 0 < score["seeds"] < score["of"]:
                 _above(axis, style.PARTLY, middle, end, 0)
-        level = panel.chance.get(target, math.nan)
-        if level > floor:
-            style.chance_line(axis, level, x - 0.47, x + 0.47)
-            ends.append(level)
-            chance = True
+        for reference, levels in panel.references.items():
+            level = levels.get(target, math.nan)
+            if level > floor:
+                reference.draw(axis, level, x - 0.47, x + 0.47)
+                ends.append(level)
+                drawn.add(reference)
         partly = ((group["seeds"] > 0) & (group["seeds"] < group["of"])).any()
         gain = panel.gains[target]
         gains.append(_gain_text(gain, panel.sure(target)))
@@ -153,7 +159,7 @@ def draw_panel(axis: Axes, panel: Panel, bars: Sequence[Bar], points: bool, inch
     axis.set_xlim(-0.6, places[-1] + 0.6)
     axis.yaxis.grid(True, color="0.9", linewidth=0.6)
     axis.set_axisbelow(True)
-    return chance
+    return drawn
 
 
 def _draw_score(axis: Axes, bar: Bar, score: Any, middle: float, width: float | None) -> float:

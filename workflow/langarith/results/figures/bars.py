@@ -3,15 +3,19 @@
 Below the scores of a task are the gains with their 95 % intervals (:mod:`gain_strips`), where the
 experiment has a table of them and the figure fits on a page.
 
-Bars always start at zero. If every score of a figure is above half of the highest, bars would
-differ only at their tips: then the figure shows points, on an axis that starts near the lowest.
+Lines across a group are scores without a merge (:mod:`langarith.results.references`).
+
+Bars always start at zero. If every score of a figure, those without a language adapter included, is
+above half of the highest, bars would differ only at their tips: then the figure shows points, on an
+axis that starts near the lowest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import matplotlib as mpl
@@ -28,11 +32,13 @@ from langarith.results.figures import gain_strips, style
 from langarith.results.figures.bar_panel import SURE, Bar, Panel, draw_panel
 from langarith.results.intervals import BEST_OTHER, BETTER_PROXY, MADX, of_targets
 from langarith.results.palette import method_colour, tint
+from langarith.results.references import levels
 
 # groups of bars that fit into a row without overlap of the names below and the digits above them
 MOST_GROUPS = 20
 OUTSIDE = 0.85  # inches of the legend and the foot
 TALLEST = 9.0  # inches: strips are left out where the figure would not fit on a page
+REFERENCES = (style.NO_ADAPTER, style.CHANCE)
 HIGH = 0.5  # share of the highest score: if all scores are above it, points replace the bars
 MARKS = (
     f"by hatched stubs and {style.ABSENT}; {style.PARTLY} where only some seeds are there; "
@@ -151,7 +157,7 @@ def _draw(
         analysis.with_average(scores, kinds), ["model", "task", "target"], kinds
     )
     gains = analysis.gains(scores, gain.merged, gain.others, kinds)
-    chance = analysis.chance(table)
+    references = {line: levels(table, line.method) for line in REFERENCES}
     # a row of panels contains one model's tasks, as long as their groups fit
     rows: list[list[Panel]] = []
     model, groups = "", 0
@@ -170,10 +176,11 @@ def _draw(
                 [*targets, analysis.AVERAGE],
                 _of(gains, "gain", *place),
                 of_targets(caption.get("intervals", {}), *place, gain.over),
-                _of(chance, "value", *place),
+                {line: found.get(place, {}) for line, found in references.items()},
             )
         )
-    points = _all_high(means)
+    without_adapter = references[style.NO_ADAPTER].values()
+    points = _all_high(means, chain.from_iterable(one.values() for one in without_adapter))
     height = 1.75 if len(rows) < 3 else 1.3
     strips = any(panel.intervals for row in rows for panel in row)
     strips &= OUTSIDE + len(rows) * (height + gain_strips.HEIGHT) < TALLEST
@@ -183,7 +190,7 @@ def _draw(
             figsize=(style.TEXT_WIDTH, OUTSIDE + sum(ratios) * len(rows)), layout="constrained"
         )
         parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-        drawn_chance = False
+        drawn: set[style.Reference] = set()
         for row, sub in zip(rows, parts, strict=True):
             # every row fills the width; within it, a column of the grid is one group
             groups = sum(len(panel.groups) for panel in row)
@@ -194,7 +201,7 @@ def _draw(
                 columns = slice(start, start + len(panel.groups))
                 axis = sub.add_subplot(grid[0, columns])
                 inches = (style.TEXT_WIDTH - 0.4) / groups
-                drawn_chance |= draw_panel(axis, panel, bars, points, inches)
+                drawn |= draw_panel(axis, panel, bars, points, inches)
                 axis.set_title(panel.title, loc="left")
                 if strips:
                     axis.tick_params(axis="x", labelbottom=False)
@@ -207,8 +214,7 @@ def _draw(
             bar.label: Line2D([], [], **bar.point) if points else Patch(**bar.patch)
             for i, bar in enumerate(bars)
         }
-        if drawn_chance:
-            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+        entries |= {line.label: Line2D([], [], **line.look) for line in REFERENCES if line in drawn}
         style.legend(figure, entries)
         shown = "means over seeds" if scores["seed"].nunique() > 1 else "scores"
         what = f"Points: {shown}; the axes do not start at zero. " if points else ""
@@ -230,10 +236,11 @@ def _of(frame: pd.DataFrame, column: str, model: str, task: str) -> dict[str, fl
     return dict(zip(rows["target"], rows[column], strict=True))
 
 
-def _all_high(means: pd.DataFrame) -> bool:
+def _all_high(means: pd.DataFrame, without_adapter: Iterable[float]) -> bool:
     """True if points show the scores, see the rule in the docstring of this module."""
     spread = means["spread"].fillna(0.0)
-    return bool((means["mean"] - spread).min() > HIGH * (means["mean"] + spread).max())
+    lowest = min([(means["mean"] - spread).min(), *without_adapter])
+    return bool(lowest > HIGH * (means["mean"] + spread).max())
 
 
 def _about_intervals(caption: Mapping[str, Any], strips: bool) -> str:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from langarith.results import analysis, intervals, palette
+from langarith.results import analysis, intervals, palette, references
 from langarith.results.figures import style
 
 CHOICE: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
@@ -50,7 +50,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     dotted line is the score of the most frequent class, if it is in view.
     """
     scores = analysis.low_resource(table)
-    chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
+    chance = references.levels(table, style.CHANCE.method)
     place = ["model", "task", "target", "budget", "tokens"]
     means = analysis.over_seeds(scores, place, ["direct", "merged"])
     targets = style.ordered(scores["target"], caption["languages"])
@@ -83,7 +83,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                     continue
                 drawn_full |= _budgets(axis, points.sort_values("tokens", kind="stable"))
                 axis.set_title(f"{target}: {title}")
-                drawn_chance |= _chance(axis, chance.get((*of, target)))
+                drawn_chance |= _chance(axis, chance.get(of, {}).get(target))
         english = caption["task_language"]
         labels = ("target's adapter alone", f"language arithmetic (with {english})")
         entries: dict[str, Artist] = {
@@ -93,7 +93,7 @@ def low_resource(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
         if drawn_full:
             entries["to the right: all text"] = Line2D([], [], **ASIDE)
         if drawn_chance:
-            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+            entries[style.CHANCE.label] = Line2D([], [], **style.CHANCE.look)
         style.legend(figure, entries)
         style.foot(
             figure,
@@ -117,7 +117,7 @@ def _chance(axis: Axes, level: float | None) -> bool:
     low, high = axis.get_ylim()
     if level is None or not low <= level <= high:
         return False
-    style.chance_line(axis, level, *axis.get_xlim())
+    style.CHANCE.draw(axis, level, *axis.get_xlim())
     return True
 
 
@@ -204,7 +204,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
     chose. The dotted line is the test score of the most frequent class, if it is in view. Bars
     below a curve are from the table of choices, if the caption has it as `choices`.
     """
-    chance = analysis.chance(table).set_index(["model", "task", "target"])["value"].to_dict()
+    chance = references.levels(table, style.CHANCE.method)
     cells = analysis.cells(table)
     cells = cells[cells["method"] == "la"]
     place = ["model", "task", "target", "left", "right"]
@@ -234,7 +234,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
                         if choices is not None:
                             drawn = intervals.of_cells(choices, one.dropna(subset=["merged"]))
                             _strip(axis, drawn)
-                        drawn_chance |= _chance(axis, chance.get(name[:3]))
+                        drawn_chance |= _chance(axis, chance.get(name[:2], {}).get(target))
                         present = one["merged"].notna()
                         partly = style.PARTLY if present.any() and not present.all() else ""
                         axis.set_title(f"{target} ({name[-2]}, {name[-1]}){partly}", fontsize=7.5)
@@ -256,7 +256,7 @@ def lambda_impact(table: pd.DataFrame, caption: Mapping[str, Any]) -> Figure:
             "chosen λ": Line2D([], [], **CHOICE),
         }
         if drawn_chance:
-            entries[style.CHANCE_LABEL] = Line2D([], [], **style.CHANCE)
+            entries[style.CHANCE.label] = Line2D([], [], **style.CHANCE.look)
         if choices is not None:
             entries["choices of resamples"] = Patch(**SHARES)
         style.legend(figure, entries)

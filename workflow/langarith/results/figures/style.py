@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,8 +31,6 @@ MISSING = "0.55"
 MISSING_HATCH = "xxxxx"
 PARTLY = "†"
 ABSENT = "n/a"
-CHANCE: dict[str, Any] = {"color": "0.35", "linewidth": 0.9, "linestyle": (0, (1, 1.2))}
-CHANCE_LABEL = "most frequent class"
 DASHES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -79,9 +79,29 @@ def filled(count: int, most: int) -> tuple[int, int]:
     return rows, -(-count // rows)
 
 
-def chance_line(axis: Axes, level: float, start: float, end: float) -> None:
-    """The score of the most frequent class, a dotted line from `start` to `end`."""
-    axis.plot([start, end], [level, level], zorder=3, scalex=False, scaley=False, **CHANCE)
+@dataclass(frozen=True)
+class Reference:
+    """Test scores without a merge, drawn as horizontal lines."""
+
+    method: str
+    """Its name in tidy tables, see :func:`langarith.results.references.levels`."""
+    label: str
+    dash: tuple[float, ...]
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """The look of its lines."""
+        return {"color": "0.2", "linewidth": 0.9, "linestyle": (0, self.dash)}
+
+    def draw(self, axis: Axes, level: float, start: float, end: float) -> None:
+        """Draw a line at a level from `start` to `end`; the limits of the axis do not change."""
+        edge = [patheffects.withStroke(linewidth=2.0, foreground="white")]  # seen on dark bars
+        look = self.look | {"path_effects": edge}
+        axis.plot([start, end], [level, level], zorder=3, scalex=False, scaley=False, **look)
+
+
+CHANCE = Reference("majority", "most frequent class", (1, 1.2))
+NO_ADAPTER = Reference("none", "no language adapter", (4, 1.5))
 
 
 def ordered(values: Iterable[Any], order: Iterable[Any]) -> list[Any]:
