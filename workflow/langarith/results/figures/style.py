@@ -95,9 +95,10 @@ class Reference:
 
     def draw(self, axis: Axes, level: float, start: float, end: float) -> None:
         """Draw a line at a level from `start` to `end`; the limits of the axis do not change."""
-        edge = [patheffects.withStroke(linewidth=2.0, foreground="white")]  # seen on dark bars
+        # seen on dark bars, below error bars
+        edge = [patheffects.withStroke(linewidth=1.6, foreground="white")]
         look = self.look | {"path_effects": edge}
-        axis.plot([start, end], [level, level], zorder=3, scalex=False, scaley=False, **look)
+        axis.plot([start, end], [level, level], zorder=1.5, scalex=False, scaley=False, **look)
 
 
 CHANCE = Reference("majority", "most frequent class", (1, 1.2))
