@@ -21,6 +21,8 @@ from langarith.evaluation.outcomes import Counts, Scores
 RESAMPLES = 2000
 SEED = 20170
 LEVEL = 0.95
+DECIMALS = 9
+"""Scores in percent are ratios of sums of counts: what remains of equal ones is rounding errors."""
 ROWS = 250
 """Resamples whose drawn examples are in memory at once."""
 
@@ -48,6 +50,7 @@ def interval(values: np.ndarray, *, around: float | None = None) -> Interval:
     """
     if around is not None:
         values = 2 * around - values
+    values = np.round(values, DECIMALS) + 0.0  # no -0.0
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     smaller = min((values <= 0).sum(), (values >= 0).sum())
