@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 OWN = ("| stage |", "| study |")
-"""The beginnings of the page's tables that no run writes: the setup, and averages of two studies."""
+"""The beginnings of tables that no run writes: the setup, and the averages of two studies."""
 
 INTERVAL = re.compile(r"[+-]?\d+\.\d\d \[[+-]?\d+\.\d\d, [+-]?\d+\.\d\d\]")
 
