@@ -270,6 +270,18 @@ def is_news(record):
 LOCKS = []
 
 
+def refuse_jobs_beside_questions():
+    """End with a sentence if `plan` or `check` is requested with targets that would run now."""
+    rules = {rule.name for rule in workflow.dag.targetrules}
+    asked = sorted(rules & {"plan", "check"})
+    others = sorted(rules - {"plan", "check"}) + sorted(map(str, workflow.dag.targetfiles))
+    if asked and others:
+        refuse(
+            f"{asked[0]} is about the whole study, and {others[0]} beside it would run now: request "
+            f"{asked[0]} alone; `langarith plan STUDY {others[0]}` plans a part"
+        )
+
+
 def lock_results():
     """End with a sentence if a run of another working directory writes into the results folder.
 
@@ -346,6 +358,7 @@ elif "SLURM_JOB_ID" in os.environ:
 
 onstart:
     if workflow.exec_mode.name == "DEFAULT":
+        refuse_jobs_beside_questions()
         lock_results()
         if workflow.local_exec:
             signal.signal(signal.SIGINT, interrupt)

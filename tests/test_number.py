@@ -111,6 +111,15 @@ def test_a_gain_over_the_chosen_proxy_says_which_it_is(results):
     assert "points, gain over chosen proxy (en): zero_shot" in line
 
 
+def test_equal_gains_over_different_adapters_are_listed_apart(results):
+    gains = results / "tables/zero_shot_gains.csv"
+    row = "zero_shot,tiny,ner,es,la,full,validation,chosen proxy,6.0,-0.5,8.25\n"
+    gains.write_text(gains.read_text() + row)
+    lines = explain_number.lines(results, ["+6.00 [-0.50, +8.25]"])
+    assert lines[0].startswith("2 numbers fit")
+    assert "better proxy" in lines[1] and "chosen proxy" in lines[2]
+
+
 def test_the_tree_is_shown_on_request(results, capsys):
     assert not any("└──" in line for line in explain(capsys, "49.00"))
     tree = "\n".join(explain(capsys, "49.00", "--tree"))

@@ -606,3 +606,20 @@ def test_our_own_mistake_leaves_its_traceback_in_the_log(tmp_path: Path) -> None
     assert done.returncode == 1
     assert "ZeroDivisionError" in (tmp_path / "logs/double/fr.log").read_text()
     assert not (tmp_path / "out.txt.provenance.json").exists()
+
+
+def test_a_new_file_of_the_library_is_a_change_of_the_code(tmp_path, monkeypatch) -> None:
+    """A merge method that was added is in no commit; results beside the library are no code."""
+    library = tmp_path / "workflow/langarith"
+    library.mkdir(parents=True)
+    (library / "code.py").write_text("A = 1")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "First"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(record, "LIBRARY", library)
+    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/a.csv").write_text("1")
+    assert record._git()["dirty"] is False
+    (library / "method.py").write_text("B = 2")
+    assert record._git()["dirty"] is True

@@ -464,6 +464,13 @@ def test_a_partial_grid_is_refused_unless_it_is_asked_for(copy):
 # --- a plan before anything is submitted ---
 
 
+def test_nothing_runs_beside_a_plan(copy):
+    study = overlay(copy, "more", seeds=[1, 2])
+    done = snakemake(copy, "plan", "zero_shot", *options(study))
+    assert done.returncode == 1 and "zero_shot beside it would run now" in done.stderr
+    assert not (copy / "results/nano/adapters/tiny/language/en@full/seed2").exists()
+
+
 def test_plan_says_what_would_run_why_and_for_how_long(copy):
     assert "Nothing to be done" in run(copy, "plan", *NANO)
     study = overlay(copy, "more", seeds=[1, 2])

@@ -125,8 +125,13 @@ class Number:
 
     @property
     def origin(self) -> tuple[Any, ...]:
-        """Equal for numbers that are the same scores of the same sweeps."""
-        return self.interval, frozenset((part.job, part.point) for part in self.parts)
+        """Equal for numbers that are the same scores, or the same gain, of the same sweeps."""
+        return (
+            self.interval,
+            self.rule,
+            self.over,
+            frozenset((part.job, part.point) for part in self.parts),
+        )
 
 
 def _signed(value: float) -> str:

@@ -88,24 +88,30 @@ def _measured(path: Path, memory: Path | None) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the code and whether tracked files had changes; None outside a repository.
+    """Commit of the code, and whether it had changes; None outside a repository.
 
+    Changes are those of tracked files, and untracked files of the library: a merge method that was
+    added is one.
     A library that was installed by itself may lie in an environment within a user's repository,
     whose commit says nothing about it.
     """
     if CHECKOUT is None:
         return None
     try:
-        status = subprocess.run(  # noqa: S603
-            ["git", "-C", str(LIBRARY), "status", "--porcelain=v2", "--branch", "-uno"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
+        status = _git_lines("status", "--porcelain=v2", "--branch", "-uno")
+        added = _git_lines("ls-files", "--others", "--exclude-standard")
     except (OSError, subprocess.CalledProcessError):
         return None
     commit = next(line.split()[-1] for line in status if line.startswith("# branch.oid"))
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in status)}
+    changed = any(not line.startswith("#") for line in status)
+    return {"commit": commit, "dirty": changed or bool(added)}
+
+
+def _git_lines(*words: str) -> list[str]:
+    """What git prints of the library's folder and its repository."""
+    command = ["git", "-C", str(LIBRARY), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.splitlines()
 
 
 def _versions() -> dict[str, str]:

@@ -8,5 +8,5 @@ RULE = Rule(
     choose=lambda cell, others: select(
         {point: cell.test[point] for point in cell.validation}, cell.neutral
     ),
-    order=8,
+    order=99,  # the last: a bound for the others
 )
