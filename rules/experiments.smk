@@ -160,13 +160,6 @@ def compared_with_paper(quantities=()):
     return [name for name in stated.compared(quantities) if name in STUDY.experiments]
 
 
-def claimed_experiments():
-    """Experiments of the study whose gains decide on the paper's claims."""
-    # of `methods` only the comparison with TIES-Merging counts, which `ties` has, too
-    left_out = {"methods"} if "ties" in STUDY.experiments else set()
-    return [n for n in experiments.CLAIMED if n in STUDY.experiments and n not in left_out]
-
-
 def compared_outcomes(_):
     """The counts behind the scores that are compared with the paper's."""
     files = [p for name in compared_with_paper(stated.SCORES) for p in outcomes_of_cells(name)]

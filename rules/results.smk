@@ -217,7 +217,7 @@ rule compare_with_paper:
     localrule: True
     input:
         tables=lambda _: [TABLE.format(experiment=name) for name in compared_with_paper()],
-        gains=[GAINS.format(experiment=name) for name in claimed_experiments()],
+        gains=[GAINS.format(experiment=name) for name in experiments.claimed(STUDY)],
         outcomes=compared_outcomes,
     output:
         table=TABLE.format(experiment="reproduction"),

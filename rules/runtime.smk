@@ -276,9 +276,10 @@ def refuse_jobs_beside_questions():
     asked = sorted(rules & {"plan", "check"})
     others = sorted(rules - {"plan", "check"}) + sorted(map(str, workflow.dag.targetfiles))
     if asked and others:
+        part = f"; `langarith plan STUDY {others[0]}` plans a part" if "plan" in asked else ""
         refuse(
             f"{asked[0]} is about the whole study, and {others[0]} beside it would run now: request "
-            f"{asked[0]} alone; `langarith plan STUDY {others[0]}` plans a part"
+            f"{asked[0]} alone{part}"
         )
 
 

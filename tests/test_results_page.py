@@ -50,6 +50,23 @@ def test_every_table_of_the_page_is_one_that_the_run_wrote(root: Path, written: 
         assert set(block.strip().splitlines()) <= lines, block
 
 
+def test_averages_over_no_adapter_are_those_of_the_tables(root: Path, tables: Path) -> None:
+    """The last column of the summary, which the page computes from two others."""
+    folders = {"the encoder as given": tables / "encoder_as_given", "the adapted encoder": tables}
+    text = page(root, "docs/results.md")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    rows = [row for row in rows if row and row[0] in folders and len(row) == 5]
+    assert len(rows) == 5
+    for study, task, better, chosen, difference in rows:
+        sheet = (folders[study] / "zero_shot.md").read_text(encoding="utf-8")
+        part = sheet[sheet.index(f", {task} (") :]
+        average = next(line for line in part.splitlines() if line.startswith("| average |"))
+        cells = [cell.strip().strip("*") for cell in average.split("|")]
+        none, merged = (float(re.match(r"\**([\d.]+)", cells[i])[1]) for i in (4, 7))
+        assert f"{merged - none:+.1f}".replace("+0.0", "0.0") == difference
+        assert cells[9:11] == [better, chosen]
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
 def test_every_gain_in_a_sentence_is_in_a_table(root: Path, written: str, name: str) -> None:
     text = " ".join(page(root, name).replace(">", "").split())

@@ -120,7 +120,7 @@ def _by_target(values: Iterable[tuple[str, str]]) -> str:
     for target, value in values:
         targets[target].append(value)
     seeds = {
-        target: " ".join(dict.fromkeys(found)) if len({*found}) == 1 else " ".join(found)
+        target: found[0] if len({*found}) == 1 else " ".join(found)
         for target, found in targets.items()
     }
     if len(seeds) == 1:
@@ -130,7 +130,7 @@ def _by_target(values: Iterable[tuple[str, str]]) -> str:
 
 def _weights(graph: Lineage, number: Number) -> str:
     """The points and how they were chosen; of several targets the points of each."""
-    if not any(part.point for part in number.parts):
+    if not number.has_adapter:
         return "none: the task adapter without a language adapter"
     points = [(part.job.wildcards["target"], part.point) for part in number.parts]
     if len({target for target, _ in points}) > 1:
@@ -193,12 +193,11 @@ def _weight(graph: Lineage, number: Number, part: Part) -> str:
 
 def _adapters(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
     """Language and task adapters by name, with the hash of their weights where they are few."""
-    merged = any(part.point for part in number.parts)
     found: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
         for parent in graph.parents(job):
             names = parent.wildcards
-            if parent.script == "train_language_adapter" and merged:
+            if parent.script == "train_language_adapter" and number.has_adapter:
                 name = f"{names['language']}@{names['budget']}"
             elif parent.script in ("train_task_adapter", "score_task_adapter"):
                 name = f"task adapter {names['task']}"
@@ -208,7 +207,7 @@ def _adapters(graph: Lineage, number: Number, jobs: Sequence[Job]) -> str:
             found[name].append(f"seed {names['seed']} {sha[:12]}")
     ready = [
         name
-        for job in (jobs if merged else ())
+        for job in (jobs if number.has_adapter else ())
         for name in job.wildcards.get("operands", "").split("+")
         if name and (name if "@" in name else f"{name}@full") not in found
     ]

@@ -75,6 +75,11 @@ class Number:
     proxies: tuple[tuple[str, str], ...] = ()
 
     @property
+    def has_adapter(self) -> bool:
+        """Whether it is of language adapters, not a score without one."""
+        return any(part.point for part in self.parts)
+
+    @property
     def spread(self) -> float | None:
         """Standard deviation over seeds of a score; None of a gain, and where there is one seed."""
         seeds = list(self.seeds().values())

@@ -264,8 +264,14 @@ EXPERIMENTS: dict[str, View] = {
 GAINS = tuple(name for name, view in EXPERIMENTS.items() if view.gains)
 """Experiments that have gains, whose intervals are estimated."""
 
-CLAIMED = ("zero_shot", "enhancement", "low_resource", "lambda_impact", "ties", "methods")
-"""Experiments whose gains are compared with the paper's claims."""
+
+def claimed(study: Study) -> list[str]:
+    """Experiments of a study whose gains are compared with the paper's claims."""
+    names = ["zero_shot", "enhancement", "low_resource", "lambda_impact"]
+    # the comparison with TIES-Merging is a part of `methods`, too
+    names.append("ties" if "ties" in study.experiments else "methods")
+    return [name for name in names if name in study.experiments]
+
 
 CHOICES = tuple(name for name, view in EXPERIMENTS.items() if view.choices)
 """Experiments that show chosen λ."""

@@ -177,7 +177,7 @@ def _draw(
                 of,
                 of.rows.set_index(["target", "kind"]),
                 [*targets, analysis.AVERAGE],
-                _of(gains, "gain", *place),
+                _of(gains, *place),
                 of_targets(beside.intervals, *place, gain.over),
                 {line: found.get(place, {}) for line, found in references.items()},
             )
@@ -235,9 +235,9 @@ def _draw(
     return figure
 
 
-def _of(frame: pd.DataFrame, column: str, model: str, task: str) -> dict[str, float]:
-    rows = frame[(frame["model"] == model) & (frame["task"] == task)]
-    return dict(zip(rows["target"], rows[column], strict=True))
+def _of(gains: pd.DataFrame, model: str, task: str) -> dict[str, float]:
+    rows = gains[(gains["model"] == model) & (gains["task"] == task)]
+    return dict(zip(rows["target"], rows["gain"], strict=True))
 
 
 def _all_high(means: pd.DataFrame, without_adapter: Iterable[float]) -> bool:
