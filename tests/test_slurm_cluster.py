@@ -249,8 +249,8 @@ def set_up(project: Path, **settings: object) -> None:
 
 
 def train(project: Path, *options: str, **settings: object) -> subprocess.Popen[str]:
-    """Train the adapter of French on the cluster."""
-    set_up(project, **settings)
+    """Train the adapter of French on the cluster, on the node that no test takes down."""
+    set_up(project, **{"constraint": "first"} | settings)
     return start(project, f"{ADAPTER}/adapter.safetensors", *options)
 
 
