@@ -156,7 +156,7 @@ def test_a_headline_leads_to_the_kind_of_its_column():
     links = linked.Links.__new__(linked.Links)
     alone, merged = score("task_language", 42.21, "1.00"), score("merged", 42.21, "0.50")
     links.numbers, links.used = [alone, merged], {}
-    place = "methods", "tiny", "NER"
+    place = "methods", "tiny", "ner"
     assert links.average("1 of 1", *place, ["merged"]) == ""
     assert links.used.get(merged) is None
     assert links.average("42.21", *place, ["merged"]) == f"#{links.used[merged]}"

@@ -12,6 +12,7 @@ import pytest
 
 import made_up
 from langarith.audit import lineage, report
+from langarith.audit.linked import PAGE, Links
 from langarith.commands import status
 
 CAPTION = replace(made_up.CAPTION, about="Test scores per target.", note="A <b>small</b> world.")
@@ -130,11 +131,31 @@ def test_run_times_are_those_of_the_records(graph):
 
 
 def test_the_result_comes_first_in_words_and_numbers(graph):
-    found = report.result(graph, report.Part("zero_shot", CAPTION))
+    table = graph.results / "tables/zero_shot_gains.csv"
+    table.write_text(
+        "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds\n"
+        "zero_shot,tiny,ner,es,la,full,validation,better proxy,6.0,4.5,7.25,0.01,0.01,f1,10,2\n"
+        "zero_shot,tiny,ner,es,la,full,validation,chosen proxy,7.5,6.0,9.0,0.01,0.01,f1,10,2\n"
+    )
+    links = Links(graph)
+    found = report.result(graph, report.Part("zero_shot", CAPTION), links)
     # in made_up.LITTLE the sum has 49, English alone 43, French alone 39
     assert found.sentence.endswith("beats the better of the two single adapters in 1 of 1 cells.")
-    assert found.rows == (("tiny", "NER", "1 of 1", "49.00", "43.00", "+6.00", "+6.00"),)
-    assert report.result(graph, report.Part("ties", CAPTION)) is None
+    (row,) = found.rows
+    texts = ["tiny", "NER", "1 of 1", "49.00", "43.00"]
+    texts += ["+6.00 [+4.50, +7.25]", "+7.50 [+6.00, +9.00]", "+6.00"]
+    assert [text for text, _ in row] == texts
+    over_both = ("gain over the better", "gain over the chosen")
+    assert found.header[-3:] == (*over_both, "mean of the gains")
+    over = {f"#{key}": number.over for number, key in links.used.items()}
+    assert [over[target] for _, target in row[5:7]] == ["better proxy", "chosen proxy"]
+    assert row[7][1] == f"{PAGE}#path=tables/zero_shot.csv"
+    assert report.result(graph, report.Part("ties", CAPTION), links) is None
+
+
+def test_a_result_without_a_table_of_gains_has_no_intervals(graph):
+    found = report.result(graph, report.Part("zero_shot", CAPTION), Links(graph))
+    assert [text for text, _ in found.rows[0][5:]] == ["+6.00", "+6.00", "+6.00"]
 
 
 def test_a_lambda_at_an_end_is_no_merging(graph):
@@ -144,11 +165,11 @@ def test_a_lambda_at_an_end_is_no_merging(graph):
     made_up.table([one, other]).drop(columns="point").to_csv(
         graph.results / "tables/enhancement.csv", index=False
     )
-    found = report.result(graph, report.Part("enhancement", CAPTION))
+    found = report.result(graph, report.Part("enhancement", CAPTION), Links(graph))
     assert found.sentence.endswith("scores above the own adapter alone in 2 of 2 cells.")
     assert found.remark.startswith("In 1 of the 2 cells the chosen λ is 0 or 1: nothing")
     assert found.remark.endswith("alone. Such cells among the 2 with a gain: 1.")
-    assert report.result(graph, report.Part("zero_shot", CAPTION)).remark == ""
+    assert report.result(graph, report.Part("zero_shot", CAPTION), Links(graph)).remark == ""
 
 
 def test_numbers_of_tables_lead_to_their_chains(path, open_page):

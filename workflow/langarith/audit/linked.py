@@ -114,22 +114,32 @@ class Links:
     def average(
         self, text: str, experiment: str, model: str, task: str, kinds: Sequence[str]
     ) -> str:
-        """The address of the chain of a headline's number, '' where the text is none.
+        """The address of the chain of an average over targets, '' where the text is no number.
 
         Args:
-            task: as the headline names it, in capitals.
             kinds: what the number can be, as `Number.kind`.
         """
         if not DECIMAL.match(text):
             return ""
-        own = [
-            found
-            for found in self.numbers
-            if (found.experiment, found.model, found.task.upper()) == (experiment, model, task)
-            and found.kind in kinds
-        ]
+        own = [found for found in self._of(experiment, model, task) if found.kind in kinds]
         found = _one(number.printed_as(_averages(own), text))
         return self.link(found) if found else f"{PAGE}#path=tables/{experiment}.csv"
+
+    def gain(self, experiment: str, model: str, task: str, over: str) -> tuple[str, str] | None:
+        """The gain of averages over something, with its interval, and the address of its chain.
+
+        None where the table of gains has none.
+        """
+        own = [found for found in self._of(experiment, model, task) if found.over == over]
+        found = _one(_averages(own))
+        return (found.written(), self.link(found)) if found else None
+
+    def _of(self, *place: str) -> list[Number]:
+        return [
+            found
+            for found in self.numbers
+            if (found.experiment, found.model, found.task) == place
+        ]
 
 
 def _text(cell: str) -> str:

@@ -21,6 +21,7 @@ from langarith.audit.prov import label
 from langarith.layout import is_sweep
 from langarith.progress import duration, size_of
 from langarith.results.caption import Caption
+from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, MADX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,16 +47,32 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment found: a sentence and, as text, a row for each model and task.
+    """What an experiment found: a sentence, and a row for each model and task.
 
     `remark` says in how many cells the chosen λ is an end, where nothing is merged; '' for none.
+    A cell is its text and the address of the chain of its number, '' where it has none.
     """
 
-    experiment: str
     sentence: str
     remark: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The two sides of an experiment with a result in one sentence, which `sentence` begins.
+
+    sides: what the columns of the scores are called. merged, others: the scores, as in `analysis`.
+    gains: the headings of the gains over one or several scores, with their name in the table of
+    gains; the first is over `others`.
+    """
+
+    sentence: str
+    sides: tuple[str, str]
+    merged: str
+    others: list[str]
+    gains: tuple[tuple[str, list[str], str], ...]
 
 
 @dataclass(frozen=True)
@@ -92,13 +109,7 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     )
     times, links = run_times(graph.jobs), Links(graph)
     shown = [_shown(graph, part, links) for part in parts]
-    results = [found for part in parts if (found := result(graph, part))]
-    averages = {
-        (found.experiment, row, i): links.average(row[i], found.experiment, row[0], row[1], kinds)
-        for found in results
-        for row in found.rows
-        for i, kinds in enumerate(COMPARED[found.experiment][2], 3)
-    }
+    results = [found for part in parts if (found := result(graph, part, links))]
     return environment.get_template("report.html").render(
         study=graph.study,
         jobs=len(graph.jobs),
@@ -110,7 +121,6 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         ),
         versions=graph.jobs[-1].record_data["versions"] if graph.jobs else {},
         results=results,
-        averages=averages,
         parts=shown,
         chains=links.chains(),
         learning=_picture(graph, "learning_curves"),
@@ -130,58 +140,74 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     )
 
 
-COMPARED: dict[str, tuple[str, tuple[str, str], tuple[list[str], ...]]] = {
-    "zero_shot": (
+COMPARED = {
+    "zero_shot": Compared(
         "Zero-shot, language arithmetic beats the better of the two single adapters in",
         ("language arithmetic", "better adapter"),
-        (["merged"], ["task_language", "related"], ["gain"], []),
+        "merged",
+        ["task_language", "related"],
+        (
+            ("gain over the better", ["task_language", "related"], BETTER_PROXY),
+            ("gain over the chosen", ["chosen"], CHOSEN_PROXY),
+        ),
     ),
-    "enhancement": (
+    "enhancement": Compared(
         "Language arithmetic of the target's own adapter and another language's scores above the "
         "own adapter alone in",
         ("better pairing", "own adapter"),
-        (["la_better"], ["madx"], ["gain"], []),
+        "la_better",
+        ["madx"],
+        (("gain over the own adapter", ["madx"], MADX),),
     ),
 }
-"""Experiments with a result in one sentence: how it begins, the names of the two sides, and the
-kinds of number (`audit.number`) in the last four columns; the mean of the gains is none."""
+"""Experiments with a result in one sentence."""
 
 
-def result(graph: Lineage, part: Part) -> Result | None:
+def result(graph: Lineage, part: Part, links: Links) -> Result | None:
     """The result of an experiment in words and numbers; None where it has none, or no table."""
     path = graph.results / f"tables/{part.name}.csv"
     if part.name not in COMPARED or not path.is_file():
         return None
     from langarith.results import analysis, tables
 
-    table = tables.read(path)
+    table, compared = tables.read(path), COMPARED[part.name]
     if part.name == "zero_shot":
-        scores, sides = analysis.zero_shot(table), ("merged", ["task_language", "related"])
-        pairs = scores
+        scores = pairs = analysis.zero_shot(table)
     else:
         scores = analysis.enhancement(table, part.caption.task_language)
-        sides = ("la_better", ["madx"])
         # its pairings: the cells of the better other language with the target
         named = scores[["model", "task", "target", "seed", "better"]]
         pairs = analysis.cells(table).query("method == 'la'").merge(named)
         pairs = pairs[(pairs["left"] == pairs["better"]) & (pairs["right"] == pairs["target"])]
-    found = analysis.headline(scores, *sides)
-    sentence, names, _ = COMPARED[part.name]
-    return Result(
-        part.name,
-        f"{sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
-        _of_ends(pairs, analysis.gains(scores, *sides)),
-        ("model", "task", "better in", *names, "gain of the averages", "mean of the gains"),
-        tuple(
+    found = analysis.headline(scores, compared.merged, compared.others)
+    rows = []
+    for row in found.to_dict("records"):
+        place = (part.name, row["model"], row["task"])
+        of_row = (scores["model"] == row["model"]) & (scores["task"] == row["task"])
+        averages = [
+            (_number(row["merged"]), [compared.merged]),
+            (_number(row["other"]), compared.others),
+        ]
+        mean, gains = _number(row["mean_gain"], signed=True), []
+        for _, others, over in compared.gains:
+            (gain,) = analysis.headline(scores[of_row], compared.merged, others)["average_gain"]
+            gains.append(links.gain(*place, over) or (_number(gain, signed=True), ""))
+        rows.append(
             (
-                row["model"],
-                row["task"].upper(),
-                f"{row['better']} of {row['of']}",
-                *(_number(row[key]) for key in ("merged", "other")),
-                *(_number(row[key], signed=True) for key in ("average_gain", "mean_gain")),
+                (row["model"], ""),
+                (row["task"].upper(), ""),
+                (f"{row['better']} of {row['of']}", ""),
+                *((text, links.average(text, *place, kinds)) for text, kinds in averages),
+                *gains,
+                (mean, links.average(mean, *place, [])),
             )
-            for row in found.to_dict("records")
-        ),
+        )
+    headings = (heading for heading, *_ in compared.gains)
+    return Result(
+        f"{compared.sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
+        _of_ends(pairs, analysis.gains(scores, compared.merged, compared.others)),
+        ("model", "task", "better in", *compared.sides, *headings, "mean of the gains"),
+        tuple(rows),
     )
 
 
