@@ -136,9 +136,7 @@ class Links:
 
     def _of(self, *place: str) -> list[Number]:
         return [
-            found
-            for found in self.numbers
-            if (found.experiment, found.model, found.task) == place
+            found for found in self.numbers if (found.experiment, found.model, found.task) == place
         ]
 
 
