@@ -188,7 +188,7 @@ def test_the_speed_of_this_machine_is_measured_and_said(nano, monkeypatch):
     assert 1e8 < speed.measure(case, 0.05) < 1e13
     lines = list(plan.plan_lines([stage], 2, HERE))
     assert "1 jobs, on this CPU: about " in lines[3]
-    assert "0.0 GPU-hours" in lines[3] and "'measured'" in "\n".join(lines)
+    assert "GPU-hours" not in lines[3] and "'measured'" in "\n".join(lines)
 
 
 def test_the_measured_speed_is_kept_for_status_on_this_machine(nano, monkeypatch):
@@ -243,10 +243,22 @@ def test_gpus_of_a_cluster_are_assumed_and_said(nano):
     assert f"{stage.seconds / 3600:.1f} GPU-hours" in output
 
 
+def test_a_study_that_is_too_long_for_cpus_names_the_plan_for_a_cluster():
+    def lines(hours: float) -> list[str]:
+        stage = plan.Stage("train_language_adapter", 10, "", hours * 3600, "measured", gpu=False)
+        return list(plan.plan_lines([stage], 2, HERE))
+
+    assert "on this CPU: about 21 days of computing, 500.0 CPU-hours" in lines(50)[3]
+    assert not any("cluster" in line for line in lines(50))
+    long = lines(20_000)
+    assert "833 days" in long[1] and "about 8,333 days of computing" in long[3]
+    assert long[4].endswith("a run on a cluster: snakemake plan --profile slurm")
+
+
 def test_threads_count_as_cpu_hours_and_share_the_cores():
     stage = plan.Stage("train_task_adapter", 4, "", 3600.0, "measured", gpu=False, threads=2)
     output = list(plan.plan_lines([stage], 4, HERE))[3]
-    assert "0.0 GPU-hours and 8.0 CPU-hours; 2.0 h with 4 cores" in output
+    assert "of computing, 8.0 CPU-hours; 2.0 h with 4 cores" in output
 
 
 def test_a_stage_takes_as_long_as_its_longest_job():

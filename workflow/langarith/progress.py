@@ -38,10 +38,12 @@ def say(line: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2.5 h`: at most two significant figures."""
+    """`40 s`, `3 min`, `2.5 h`, `12 days`: a unit in which the number is neither small nor long."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 86400:,.0f} days"
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int]) -> Iterator[str]:

@@ -124,6 +124,9 @@ JOB, RUN = 0.5, 5.0
 """Seconds of Snakemake and Python around a job here, which is forked from the warm process, and of
 the beginning of a run, when Snakemake reads the study: docs/performance.md."""
 
+LONG = 30 * 86400
+"""Seconds of a run that nobody would start on CPUs."""
+
 STEP, SCORE = 0.005, 2e-4
 """Seconds on a CPU, beside the operations, of a step of the Trainer and its optimiser, and of an
 example that is decoded and scored: what the miniature's jobs take."""
@@ -351,14 +354,17 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     yield from aligned(rows, right=(1, 2, 3))
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
     starts = RUN + place.start * sum(stage.rounds(at_once, place) for stage in planned)
+    whole = RUN + wall(planned, at_once, place)
+    of_gpus = f"{gpu / 3600:,.1f} GPU-hours and " if gpu else ""
     yield ""
     yield (
         f"{sum(stage.jobs for stage in planned)} jobs, {place}: about {duration(total)} of "
-        f"computing, {gpu / 3600:.1f} GPU-hours and {cpu / 3600:.1f} CPU-hours; "
-        f"{duration(RUN + wall(planned, at_once, place))} with {at_once} "
+        f"computing, {of_gpus}{cpu / 3600:,.1f} CPU-hours; {duration(whole)} with {at_once} "
         f"{'cores' if place.here else 'jobs at once'}, stage after stage, "
         f"{duration(starts)} of it for starts"
     )
+    if place.here and place.device == "cpu" and whole > LONG:
+        yield "this machine has no GPU; a run on a cluster: snakemake plan --profile slurm"
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
     sources = {part for stage in planned for part in stage.source.split(", ")}
