@@ -203,7 +203,9 @@ def test_every_method_is_compared_with_the_better_proxy_and_with_la(results: Pat
         ("la", "slerp"),
         ("la", gains.BEST_OTHER),
         ("la", gains.BETTER_PROXY),
+        ("la", gains.CHOSEN_PROXY),
         ("slerp", gains.BETTER_PROXY),
+        ("slerp", gains.CHOSEN_PROXY),
     }
     columns = ["gain", "low", "high", "p", "seeds"]
     la = found.loc["la", gains.BETTER_PROXY][columns]
@@ -213,6 +215,12 @@ def test_every_method_is_compared_with_the_better_proxy_and_with_la(results: Pat
         printed = analysis.gain(rows, "slerp", analysis.PROXIES)
         assert found.loc["slerp", gains.BETTER_PROXY, target]["gain"] == pytest.approx(printed)
         assert printed <= 0  # the left proxy itself
+        # over the chosen one: 0 where validation chose the left proxy in every seed
+        over_chosen = found.loc["slerp", gains.CHOSEN_PROXY, target]["gain"]
+        assert over_chosen == pytest.approx(rows["slerp"].mean() - rows["chosen"].mean())
+    chosen = estimated(results, "zero_shot").query("over == @gains.CHOSEN_PROXY")
+    la = found.loc["la", gains.CHOSEN_PROXY][columns]
+    pd.testing.assert_frame_equal(la, chosen.set_index("target").loc[la.index, columns])
 
 
 def test_the_best_other_method_is_of_all_methods_or_there_is_none(results: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from langarith import merging
 from langarith.results import analysis
 from langarith.results.caption import NOTHING, Beside, Caption
-from langarith.results.names import BETTER_PROXY
+from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY
 from langarith.results.sheet import (
     SCORES,
     Row,
@@ -33,8 +33,8 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
         kinds = [*analysis.PROXIES, *by_method]
         left, right, *numbers = scores(runs, kinds, caption, together=True)
         rows: list[Row] = [
-            (f"{caption.task_language} adapter", left, "", "", ""),
-            ("related adapter", right, "", "", ""),
+            (f"{caption.task_language} adapter", left, "", "", "", ""),
+            ("related adapter", right, "", "", "", ""),
         ]
         for (method, part), number in zip(by_method.items(), numbers, strict=True):
             over = (caption, beside, analysis.AVERAGE)
@@ -44,6 +44,7 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
                     number,
                     point(part, caption, beside),
                     gain(runs, method, analysis.PROXIES, *over, BETTER_PROXY, kinds, method),
+                    gain(runs, method, ["chosen"], *over, CHOSEN_PROXY, kinds, method),
                     "" if method == "la" else gain(runs, "la", [method], *over, method, kinds),
                 )
             )
@@ -53,9 +54,10 @@ def methods(table: pd.DataFrame, caption: Caption, beside: Beside = NOTHING) -> 
                 f"Merge methods, {model}, {task_title(task, table)}",
                 f"{SCORES} Zero-shot, averaged over {count} target{'s' if count != 1 else ''}. "
                 f"Test examples of all targets: {examples(runs, table).written()}. The gain is "
-                "over the better proxy on average, the last column is LA minus the method, both in "
-                "points.",
-                ("method", "average", "λ", "gain", "LA minus it"),
+                "over the better proxy on average on test data; the gain over the chosen one is "
+                "over that with the higher score on validation data. The last column is LA minus "
+                "the method. All are in points.",
+                ("method", "average", "λ", "gain", "over the chosen", "LA minus it"),
                 [rows],
                 caption,
             )
