@@ -288,6 +288,9 @@ def node_down(project: Path) -> Interrupted:
     subprocess.run(
         ["scontrol", "update", "nodename=node2", "state=down", "reason=a test"], check=True
     )
+    # a lost node takes its processes along; here one would stay, asleep
+    lost = f"--snakefile {project}/Snakefile"
+    subprocess.run(["pkill", "-KILL", "-f", "--", lost], check=False)
     until(lambda: queued(submitted(project)) == "PENDING", 30)
     (project / "pace").write_text("0")
     # it may have come back by itself
