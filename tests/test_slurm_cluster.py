@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -289,8 +290,9 @@ def node_down(project: Path) -> Interrupted:
         ["scontrol", "update", "nodename=node2", "state=down", "reason=a test"], check=True
     )
     # a lost node takes its processes along; here one would stay, asleep
-    lost = f"--snakefile {project}/Snakefile"
-    subprocess.run(["pkill", "-KILL", "-f", "--", lost], check=False)
+    for process in psutil.process_iter(["cmdline"]):
+        if f"{project}/Snakefile" in (process.info["cmdline"] or ()):
+            process.kill()
     until(lambda: queued(submitted(project)) == "PENDING", 30)
     (project / "pace").write_text("0")
     # it may have come back by itself
