@@ -164,6 +164,38 @@ def test_a_headline_leads_to_the_kind_of_its_column():
     assert links.average("+0.10", *place, []).endswith("#path=tables/methods.csv")
 
 
+def test_the_gain_of_a_headline_is_that_of_the_averages():
+    def gain(model: str, group: str, value: float, over: str = "madx") -> number.Number:
+        return number.Number(
+            "enhancement", model, "ner", "f1", group, "gain", f"gain over {over}", value, (), True,
+            (value - 1, value + 1), "la", "validation", over,
+        )  # fmt: skip
+
+    links = linked.Links.__new__(linked.Links)
+    links.used = {}
+    average, other = gain("tiny", "avg.", 2.0), gain("xtiny", "avg.", 5.0)
+    links.numbers = [gain("tiny", "es", 1.0), gain("tiny", "fr", 3.0), average, other]
+    place = ("enhancement", "tiny", "ner")
+    assert links.gain(*place, "madx") == ("+2.00 [+1.00, +3.00]", "#n1")
+    assert links.used == {average: "n1"}
+    assert links.gain(*place, "direct") is None
+    # without an average, a single target is one; of several targets none is
+    links.numbers.remove(average)
+    assert links.gain(*place, "madx") is None
+    links.numbers = links.numbers[:1]
+    assert links.gain(*place, "madx") == ("+1.00 [0.00, +2.00]", "#n2")
+
+
+def test_a_table_of_a_model_has_no_numbers_of_one_whose_name_it_ends_in():
+    links = linked.Links.__new__(linked.Links)
+    links.numbers, links.used = [score("merged", 42.21, "0.50")], {}
+    table = "<h3>Methods, {}, NER (F1)</h3><tr><th>target</th><th>LA</th></tr>\n" + (
+        f"<tr>\n<td>average</td>\n{linked.NUMERIC}42.21</td>\n</tr>"
+    )
+    assert "#n1" not in links.tables(table.format("xtiny"), "methods")
+    assert "#n1" in links.tables(table.format("tiny"), "methods")
+
+
 def test_a_sweep_of_three_operands_has_the_method_of_its_parameters():
     record = {"rule": "sweep_la_3", "parameters": {"method": "la"}}
     cell = dict(zip(charts.CELL, ("tiny", "ner", "de", "en+bg+ru", "1"), strict=True))

@@ -243,16 +243,23 @@ def test_gpus_of_a_cluster_are_assumed_and_said(nano):
     assert f"{stage.seconds / 3600:.1f} GPU-hours" in output
 
 
-def test_a_study_that_is_too_long_for_cpus_names_the_plan_for_a_cluster():
-    def lines(hours: float) -> list[str]:
-        stage = plan.Stage("train_language_adapter", 10, "", hours * 3600, "measured", gpu=False)
-        return list(plan.plan_lines([stage], 2, HERE))
+def test_long_times_are_days_and_a_study_too_long_for_cpus_names_the_plan_for_a_cluster():
+    stage = plan.Stage("train_language_adapter", 10, "", 2e4 * 3600, "measured", gpu=False)
+    lines = list(plan.plan_lines([stage], 2, HERE))
+    assert "833 days" in lines[1]
+    assert "about 8,333 days of computing, 200,000.0 CPU-hours" in lines[3]
+    (hint,) = plan._elsewhere(Path("a.yaml"), [stage], HERE)
+    assert hint.endswith("a run on a cluster: snakemake plan --profile slurm --configfile a.yaml")
+    assert not plan._elsewhere(Path("a.yaml"), [replace(stage, seconds=60.0)], HERE)
+    assert not plan._elsewhere(Path("a.yaml"), [stage], plan.Place("cuda", here=False))
 
-    assert "on this CPU: about 21 days of computing, 500.0 CPU-hours" in lines(50)[3]
-    assert not any("cluster" in line for line in lines(50))
-    long = lines(20_000)
-    assert "833 days" in long[1] and "about 8,333 days of computing" in long[3]
-    assert long[4].endswith("a run on a cluster: snakemake plan --profile slurm")
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(89, "89 s"), (91, "2 min"), (5400, "1.5 h"), (359_000, "99.7 h"), (360_000, "4 days")],
+)
+def test_durations_change_their_unit(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_threads_count_as_cpu_hours_and_share_the_cores():

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import made_up
@@ -130,13 +131,18 @@ def test_run_times_are_those_of_the_records(graph):
     assert next(iter(times)) == "tokenize_shard"
 
 
-def test_the_result_comes_first_in_words_and_numbers(graph):
+def write_gains(graph: lineage.Lineage) -> None:
+    """The gains of the little study; that over the chosen proxy is another number, to tell them."""
     table = graph.results / "tables/zero_shot_gains.csv"
     table.write_text(
-        "experiment,model,task,target,method,budget,rule,over,gain,low,high,p,p_holm,metric,examples,seeds\n"
-        "zero_shot,tiny,ner,es,la,full,validation,better proxy,6.0,4.5,7.25,0.01,0.01,f1,10,2\n"
-        "zero_shot,tiny,ner,es,la,full,validation,chosen proxy,7.5,6.0,9.0,0.01,0.01,f1,10,2\n"
+        "experiment,model,task,target,method,budget,rule,over,gain,low,high\n"
+        "zero_shot,tiny,ner,es,la,full,validation,better proxy,6.0,4.5,7.25\n"
+        "zero_shot,tiny,ner,es,la,full,validation,chosen proxy,7.5,6.0,9.0\n"
     )
+
+
+def test_the_result_comes_first_in_words_and_numbers(graph):
+    write_gains(graph)
     links = Links(graph)
     found = report.result(graph, report.Part("zero_shot", CAPTION), links)
     # in made_up.LITTLE the sum has 49, English alone 43, French alone 39
@@ -145,7 +151,7 @@ def test_the_result_comes_first_in_words_and_numbers(graph):
     texts = ["tiny", "NER", "1 of 1", "49.00", "43.00"]
     texts += ["+6.00 [+4.50, +7.25]", "+7.50 [+6.00, +9.00]", "+6.00"]
     assert [text for text, _ in row] == texts
-    over_both = ("gain over the better", "gain over the chosen")
+    over_both = ("gain over the better adapter", "gain over the chosen adapter")
     assert found.header[-3:] == (*over_both, "mean of the gains")
     over = {f"#{key}": number.over for number, key in links.used.items()}
     assert [over[target] for _, target in row[5:7]] == ["better proxy", "chosen proxy"]
@@ -155,7 +161,28 @@ def test_the_result_comes_first_in_words_and_numbers(graph):
 
 def test_a_result_without_a_table_of_gains_has_no_intervals(graph):
     found = report.result(graph, report.Part("zero_shot", CAPTION), Links(graph))
-    assert [text for text, _ in found.rows[0][5:]] == ["+6.00", "+6.00", "+6.00"]
+    file = f"{PAGE}#path=tables/zero_shot.csv"
+    assert found.rows[0][5:] == (("+6.00", file),) * 3
+
+
+def test_the_gain_of_one_target_of_a_partial_grid_is_no_average(graph):
+    write_gains(graph)
+    table = made_up.study_table()
+    gone = [made_up.gone("fr", "en+es", seed) for seed in (1, 2)]
+    partial = pd.concat([table, made_up.table(gone).assign(experiment="zero_shot")])
+    partial.drop(columns="point").to_csv(graph.results / "tables/zero_shot.csv", index=False)
+    found = report.result(graph, report.Part("zero_shot", CAPTION), Links(graph))
+    assert [text for text, _ in found.rows[0][2:]] == ["1 of 1", *["--"] * 5]
+
+
+def test_the_note_explains_the_columns_that_the_page_has(graph):
+    zero_shot = report.page(graph, [report.Part("zero_shot", CAPTION)])
+    assert "the chosen one has the higher validation score" in zero_shot
+    one = made_up.cell("es", "en+es", 1, {0.0: 40.0, 1.0: 45.0}, chosen=1.0)
+    path = graph.results / "tables/enhancement.csv"
+    made_up.table([one]).drop(columns="point").to_csv(path, index=False)
+    enhancement = report.page(graph, [report.Part("enhancement", CAPTION)])
+    assert 'id="result"' in enhancement and "the chosen one" not in enhancement
 
 
 def test_a_lambda_at_an_end_is_no_merging(graph):

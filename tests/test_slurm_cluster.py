@@ -16,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -292,7 +293,8 @@ def node_down(project: Path) -> Interrupted:
     # a lost node takes its processes along; here one would stay, asleep
     for process in psutil.process_iter(["cmdline"]):
         if f"{project}/Snakefile" in (process.info["cmdline"] or ()):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
     until(lambda: queued(submitted(project)) == "PENDING", 30)
     (project / "pace").write_text("0")
     # it may have come back by itself

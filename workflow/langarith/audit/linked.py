@@ -74,7 +74,7 @@ class Links:
             found
             for found in self.numbers
             if found.experiment == experiment
-            and title.endswith(f"{found.model}, {task_title(found.task, found.metric)}")
+            and title.endswith(f", {found.model}, {task_title(found.task, found.metric)}")
         ]
         columns = [_text(cell) for cell in re.findall(r"<th\b[^>]*>(.*?)</th>", html, re.S)]
         return re.sub(
@@ -128,10 +128,17 @@ class Links:
     def gain(self, experiment: str, model: str, task: str, over: str) -> tuple[str, str] | None:
         """The gain of averages over something, with its interval, and the address of its chain.
 
-        None where the table of gains has none.
+        Of an experiment with one target it is that target's. None where the table has none.
         """
-        own = [found for found in self._of(experiment, model, task) if found.over == over]
-        found = _one(_averages(own))
+        all_of_it = self._of(experiment, model, task)
+        targets = {found.group for found in all_of_it if not found.group.startswith(AVERAGE)}
+        found = _one(
+            [
+                found
+                for found in all_of_it
+                if found.over == over and (found.group.startswith(AVERAGE) or len(targets) == 1)
+            ]
+        )
         return (found.written(), self.link(found)) if found else None
 
     def _of(self, *place: str) -> list[Number]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Result:
     A cell is its text and the address of the chain of its number, '' where it has none.
     """
 
+    experiment: str
     sentence: str
     remark: str
     header: tuple[str, ...]
@@ -147,8 +149,8 @@ COMPARED = {
         "merged",
         ["task_language", "related"],
         (
-            ("gain over the better", ["task_language", "related"], BETTER_PROXY),
-            ("gain over the chosen", ["chosen"], CHOSEN_PROXY),
+            ("gain over the better adapter", ["task_language", "related"], BETTER_PROXY),
+            ("gain over the chosen adapter", ["chosen"], CHOSEN_PROXY),
         ),
     ),
     "enhancement": Compared(
@@ -191,7 +193,9 @@ def result(graph: Lineage, part: Part, links: Links) -> Result | None:
         mean, gains = _number(row["mean_gain"], signed=True), []
         for _, others, over in compared.gains:
             (gain,) = analysis.headline(scores[of_row], compared.merged, others)["average_gain"]
-            gains.append(links.gain(*place, over) or (_number(gain, signed=True), ""))
+            text = _number(gain, signed=True)
+            known = None if math.isnan(gain) else links.gain(*place, over)
+            gains.append(known or (text, links.average(text, *place, [])))
         rows.append(
             (
                 (row["model"], ""),
@@ -204,6 +208,7 @@ def result(graph: Lineage, part: Part, links: Links) -> Result | None:
         )
     headings = (heading for heading, *_ in compared.gains)
     return Result(
+        part.name,
         f"{compared.sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
         _of_ends(pairs, analysis.gains(scores, compared.merged, compared.others)),
         ("model", "task", "better in", *compared.sides, *headings, "mean of the gains"),

@@ -282,7 +282,8 @@ def _end(results: Path, run: runs.PlannedRun, jobs: Sequence[Job]) -> str:
     left = [_left(job, each[job.planned.rule]) for job in running]
     seconds = plan.wall(planned, run.at_once, place) + max(filter(None, left), default=0.0)
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None) + left.count(None)
-    end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
+    day = "%a" if seconds < 6 * 86400 else "%a %d %b"
+    end = time.strftime(f"{day} %H:%M", time.localtime(time.time() + seconds))
     assumed = any("assumed" in stage.source for stage in planned)
     by = "; where no time is recorded, at the speed of an A100" if assumed else ""
     if unknown:

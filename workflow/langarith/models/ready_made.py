@@ -158,7 +158,7 @@ def refuse_mismatched(
 
 
 def warn_of_unrelated(adapters: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
-    """Warn of adapters that hardly had the initial weights of the first one.
+    """Warn of adapters that probably did not start from the initial weights of the first one.
 
     Language arithmetic needs one θ_pre for all operands, which public adapters seldom state.
 

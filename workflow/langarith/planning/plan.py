@@ -125,7 +125,7 @@ JOB, RUN = 0.5, 5.0
 the beginning of a run, when Snakemake reads the study: docs/performance.md."""
 
 LONG = 30 * 86400
-"""Seconds of a run that nobody would start on CPUs."""
+"""Seconds from which a run on CPUs is too long."""
 
 STEP, SCORE = 0.005, 2e-4
 """Seconds on a CPU, beside the operations, of a step of the Trainer and its optimiser, and of an
@@ -215,7 +215,15 @@ def of_study(
     place = place or Place("cuda" if speed.has_gpu() else "cpu", here=True)
     planned = stages(read, jobs, place)
     written = disk.lines(read, at_once, {str(Path(job.record)) for job in jobs}) if planned else ()
-    return [*plan_lines(planned, at_once, place), *written]
+    return [*plan_lines(planned, at_once, place), *written, *_elsewhere(path, planned, place)]
+
+
+def _elsewhere(path: Path, planned: Sequence[Stage], place: Place) -> list[str]:
+    """How to plan a run on a cluster, where jobs would compute on CPUs for long."""
+    if place != Place("cpu", here=True) or wall(planned, os.cpu_count() or 1, place) < LONG:
+        return []
+    command = f"snakemake plan --profile slurm --configfile {path}"
+    return [f"torch can use no GPU here; the plan of a run on a cluster: {command}"]
 
 
 def stages(
@@ -354,17 +362,15 @@ def plan_lines(planned: Sequence[Stage], at_once: int, place: Place) -> Iterator
     yield from aligned(rows, right=(1, 2, 3))
     unknown = sum(stage.jobs for stage in planned if stage.seconds is None)
     starts = RUN + place.start * sum(stage.rounds(at_once, place) for stage in planned)
-    whole = RUN + wall(planned, at_once, place)
     of_gpus = f"{gpu / 3600:,.1f} GPU-hours and " if gpu else ""
     yield ""
     yield (
         f"{sum(stage.jobs for stage in planned)} jobs, {place}: about {duration(total)} of "
-        f"computing, {of_gpus}{cpu / 3600:,.1f} CPU-hours; {duration(whole)} with {at_once} "
+        f"computing, {of_gpus}{cpu / 3600:,.1f} CPU-hours; "
+        f"{duration(RUN + wall(planned, at_once, place))} with {at_once} "
         f"{'cores' if place.here else 'jobs at once'}, stage after stage, "
         f"{duration(starts)} of it for starts"
     )
-    if place.here and place.device == "cpu" and whole > LONG:
-        yield "this machine has no GPU; a run on a cluster: snakemake plan --profile slurm"
     if unknown:
         yield f"without the {unknown} jobs marked ?, which no run has recorded yet"
     sources = {part for stage in planned for part in stage.source.split(", ")}

@@ -198,7 +198,8 @@ EXPERIMENTS: dict[str, View] = {
     ),
     "methods": View(
         "Every merge method of the study on the zero-shot pairs, with both single adapters: the "
-        "gain over the better of them, per target and on average.",
+        "gain over the better of them and over the one that validation chooses, per target and on "
+        "average.",
         methods,
         gains=True,
         choices=True,
