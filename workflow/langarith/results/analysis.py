@@ -282,11 +282,12 @@ PROXIES = ["task_language", "related"]
 def methods_and_proxies(table: pd.DataFrame) -> pd.DataFrame:
     """Merge methods and both proxies: a row per model, task, target and seed.
 
-    Columns: those, the test scores `PROXIES`, and a column for each method, under its name.
+    Columns: those, the test scores `PROXIES` and `chosen`, as in :func:`zero_shot`, and a column
+    for each method, under its name.
     """
     place = ["model", "task", "target", "seed"]
     wide = methods(table).set_index([*place, "method"])["merged"].unstack("method")
-    proxies = zero_shot(table).set_index(place)[PROXIES]
+    proxies = zero_shot(table).set_index(place)[[*PROXIES, "chosen"]]
     return wide.join(proxies).reset_index()
 
 

@@ -153,7 +153,10 @@ def _methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
 
 
 def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
-    """The gains of :func:`_methods`, and every method over the better proxy, an end of `la`."""
+    """The gains of :func:`_methods`, and every method over both proxies, which are ends of `la`.
+
+    They are the gains of :func:`_zero_shot`: over the better proxy, and over the chosen one.
+    """
     found = _methods(table, task_language)
     for place, rows in _cells(table, ["model", "task", "target", "budget"]):
         parts = {str(method): part for method, part in rows.groupby("method", sort=False)}
@@ -161,23 +164,20 @@ def _all_methods(table: pd.DataFrame, task_language: str) -> list[Gain]:
             la, chosen = parts["la"], points_by_seed(part)
             seeds = chosen.keys() & points_by_seed(la).keys()
             if seeds:
-                merged, left, right = (
+                merged, left, right, better = (
                     Score(of, str(operands["operands"].iloc[0]), points).only(seeds)
                     for of, operands, points in (
                         (method, part, chosen),
                         ("la", la, _at(la, 1.0)),
                         ("la", la, _at(la, 0.0)),
+                        ("la", la, _at(la, "better_end")),
                     )
                 )
-                found.append(
-                    Gain(
-                        **place,
-                        method=method,
-                        over=BETTER_PROXY,
-                        merged=merged,
-                        others=(left, right),
-                    )
-                )
+                compared = ((BETTER_PROXY, (left, right)), (CHOSEN_PROXY, (better,)))
+                found += [
+                    Gain(**place, method=method, over=over, merged=merged, others=others)
+                    for over, others in compared
+                ]
     return found
 
 
