@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import made_up
-from langarith.audit import lineage, report
+from langarith.audit import headline, lineage, report
 from langarith.audit.linked import PAGE, Links
 from langarith.commands import status
 
@@ -144,7 +144,7 @@ def write_gains(graph: lineage.Lineage) -> None:
 def test_the_result_comes_first_in_words_and_numbers(graph):
     write_gains(graph)
     links = Links(graph)
-    found = report.result(graph, report.Part("zero_shot", CAPTION), links)
+    found = headline.result(graph, "zero_shot", "en", links)
     # in made_up.LITTLE the sum has 49, English alone 43, French alone 39
     assert found.sentence.endswith("beats the better of the two single adapters in 1 of 1 cells.")
     (row,) = found.rows
@@ -156,11 +156,11 @@ def test_the_result_comes_first_in_words_and_numbers(graph):
     over = {f"#{key}": number.over for number, key in links.used.items()}
     assert [over[target] for _, target in row[5:7]] == ["better proxy", "chosen proxy"]
     assert row[7][1] == f"{PAGE}#path=tables/zero_shot.csv"
-    assert report.result(graph, report.Part("ties", CAPTION), links) is None
+    assert headline.result(graph, "ties", "en", links) is None
 
 
 def test_a_result_without_a_table_of_gains_has_no_intervals(graph):
-    found = report.result(graph, report.Part("zero_shot", CAPTION), Links(graph))
+    found = headline.result(graph, "zero_shot", "en", Links(graph))
     file = f"{PAGE}#path=tables/zero_shot.csv"
     assert found.rows[0][5:] == (("+6.00", file),) * 3
 
@@ -171,7 +171,7 @@ def test_the_gain_of_one_target_of_a_partial_grid_is_no_average(graph):
     gone = [made_up.gone("fr", "en+es", seed) for seed in (1, 2)]
     partial = pd.concat([table, made_up.table(gone).assign(experiment="zero_shot")])
     partial.drop(columns="point").to_csv(graph.results / "tables/zero_shot.csv", index=False)
-    found = report.result(graph, report.Part("zero_shot", CAPTION), Links(graph))
+    found = headline.result(graph, "zero_shot", "en", Links(graph))
     assert [text for text, _ in found.rows[0][2:]] == ["1 of 1", *["--"] * 5]
 
 
@@ -192,11 +192,11 @@ def test_a_lambda_at_an_end_is_no_merging(graph):
     made_up.table([one, other]).drop(columns="point").to_csv(
         graph.results / "tables/enhancement.csv", index=False
     )
-    found = report.result(graph, report.Part("enhancement", CAPTION), Links(graph))
+    found = headline.result(graph, "enhancement", "en", Links(graph))
     assert found.sentence.endswith("scores above the own adapter alone in 2 of 2 cells.")
     assert found.remark.startswith("In 1 of the 2 cells the chosen λ is 0 or 1: nothing")
     assert found.remark.endswith("alone. Such cells among the 2 with a gain: 1.")
-    assert report.result(graph, report.Part("zero_shot", CAPTION), Links(graph)).remark == ""
+    assert headline.result(graph, "zero_shot", "en", Links(graph)).remark == ""
 
 
 def test_numbers_of_tables_lead_to_their_chains(path, open_page):

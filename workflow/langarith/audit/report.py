@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from langarith.audit import headline
 from langarith.audit.explain_file import choice, selection
 from langarith.audit.lineage import Job, Lineage
 from langarith.audit.linked import PAGE, Links
@@ -22,10 +22,6 @@ from langarith.audit.prov import label
 from langarith.layout import is_sweep
 from langarith.progress import duration, size_of
 from langarith.results.caption import Caption
-from langarith.results.names import BETTER_PROXY, CHOSEN_PROXY, MADX
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -44,37 +40,6 @@ class Part:
     @property
     def title(self) -> str:
         return self.name.replace("_", " ").capitalize().replace("Ties", "TIES")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an experiment found: a sentence, and a row for each model and task.
-
-    `remark` says in how many cells the chosen λ is an end, where nothing is merged; '' for none.
-    A cell is its text and the address of the chain of its number, '' where it has none.
-    """
-
-    experiment: str
-    sentence: str
-    remark: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[tuple[str, str], ...], ...]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The two sides of an experiment with a result in one sentence, which `sentence` begins.
-
-    sides: what the columns of the scores are called. merged, others: the scores, as in `analysis`.
-    gains: the headings of the gains over one or several scores, with their name in the table of
-    gains; the first is over `others`.
-    """
-
-    sentence: str
-    sides: tuple[str, str]
-    merged: str
-    others: list[str]
-    gains: tuple[tuple[str, list[str], str], ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +76,11 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
     )
     times, links = run_times(graph.jobs), Links(graph)
     shown = [_shown(graph, part, links) for part in parts]
-    results = [found for part in parts if (found := result(graph, part, links))]
+    results = [
+        found
+        for part in parts
+        if (found := headline.result(graph, part.name, part.caption.task_language, links))
+    ]
     return environment.get_template("report.html").render(
         study=graph.study,
         jobs=len(graph.jobs),
@@ -140,101 +109,6 @@ def page(graph: Lineage, parts: Sequence[Part]) -> str:
         },
         duration=duration,
     )
-
-
-COMPARED = {
-    "zero_shot": Compared(
-        "Zero-shot, language arithmetic beats the better of the two single adapters in",
-        ("language arithmetic", "better adapter"),
-        "merged",
-        ["task_language", "related"],
-        (
-            ("gain over the better adapter", ["task_language", "related"], BETTER_PROXY),
-            ("gain over the chosen adapter", ["chosen"], CHOSEN_PROXY),
-        ),
-    ),
-    "enhancement": Compared(
-        "Language arithmetic of the target's own adapter and another language's scores above the "
-        "own adapter alone in",
-        ("better pairing", "own adapter"),
-        "la_better",
-        ["madx"],
-        (("gain over the own adapter", ["madx"], MADX),),
-    ),
-}
-"""Experiments with a result in one sentence."""
-
-
-def result(graph: Lineage, part: Part, links: Links) -> Result | None:
-    """The result of an experiment in words and numbers; None where it has none, or no table."""
-    path = graph.results / f"tables/{part.name}.csv"
-    if part.name not in COMPARED or not path.is_file():
-        return None
-    from langarith.results import analysis, tables
-
-    table, compared = tables.read(path), COMPARED[part.name]
-    if part.name == "zero_shot":
-        scores = pairs = analysis.zero_shot(table)
-    else:
-        scores = analysis.enhancement(table, part.caption.task_language)
-        # its pairings: the cells of the better other language with the target
-        named = scores[["model", "task", "target", "seed", "better"]]
-        pairs = analysis.cells(table).query("method == 'la'").merge(named)
-        pairs = pairs[(pairs["left"] == pairs["better"]) & (pairs["right"] == pairs["target"])]
-    found = analysis.headline(scores, compared.merged, compared.others)
-    rows = []
-    for row in found.to_dict("records"):
-        place = (part.name, row["model"], row["task"])
-        of_row = (scores["model"] == row["model"]) & (scores["task"] == row["task"])
-        averages = [
-            (_number(row["merged"]), [compared.merged]),
-            (_number(row["other"]), compared.others),
-        ]
-        mean, gains = _number(row["mean_gain"], signed=True), []
-        for _, others, over in compared.gains:
-            (gain,) = analysis.headline(scores[of_row], compared.merged, others)["average_gain"]
-            text = _number(gain, signed=True)
-            known = None if math.isnan(gain) else links.gain(*place, over)
-            gains.append(known or (text, links.average(text, *place, [])))
-        rows.append(
-            (
-                (row["model"], ""),
-                (row["task"].upper(), ""),
-                (f"{row['better']} of {row['of']}", ""),
-                *((text, links.average(text, *place, kinds)) for text, kinds in averages),
-                *gains,
-                (mean, links.average(mean, *place, [])),
-            )
-        )
-    headings = (heading for heading, *_ in compared.gains)
-    return Result(
-        part.name,
-        f"{compared.sentence} {found['better'].sum()} of {found['of'].sum()} cells.",
-        _of_ends(pairs, analysis.gains(scores, compared.merged, compared.others)),
-        ("model", "task", "better in", *compared.sides, *headings, "mean of the gains"),
-        tuple(rows),
-    )
-
-
-def _of_ends(sweeps: pd.DataFrame, gains: pd.DataFrame) -> str:
-    """In how many cells, and how many of those that gain, every seed chose λ = 0 or 1."""
-    place = ["model", "task", "target"]
-    known = sweeps.dropna(subset="lambda")
-    ends = known["lambda"].isin((0.0, 1.0)).groupby([known[key] for key in place]).all()
-    if not ends.any():
-        return ""
-    above = gains.set_index(place)["gain"].round(2).gt(0).reindex(ends.index, fill_value=False)
-    of_gains = f" Such cells among the {above.sum()} with a gain: {(ends & above).sum()}."
-    return (
-        f"In {ends.sum()} of the {len(ends)} cells the chosen λ is 0 or 1: nothing is merged "
-        f"there, and the score is that of one adapter alone.{of_gains if above.any() else ''}"
-    )
-
-
-def _number(value: float, *, signed: bool = False) -> str:
-    from langarith.results.sheet import Number
-
-    return Number(value, signed=signed).written()
 
 
 def _shown(graph: Lineage, part: Part, links: Links) -> dict[str, Any]:
