@@ -248,10 +248,10 @@ def test_long_times_are_days_and_a_study_too_long_for_cpus_names_the_plan_for_a_
     lines = list(plan.plan_lines([stage], 2, HERE))
     assert "833 days" in lines[1]
     assert "about 8,333 days of computing, 200,000.0 CPU-hours" in lines[3]
-    (hint,) = plan._elsewhere(Path("a.yaml"), [stage], HERE)
+    (hint,) = plan._elsewhere(Path("a.yaml"), [stage], 2, HERE)
     assert hint.endswith("a run on a cluster: snakemake plan --profile slurm --configfile a.yaml")
-    assert not plan._elsewhere(Path("a.yaml"), [replace(stage, seconds=60.0)], HERE)
-    assert not plan._elsewhere(Path("a.yaml"), [stage], plan.Place("cuda", here=False))
+    assert not plan._elsewhere(Path("a.yaml"), [replace(stage, seconds=60.0)], 2, HERE)
+    assert not plan._elsewhere(Path("a.yaml"), [stage], 2, plan.Place("cuda", here=False))
 
 
 @pytest.mark.parametrize(

@@ -33,16 +33,20 @@ class Result:
 class Compared:
     """The two sides of an experiment with a result in one sentence, which `sentence` begins.
 
-    sides: what the columns of the scores are called. merged, others: the scores, as in `analysis`.
-    gains: the headings of the gains over one or several scores, with their name in the table of
-    gains; the first is over `others`.
+    sides: what the columns of the scores are called. merged: the first of them, as in `analysis`.
+    gains: the headings of the gains, the scores that they are over, and their name in the table of
+    gains.
     """
 
     sentence: str
     sides: tuple[str, str]
     merged: str
-    others: list[str]
     gains: tuple[tuple[str, list[str], str], ...]
+
+    @property
+    def others(self) -> list[str]:
+        """The scores of the other side: those of the first gain."""
+        return self.gains[0][1]
 
 
 COMPARED = {
@@ -50,7 +54,6 @@ COMPARED = {
         "Zero-shot, language arithmetic beats the better of the two single adapters in",
         ("language arithmetic", "better adapter"),
         "merged",
-        ["task_language", "related"],
         (
             ("gain over the better adapter", ["task_language", "related"], BETTER_PROXY),
             ("gain over the chosen adapter", ["chosen"], CHOSEN_PROXY),
@@ -61,7 +64,6 @@ COMPARED = {
         "own adapter alone in",
         ("better pairing", "own adapter"),
         "la_better",
-        ["madx"],
         (("gain over the own adapter", ["madx"], MADX),),
     ),
 }
@@ -84,18 +86,17 @@ def result(graph: Lineage, name: str, task_language: str, links: Links) -> Resul
         named = scores[["model", "task", "target", "seed", "better"]]
         pairs = analysis.cells(table).query("method == 'la'").merge(named)
         pairs = pairs[(pairs["left"] == pairs["better"]) & (pairs["right"] == pairs["target"])]
-    found = analysis.headline(scores, compared.merged, compared.others)
-    rows = []
-    for row in found.to_dict("records"):
+    over_each = [analysis.headline(scores, compared.merged, of) for _, of, _ in compared.gains]
+    found, rows = over_each[0], []
+    for i, row in enumerate(found.to_dict("records")):
         place = (name, row["model"], row["task"])
-        of_row = (scores["model"] == row["model"]) & (scores["task"] == row["task"])
         averages = [
             (_number(row["merged"]), [compared.merged]),
             (_number(row["other"]), compared.others),
         ]
         mean, gains = _number(row["mean_gain"], signed=True), []
-        for _, others, over in compared.gains:
-            (gain,) = analysis.headline(scores[of_row], compared.merged, others)["average_gain"]
+        for (_, _, over), over_one in zip(compared.gains, over_each, strict=True):
+            gain = float(over_one["average_gain"].iloc[i])
             text = _number(gain, signed=True)
             known = None if math.isnan(gain) else links.gain(*place, over)
             gains.append(known or (text, links.average(text, *place, [])))

@@ -215,12 +215,16 @@ def of_study(
     place = place or Place("cuda" if speed.has_gpu() else "cpu", here=True)
     planned = stages(read, jobs, place)
     written = disk.lines(read, at_once, {str(Path(job.record)) for job in jobs}) if planned else ()
-    return [*plan_lines(planned, at_once, place), *written, *_elsewhere(path, planned, place)]
+    return [
+        *plan_lines(planned, at_once, place),
+        *written,
+        *_elsewhere(path, planned, at_once, place),
+    ]
 
 
-def _elsewhere(path: Path, planned: Sequence[Stage], place: Place) -> list[str]:
+def _elsewhere(path: Path, planned: Sequence[Stage], at_once: int, place: Place) -> list[str]:
     """How to plan a run on a cluster, where jobs would compute on CPUs for long."""
-    if place != Place("cpu", here=True) or wall(planned, os.cpu_count() or 1, place) < LONG:
+    if place != Place("cpu", here=True) or wall(planned, at_once, place) < LONG:
         return []
     command = f"snakemake plan --profile slurm --configfile {path}"
     return [f"torch can use no GPU here; the plan of a run on a cluster: {command}"]
